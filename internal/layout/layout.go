@@ -1,0 +1,209 @@
+// Package layout fixes the shapes of the structures that compiled code and the
+// Go side share: the execution context at the base of every native stack, the
+// store context, the instance context and what hangs off it. It holds
+// constants only and imports nothing, so that the code generator, the stub
+// generator, the translator and the runtime agree by construction.
+//
+// All offsets are in bytes; every field is 8 bytes wide unless it says
+// otherwise. Everything here lives in memory that davit maps itself, never in
+// the Go heap. Pointers in it are machine addresses of such memory; Go objects
+// are named by index only.
+package layout
+
+// StackRegionSize is the size and the alignment of the region that holds one
+// native stack. Compiled code finds the execution context at the region's base
+// by masking its stack pointer with -StackRegionSize. The region is reserved
+// address space; how much of it is usable stack is the runtime's choice.
+const StackRegionSize = 16 << 20
+
+// Execution context: one per native stack, at the base of its region.
+const (
+	ExecGoSP       = 0  // Go's stack pointer while native code runs; points at the saved frame pointer
+	ExecGoG        = 8  // Go's g while native code runs
+	ExecStackLimit = 16 // lowest stack pointer a prologue accepts
+	ExecEntrySP    = 24 // where the next entry starts its frame
+	ExecEntryFP    = 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
+	ExecExitFP     = 40 // exit record: frame pointer of the frame that made the exiting call
+	ExecExitPC     = 48 // exit record: return address of the exiting call in that frame
+	ExecResumeSP   = 56 // exit record: stack pointer at which a resume continues (a return address lies there)
+	ExecExitKind   = 64 // exit record: why the Go loop got control (Exit* constants)
+	ExecExitArg    = 72 // exit record: address of the argument and result buffer
+	ExecExitData   = 80 // exit record: libcall number, or address of the host function's context
+	ExecExitStub   = 88 // address of the exit stub, constant; reached by `call [context+ExecExitStub]`
+	ExecTrapPC     = 96
+	ExecTrapSP     = 104
+	ExecTrapFP     = 112
+	ExecTrapAddr   = 120 // faulting address
+	ExecTrapSignal = 128
+	ExecYieldPC    = 136
+	ExecYieldFrame = 144 // address of the saved signal frame
+	ExecYieldFP    = 152
+	ExecStore      = 160 // address of the store context of the running activation
+	ExecPrevious   = 168 // address of the execution context of the enclosing activation on another stack, or 0
+	ExecSize       = 256
+)
+
+// Exit kinds: what the native side returns to the Go loop (in the first result
+// register of the entry and resume trampolines, and in ExecExitKind).
+const (
+	ExitDone    = 0 // the entered function has returned
+	ExitHost    = 1 // a host function call: ExecExitData is the host function's context
+	ExitLibcall = 2 // a runtime service: ExecExitData is the libcall's number
+	ExitTrap    = 3 // the trap record is filled in
+	ExitYield   = 4 // the yield record is filled in
+)
+
+// Store context: one per store.
+const (
+	StoreFuel          = 0
+	StoreEpoch         = 8  // current epoch, written by other threads
+	StoreEpochDeadline = 16 // epoch at which epoch-checked code leaves
+	StoreSize          = 64
+)
+
+// Function record: what a funcref points at, and what an import is.
+const (
+	FuncRecordCode   = 0  // code address
+	FuncRecordVMCtx  = 8  // context to pass as vmctx: an instance context or a host function's context
+	FuncRecordTypeID = 16 // uint32: canonical type id in the engine
+	FuncRecordSize   = 32
+)
+
+// Host function context: the vmctx of a host function.
+const (
+	HostContextMagic = 0 // HostMagic
+	HostContextIndex = 8 // index of the Go function in its store
+	HostContextSize  = 16
+)
+
+// InstanceMagic and HostMagic are the first word of an instance context and of
+// a host function's context.
+const (
+	InstanceMagic = 0x7473_6e69_7469_7664 // "dvitinst"
+	HostMagic     = 0x7473_6f68_7469_7664 // "dvithost"
+)
+
+// Memory descriptor.
+const (
+	MemoryBase   = 0  // address of byte 0
+	MemoryLength = 8  // current length in bytes
+	MemorySize   = 16 // size of a descriptor
+)
+
+// MemoryGuardReserve is the address space that a guard-page memory with 32-bit
+// indexes reserves from its base: any 32-bit index plus a static offset below
+// MemoryOffsetGuard faults instead of reaching anything else. Larger static
+// offsets are checked in code.
+const (
+	MemoryGuardReserve = 4<<30 + MemoryOffsetGuard
+	MemoryOffsetGuard  = 64 << 20
+)
+
+// Table descriptor. Elements are 8 bytes: an address of a function record, or
+// an index of an external reference plus one; 0 is null.
+const (
+	TableBase   = 0
+	TableLength = 8 // current length in elements
+	TableSize   = 16
+)
+
+// TableElemSize is the size of a table element in bytes.
+const TableElemSize = 8
+
+// GlobalSize is the size of a global's cell; 16 so that a vector fits.
+const GlobalSize = 16
+
+// Instance context: a fixed header, then arrays whose places depend on the
+// module and are computed by [InstanceLayout].
+const (
+	InstMagic    = 0
+	InstStore    = 8  // address of the store context
+	InstTypeIDs  = 16 // address of an array of uint32: canonical type id by module type index
+	InstIndex    = 24 // index of the instance in its store
+	InstDataLens = 32 // address of an array of {address, length}: passive data segments, length 0 once dropped
+	InstElemLens = 40 // address of an array of uint64: lengths of element segments, 0 once dropped
+	InstHeader   = 64
+)
+
+// InstanceLayout computes where an instance context keeps its arrays. Imported
+// entities are reached through pointers, own ones are inline, so that an
+// access to an own memory or global is one load shorter.
+type InstanceLayout struct {
+	ImportedFuncs, ImportedTables, ImportedMemories, ImportedGlobals, ImportedTags uint32
+	Funcs, Tables, Memories, Globals, Tags                                         uint32 // own (defined) entities
+}
+
+// The arrays follow each other in this order after the header; each method
+// returns the offset of element i of its array.
+
+// ImportedFunc is the offset of the copy of the function record of import i:
+// FuncRecordSize bytes, so that a call through it takes two loads.
+func (l *InstanceLayout) ImportedFunc(i uint32) int32 {
+	return InstHeader + int32(i)*FuncRecordSize
+}
+
+// ImportedTable is the offset of a pointer to the table descriptor of import i.
+func (l *InstanceLayout) ImportedTable(i uint32) int32 {
+	return l.ImportedFunc(l.ImportedFuncs) + int32(i)*8
+}
+
+// ImportedMemory is the offset of a pointer to the memory descriptor of import i.
+func (l *InstanceLayout) ImportedMemory(i uint32) int32 {
+	return l.ImportedTable(l.ImportedTables) + int32(i)*8
+}
+
+// ImportedGlobal is the offset of a pointer to the cell of imported global i.
+func (l *InstanceLayout) ImportedGlobal(i uint32) int32 {
+	return l.ImportedMemory(l.ImportedMemories) + int32(i)*8
+}
+
+// ImportedTag is the offset of a pointer identifying imported tag i.
+func (l *InstanceLayout) ImportedTag(i uint32) int32 {
+	return l.ImportedGlobal(l.ImportedGlobals) + int32(i)*8
+}
+
+// Memory is the offset of the descriptor of own memory i.
+func (l *InstanceLayout) Memory(i uint32) int32 {
+	return (l.ImportedTag(l.ImportedTags)+15)&^15 + int32(i)*MemorySize
+}
+
+// Table is the offset of the descriptor of own table i.
+func (l *InstanceLayout) Table(i uint32) int32 {
+	return l.Memory(l.Memories) + int32(i)*TableSize
+}
+
+// Global is the offset of the cell of own global i.
+func (l *InstanceLayout) Global(i uint32) int32 {
+	return l.Table(l.Tables) + int32(i)*GlobalSize
+}
+
+// Tag is the offset of the identity cell of own tag i.
+func (l *InstanceLayout) Tag(i uint32) int32 {
+	return l.Global(l.Globals) + int32(i)*8
+}
+
+// Func is the offset of the function record of own function i.
+func (l *InstanceLayout) Func(i uint32) int32 {
+	return (l.Tag(l.Tags)+31)&^31 + int32(i)*FuncRecordSize
+}
+
+// Size is the size of the instance context.
+func (l *InstanceLayout) Size() int32 { return l.Func(l.Funcs) }
+
+// Libcall numbers: runtime services that compiled code reaches by an exit.
+// Arguments and results are 8-byte little-endian slots in the buffer, in the
+// order given; results overwrite the slots from 0.
+const (
+	LibMemoryGrow = 1 // (vmctx, memory index, delta pages) → old size in pages, or -1
+	LibMemoryInit = 2 // (vmctx, memory index, segment, dst, src, n); traps
+	LibMemoryCopy = 3 // (vmctx, dst memory, src memory, dst, src, n); traps
+	LibMemoryFill = 4 // (vmctx, memory index, dst, byte, n); traps
+	LibDataDrop   = 5 // (vmctx, segment)
+	LibTableGrow  = 6 // (vmctx, table index, init, delta) → old length, or -1
+	LibTableInit  = 7 // (vmctx, table index, segment, dst, src, n); traps
+	LibTableCopy  = 8 // (vmctx, dst table, src table, dst, src, n); traps
+	LibTableFill  = 9 // (vmctx, table index, dst, value, n); traps
+	LibElemDrop   = 10
+	LibInterrupt  = 11 // (): epoch deadline reached; returns to continue, or the activation is cancelled
+	LibRaise      = 12 // (trap code): raise a trap from code that cannot fault
+)
