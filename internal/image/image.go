@@ -1,0 +1,222 @@
+// Package image describes what compiling a module yields: position-independent
+// machine code, tables about it, and the module's own metadata. It is the
+// contract between the compiler, which makes images, and the runtime, which
+// loads them and knows nothing of compilers.
+package image
+
+import (
+	"sort"
+
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Image is a compiled module. It is read-only once made, and may be shared.
+//
+// Offsets into Text are uint32. All tables about code are sorted by offset.
+type Image struct {
+	Target   string // the code generator's name of architecture and operating system
+	CPU      string // the instruction set extensions that the code uses, canonical
+	Settings Settings
+
+	// Text is the machine code: every function and trampoline of the module. It
+	// holds no absolute address and needs no relocation.
+	Text []byte
+
+	// Functions lists everything in Text by ascending offset. What lies between
+	// them is padding.
+	Functions []Function
+
+	// Code is the offset of each function that the module defines (index in the
+	// function space minus the number of imported functions): what its function
+	// record points at.
+	Code []uint32
+
+	// Signatures are the distinct machine-level signatures of the module's
+	// function types, with their trampolines. TypeSignatures gives the signature
+	// of each type of the module; NoSignature for types that are not functions.
+	Signatures     []Signature
+	TypeSignatures []uint32
+
+	Traps   []Trap    // trap sites
+	AddrMap []Address // where code comes from
+	Unwind  []Unwind  // frames
+
+	// Module is the decoded module. Its function bodies are not needed any more.
+	Module *wasm.Module
+	// Layout says where an instance context keeps its parts.
+	Layout layout.InstanceLayout
+}
+
+// NoSignature marks a type that is not a function type.
+const NoSignature = ^uint32(0)
+
+// Settings are the choices that the code was compiled with and that the
+// runtime has to follow.
+type Settings struct {
+	// ExplicitBounds: memory accesses are checked in code, so that a memory needs
+	// no guard pages; else every 32-bit memory must reserve
+	// layout.MemoryGuardReserve bytes.
+	ExplicitBounds bool
+	// Epoch: functions and loops compare the epoch with its deadline; else only
+	// signals interrupt code.
+	Epoch bool
+}
+
+// FunctionKind is the kind of a function in the text.
+type FunctionKind uint8
+
+// Function kinds.
+const (
+	FunctionWasm  FunctionKind = iota // function Index of the module's function space
+	FunctionEntry                     // entry trampoline of signature Index
+	FunctionExit                      // exit trampoline of signature Index
+)
+
+// Function is a function in the text.
+type Function struct {
+	Offset, Size uint32
+	Index        uint32
+	Kind         FunctionKind
+}
+
+// Slot is the kind of a parameter or result at the machine level.
+type Slot uint8
+
+// Slot kinds.
+const (
+	SlotI32 Slot = iota
+	SlotI64
+	SlotF32
+	SlotF64
+	SlotV128
+	SlotRef // 8 bytes: see layout.TableSize
+)
+
+// SlotOf is the slot of a value type.
+func SlotOf(t wasm.ValType) Slot {
+	switch t {
+	case wasm.I32:
+		return SlotI32
+	case wasm.I64:
+		return SlotI64
+	case wasm.F32:
+		return SlotF32
+	case wasm.F64:
+		return SlotF64
+	case wasm.V128:
+		return SlotV128
+	}
+	return SlotRef
+}
+
+// Size is the number of bytes that s takes in an argument buffer.
+func (s Slot) Size() int {
+	if s == SlotV128 {
+		return 16
+	}
+	return 8
+}
+
+// Signature is a signature with its trampolines. Params and Results follow the
+// wasm function type, without contexts.
+//
+// Arguments and results pass through a buffer: the arguments one after the
+// other from its start, each in [Slot.Size] bytes, little-endian, upper bytes
+// undefined; the results likewise from its start, over the arguments. The
+// buffer is 16-byte aligned and lies in memory that davit maps.
+//
+// Entry is the offset of a function in convention `go`:
+//
+//	func(exec, code, vmctx, buffer uintptr) (status uintptr)
+//
+// It enters native code, calls code (from a function record, with the record's
+// context as vmctx) and leaves with status layout.ExitDone; caller_vmctx is 0.
+//
+// Exit is the offset of a function in convention `tail` of this signature: the
+// code of a host function's record. It stores the arguments into a buffer on
+// its stack, fills in the exit record (ExitKind = layout.ExitHost, ExitArg =
+// buffer, ExitData = its vmctx, the host function's context, ExitCaller = the
+// caller's instance context) and exits; when resumed it returns what the
+// buffer then holds.
+type Signature struct {
+	Params, Results []Slot
+	Entry, Exit     uint32
+}
+
+// BufferSize is the size of the argument and result buffer of s.
+func (s *Signature) BufferSize() int {
+	return max(slotsSize(s.Params), slotsSize(s.Results))
+}
+
+func slotsSize(slots []Slot) int {
+	n := 0
+	for _, s := range slots {
+		n += s.Size()
+	}
+	return n
+}
+
+// Trap is a trap site: if the instruction at Offset faults, code Code is the
+// reason.
+type Trap struct {
+	Offset uint32
+	Code   TrapCode
+}
+
+// Address says that the code from Offset on, up to the next entry, comes from
+// the instruction at offset Wasm in the bytes of the module; NoAddress if from
+// none.
+type Address struct {
+	Offset, Wasm uint32
+}
+
+// NoAddress marks code that comes from no instruction.
+const NoAddress = ^uint32(0)
+
+// Unwind describes the frame from Offset up to the next entry, in terms of
+// where the return address is.
+type Unwind struct {
+	Offset uint32
+	Frame  FrameState
+}
+
+// FrameState is how far a frame has been set up. Every function keeps a frame
+// pointer, so these are all.
+type FrameState uint8
+
+// Frame states. Note that no function has callee-saved registers.
+const (
+	FrameNone   FrameState = iota // at entry or before the return: the stack pointer is at the return address
+	FramePushed                   // the caller's frame pointer has been pushed above it
+	FrameReady                    // the frame pointer points at the caller's saved frame pointer
+)
+
+// FunctionAt finds the function that holds text offset off.
+func (m *Image) FunctionAt(off uint32) (*Function, bool) {
+	i := sort.Search(len(m.Functions), func(i int) bool { return m.Functions[i].Offset > off })
+	if i == 0 || off >= m.Functions[i-1].Offset+m.Functions[i-1].Size {
+		return nil, false
+	}
+	return &m.Functions[i-1], true
+}
+
+// TrapAt is the trap code of the site at text offset off.
+func (m *Image) TrapAt(off uint32) (TrapCode, bool) {
+	i := sort.Search(len(m.Traps), func(i int) bool { return m.Traps[i].Offset >= off })
+	if i == len(m.Traps) || m.Traps[i].Offset != off {
+		return 0, false
+	}
+	return m.Traps[i].Code, true
+}
+
+// WasmOffset is the offset in the module's bytes of the instruction that the
+// code at text offset off comes from. For a return address, ask for the byte
+// before it.
+func (m *Image) WasmOffset(off uint32) (uint32, bool) {
+	i := sort.Search(len(m.AddrMap), func(i int) bool { return m.AddrMap[i].Offset > off })
+	if i == 0 || m.AddrMap[i-1].Wasm == NoAddress {
+		return 0, false
+	}
+	return m.AddrMap[i-1].Wasm, true
+}
