@@ -541,10 +541,11 @@ func (p ProgPoint) String() string {
 	return fmt.Sprintf("before inst%d", p.Inst())
 }
 
-// Edit is a move to insert. At least one of From and To is a register; if From is Remat, To is a register.
+// Edit is a move to insert. At least one of From and To is a register; if From is Remat, To is a register. A move without VReg
+// saves or restores a register whose contents are not known: all of it, as Env.SpillUnits of its class says.
 type Edit struct {
 	At       ProgPoint
-	VReg     VReg // what is moved: tells the width of the move, and what to execute again if From is Remat
+	VReg     VReg // what is moved: the width, and what to execute again if From is Remat; NoVReg moves the whole register
 	From, To Allocation
 }
 
@@ -593,25 +594,20 @@ type Output struct {
 
 // Stats are counters of one allocation.
 type Stats struct {
-	LiveRanges   int // pieces of live ranges at the end
-	Bundles      int // bundles created, before and by splitting
-	Probes       int // bundles tried against a register
-	Evictions    int
-	Splits       int
-	Spilled      int // bundles that ended in a spill slot
-	Moves        int // register to register edits
-	Loads        int
-	Stores       int
-	Remats       int
-	RemovedMoves int // moves found to be redundant
+	Spilled   int // virtual registers that were given a spill slot
+	Evictions int // times that a value had to leave a register while it was live
+	Moves     int // register to register edits
+	Loads     int
+	Stores    int
+	Remats    int
 }
 
 // Algorithm chooses the allocator.
 type Algorithm uint8
 
 const (
-	// Backtracking is the allocator of optimized code: live-range bundles, splitting, eviction.
-	Backtracking Algorithm = iota
+	// Global is the allocator of optimized code.
+	Global Algorithm = iota
 	// Fast allocates block by block in one backward pass, with values in spill slots between blocks.
 	Fast
 )
