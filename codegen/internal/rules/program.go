@@ -1,0 +1,569 @@
+package rules
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// typeKind tells how values of a type are told apart in patterns.
+type typeKind uint8
+
+const (
+	opaqueType typeKind = iota // any Go type; literals and constants of it compare with ==
+	boolType                   // Go's bool
+	unitType                   // no value: constructors called for their effect
+	enumType                   // a Go type with named constants, written Type.Name
+	switchType                 // a type with variants, told apart by a discriminator method
+)
+
+// typ is a type of the rule language.
+type typ struct {
+	name   string
+	pos    Pos
+	kind   typeKind
+	goType string
+	enum   map[string]string // constant's name → Go expression
+	method string            // discriminator of a switchType
+}
+
+// term is a name that stands in patterns (when it has an extractor) or in expressions (when it has a constructor) or both.
+type term struct {
+	name string
+	pos  Pos
+	args []*typ
+	ret  *typ
+
+	pure    bool // the constructor may be called while matching
+	partial bool // the constructor may fail
+	multi   bool // several results
+	rec     bool // the constructor may call itself
+	ordered bool // rules of equal priority are tried in the order of the source
+
+	// The extractor: one of these, or none.
+	extractor   string   // Go method
+	infallible  bool     // the extractor always matches
+	macro       *macro   // an extractor defined by a pattern
+	variant     string   // Go expression of the discriminator's value
+	fields      []string // Go methods that fetch the fields of a variant
+	constructor string   // Go method of an external constructor
+
+	// disjoint numbers the set of extractors of which at most one matches the same input; 0 for none.
+	disjoint int
+
+	rules []*rule
+	table *matchTable // bindings and sites of the rules
+}
+
+type macro struct {
+	pos    Pos
+	params []string
+	body   *node
+}
+
+type constant struct {
+	typ *typ
+	exp string
+}
+
+// rule is a parsed rule; its parts are checked when all declarations are known.
+type rule struct {
+	pos    Pos
+	name   string
+	prio   int
+	index  int // position in the source order of all rules
+	lhs    *node
+	guards []*node
+	rhs    *node
+
+	m *matcher // what checking made of it
+}
+
+// describe names r in an error message.
+func (r *rule) describe() string {
+	if r.name != "" {
+		return fmt.Sprintf("rule %s at %s", r.name, r.pos)
+	}
+	return "the rule at " + r.pos.String()
+}
+
+// Program is a set of rule files, checked and ready to be generated from.
+type Program struct {
+	pkg      string
+	recv     string // receiver's name
+	recvType string
+	imports  []string
+
+	types     map[string]*typ
+	terms     map[string]*term
+	consts    map[string]*constant
+	converts  map[[2]*typ]*term
+	order     []*term // by declaration
+	nrules    int
+	ndisjoint int
+	errs      ErrorList
+}
+
+// Source is one rule file.
+type Source struct {
+	Name string // as it appears in errors and in the generated comments
+	Text string
+}
+
+// Load parses and checks the files of one program. The error, if any, is an ErrorList.
+func Load(srcs []Source) (*Program, error) {
+	p := &Program{
+		types:    map[string]*typ{},
+		terms:    map[string]*term{},
+		consts:   map[string]*constant{},
+		converts: map[[2]*typ]*term{},
+	}
+	p.types["bool"] = &typ{name: "bool", kind: boolType, goType: "bool"}
+	p.types["unit"] = &typ{name: "unit", kind: unitType}
+	var forms []*node
+	for _, s := range srcs {
+		nodes, err := read(s.Name, s.Text)
+		if err != nil {
+			p.errs = append(p.errs, err.(*Error))
+			continue
+		}
+		forms = append(forms, nodes...)
+	}
+	if len(p.errs) > 0 {
+		return nil, p.errs
+	}
+	p.declare(forms)
+	if len(p.errs) == 0 {
+		p.check()
+	}
+	if len(p.errs) > 0 {
+		return nil, p.errs
+	}
+	return p, nil
+}
+
+func (p *Program) errorf(pos Pos, format string, args ...any) {
+	p.errs = append(p.errs, &Error{pos, fmt.Sprintf(format, args...)})
+}
+
+// declare runs over the top-level forms, types first, so that the order of declarations and of files does not matter.
+func (p *Program) declare(forms []*node) {
+	passes := []map[string]func(*node){
+		{"output": p.declOutput, "type": p.declType},
+		{"decl": p.declTerm, "variant": p.declVariant},
+		{"extern": p.declExtern, "extractor": p.declMacro, "convert": p.declConvert, "disjoint": p.declDisjoint, "rule": p.declRule},
+	}
+	for i, pass := range passes {
+		for _, f := range forms {
+			h := f.head()
+			if fn := pass[h]; fn != nil {
+				fn(f)
+				continue
+			}
+			if i > 0 {
+				continue
+			}
+			switch h {
+			case "output", "type", "decl", "variant", "extern", "extractor", "convert", "disjoint", "rule":
+			default:
+				p.errorf(f.pos, "expected a declaration or a rule, found %s", f.describe())
+			}
+		}
+	}
+}
+
+// symbols checks that all nodes are symbols and returns their text.
+func (p *Program) symbols(ns []*node) ([]string, bool) {
+	out := make([]string, 0, len(ns))
+	for _, n := range ns {
+		if n.kind != symbolNode && n.kind != stringNode {
+			p.errorf(n.pos, "expected a name, found %s", n.describe())
+			return nil, false
+		}
+		out = append(out, n.text)
+	}
+	return out, true
+}
+
+// (output (package P) (receiver NAME TYPE) (import PATH)*)
+func (p *Program) declOutput(f *node) {
+	for _, c := range f.list[1:] {
+		if c.kind != listNode {
+			p.errorf(c.pos, "expected (package …), (receiver …) or (import …)")
+			continue
+		}
+		var args []string
+		ok := len(c.list) > 0
+		if ok {
+			args, ok = p.symbols(c.list[1:])
+		}
+		switch h := c.head(); {
+		case !ok:
+			return
+		case h == "package" && len(args) == 1:
+			p.pkg = args[0]
+		case h == "receiver" && len(args) == 2:
+			p.recv, p.recvType = args[0], args[1]
+		case h == "import" && len(args) == 1:
+			p.imports = append(p.imports, args[0])
+		default:
+			p.errorf(c.pos, "expected (package NAME), (receiver NAME TYPE) or (import PATH)")
+		}
+	}
+}
+
+// (type NAME GOTYPE), (type NAME GOTYPE (enum (NAME GOEXPR)…)), (type NAME GOTYPE (switch METHOD))
+func (p *Program) declType(f *node) {
+	if len(f.list) < 3 || len(f.list) > 4 || f.list[1].kind != symbolNode || f.list[2].kind == listNode || f.list[2].kind == intNode {
+		p.errorf(f.pos, "expected (type NAME GOTYPE [(enum …) | (switch METHOD)])")
+		return
+	}
+	t := &typ{name: f.list[1].text, pos: f.pos, goType: f.list[2].text}
+	if old := p.types[t.name]; old != nil {
+		p.errorf(f.pos, "type %s is declared twice; the other is at %s", t.name, old.pos)
+		return
+	}
+	p.types[t.name] = t
+	if len(f.list) == 3 {
+		return
+	}
+	k := f.list[3]
+	switch k.head() {
+	case "enum":
+		t.kind = enumType
+		t.enum = map[string]string{}
+		for _, e := range k.list[1:] {
+			name, exp := "", ""
+			switch {
+			case e.kind == symbolNode:
+				name, exp = e.text, e.text
+			case e.kind == listNode && len(e.list) == 2 && e.list[0].kind == symbolNode && e.list[1].kind != listNode:
+				name, exp = e.list[0].text, e.list[1].text
+			default:
+				p.errorf(e.pos, "expected NAME or (NAME GOEXPR), found %s", e.describe())
+				continue
+			}
+			if _, dup := t.enum[name]; dup {
+				p.errorf(e.pos, "%s.%s is declared twice", t.name, name)
+			}
+			t.enum[name] = exp
+		}
+	case "switch":
+		if len(k.list) != 2 || k.list[1].kind != symbolNode {
+			p.errorf(k.pos, "expected (switch METHOD)")
+			return
+		}
+		t.kind = switchType
+		t.method = k.list[1].text
+	default:
+		p.errorf(k.pos, "expected (enum …) or (switch METHOD), found %s", k.describe())
+	}
+}
+
+func (p *Program) typeOf(n *node) *typ {
+	if n.kind != symbolNode {
+		p.errorf(n.pos, "expected a type, found %s", n.describe())
+		return nil
+	}
+	t := p.types[n.text]
+	if t == nil {
+		p.errorf(n.pos, "unknown type %s", n.text)
+	}
+	return t
+}
+
+func (p *Program) addTerm(t *term) bool {
+	if old := p.terms[t.name]; old != nil {
+		p.errorf(t.pos, "term %s is declared twice; the other is at %s", t.name, old.pos)
+		return false
+	}
+	if t.name == "and" || t.name == "let" || t.name == "if" || t.name == "if-let" || t.name == "_" || t.name == "@" {
+		p.errorf(t.pos, "%s is a reserved word", t.name)
+		return false
+	}
+	p.terms[t.name] = t
+	p.order = append(p.order, t)
+	return true
+}
+
+// (decl [pure] [partial] [multi] [rec] [ordered] NAME (TYPE…) TYPE)
+func (p *Program) declTerm(f *node) {
+	t := &term{pos: f.pos}
+	i := 1
+flags:
+	for ; i < len(f.list)-3; i++ {
+		switch f.list[i].text {
+		case "pure":
+			t.pure = true
+		case "partial":
+			t.partial = true
+		case "multi":
+			t.multi = true
+		case "rec":
+			t.rec = true
+		case "ordered":
+			t.ordered = true
+		default:
+			break flags
+		}
+	}
+	if len(f.list) != i+3 || f.list[i].kind != symbolNode || f.list[i+1].kind != listNode {
+		p.errorf(f.pos, "expected (decl [pure] [partial] [multi] [rec] [ordered] NAME (TYPE…) TYPE)")
+		return
+	}
+	t.name = f.list[i].text
+	ok := true
+	for _, a := range f.list[i+1].list {
+		at := p.typeOf(a)
+		if at != nil && at.kind == unitType {
+			p.errorf(a.pos, "an argument can't be a unit")
+			at = nil
+		}
+		ok = ok && at != nil
+		t.args = append(t.args, at)
+	}
+	t.ret = p.typeOf(f.list[i+2])
+	if t.multi && t.partial {
+		p.errorf(f.pos, "a multi term yields none, one or several results: it can't be partial too")
+		ok = false
+	}
+	if ok && t.ret != nil {
+		p.addTerm(t)
+	}
+}
+
+// (variant SWITCHTYPE NAME GOEXPR (METHOD TYPE)…)
+func (p *Program) declVariant(f *node) {
+	if len(f.list) < 4 || f.list[2].kind != symbolNode || f.list[3].kind != symbolNode {
+		p.errorf(f.pos, "expected (variant TYPE NAME GOEXPR (METHOD TYPE)…)")
+		return
+	}
+	ret := p.typeOf(f.list[1])
+	if ret == nil {
+		return
+	}
+	if ret.kind != switchType {
+		p.errorf(f.list[1].pos, "%s has no variants: it isn't declared with (switch METHOD)", ret.name)
+		return
+	}
+	t := &term{name: f.list[2].text, pos: f.pos, ret: ret, variant: f.list[3].text}
+	for _, a := range f.list[4:] {
+		if a.kind != listNode || len(a.list) != 2 || a.list[0].kind != symbolNode {
+			p.errorf(a.pos, "expected (METHOD TYPE), found %s", a.describe())
+			return
+		}
+		at := p.typeOf(a.list[1])
+		if at == nil {
+			return
+		}
+		t.args = append(t.args, at)
+		t.fields = append(t.fields, a.list[0].text)
+	}
+	p.addTerm(t)
+}
+
+func (p *Program) termOf(n *node) *term {
+	if n.kind != symbolNode {
+		p.errorf(n.pos, "expected the name of a term, found %s", n.describe())
+		return nil
+	}
+	t := p.terms[n.text]
+	if t == nil {
+		p.errorf(n.pos, "unknown term %s", n.text)
+	}
+	return t
+}
+
+// (extern constructor NAME [METHOD]), (extern extractor [infallible] NAME [METHOD]), (extern const $NAME TYPE GOEXPR)
+func (p *Program) declExtern(f *node) {
+	bad := func() {
+		p.errorf(f.pos, "expected (extern constructor NAME [METHOD]), (extern extractor [infallible] NAME [METHOD]) or (extern const $NAME TYPE GOEXPR)")
+	}
+	if len(f.list) < 3 {
+		bad()
+		return
+	}
+	what, rest := f.list[1].text, f.list[2:]
+	infallible := false
+	if what == "extractor" && rest[0].isSymbol("infallible") && len(rest) > 1 {
+		infallible = true
+		rest = rest[1:]
+	}
+	if what == "const" {
+		if len(rest) != 3 || rest[0].kind != symbolNode || !strings.HasPrefix(rest[0].text, "$") || rest[2].kind == listNode {
+			bad()
+			return
+		}
+		if t := p.typeOf(rest[1]); t != nil {
+			if p.consts[rest[0].text] != nil {
+				p.errorf(rest[0].pos, "constant %s is declared twice", rest[0].text)
+			}
+			p.consts[rest[0].text] = &constant{t, rest[2].text}
+		}
+		return
+	}
+	if len(rest) > 2 || len(rest) == 2 && rest[1].kind != symbolNode {
+		bad()
+		return
+	}
+	t := p.termOf(rest[0])
+	if t == nil {
+		return
+	}
+	method := goName(t.name)
+	if len(rest) == 2 {
+		method = rest[1].text
+	}
+	switch what {
+	case "constructor":
+		if t.constructor != "" {
+			p.errorf(f.pos, "term %s has two constructors", t.name)
+		}
+		t.constructor = method
+	case "extractor":
+		p.setExtractor(f, t)
+		t.extractor = method
+		t.infallible = infallible
+		if infallible && t.multi {
+			p.errorf(f.pos, "term %s is multi: its extractor can't be infallible", t.name)
+		}
+	default:
+		bad()
+	}
+}
+
+func (p *Program) setExtractor(f *node, t *term) {
+	if t.extractor != "" || t.macro != nil || t.variant != "" {
+		p.errorf(f.pos, "term %s has two extractors", t.name)
+	}
+}
+
+// (extractor (NAME PARAM…) PATTERN)
+func (p *Program) declMacro(f *node) {
+	if len(f.list) != 3 || f.list[1].kind != listNode || len(f.list[1].list) == 0 {
+		p.errorf(f.pos, "expected (extractor (NAME PARAM…) PATTERN)")
+		return
+	}
+	t := p.termOf(f.list[1].list[0])
+	params, ok := p.symbols(f.list[1].list[1:])
+	if t == nil || !ok {
+		return
+	}
+	if len(params) != len(t.args) {
+		p.errorf(f.pos, "%s takes %d arguments, found %d", t.name, len(t.args), len(params))
+		return
+	}
+	p.setExtractor(f, t)
+	t.macro = &macro{f.pos, params, f.list[2]}
+}
+
+// (convert INNER OUTER TERM)
+func (p *Program) declConvert(f *node) {
+	if len(f.list) != 4 {
+		p.errorf(f.pos, "expected (convert INNER OUTER TERM)")
+		return
+	}
+	in, out, t := p.typeOf(f.list[1]), p.typeOf(f.list[2]), p.termOf(f.list[3])
+	if in == nil || out == nil || t == nil {
+		return
+	}
+	if len(t.args) != 1 || t.args[0] != in || t.ret != out {
+		p.errorf(f.list[3].pos, "%s must be declared (%s) %s to convert between them", t.name, in.name, out.name)
+		return
+	}
+	if p.converts[[2]*typ{in, out}] != nil {
+		p.errorf(f.pos, "a conversion between %s and %s is declared twice", in.name, out.name)
+	}
+	p.converts[[2]*typ{in, out}] = t
+}
+
+// (disjoint EXTRACTOR EXTRACTOR…)
+func (p *Program) declDisjoint(f *node) {
+	if len(f.list) < 3 {
+		p.errorf(f.pos, "expected (disjoint EXTRACTOR EXTRACTOR…)")
+		return
+	}
+	p.ndisjoint++
+	for _, n := range f.list[1:] {
+		t := p.termOf(n)
+		if t == nil {
+			return
+		}
+		if t.ret != p.terms[f.list[1].text].ret {
+			p.errorf(n.pos, "%s matches a %s, but %s a %s", t.name, t.ret.name, f.list[1].text, p.terms[f.list[1].text].ret.name)
+		}
+		if t.disjoint != 0 {
+			p.errorf(n.pos, "%s is in two disjoint sets", t.name)
+		}
+		t.disjoint = p.ndisjoint
+	}
+}
+
+// (rule [NAME] [PRIORITY] (TERM PATTERN…) GUARD… EXPR)
+func (p *Program) declRule(f *node) {
+	r := &rule{pos: f.pos, index: p.nrules}
+	p.nrules++
+	rest := f.list[1:]
+	if len(rest) > 0 && rest[0].kind == symbolNode {
+		r.name = rest[0].text
+		rest = rest[1:]
+	}
+	if len(rest) > 0 && rest[0].kind == intNode {
+		if n, err := fmt.Sscanf(rest[0].text, "%d", &r.prio); n != 1 || err != nil || r.prio > 1000 || r.prio < -1000 {
+			p.errorf(rest[0].pos, "priority out of range: %s", rest[0].text)
+		}
+		rest = rest[1:]
+	}
+	if len(rest) < 2 || rest[0].head() == "" {
+		p.errorf(f.pos, "expected (rule [NAME] [PRIORITY] (TERM PATTERN…) GUARD… EXPR)")
+		return
+	}
+	t := p.termOf(rest[0].list[0])
+	if t == nil {
+		return
+	}
+	r.lhs, r.guards, r.rhs = rest[0], rest[1:len(rest)-1], rest[len(rest)-1]
+	t.rules = append(t.rules, r)
+}
+
+// goName turns a term's name into a Go method's: x64_add_rr → x64AddRr.
+func goName(s string) string {
+	var b strings.Builder
+	up := false
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '_' || c == '-' || c == '.' || c == '/':
+			up = b.Len() > 0
+		case up && c >= 'a' && c <= 'z':
+			b.WriteByte(c - 'a' + 'A')
+			up = false
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
+			b.WriteByte(c)
+			up = false
+		default:
+			fmt.Fprintf(&b, "%02x", c)
+			up = false
+		}
+	}
+	return b.String()
+}
+
+// CompileFiles loads the rule files as one program and generates its Go code. In errors and comments files go by their base
+// names.
+func CompileFiles(files []string) ([]byte, error) {
+	var srcs []Source
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		srcs = append(srcs, Source{filepath.Base(f), string(text)})
+	}
+	p, err := Load(srcs)
+	if err != nil {
+		return nil, err
+	}
+	return p.Generate("rulesc")
+}
