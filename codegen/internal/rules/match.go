@@ -67,6 +67,7 @@ type cond struct {
 
 // matchTable holds the bindings and sites of the rules of one term.
 type matchTable struct {
+	p       *Program
 	term    *term
 	binds   []binding
 	bindIDs map[string]int
@@ -79,8 +80,8 @@ type siteKey struct {
 	b, b2 int
 }
 
-func newMatchTable(t *term) *matchTable {
-	mt := &matchTable{term: t, bindIDs: map[string]int{}, siteIDs: map[siteKey]int{}}
+func newMatchTable(p *Program, t *term) *matchTable {
+	mt := &matchTable{p: p, term: t, bindIDs: map[string]int{}, siteIDs: map[siteKey]int{}}
 	for i, a := range t.args {
 		mt.bind(binding{kind: bindArg, field: i, typ: a})
 	}
@@ -232,7 +233,7 @@ func (p *Program) check() {
 		if len(t.rules) == 0 {
 			continue
 		}
-		mt := newMatchTable(t)
+		mt := newMatchTable(p, t)
 		good := true
 		for _, r := range t.rules {
 			c := &checker{p: p, mt: mt, t: t, m: &matcher{r: r, has: map[int]string{}}, ok: true}

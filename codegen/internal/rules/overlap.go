@@ -1,23 +1,26 @@
 package rules
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
-// exclusive reports whether no input can match both rules: they want different constants of the same binding, or partial
-// calls of the same input to succeed that were declared disjoint.
+// exclusive reports whether no input can match both rules: they want different constants of the same binding, or things of it
+// that were declared disjoint.
 func (mt *matchTable) exclusive(a, b *matcher) bool {
-	if len(a.conds) > len(b.conds) {
-		a, b = b, a
-	}
 	for _, c := range a.conds {
 		if v, ok := b.has[c.site]; ok && v != c.value {
 			return true
 		}
-		s := &mt.sites[c.site]
-		if s.kind != siteOK || mt.binds[s.b].term.disjoint == 0 {
+		on, sets := mt.disjointSets(c)
+		if sets == nil {
 			continue
 		}
 		for _, d := range b.conds {
-			if t := &mt.sites[d.site]; t.kind == siteOK && mt.disjointCalls(s.b, t.b) {
+			if c == d {
+				continue
+			}
+			if on2, sets2 := mt.disjointSets(d); on == on2 && intersect(sets, sets2) {
 				return true
 			}
 		}
@@ -25,10 +28,28 @@ func (mt *matchTable) exclusive(a, b *matcher) bool {
 	return false
 }
 
-// disjointCalls reports whether the calls a and b have the same input and can't both succeed.
-func (mt *matchTable) disjointCalls(a, b int) bool {
-	x, y := &mt.binds[a], &mt.binds[b]
-	return a != b && x.term != y.term && x.term.disjoint == y.term.disjoint && x.construct == y.construct && !x.construct && x.src == y.src
+// disjointSets returns the disjoint sets that the test c belongs to and the binding that it is a test of.
+func (mt *matchTable) disjointSets(c cond) (on int, sets []int) {
+	switch s := &mt.sites[c.site]; s.kind {
+	case siteValue:
+		if k := mt.p.constSets[c.value]; k != nil && k.typ == mt.binds[s.b].typ {
+			return s.b, k.disjoint
+		}
+	case siteOK:
+		if x := &mt.binds[s.b]; !x.construct {
+			return x.src, x.term.disjoint
+		}
+	}
+	return -1, nil
+}
+
+func intersect(a, b []int) bool {
+	for _, x := range a {
+		if slices.Contains(b, x) {
+			return true
+		}
+	}
+	return false
 }
 
 // covers reports whether a matches whatever b matches, as far as the tests show: each of a's is one of b's.

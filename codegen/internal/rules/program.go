@@ -49,8 +49,8 @@ type term struct {
 	fields      []string // Go methods that fetch the fields of a variant
 	constructor string   // Go method of an external constructor
 
-	// disjoint numbers the set of extractors of which at most one matches the same input; 0 for none.
-	disjoint int
+	// disjoint lists the sets it is in, of extractors and constants of which at most one matches the same input.
+	disjoint []int
 
 	rules []*rule
 	table *matchTable // bindings and sites of the rules
@@ -63,8 +63,9 @@ type macro struct {
 }
 
 type constant struct {
-	typ *typ
-	exp string
+	typ      *typ
+	exp      string
+	disjoint []int // see term
 }
 
 // rule is a parsed rule; its parts are checked when all declarations are known.
@@ -98,6 +99,7 @@ type Program struct {
 	types     map[string]*typ
 	terms     map[string]*term
 	consts    map[string]*constant
+	constSets map[string]*constant // constants in disjoint sets, by their Go expression
 	converts  map[[2]*typ]*term
 	order     []*term // by declaration
 	nrules    int
@@ -118,6 +120,8 @@ func Load(srcs []Source) (*Program, error) {
 		terms:    map[string]*term{},
 		consts:   map[string]*constant{},
 		converts: map[[2]*typ]*term{},
+
+		constSets: map[string]*constant{},
 	}
 	p.types["bool"] = &typ{name: "bool", kind: boolType, goType: "bool"}
 	p.types["unit"] = &typ{name: "unit", kind: unitType}
@@ -152,7 +156,8 @@ func (p *Program) declare(forms []*node) {
 	passes := []map[string]func(*node){
 		{"output": p.declOutput, "type": p.declType},
 		{"decl": p.declTerm, "variant": p.declVariant},
-		{"extern": p.declExtern, "extractor": p.declMacro, "convert": p.declConvert, "disjoint": p.declDisjoint, "rule": p.declRule},
+		{"extern": p.declExtern, "extractor": p.declMacro, "convert": p.declConvert, "rule": p.declRule},
+		{"disjoint": p.declDisjoint},
 	}
 	for i, pass := range passes {
 		for _, f := range forms {
@@ -399,7 +404,7 @@ func (p *Program) declExtern(f *node) {
 			if p.consts[rest[0].text] != nil {
 				p.errorf(rest[0].pos, "constant %s is declared twice", rest[0].text)
 			}
-			p.consts[rest[0].text] = &constant{t, rest[2].text}
+			p.consts[rest[0].text] = &constant{typ: t, exp: rest[2].text}
 		}
 		return
 	}
@@ -478,25 +483,32 @@ func (p *Program) declConvert(f *node) {
 	p.converts[[2]*typ{in, out}] = t
 }
 
-// (disjoint EXTRACTOR EXTRACTOR…)
+// (disjoint (EXTRACTOR | CONSTANT)…)
 func (p *Program) declDisjoint(f *node) {
 	if len(f.list) < 3 {
-		p.errorf(f.pos, "expected (disjoint EXTRACTOR EXTRACTOR…)")
+		p.errorf(f.pos, "expected (disjoint X Y…), extractors and constants of one type")
 		return
 	}
 	p.ndisjoint++
+	var of *typ
 	for _, n := range f.list[1:] {
-		t := p.termOf(n)
-		if t == nil {
+		var mt *typ
+		if k := p.consts[n.text]; n.kind == symbolNode && k != nil {
+			mt = k.typ
+			k.disjoint = append(k.disjoint, p.ndisjoint)
+			p.constSets[k.exp] = k
+		} else if t := p.termOf(n); t != nil {
+			mt = t.ret
+			t.disjoint = append(t.disjoint, p.ndisjoint)
+		} else {
 			return
 		}
-		if t.ret != p.terms[f.list[1].text].ret {
-			p.errorf(n.pos, "%s matches a %s, but %s a %s", t.name, t.ret.name, f.list[1].text, p.terms[f.list[1].text].ret.name)
+		if of == nil {
+			of = mt
 		}
-		if t.disjoint != 0 {
-			p.errorf(n.pos, "%s is in two disjoint sets", t.name)
+		if mt != of {
+			p.errorf(n.pos, "%s matches a %s, but %s a %s", n.text, mt.name, f.list[1].text, of.name)
 		}
-		t.disjoint = p.ndisjoint
 	}
 }
 

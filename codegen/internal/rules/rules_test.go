@@ -51,6 +51,8 @@ func TestErrors(t *testing.T) {
 		{"(rule (t (add a _)) a)\n(rule (t (add _ b)) b)", "r.rules:2:1: matches some of what the rule at r.rules:1:1 matches, at the same priority"},
 		{"(rule (t (k (fit a))) a)\n(rule (t (k (wide a))) a)", "r.rules:2:1: matches some of what the rule at r.rules:1:1 matches, at the same priority"},
 		{"(disjoint fit wide)(rule (t (k (fit a))) a)\n(rule (t (k (wide a))) a)", ""},
+		{"(extern const $Z I zero)(disjoint $Z wide)(disjoint fit wide)(rule (t (k $Z)) 1)\n(rule (t (k (wide a))) a)", ""},
+		{"(extern const $Z I zero)(disjoint $Z wide)(disjoint fit wide)(rule (t (k $Z)) 1)\n(rule (t (k (fit a))) a)", "r.rules:2:1: matches some of what the rule at r.rules:1:62 matches, at the same priority"},
 		{"(rule (t (k 1)) 2)\n(rule (t (k 2)) 3)", ""},
 		{"(rule low (t (add a (k 1))) a)\n(rule 1 (t (add a _)) a)", "r.rules:1:1: never reached: the rule at r.rules:2:1 is tried before and matches all of it"},
 		{"(rule 1 (t (add a (k 1))) a)\n(rule (t (add a _)) a)", ""},
