@@ -373,7 +373,7 @@ func (c *checker) block(b int, own bool) error {
 	}
 	for i := int(blk.Insts.End) - 1; i >= int(blk.Insts.Start); i-- {
 		for ; edit > first && c.out.Edits[edit-1].At == After(i); edit-- {
-			if err := c.edit(&c.out.Edits[edit-1]); err != nil {
+			if err := c.edit(b, &c.out.Edits[edit-1]); err != nil {
 				return err
 			}
 		}
@@ -381,7 +381,7 @@ func (c *checker) block(b int, own bool) error {
 			return fmt.Errorf("block %d, inst %d: %w", b, i, err)
 		}
 		for ; edit > first && c.out.Edits[edit-1].At == Before(i); edit-- {
-			if err := c.edit(&c.out.Edits[edit-1]); err != nil {
+			if err := c.edit(b, &c.out.Edits[edit-1]); err != nil {
 				return err
 			}
 		}
@@ -389,8 +389,8 @@ func (c *checker) block(b int, own bool) error {
 	return c.enter(b)
 }
 
-// edit takes the requirements back over a move.
-func (c *checker) edit(e *Edit) error {
+// edit takes the requirements back over a move in block b.
+func (c *checker) edit(b int, e *Edit) error {
 	class := RegClass(0)
 	if e.From.IsReg() {
 		class = e.From.PReg().Class()
@@ -400,7 +400,7 @@ func (c *checker) edit(e *Edit) error {
 	var moved []requirement
 	err := c.write(e.To, c.units(e.VReg, class), func(q requirement) error {
 		if e.From.Kind() == AllocRemat {
-			if q.vreg != e.VReg {
+			if q.vreg != e.VReg && !c.passes(b, e, q.vreg) {
 				return fmt.Errorf("%v produces %v where inst %d needs %v", e.At, e.VReg, q.origin, q.vreg)
 			}
 			return nil
@@ -415,6 +415,15 @@ func (c *checker) edit(e *Edit) error {
 		c.require(uint32(locIndex(e.From)), q.vreg, q.origin)
 	}
 	return nil
+}
+
+// passes reports whether e, at the start of block b, produces the argument for b's parameter p.
+func (c *checker) passes(b int, e *Edit, p VReg) bool {
+	preds := c.cfg.predEdges(b)
+	at := c.paramOf[p.Index()] - 1
+	params := c.f.Blocks[b].Params
+	return len(preds) == 1 && e.At == Before(int(c.f.Blocks[b].Insts.Start)) && at >= params.Start && at < params.End &&
+		c.f.EdgeArgs(c.f.Edges[preds[0]])[at-params.Start] == e.VReg
 }
 
 // inst takes the requirements back over instruction i, and adds its own.

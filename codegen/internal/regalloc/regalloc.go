@@ -561,7 +561,7 @@ type SafepointSlot struct {
 	Slot uint32
 }
 
-// DebugLoc says that, just before each of the instructions [From, To), the value labelled Label is at Alloc. Instructions that no
+// DebugLoc says that, when each of the instructions [From, To) begins, the value labelled Label is at Alloc. Instructions that no
 // DebugLoc covers do not have the value.
 type DebugLoc struct {
 	Label    uint32
