@@ -1,0 +1,385 @@
+package frontend
+
+import "github.com/davit-wasm/davit/codegen/ir"
+
+// Variables become SSA values while the function is being built (Braun,
+// Buchwald, Hack, Leißa, Mallon, Zwinkau: Simple and Efficient Construction of
+// Static Single Assignment Form, 2013).
+//
+// A read of a variable looks for its definition in the block, and then upwards
+// through predecessors for as long as there is exactly one and none can be
+// added. Where that ends without a definition:
+//
+//   - in a block that is not sealed, a parameter is added; what its arguments
+//     are is decided when the block is sealed;
+//   - in a sealed block with several predecessors, a parameter is added, and
+//     its arguments are read in the predecessors at once;
+//   - in a block without predecessors, the variable was never assigned (or the
+//     code never runs): it is zero.
+//
+// When the arguments of such a parameter turn out to be one value and the
+// parameter itself, the parameter is removed and becomes an alias of the
+// value. The parameter counts as the definition while its arguments are being
+// read, which is what ends the search in loops.
+//
+// Reading arguments may add parameters in other blocks. They are kept on a
+// stack of our own, not on Go's: a function of a million blocks is read in the
+// same way as one of ten.
+
+// Variable is a variable of the source language.
+type Variable uint32
+
+type edge struct {
+	from ir.Block
+	inst ir.Inst
+	dest uint32
+}
+
+type predLink struct {
+	edge
+	next uint32 // index + 1 into ssa.preds
+}
+
+type pendingParam struct {
+	v     Variable
+	param ir.Value
+	next  uint32 // index + 1 into ssa.pending
+}
+
+type ssaBlock struct {
+	preds, lastPred      uint32 // list in ssa.preds, indexes + 1
+	npreds               uint32
+	pending, lastPending uint32 // list in ssa.pending, indexes + 1
+	sealed, filled       bool
+	varParams            bool // has parameters that stand for variables
+	mark                 uint32
+}
+
+type variable struct {
+	typ ir.Type
+	// The latest block with a definition, which is not in the table.
+	block ir.Block
+	val   ir.Value
+}
+
+// frame is a block parameter whose arguments are being read.
+type frame struct {
+	v     Variable
+	block ir.Block
+	param ir.Value
+	pred  uint32 // next predecessor, index + 1
+	args  uint32 // where its arguments begin in ssa.args
+}
+
+type ssa struct {
+	fn      *ir.Function
+	vars    []variable
+	blocks  []ssaBlock
+	preds   []predLink
+	pending []pendingParam
+	defs    defTable
+	frames  []frame
+	args    []ir.Value
+	chain   []ir.Block
+	mark    uint32
+}
+
+func (s *ssa) begin(f *ir.Function) {
+	s.fn = f
+	s.vars = s.vars[:0]
+	s.blocks = s.blocks[:0]
+	s.preds = s.preds[:0]
+	s.pending = s.pending[:0]
+	s.mark = 0
+	s.defs.clear()
+}
+
+func (s *ssa) declareBlock(b ir.Block) {
+	for int(b) >= len(s.blocks) {
+		s.blocks = append(s.blocks, ssaBlock{})
+	}
+}
+
+func (s *ssa) declareVar(t ir.Type) Variable {
+	s.vars = append(s.vars, variable{typ: t, block: ir.NoBlock})
+	return Variable(len(s.vars) - 1)
+}
+
+// define records the definition of v in b.
+func (s *ssa) define(v Variable, b ir.Block, val ir.Value) {
+	d := &s.vars[v]
+	if d.block != b {
+		if d.block != ir.NoBlock {
+			s.defs.put(v, d.block, d.val)
+		}
+		d.block = b
+	}
+	d.val = val
+}
+
+// definition is the value that b itself gives to v.
+func (s *ssa) definition(v Variable, b ir.Block) (ir.Value, bool) {
+	d := &s.vars[v]
+	if d.block == b {
+		// Values replaced since are aliases now; keep chains of them short.
+		d.val = s.fn.Resolve(d.val)
+		return d.val, true
+	}
+	if val, ok := s.defs.get(v, b); ok {
+		return s.fn.Resolve(val), true
+	}
+	return ir.NoValue, false
+}
+
+func (s *ssa) addPred(b ir.Block, e edge) {
+	blk := &s.blocks[b]
+	if blk.sealed {
+		panic("frontend: a branch to " + b.String() + ", which is sealed")
+	}
+	s.preds = append(s.preds, predLink{edge: e})
+	n := uint32(len(s.preds))
+	if blk.lastPred == 0 {
+		blk.preds = n
+	} else {
+		s.preds[blk.lastPred-1].next = n
+	}
+	blk.lastPred = n
+	blk.npreds++
+}
+
+func (s *ssa) use(v Variable, b ir.Block) ir.Value {
+	if d := &s.vars[v]; d.block == b {
+		return s.fn.Resolve(d.val)
+	}
+	val := s.find(v, b)
+	s.solve()
+	return s.fn.Resolve(val)
+}
+
+// find is the value of v at the end of b. If that is a new parameter whose
+// arguments have to be read, it pushes a frame for it.
+func (s *ssa) find(v Variable, b ir.Block) ir.Value {
+	if val, ok := s.definition(v, b); ok {
+		return val
+	}
+	s.chain = s.chain[:0]
+	s.mark++
+	val := ir.NoValue
+	for {
+		blk := &s.blocks[b]
+		s.chain = append(s.chain, b)
+		if !blk.sealed {
+			val = s.addParam(v, b)
+			s.pending = append(s.pending, pendingParam{v: v, param: val})
+			n := uint32(len(s.pending))
+			if blk.lastPending == 0 {
+				blk.pending = n
+			} else {
+				s.pending[blk.lastPending-1].next = n
+			}
+			blk.lastPending = n
+			break
+		}
+		// A block met twice is in a cycle that nothing leads into.
+		if blk.npreds == 0 || blk.mark == s.mark {
+			val = s.zero(v, b)
+			break
+		}
+		if blk.npreds > 1 {
+			val = s.addParam(v, b)
+			s.push(v, b, val)
+			break
+		}
+		blk.mark = s.mark
+		b = s.preds[blk.preds-1].from
+		var ok bool
+		if val, ok = s.definition(v, b); ok {
+			break
+		}
+	}
+	// From the top down, so that the latest definition is that of the block
+	// asked for.
+	for i := len(s.chain) - 1; i >= 0; i-- {
+		s.define(v, s.chain[i], val)
+	}
+	return val
+}
+
+func (s *ssa) addParam(v Variable, b ir.Block) ir.Value {
+	s.blocks[b].varParams = true
+	return s.fn.AddParam(b, s.vars[v].typ)
+}
+
+func (s *ssa) push(v Variable, b ir.Block, param ir.Value) {
+	s.frames = append(s.frames, frame{v, b, param, s.blocks[b].preds, uint32(len(s.args))})
+}
+
+// solve reads the arguments of every parameter on the stack.
+func (s *ssa) solve() {
+	for len(s.frames) > 0 {
+		fr := &s.frames[len(s.frames)-1]
+		if fr.pred != 0 {
+			p := &s.preds[fr.pred-1]
+			fr.pred = p.next
+			// This may push a frame, which is then solved first. Its arguments
+			// come after the one that it yields.
+			n := len(s.frames)
+			s.args = append(s.args, s.find(fr.v, p.from))
+			if len(s.frames) > n {
+				s.frames[n].args = uint32(len(s.args))
+			}
+			continue
+		}
+		done := *fr
+		s.frames = s.frames[:len(s.frames)-1]
+		s.decide(done)
+		s.args = s.args[:done.args]
+	}
+}
+
+// decide makes the parameter of fr an alias, or passes it its arguments.
+func (s *ssa) decide(fr frame) {
+	f := s.fn
+	only, several := ir.NoValue, false
+	args := s.args[fr.args:]
+	for i, a := range args {
+		a = f.Resolve(a)
+		args[i] = a
+		if a == fr.param || a == only {
+			continue
+		}
+		if only != ir.NoValue {
+			several = true
+		}
+		only = a
+	}
+	if !several {
+		if only == ir.NoValue { // nothing but itself: the block cannot be reached
+			only = s.zero(fr.v, fr.block)
+		}
+		_, num := f.ValueBlock(fr.param)
+		f.RemoveParam(fr.block, num)
+		f.SetAlias(fr.param, only)
+		return
+	}
+	i := 0
+	for p := s.blocks[fr.block].preds; p != 0; p = s.preds[p-1].next {
+		e := s.preds[p-1].edge
+		f.AddDestArg(e.inst, int(e.dest), args[i])
+		i++
+	}
+}
+
+func (s *ssa) seal(b ir.Block) {
+	blk := &s.blocks[b]
+	if blk.sealed {
+		panic("frontend: " + b.String() + " is sealed already")
+	}
+	blk.sealed = true
+	for p := blk.pending; p != 0; p = s.pending[p-1].next {
+		s.push(s.pending[p-1].v, b, s.pending[p-1].param)
+		s.solve()
+	}
+}
+
+// zero makes the value of a variable that nothing was assigned to, at the
+// beginning of b.
+func (s *ssa) zero(v Variable, b ir.Block) ir.Value {
+	f := s.fn
+	if !f.InLayout(b) {
+		f.AppendBlock(b)
+	}
+	at := f.FirstInst(b)
+	t := s.vars[v].typ
+	add := func(d ir.InstData, args ...ir.Value) ir.Value {
+		i := f.AddInst(d, args...)
+		if at == ir.NoInst {
+			f.AppendInst(i, b)
+		} else {
+			f.InsertBefore(i, at)
+		}
+		f.AddResults(i)
+		return f.Result(i)
+	}
+	var zeros [256]byte
+	switch {
+	case t == ir.I128:
+		lo := add(ir.InstData{Op: ir.OpIconst, Type: ir.I64})
+		return add(ir.InstData{Op: ir.OpUextend, Type: ir.I128}, lo)
+	case t.IsInt():
+		return add(ir.InstData{Op: ir.OpIconst, Type: t})
+	case t == ir.F16:
+		return add(ir.InstData{Op: ir.OpF16const})
+	case t == ir.F32:
+		return add(ir.InstData{Op: ir.OpF32const})
+	case t == ir.F64:
+		return add(ir.InstData{Op: ir.OpF64const})
+	case t == ir.F128:
+		return add(ir.InstData{Op: ir.OpF128const, Ref: uint32(f.AddConstant(zeros[:16]))})
+	case t.IsVector() && !t.IsDynamic():
+		return add(ir.InstData{Op: ir.OpVconst, Type: t, Ref: uint32(f.AddConstant(zeros[:t.Bytes()]))})
+	}
+	panic("frontend: a variable of type " + t.String() + " is read before it is assigned")
+}
+
+// defTable maps (variable, block) to a value: open addressing with linear
+// probing, emptied in constant time by moving on to a new generation.
+type defTable struct {
+	slots []defSlot
+	n     int
+	gen   uint32
+}
+
+type defSlot struct {
+	v   Variable
+	b   ir.Block
+	val ir.Value
+	gen uint32
+}
+
+func (t *defTable) clear() {
+	t.n = 0
+	t.gen++
+	if t.gen == 0 {
+		clear(t.slots)
+		t.gen = 1
+	}
+}
+
+// slot is the index of the entry for (v, b), or of the free one where it belongs.
+func (t *defTable) slot(v Variable, b ir.Block) int {
+	h := (uint64(v)<<32 | uint64(b)) * 0x9e3779b97f4a7c15
+	mask := len(t.slots) - 1
+	i := int(h>>32) & mask
+	for {
+		if e := &t.slots[i]; e.gen != t.gen || e.v == v && e.b == b {
+			return i
+		}
+		i = (i + 1) & mask
+	}
+}
+
+func (t *defTable) get(v Variable, b ir.Block) (ir.Value, bool) {
+	if t.n == 0 {
+		return ir.NoValue, false
+	}
+	e := &t.slots[t.slot(v, b)]
+	return e.val, e.gen == t.gen
+}
+
+func (t *defTable) put(v Variable, b ir.Block, val ir.Value) {
+	if 2*(t.n+1) > len(t.slots) {
+		old := t.slots
+		t.slots = make([]defSlot, max(64, 2*len(old)))
+		for _, e := range old {
+			if e.gen == t.gen {
+				t.slots[t.slot(e.v, e.b)] = e
+			}
+		}
+	}
+	e := &t.slots[t.slot(v, b)]
+	if e.gen != t.gen {
+		t.n++
+	}
+	*e = defSlot{v, b, val, t.gen}
+}
