@@ -1,0 +1,109 @@
+package translate
+
+import (
+	"github.com/davit-wasm/davit/codegen/frontend"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
+// Namespaces of the names of trampolines in IR; the index is the signature's.
+const (
+	EntryNamespace = 1
+	ExitNamespace  = 2
+)
+
+// Trampolines makes the functions between Go and compiled code: one of each
+// kind for a signature. Its memory is used again; it belongs to one goroutine.
+type Trampolines struct {
+	b    frontend.Builder
+	args []ir.Value
+}
+
+func (t *Trampolines) value(d ir.InstData, args ...ir.Value) ir.Value {
+	return t.b.Func().Result(t.b.Insert(d, args...))
+}
+
+func (t *Trampolines) emit(d ir.InstData, args ...ir.Value) ir.Inst { return t.b.Insert(d, args...) }
+
+func (t *Trampolines) iconst(typ ir.Type, v int64) ir.Value { return t.b.Iconst(typ, v) }
+
+// SlotType is the IR type of a slot.
+func SlotType(s image.Slot) ir.Type {
+	return [...]ir.Type{image.SlotI32: ir.I32, image.SlotI64: ir.I64, image.SlotF32: ir.F32, image.SlotF64: ir.F64, image.SlotV128: ir.I8X16, image.SlotRef: ir.I64}[s]
+}
+
+// recordSignature is the signature of code called through a function record.
+func recordSignature(sig *image.Signature) ir.Signature {
+	s := ir.Signature{CallConv: ir.Tail}
+	s.Params = append(s.Params, ir.Param{Type: ir.I64, Purpose: ir.VMContext}, ir.Param{Type: ir.I64, Purpose: ir.CallerContext})
+	for _, p := range sig.Params {
+		s.Params = append(s.Params, ir.Param{Type: SlotType(p)})
+	}
+	for _, r := range sig.Results {
+		s.Returns = append(s.Returns, ir.Param{Type: SlotType(r)})
+	}
+	return s
+}
+
+// bufferFlags are the flags of accesses to an argument buffer.
+const bufferFlags = ir.MemTrusted | ir.MemLittle
+
+func (t *Trampolines) loadSlots(slots []image.Slot, buffer ir.Value) {
+	off := int64(0)
+	for _, s := range slots {
+		t.args = append(t.args, t.value(ir.InstData{Op: ir.OpLoad, Type: SlotType(s), Flags: bufferFlags, Imm: off}, buffer))
+		off += int64(s.Size())
+	}
+}
+
+func (t *Trampolines) storeSlots(slots []image.Slot, values []ir.Value, buffer ir.Value) {
+	off := int64(0)
+	for i, s := range slots {
+		t.emit(ir.InstData{Op: ir.OpStore, Type: SlotType(s), Flags: bufferFlags, Imm: off}, values[i], buffer)
+		off += int64(s.Size())
+	}
+}
+
+// begin starts a function that is one block.
+func (t *Trampolines) begin(f *ir.Function, name ir.Name, sig ir.Signature) []ir.Value {
+	f.Clear()
+	f.Name, f.Sig = name, sig
+	t.b.Begin(f)
+	b := t.b.CreateBlock()
+	t.b.AppendFunctionParams(b)
+	t.b.SwitchTo(b)
+	t.b.Seal(b)
+	return f.Params(b)
+}
+
+// Entry makes the entry trampoline of sig, number index, in f: see
+// [image.Signature].
+func (t *Trampolines) Entry(f *ir.Function, sig *image.Signature, index uint32) {
+	word := ir.Param{Type: ir.I64}
+	p := t.begin(f, ir.UserName(EntryNamespace, index), ir.Signature{Params: []ir.Param{word, word, word, word}, CallConv: ir.Go})
+	code, vmctx, buffer := p[1], p[2], p[3]
+	t.args = append(t.args[:0], vmctx, t.iconst(ir.I64, 0))
+	t.loadSlots(sig.Params, buffer)
+	call := t.b.CallIndirect(f.AddSig(recordSignature(sig)), code, t.args...)
+	t.storeSlots(sig.Results, f.Results(call), buffer)
+	t.b.Return()
+	t.b.Finish()
+}
+
+// Exit makes the exit trampoline of sig, number index, in f: see
+// [image.Signature].
+func (t *Trampolines) Exit(f *ir.Function, sig *image.Signature, index uint32) {
+	p := t.begin(f, ir.UserName(ExitNamespace, index), recordSignature(sig))
+	host, caller, params := p[0], p[1], p[2:]
+	size := max(16, (sig.BufferSize()+15)&^15)
+	slot := f.AddStackSlot(ir.StackSlotData{Size: uint32(size), AlignLog2: 4})
+	buffer := t.b.StackAddr(ir.I64, slot, 0)
+	t.storeSlots(sig.Params, params, buffer)
+	e := exit{b: t, sig: f.AddSig(stubSignature)}
+	e.leave(layout.ExitHost, host, buffer, caller)
+	t.args = t.args[:0]
+	t.loadSlots(sig.Results, buffer)
+	t.b.Return(t.args...)
+	t.b.Finish()
+}

@@ -1,0 +1,373 @@
+// Package translate turns WebAssembly function bodies into the code
+// generator's IR, in the same pass that validates them, and makes the
+// trampolines between Go and compiled code.
+//
+// A function of type (p…) → (r…) becomes an IR function of convention `tail`
+// with signature (vmctx, p…) → (r…): references are i64, everything else has
+// its own type. What compiled code touches besides its parameters is reached
+// from vmctx, the instance context, as package layout fixes it.
+//
+// Two signatures are in use for one type. A function of the same module is
+// called directly, with vmctx. Any other (an import, a table's element, a
+// reference) is called through its function record with the record's context
+// as vmctx and, in a register that ordinary functions ignore, the caller's
+// context, which host functions need.
+package translate
+
+import (
+	"fmt"
+
+	"github.com/davit-wasm/davit/codegen/frontend"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// FunctionNamespace is the namespace of the names of wasm functions in IR; the
+// index is the function's in the module.
+const FunctionNamespace = 0
+
+// Module is what the translation of all functions of a module shares. It is
+// read-only once made, and may be used by many translators at once.
+type Module struct {
+	Wasm     *wasm.Env
+	Layout   layout.InstanceLayout
+	Settings image.Settings
+
+	direct []ir.Signature // by type: calls within the module
+	record []ir.Signature // by type: calls through function records
+}
+
+// NewModule prepares the translation of m.
+func NewModule(m *wasm.Env, s image.Settings) *Module {
+	t := &Module{Wasm: m, Settings: s, Layout: InstanceLayout(m.Module)}
+	t.direct = make([]ir.Signature, len(m.Types))
+	t.record = make([]ir.Signature, len(m.Types))
+	for i := range m.Types {
+		if m.Types[i].Kind != wasm.CompositeFunc {
+			continue
+		}
+		ft := &m.Types[i].Func
+		params := make([]ir.Param, 0, len(ft.Params)+2)
+		params = append(params, ir.Param{Type: ir.I64, Purpose: ir.VMContext}, ir.Param{Type: ir.I64, Purpose: ir.CallerContext})
+		for _, p := range ft.Params {
+			params = append(params, ir.Param{Type: Type(p)})
+		}
+		results := make([]ir.Param, len(ft.Results))
+		for k, r := range ft.Results {
+			results[k] = ir.Param{Type: Type(r)}
+		}
+		t.record[i] = ir.Signature{Params: params, Returns: results, CallConv: ir.Tail}
+		direct := append([]ir.Param{params[0]}, params[2:]...)
+		t.direct[i] = ir.Signature{Params: direct, Returns: results, CallConv: ir.Tail}
+	}
+	return t
+}
+
+// InstanceLayout is the layout of the instance contexts of m.
+func InstanceLayout(m *wasm.Module) layout.InstanceLayout {
+	n := func(total, imported int) uint32 { return uint32(total - imported) }
+	return layout.InstanceLayout{
+		ImportedFuncs:    uint32(m.NumImportedFuncs),
+		ImportedTables:   uint32(m.NumImportedTables),
+		ImportedMemories: uint32(m.NumImportedMemories),
+		ImportedGlobals:  uint32(m.NumImportedGlobals),
+		ImportedTags:     uint32(m.NumImportedTags),
+		Funcs:            n(len(m.Funcs), m.NumImportedFuncs),
+		Tables:           n(len(m.Tables), m.NumImportedTables),
+		Memories:         n(len(m.Memories), m.NumImportedMemories),
+		Globals:          n(len(m.Globals), m.NumImportedGlobals),
+		Tags:             n(len(m.Tags), m.NumImportedTags),
+	}
+}
+
+// Type is the IR type of a value of type t.
+func Type(t wasm.ValType) ir.Type {
+	switch t {
+	case wasm.I32:
+		return ir.I32
+	case wasm.I64:
+		return ir.I64
+	case wasm.F32:
+		return ir.F32
+	case wasm.F64:
+		return ir.F64
+	case wasm.V128:
+		return ir.I8X16
+	}
+	return ir.I64
+}
+
+// Trap codes in IR: those that WebAssembly's checks need are user codes with
+// the number of the image's code; the code generator's own are translated.
+
+func trap(c image.TrapCode) ir.TrapCode { return ir.TrapCode(c) }
+
+// TrapCode is the code in an image for a trap with code c in IR.
+func TrapCode(c ir.TrapCode) image.TrapCode {
+	switch c {
+	case ir.TrapHeapOutOfBounds:
+		return image.TrapMemoryOutOfBounds
+	case ir.TrapIntegerOverflow:
+		return image.TrapIntegerOverflow
+	case ir.TrapIntegerDivideByZero:
+		return image.TrapIntegerDivideByZero
+	case ir.TrapBadConversionToInt:
+		return image.TrapInvalidConversion
+	case ir.TrapStackOverflow:
+		return image.TrapStackOverflow
+	}
+	return image.TrapCode(c)
+}
+
+// Translator translates functions, one at a time; its memory is used again
+// for the next. It belongs to one goroutine.
+type Translator struct {
+	m  *Module
+	f  *ir.Function
+	b  frontend.Builder
+	fv wasm.FuncValidator
+	in wasm.Instr
+
+	vmctx  ir.Value
+	base0  ir.Value // base of the first memory, loaded at the function's entry, or NoValue
+	locals []frontend.Variable
+	stack  []ir.Value
+	frames []frame
+	args   []ir.Value
+	dests  []frontend.Dest
+
+	// dead counts the blocks opened in code that cannot be reached; 0 in code
+	// that can, 1 right after the instruction that ended it.
+	dead int
+
+	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
+	funcs                  []ir.FuncRef
+	stubSig                ir.SigRef
+	buffer                 ir.StackSlot
+	regions                regions
+}
+
+// regions are the disjoint parts of memory that accesses say they are in.
+type regions struct{ heap, context, table, global ir.MemFlags }
+
+// UnsupportedError reports an instruction that is valid but that the
+// translator does not support.
+type UnsupportedError struct {
+	Op     wasm.Opcode
+	Func   uint32
+	Offset int // in the bytes of the module
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("function %d, offset %#x: instruction %v is not supported by this compiler", e.Func, e.Offset, e.Op)
+}
+
+// Function validates and translates function index of the index space, which
+// must not be imported, into f, whose former content is lost. The error is a
+// *wasm.Error for an invalid body, or an *UnsupportedError.
+func (t *Translator) Function(m *Module, index uint32, f *ir.Function) error {
+	t.start(m, index, f)
+	if err := t.fv.Reset(m.Wasm, index); err != nil {
+		return err
+	}
+	for {
+		more, err := t.fv.Next(&t.in)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		f.Loc = ir.SourceLoc(t.in.Offset)
+		if t.dead > 0 {
+			t.skip()
+			continue
+		}
+		if !t.instruction() {
+			return &UnsupportedError{t.in.Op, index, t.in.Offset}
+		}
+	}
+	t.b.Finish()
+	return nil
+}
+
+func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
+	typ := m.Wasm.Funcs[index].Type
+	ft := &m.Wasm.Types[typ].Func
+	f.Clear()
+	f.Name = ir.UserName(FunctionNamespace, index)
+	f.Sig = m.direct[typ]
+	t.m, t.f = m, f
+	t.b.Begin(f)
+	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
+	t.dead = 0
+	t.directSigs = fill(t.directSigs, len(m.Wasm.Types), ir.NoSig)
+	t.recordSigs = fill(t.recordSigs, len(m.Wasm.Types), ir.NoSig)
+	t.funcs = fill(t.funcs, len(m.Wasm.Funcs), ir.NoFuncRef)
+	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
+	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global} {
+		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global"}[i]})
+		*r = ir.MemLittle.WithRegion(reg)
+	}
+
+	body := m.Wasm.Body(index)
+	f.Loc = ir.SourceLoc(body.Offset)
+	entry := t.b.CreateBlock()
+	t.b.SwitchTo(entry)
+	t.vmctx = f.AddParam(entry, ir.I64)
+	for _, p := range ft.Params {
+		v := t.b.DeclareVar(Type(p))
+		t.b.DefVar(v, f.AddParam(entry, Type(p)))
+		t.locals = append(t.locals, v)
+	}
+	t.b.Seal(entry)
+	for _, g := range body.Locals {
+		for range g.Count { // a variable without an assignment is zero
+			t.locals = append(t.locals, t.b.DeclareVar(Type(g.Type)))
+		}
+	}
+	t.loadBases()
+	if m.Settings.Epoch {
+		t.checkEpoch()
+	}
+	exit := t.b.CreateBlock()
+	for _, r := range ft.Results {
+		f.AddParam(exit, Type(r))
+	}
+	t.frames = append(t.frames, frame{kind: frameFunction, target: exit, exit: exit, results: ft.Results})
+}
+
+// fill is s with n elements, all v.
+func fill[T any](s []T, n int, v T) []T {
+	s = s[:0]
+	for range n {
+		s = append(s, v)
+	}
+	return s
+}
+
+// instruction translates t.in in code that can be reached. It reports whether
+// it could.
+func (t *Translator) instruction() bool {
+	op := t.in.Op
+	if r := &simpleOps[op]; r.op != ir.OpInvalid {
+		t.simple(r)
+		return true
+	}
+	switch t.in.Op {
+	case wasm.OpNop:
+	case wasm.OpDrop:
+		t.pop()
+	case wasm.OpSelect, wasm.OpSelectTyped:
+		c := t.popCond()
+		y := t.pop()
+		x := t.pop()
+		t.push(t.value(ir.InstData{Op: ir.OpSelect, Type: t.f.ValueType(x)}, c, x, y))
+	case wasm.OpLocalGet:
+		t.push(t.b.UseVar(t.locals[t.in.Index]))
+	case wasm.OpLocalSet:
+		t.b.DefVar(t.locals[t.in.Index], t.pop())
+	case wasm.OpLocalTee:
+		t.b.DefVar(t.locals[t.in.Index], t.top())
+	case wasm.OpI32Const:
+		t.push(t.iconst(ir.I32, int64(int32(t.in.Imm))))
+	case wasm.OpI64Const:
+		t.push(t.iconst(ir.I64, int64(t.in.Imm)))
+	case wasm.OpF32Const:
+		t.push(t.value(ir.InstData{Op: ir.OpF32const, Imm: int64(uint32(t.in.Imm))}))
+	case wasm.OpF64Const:
+		t.push(t.value(ir.InstData{Op: ir.OpF64const, Imm: int64(t.in.Imm)}))
+	default:
+		return t.control() || t.call() || t.memory() || t.table() || t.reference() || t.conversion()
+	}
+	return true
+}
+
+// Operand stack.
+
+func (t *Translator) push(v ir.Value) { t.stack = append(t.stack, v) }
+
+func (t *Translator) pop() ir.Value {
+	v := t.stack[len(t.stack)-1]
+	t.stack = t.stack[:len(t.stack)-1]
+	return v
+}
+
+func (t *Translator) top() ir.Value { return t.stack[len(t.stack)-1] }
+
+// popN pops n values; the slice is valid until the next push.
+func (t *Translator) popN(n int) []ir.Value {
+	v := t.stack[len(t.stack)-n:]
+	t.stack = t.stack[:len(t.stack)-n]
+	return v
+}
+
+// popCond pops an i32 that is only compared with zero. Comparisons yield i8 in
+// IR, so that the extension to i32 is taken off again.
+func (t *Translator) popCond() ir.Value {
+	v := t.pop()
+	if inst, _ := t.f.ValueInst(v); inst != ir.NoInst {
+		if d := t.f.Inst(inst); d.Op == ir.OpUextend && t.f.ValueType(t.f.Args(inst)[0]) == ir.I8 {
+			return t.f.Args(inst)[0]
+		}
+	}
+	return v
+}
+
+// Emission.
+
+// emit appends an instruction to the current block and makes its results.
+func (t *Translator) emit(d ir.InstData, args ...ir.Value) ir.Inst {
+	return t.b.Insert(d, args...)
+}
+
+// value emits an instruction and is its only result.
+func (t *Translator) value(d ir.InstData, args ...ir.Value) ir.Value {
+	return t.f.Result(t.b.Insert(d, args...))
+}
+
+func (t *Translator) iconst(typ ir.Type, v int64) ir.Value { return t.b.Iconst(typ, v) }
+
+func (t *Translator) binary(op ir.Opcode, x, y ir.Value) ir.Value {
+	return t.value(ir.InstData{Op: op, Type: t.f.ValueType(x)}, x, y)
+}
+
+func (t *Translator) compare(c ir.IntCC, x, y ir.Value) ir.Value {
+	return t.value(ir.InstData{Op: ir.OpIcmp, Cond: uint8(c), Type: t.f.ValueType(x)}, x, y)
+}
+
+// convert extends or reduces v to typ.
+func (t *Translator) convert(op ir.Opcode, typ ir.Type, v ir.Value) ir.Value {
+	return t.value(ir.InstData{Op: op, Type: typ}, v)
+}
+
+// offset is v plus a constant.
+func (t *Translator) offset(v ir.Value, n int64) ir.Value {
+	if n == 0 {
+		return v
+	}
+	return t.binary(ir.OpIadd, v, t.iconst(ir.I64, n))
+}
+
+func (t *Translator) load(typ ir.Type, flags ir.MemFlags, base ir.Value, offset int32) ir.Value {
+	return t.value(ir.InstData{Op: ir.OpLoad, Type: typ, Flags: flags, Imm: int64(offset)}, base)
+}
+
+func (t *Translator) store(flags ir.MemFlags, v, base ir.Value, offset int32) {
+	t.emit(ir.InstData{Op: ir.OpStore, Type: t.f.ValueType(v), Flags: flags, Imm: int64(offset)}, v, base)
+}
+
+// trusted are the flags of an access to a context, which never faults.
+func (t *Translator) trusted() ir.MemFlags { return t.regions.context | ir.MemTrusted }
+
+// fixed are the flags of an access to a part of a context that never changes
+// while the instance lives.
+func (t *Translator) fixed() ir.MemFlags {
+	return t.regions.context | ir.MemTrusted | ir.MemReadonly | ir.MemCanMove
+}
+
+func (t *Translator) trapIf(c image.TrapCode, cond ir.Value) {
+	t.emit(ir.InstData{Op: ir.OpTrapnz, Type: t.f.ValueType(cond), Trap: trap(c)}, cond)
+}
