@@ -1,6 +1,9 @@
 package wasm
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Decode decodes a module. It checks everything about its form but the
 // instructions of function bodies, which validation reads (once). Errors are of
@@ -33,17 +36,28 @@ var sectionOrder = [...]uint8{
 	SectionCode: 12, SectionData: 13,
 }
 
+const (
+	magic   = "\x00asm"
+	version = "\x01\x00\x00\x00"
+)
+
 func (d *decoder) module(data []byte) {
 	d.b = data
 	if len(data) > d.limits.ModuleSize {
 		d.fail(LimitExceeded, 0, "module too large: %d bytes, the limit is %d", len(data), d.limits.ModuleSize)
 		return
 	}
-	if string(d.bytesUpTo(4)) != "\x00asm" {
+	if v := string(d.bytesUpTo(4)); v != magic {
+		if strings.HasPrefix(magic, v) {
+			d.fail(Malformed, len(v), "unexpected end of the magic header")
+		}
 		d.fail(Malformed, 0, "magic header not detected")
 		return
 	}
-	if v := string(d.bytesUpTo(4)); v != "\x01\x00\x00\x00" {
+	if v := string(d.bytesUpTo(4)); v != version {
+		if strings.HasPrefix(version, v) {
+			d.fail(Malformed, 4+len(v), "unexpected end of the version")
+		}
 		what := ""
 		if len(v) == 4 && v[2] == 1 {
 			what = ": this is a component, not a core module"
@@ -336,19 +350,19 @@ func (d *decoder) readLimits(allowed byte) (l Limits, flags byte) {
 	}
 	l.HasMax = flags&limitMax != 0
 	l.Is64 = flags&limit64 != 0
-	if l.Is64 {
-		l.Min = d.u64()
-		l.Max = math.MaxUint64
-	} else {
-		l.Min = uint64(d.u32())
-		l.Max = math.MaxUint32
+	// With 64-bit memories all sizes are written as 64-bit numbers, and whether
+	// they are in range is for validation to say.
+	size := func() uint64 { return uint64(d.u32()) }
+	l.Max = math.MaxUint32
+	if d.features.Has(FeatureMemory64) {
+		size = d.u64
 	}
+	if l.Is64 {
+		l.Max = math.MaxUint64
+	}
+	l.Min = size()
 	if l.HasMax {
-		if l.Is64 {
-			l.Max = d.u64()
-		} else {
-			l.Max = uint64(d.u32())
-		}
+		l.Max = size()
 	}
 	return l, flags
 }
@@ -560,7 +574,8 @@ func (d *decoder) code() {
 	n := d.count(d.limits.Funcs, "functions")
 	d.numCode = n
 	if n != d.numFunc {
-		return // reported when all sections have been seen
+		d.fail(Malformed, d.pos, "function and code section have inconsistent lengths: %d and %d", d.numFunc, n)
+		return
 	}
 	d.m.Code = make([]Code, n)
 	var groups []LocalGroup // slab from which the bodies' lists are cut
@@ -601,10 +616,11 @@ func (d *decoder) body(c *Code, size int, groups []LocalGroup) []LocalGroup {
 		g.Type = d.valType("value")
 		if total += uint64(g.Count); total > math.MaxUint32 {
 			d.fail(Malformed, at, "too many locals")
-		} else if total > uint64(d.limits.Locals) {
-			d.fail(LimitExceeded, at, "too many locals: %d, the limit is %d", total, d.limits.Locals)
 		}
 		groups = append(groups, g)
+	}
+	if total > uint64(d.limits.Locals) {
+		d.fail(LimitExceeded, c.EntryOffset, "too many locals: %d, the limit is %d", total, d.limits.Locals)
 	}
 	c.Locals = groups[first:len(groups):len(groups)]
 	c.Offset = d.pos

@@ -21,6 +21,10 @@ const (
 	numOpcodes = 0x520
 )
 
+// NumOpcodes is one more than the largest [Opcode]: the size of a table by
+// opcode.
+const NumOpcodes = numOpcodes
+
 // ImmKind says which immediates follow an opcode.
 type ImmKind uint8
 
