@@ -1,0 +1,109 @@
+package x64
+
+import (
+	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+// This file has the external constructors of lower_control.rules, lower_wide.rules and lower_atomic.rules.
+
+func (c *lower) jumpTo() out {
+	in := New(OpJmp, 0, 0)
+	in.Aux = c.l.Target(0)
+	c.l.Emit(in)
+	return out{}
+}
+
+func (c *lower) branchOn(k cond) out {
+	c.branch(k, c.l.Target(0), c.l.Target(1))
+	return out{}
+}
+
+// tableLength is the index of the last entry of the jump table, which leads to the default block.
+func (c *lower) tableLength() machine.Reg {
+	return c.immConst(ir.I32, int64(len(c.f.Dests(c.l.Inst()))-1))
+}
+
+// jumpTable jumps to entry i, which is in range: the table's blocks in order, then the default block.
+func (c *lower) jumpTable(i machine.Reg) out {
+	vc := c.l.VC
+	start := uint32(len(vc.TableBlocks))
+	for k := 1; k < len(c.f.Dests(c.l.Inst())); k++ {
+		vc.TableBlocks = append(vc.TableBlocks, c.l.Target(k))
+	}
+	vc.TableBlocks = append(vc.TableBlocks, c.l.Target(0))
+	in := New(OpJmpTable, 0, asm.S32, i, c.newGpr(), c.newGpr())
+	in.Aux = uint32(len(vc.JumpTables))
+	vc.JumpTables = append(vc.JumpTables, machine.Range{Start: start, End: uint32(len(vc.TableBlocks))})
+	c.l.Emit(in)
+	return out{}
+}
+
+func (c *lower) ud2(code ir.TrapCode) out {
+	in := New(OpUd2, 0, 0)
+	in.Trap = uint8(code)
+	c.l.Emit(in)
+	return out{}
+}
+
+func (c *lower) plain(op Op) { c.l.Emit(New(op, 0, 0)) }
+
+func (c *lower) physical(r machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(New(OpMovP, 0, asm.S64, d, r))
+	return d
+}
+
+func (c *lower) setPhysical(r, v machine.Reg) { c.l.Emit(New(OpMovToP, 0, asm.S64, r, v)) }
+
+func (c *lower) frameMem(disp int32) Amode { return MemAt(RBP, disp) }
+
+// ---- 128 bits
+
+func (c *lower) low(v ir.Value) machine.Reg { lo, _ := c.l.UsePair(v); return lo }
+
+func (c *lower) high(v ir.Value) machine.Reg { _, hi := c.l.UsePair(v); return hi }
+
+func (c *lower) outPair(p pair) out                { return c.out2(p.a, p.b) }
+func (c *lower) outWide(p pair, r machine.Reg) out { return c.out3(p.a, p.b, r) }
+func (c *lower) makePair(a, b machine.Reg) pair    { return pair{a, b} }
+func (c *lower) signOfImm(k int64) int64           { return k >> 63 }
+func (c *lower) halfBits(t ir.Type) uint8          { return uint8(t.Bits() / 2) }
+func (c *lower) cmpWide(cc asm.Cond, a, b, p, q machine.Reg) cond {
+	return cond{kind: condWide, cc: cc, lo: [2]machine.Reg{a, p}, a: b, b: operand{reg: q}}
+}
+
+func (c *lower) shiftDouble(op asm.Op, a, from, n machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(New(OpShldCL, uint16(op), asm.S64, d, a, from, n))
+	return d
+}
+
+// ---- Atomics
+
+func (c *lower) exchange(size asm.Size, m Amode, v machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(NewMem(OpXchg, uint16(asm.XCHG), size, m, d, v))
+	return d
+}
+
+func (c *lower) exchangeAdd(size asm.Size, m Amode, v machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(NewMem(OpXadd, uint16(asm.XADD), size, m, d, v))
+	return d
+}
+
+func (c *lower) compareExchange(size asm.Size, m Amode, expected, v machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(NewMem(OpCmpxchg, uint16(asm.CMPXCHG), size, m, d, expected, v))
+	return d
+}
+
+func (c *lower) rmwLoop(size asm.Size, op ir.AtomicOp, m Amode, v machine.Reg) machine.Reg {
+	d := c.newGpr()
+	in := NewMem(OpRmwLoop, 0, size, m, d, c.newGpr(), v)
+	in.Imm = int64(op)
+	c.l.Emit(in)
+	return d
+}
