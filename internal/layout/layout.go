@@ -25,7 +25,7 @@ const (
 	ExecEntryFP    = 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
 	ExecExitFP     = 40 // exit record: frame pointer of the frame that made the exiting call
 	ExecExitPC     = 48 // exit record: return address of the exiting call in that frame
-	ExecResumeSP   = 56 // exit record: stack pointer at which a resume continues (a return address lies there)
+	ExecResumeSP   = 56 // where a resume continues: the frame pointer to restore lies there, and above it the address to return to; written by the exit stub
 	ExecExitKind   = 64 // exit record: why the Go loop got control (Exit* constants)
 	ExecExitArg    = 72 // exit record: address of the argument and result buffer
 	ExecExitData   = 80 // exit record: libcall number, or address of the host function's context
@@ -40,7 +40,8 @@ const (
 	ExecYieldFP    = 152
 	ExecStore      = 160 // address of the store context of the running activation
 	ExecPrevious   = 168 // address of the execution context of the enclosing activation on another stack, or 0
-	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
+	ExecExitCaller = 184 // exit record: instance context of the caller of a host function, or 0
+	ExecStackLow   = 184 // lowest usable byte of the stack
 	ExecSize       = 256
 )
 
