@@ -40,7 +40,7 @@ const (
 	ExecYieldFP    = 152
 	ExecStore      = 160 // address of the store context of the running activation
 	ExecPrevious   = 168 // address of the execution context of the enclosing activation on another stack, or 0
-	ExecExitCaller = 184 // exit record: instance context of the caller of a host function, or 0
+	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
 	ExecStackLow   = 184 // lowest usable byte of the stack
 	ExecSize       = 256
 )
