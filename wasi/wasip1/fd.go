@@ -1,0 +1,338 @@
+package wasip1
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"runtime"
+)
+
+func yield() { runtime.Gosched() }
+
+func readFull(r io.Reader, b []byte) error {
+	_, err := io.ReadFull(r, b)
+	return err
+}
+
+func (c *call) fdClose(a []uint64) Errno    { return c.closeFd(uint32(a[0])) }
+func (c *call) fdRenumber(a []uint64) Errno { return c.renumber(uint32(a[0]), uint32(a[1])) }
+
+func (c *call) fdAdvise(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdAdvise)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if uint32(a[3]) > 5 || int64(a[2]) < 0 {
+		return ErrnoInval
+	}
+	if d.dir != nil {
+		return ErrnoBadF
+	}
+	return ErrnoSuccess // advice may be ignored
+}
+
+func (c *call) fdAllocate(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdAllocate)
+	if e != ErrnoSuccess {
+		return e
+	}
+	offset, n := int64(a[1]), int64(a[2])
+	if offset < 0 || n <= 0 {
+		return ErrnoInval
+	}
+	if offset > math.MaxInt64-n {
+		return ErrnoFBig
+	}
+	if !d.regular {
+		return ErrnoSPipe
+	}
+	return errnoOf(allocate(d.file, offset, n))
+}
+
+func (c *call) fdSync(a []uint64) Errno     { return c.sync(a, rightFdSync) }
+func (c *call) fdDatasync(a []uint64) Errno { return c.sync(a, rightFdDatasync) }
+
+func (c *call) sync(a []uint64, need rights) Errno {
+	d, e := c.get(uint32(a[0]), need)
+	if e != ErrnoSuccess {
+		return e
+	}
+	switch {
+	case d.dir != nil:
+		return errnoOf(syncDir(d.dir.root))
+	case d.regular:
+		return errnoOf(d.file.Sync())
+	}
+	return ErrnoSuccess // streams hold nothing back
+}
+
+func (c *call) fdFdstatGet(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), 0)
+	if e != ErrnoSuccess {
+		return e
+	}
+	b, e := c.view(a[1], fdstatSize)
+	if e != ErrnoSuccess {
+		return e
+	}
+	clear(b)
+	b[0] = byte(d.filetype())
+	d.mu.Lock()
+	binary.LittleEndian.PutUint16(b[2:], d.flags)
+	d.mu.Unlock()
+	binary.LittleEndian.PutUint64(b[8:], uint64(d.base))
+	binary.LittleEndian.PutUint64(b[16:], uint64(d.inheriting))
+	return ErrnoSuccess
+}
+
+func (c *call) fdFdstatSetFlags(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdstatSetFlags)
+	if e != ErrnoSuccess {
+		return e
+	}
+	f := uint32(a[1])
+	if f&^uint32(fdflagsAll) != 0 {
+		return ErrnoInval
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	const settable = fdflagAppend | fdflagNonblock
+	if (uint16(f)^d.flags)&^settable != 0 {
+		return ErrnoNotSup // as with fcntl, synchronous writing is chosen on opening
+	}
+	d.flags = uint16(f)
+	return ErrnoSuccess
+}
+
+func (c *call) fdFdstatSetRights(a []uint64) Errno {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fd := uint32(a[0])
+	if uint64(fd) >= uint64(len(c.fds)) || c.fds[fd] == nil {
+		return ErrnoBadF
+	}
+	d := c.fds[fd]
+	base, inheriting := rights(a[1]), rights(a[2])
+	if base&^d.base != 0 || inheriting&^d.inheriting != 0 {
+		return ErrnoNotCapable // rights can only be given up
+	}
+	d.base, d.inheriting = base, inheriting
+	return ErrnoSuccess
+}
+
+func (c *call) fdFilestatGet(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdFilestatGet)
+	if e != ErrnoSuccess {
+		return e
+	}
+	s, e := d.stat()
+	if e != ErrnoSuccess {
+		return e
+	}
+	b, e := c.view(a[1], filestatSize)
+	if e == ErrnoSuccess {
+		s.put(b)
+	}
+	return e
+}
+
+func (c *call) fdFilestatSetSize(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdFilestatSetSize)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if int64(a[1]) < 0 || !d.regular {
+		return ErrnoInval
+	}
+	return errnoOf(d.file.Truncate(int64(a[1])))
+}
+
+func (c *call) fdFilestatSetTimes(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdFilestatSetTimes)
+	if e != ErrnoSuccess {
+		return e
+	}
+	t, e := timesOf(a[1], a[2], uint32(a[3]), c.now)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if d.dir != nil {
+		return errnoOf(d.dir.root.Chtimes(".", t.atim, t.mtim))
+	}
+	if d.file == nil {
+		return ErrnoInval
+	}
+	return errnoOf(setFileTimes(d.file, t))
+}
+
+func (c *call) fdPrestatGet(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), 0)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if !d.isPreopen {
+		return ErrnoBadF
+	}
+	b, e := c.view(a[1], prestatSize)
+	if e == ErrnoSuccess {
+		clear(b) // tag 0: a directory
+		binary.LittleEndian.PutUint32(b[4:], uint32(len(d.preopen)))
+	}
+	return e
+}
+
+func (c *call) fdPrestatDirName(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), 0)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if !d.isPreopen {
+		return ErrnoBadF
+	}
+	if uint64(uint32(a[2])) < uint64(len(d.preopen)) {
+		return ErrnoNameTooLong
+	}
+	b, e := c.view(a[1], uint64(len(d.preopen)))
+	if e == ErrnoSuccess {
+		copy(b, d.preopen)
+	}
+	return e
+}
+
+// Reading and writing. A call that has moved some bytes reports them; what
+// went wrong after that shows in the next call.
+
+func (c *call) fdRead(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdRead)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if d.dir != nil {
+		return ErrnoIsDir
+	}
+	return c.transfer(a[1], a[2], a[3], func(b []byte, done uint32) (int, error) {
+		if done > 0 && !d.regular {
+			return 0, io.EOF // more might block
+		}
+		return d.read(c.ctx, b)
+	})
+}
+
+func (c *call) fdWrite(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdWrite)
+	if e != ErrnoSuccess {
+		return e
+	}
+	return c.transfer(a[1], a[2], a[3], func(b []byte, done uint32) (int, error) { return d.write(c.ctx, b) })
+}
+
+func (c *call) fdPread(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdRead|rightFdSeek)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if !d.regular {
+		return ErrnoSPipe
+	}
+	offset := int64(a[3])
+	if offset < 0 {
+		return ErrnoInval
+	}
+	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) {
+		return d.file.ReadAt(b, offset+int64(done))
+	})
+}
+
+func (c *call) fdPwrite(a []uint64) Errno {
+	d, e := c.get(uint32(a[0]), rightFdWrite|rightFdSeek)
+	if e != ErrnoSuccess {
+		return e
+	}
+	if !d.regular {
+		return ErrnoSPipe
+	}
+	offset := int64(a[3])
+	if offset < 0 {
+		return ErrnoInval
+	}
+	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) {
+		return d.file.WriteAt(b, offset+int64(done))
+	})
+}
+
+// transferChunk is how much is moved between looks at the context.
+const transferChunk = 16 << 20
+
+// transfer moves bytes between the buffers of an array and f, which gets the
+// number of bytes moved so far, until f moves less than it was asked to. It
+// writes the sum to address result.
+func (c *call) transfer(array, n, result uint64, f func(b []byte, done uint32) (int, error)) Errno {
+	var done uint32
+	var failed error
+	e := c.iovecs(array, n, func(b []byte) bool {
+		for len(b) > 0 {
+			part := b[:min(len(b), transferChunk, math.MaxUint32-int(done))]
+			if len(part) == 0 {
+				return false
+			}
+			n, err := f(part, done)
+			done += uint32(n)
+			if err != nil {
+				failed = err
+			}
+			if err != nil || n < len(part) {
+				return false
+			}
+			b = b[n:]
+			if len(b) > 0 && c.ctx.Err() != nil {
+				failed = context.Cause(c.ctx)
+				return false
+			}
+		}
+		return true
+	})
+	if e != ErrnoSuccess && done == 0 {
+		return e
+	}
+	if failed != nil && !errors.Is(failed, io.EOF) && done == 0 {
+		return c.fail(failed)
+	}
+	return c.putU32(result, done)
+}
+
+func (c *call) fdSeek(a []uint64) Errno {
+	need := rightFdSeek
+	if int64(a[1]) == 0 && uint32(a[2]) == whenceCur {
+		need = rightFdTell // only asks where the offset is
+	}
+	return c.seek(a[0], int64(a[1]), uint32(a[2]), a[3], need)
+}
+
+func (c *call) fdTell(a []uint64) Errno {
+	return c.seek(a[0], 0, whenceCur, a[1], rightFdTell)
+}
+
+func (c *call) seek(fd uint64, offset int64, whence uint32, result uint64, need rights) Errno {
+	d, e := c.get(uint32(fd), need)
+	if e == ErrnoNotCapable && need == rightFdTell {
+		d, e = c.get(uint32(fd), rightFdSeek) // which implies it
+	}
+	if e != ErrnoSuccess {
+		return e
+	}
+	if !d.regular {
+		return ErrnoSPipe
+	}
+	if whence > whenceEnd {
+		return ErrnoInval
+	}
+	d.mu.Lock()
+	at, err := d.file.Seek(offset, int(whence))
+	d.mu.Unlock()
+	if err != nil {
+		return errnoOf(err)
+	}
+	return c.putU64(result, uint64(at))
+}
