@@ -43,9 +43,11 @@ func (t *Translator) call() bool {
 func (t *Translator) callDirect(index, typ uint32, tail bool) {
 	if t.directSigs[typ] == ir.NoSig {
 		t.directSigs[typ] = t.f.AddSig(t.m.direct[typ])
+		t.usedTypes = append(t.usedTypes, typ)
 	}
 	if t.funcs[index] == ir.NoFuncRef {
 		t.funcs[index] = t.f.AddExtFunc(ir.ExtFunc{Name: ir.UserName(FunctionNamespace, index), Sig: t.directSigs[typ], Colocated: true})
+		t.usedFuncs = append(t.usedFuncs, index)
 	}
 	t.args = append(t.args[:0], t.vmctx)
 	t.args = append(t.args, t.popN(len(t.m.Wasm.Types[typ].Func.Params))...)
@@ -62,6 +64,7 @@ func (t *Translator) callDirect(index, typ uint32, tail bool) {
 func (t *Translator) callRecord(typ uint32, code, ctx ir.Value, tail bool) {
 	if t.recordSigs[typ] == ir.NoSig {
 		t.recordSigs[typ] = t.f.AddSig(t.m.record[typ])
+		t.usedTypes = append(t.usedTypes, typ)
 	}
 	t.args = append(t.args[:0], ctx, t.vmctx)
 	t.args = append(t.args, t.popN(len(t.m.Wasm.Types[typ].Func.Params))...)

@@ -144,6 +144,7 @@ type Translator struct {
 
 	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
 	funcs                  []ir.FuncRef
+	usedTypes, usedFuncs   []uint32 // indexes of those that are in use
 	stubSig                ir.SigRef
 	buffer                 ir.StackSlot
 	regions                regions
@@ -199,13 +200,12 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 	f.Clear()
 	f.Name = ir.UserName(FunctionNamespace, index)
 	f.Sig = m.direct[typ]
-	t.m, t.f = m, f
+	t.f = f
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
 	t.dead = 0
-	t.directSigs = fill(t.directSigs, len(m.Wasm.Types), ir.NoSig)
-	t.recordSigs = fill(t.recordSigs, len(m.Wasm.Types), ir.NoSig)
-	t.funcs = fill(t.funcs, len(m.Wasm.Funcs), ir.NoFuncRef)
+	t.forget(t.m != m, m)
+	t.m = m
 	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
 	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global} {
 		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global"}[i]})
@@ -237,6 +237,25 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 		f.AddParam(exit, Type(r))
 	}
 	t.frames = append(t.frames, frame{kind: frameFunction, target: exit, exit: exit, results: ft.Results})
+}
+
+// forget makes the function's references to signatures and functions unknown
+// again: those that the last function used, so that a module of many functions
+// costs no time in proportion to its number of functions for each of them.
+func (t *Translator) forget(all bool, m *Module) {
+	if all {
+		t.directSigs = fill(t.directSigs, len(m.Wasm.Types), ir.NoSig)
+		t.recordSigs = fill(t.recordSigs, len(m.Wasm.Types), ir.NoSig)
+		t.funcs = fill(t.funcs, len(m.Wasm.Funcs), ir.NoFuncRef)
+	} else {
+		for _, typ := range t.usedTypes {
+			t.directSigs[typ], t.recordSigs[typ] = ir.NoSig, ir.NoSig
+		}
+		for _, fn := range t.usedFuncs {
+			t.funcs[fn] = ir.NoFuncRef
+		}
+	}
+	t.usedTypes, t.usedFuncs = t.usedTypes[:0], t.usedFuncs[:0]
 }
 
 // fill is s with n elements, all v.
