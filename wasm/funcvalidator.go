@@ -389,7 +389,7 @@ func (v *FuncValidator) constant(in *Instr) bool {
 		return true
 	case OpGlobalGet:
 		visible := v.globals
-		if !v.env.features.Has(FeatureGC) {
+		if v.env.features&(FeatureFunctionReferences|FeatureGC) == 0 {
 			visible = min(visible, v.env.NumImportedGlobals)
 		}
 		if int64(in.Index) >= int64(visible) {
