@@ -214,7 +214,8 @@ type checker struct {
 	t     *term
 	m     *matcher
 	order []string // variables in the order of their binding
-	depth int
+	depth int      // of macro expansion
+	steps int      // patterns seen, with those of expanded macros
 	ok    bool
 }
 
@@ -419,9 +420,16 @@ func canonicalInt(s string) string {
 	return out
 }
 
+// maxPatterns bounds what the patterns of one rule may grow to when the extractors in them are expanded.
+const maxPatterns = 1000
+
 // pattern adds to the rule what it takes for binding b to match n.
 func (c *checker) pattern(n *node, b int, sc *scope) {
 	if !c.ok {
+		return
+	}
+	if c.steps++; c.steps > maxPatterns {
+		c.errorf(n.pos, "the pattern has more than %d parts", maxPatterns)
 		return
 	}
 	t := c.mt.binds[b].typ

@@ -211,3 +211,61 @@ func (c *ctx) classify(v0 int64, v1 int64) string {
 	// toy.rules:113
 	return "other"
 }
+
+// digit is the term digit of toy.rules:116.
+func (c *ctx) digit(v0 int64, v1 int64) string {
+	switch v0 {
+	case 1:
+		if r, ok := c.digit_1(v0, v1); ok {
+			return r
+		}
+	case 5:
+		if r, ok := c.digit_5(v0, v1); ok {
+			return r
+		}
+	case 0:
+		// toy.rules:117
+		return "nought"
+	case 2:
+		// toy.rules:120
+		return "two"
+	case 3:
+		// toy.rules:121
+		return "three"
+	case 4:
+		// toy.rules:122
+		return "four"
+	case 6:
+		// toy.rules:125
+		return "six"
+	case 7:
+		// toy.rules:126
+		return "seven"
+	}
+	// toy.rules:127
+	return c.text(v1)
+}
+
+// digit_1 is the part of digit for one case.
+func (c *ctx) digit_1(v0 int64, v1 int64) (string, bool) {
+	if _, ok := c.small(v1); ok {
+		// toy.rules:119
+		return "small one", true
+	}
+	// toy.rules:118
+	return "one", true
+}
+
+// digit_5 is the part of digit for one case.
+func (c *ctx) digit_5(v0 int64, v1 int64) (string, bool) {
+	if v1 == 7 {
+		// toy.rules:124
+		return "five sevens", true
+	}
+	if v5, ok := c.large(v1); ok {
+		// toy.rules:123
+		return c.text(v5), true
+	}
+	var none string
+	return none, false
+}

@@ -97,3 +97,15 @@ func TestOrdered(t *testing.T) {
 		}
 	}
 }
+
+func TestOutlinedCases(t *testing.T) {
+	c := newCtx()
+	for _, tt := range []struct {
+		a, b int64
+		want string
+	}{{0, 9, "nought"}, {1, 1000, "one"}, {1, 1, "small one"}, {5, 7, "five sevens"}, {5, 1000, "1000"}, {5, 8, "8"}, {7, 0, "seven"}, {8, 3, "3"}} {
+		if got := c.digit(tt.a, tt.b); got != tt.want {
+			t.Errorf("digit(%d, %d) = %s, want %s", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
