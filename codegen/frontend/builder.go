@@ -178,6 +178,11 @@ func (b *Builder) emit(d ir.InstData, args ...ir.Value) ir.Inst {
 	return inst
 }
 
+// Insert appends an instruction that is not a branch, given as data, with the
+// results its opcode or signature says: for front ends that are driven by
+// tables. The methods named after instructions are the usual way.
+func (b *Builder) Insert(d ir.InstData, args ...ir.Value) ir.Inst { return b.emit(d, args...) }
+
 func (b *Builder) one(d ir.InstData, args ...ir.Value) ir.Value {
 	return b.fn.Result(b.emit(d, args...))
 }

@@ -244,9 +244,9 @@ func (b *Builder) Bitselect(x, y, z ir.Value) ir.Value {
 	return b.one(ir.InstData{Op: ir.OpBitselect, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
-// X86Blendv appends x86_blendv. Lanes of the second operand where the first has its top bit set, else of the third.
-func (b *Builder) X86Blendv(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpX86Blendv, Type: b.fn.ValueType(y)}, x, y, z)
+// Blendv appends blendv. Lanes of the second operand where the first has its top bit set, else of the third.
+func (b *Builder) Blendv(x, y, z ir.Value) ir.Value {
+	return b.one(ir.InstData{Op: ir.OpBlendv, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // VanyTrue appends vany_true. 1 if any lane is not zero.
@@ -780,6 +780,6 @@ func (b *Builder) ExtractVector(x ir.Value, lane uint8) ir.Value {
 }
 
 // StackSwitch appends stack_switch. Switch to another stack.
-func (b *Builder) StackSwitch(t ir.Type, x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpStackSwitch, Type: t}, x, y, z)
+func (b *Builder) StackSwitch(x, y, z ir.Value) ir.Value {
+	return b.one(ir.InstData{Op: ir.OpStackSwitch, Type: b.fn.ValueType(x)}, x, y, z)
 }

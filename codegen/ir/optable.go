@@ -66,7 +66,7 @@ const (
 	OpSelect
 	OpSelectSpectreGuard
 	OpBitselect
-	OpX86Blendv
+	OpBlendv
 	OpVanyTrue
 	OpVallTrue
 	OpVhighBits
@@ -238,7 +238,7 @@ var opTable = [NumOpcodes]OpInfo{
 	OpSelect:                     {"select", FormatTernary, setAny, 1, "i T T", "T", 0, "The second operand if the condition is not zero, else the third."},
 	OpSelectSpectreGuard:         {"select_spectre_guard", FormatTernary, setAny, 1, "i T T", "T", FlagEffect, "Like select, never by a branch, so that not even speculation sees the other value."},
 	OpBitselect:                  {"bitselect", FormatTernary, setAny, 1, "T T T", "T", 0, "Bits of the second operand where the first has ones, else of the third."},
-	OpX86Blendv:                  {"x86_blendv", FormatTernary, setAny, 1, "T T T", "T", 0, "Lanes of the second operand where the first has its top bit set, else of the third."},
+	OpBlendv:                     {"blendv", FormatTernary, setAny, 1, "T T T", "T", 0, "Lanes of the second operand where the first has its top bit set, else of the third."},
 	OpVanyTrue:                   {"vany_true", FormatUnary, setVec, 0, "T", "i8", 0, "1 if any lane is not zero."},
 	OpVallTrue:                   {"vall_true", FormatUnary, setVec, 0, "T", "i8", 0, "1 if no lane is zero."},
 	OpVhighBits:                  {"vhigh_bits", FormatUnary, setScalarint, CtrlExplicit, "vec", "T", 0, "The top bits of all lanes."},
@@ -345,5 +345,5 @@ var opTable = [NumOpcodes]OpInfo{
 	OpInsertlane:                 {"insertlane", FormatTernaryImm8, setVec, 0, "T lane(T)", "T", 0, "Replace a lane."},
 	OpExtractlane:                {"extractlane", FormatBinaryImm8, setVec, 0, "T", "lane(T)", 0, "A lane."},
 	OpExtractVector:              {"extract_vector", FormatBinaryImm8, setDynvec, 0, "T", "fixed(T)", 0, "A fixed vector of a dynamic one."},
-	OpStackSwitch:                {"stack_switch", FormatTernary, setAddr, CtrlExplicit, "addr addr T", "T", FlagLoad | FlagStore | FlagCall | FlagEffect, "Switch to another stack."},
+	OpStackSwitch:                {"stack_switch", FormatTernary, setAddr, 0, "T T T", "T", FlagLoad | FlagStore | FlagCall | FlagEffect, "Switch to another stack."},
 }
