@@ -295,7 +295,7 @@ func (l *lexer) annotationFollows() bool {
 }
 
 // annotation reads an annotation that begins at start; its parenthesis has been
-// read. Annotations inside it are part of its content.
+// read. Annotations inside it are part of its content like any other list.
 func (l *lexer) annotation(start int) *Error {
 	id, err := l.annotationID()
 	if err != nil {
@@ -321,10 +321,6 @@ func (l *lexer) annotation(start int) *Error {
 				}
 			}
 			return nil
-		case t.Kind == LParen && l.annotationFollows():
-			if _, err := l.annotationID(); err != nil {
-				return err
-			}
 		}
 		if err := l.append(&content, &open, t, ""); err != nil {
 			return err

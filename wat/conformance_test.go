@@ -1,0 +1,121 @@
+package wat_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/internal/wast"
+	"github.com/davit-wasm/davit/wasm"
+	"github.com/davit-wasm/davit/wat"
+)
+
+// unsupported are parts of the suites that use proposals the text format does
+// not know.
+var unsupported = []string{
+	"/legacy-exceptions/", "/custom-descriptors/", "/stack-switching/", "/compact-import-section/",
+	"/component-model", "/shared-everything-threads/",
+}
+
+// notSpec are files whose modules are not as the specification has them: plain
+// instructions inside a folded one.
+var notSpec = "gc/anyref_that_is_i31_barriers.wast"
+
+// older are assertions of proposals' suites that version 3.0 has changed: sizes
+// beyond 32 bits are malformed there, and invalid now.
+var older = "threads/memory.wast"
+
+// scripts calls f for every script of the suites, except those of unsupported
+// proposals.
+func scripts(t *testing.T, f func(t *testing.T, path string, s *wast.Script)) {
+	root := testdata.Conformance(t)
+	for _, dir := range []string{"core/spec", "core/custom", "core/proposals", "wasmtime/misc_testsuite"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".wast" {
+				return err
+			}
+			if strings.HasSuffix(path, notSpec) {
+				return nil
+			}
+			for _, u := range unsupported {
+				if strings.Contains(path, u) {
+					return nil
+				}
+			}
+			src, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(root, path)
+			s, err := wast.Parse(src)
+			if err != nil {
+				t.Errorf("%s: %v", rel, err)
+				return nil
+			}
+			f(t, rel, s)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSuiteModules parses every module of the suites: all but those that must
+// be malformed become binaries that decode to what was encoded.
+func TestSuiteModules(t *testing.T) {
+	var good, refused, wording int
+	scripts(t, func(t *testing.T, path string, s *wast.Script) {
+		var walk func(cmds []wast.Command)
+		walk = func(cmds []wast.Command) {
+			for i := range cmds {
+				c := &cmds[i]
+				walk(c.Commands)
+				if c.Module == nil || c.Module.Form == wast.FormBinary || c.Kind == wast.KindUnsupported {
+					continue
+				}
+				b, err := c.Module.Binary()
+				switch c.Kind {
+				case wast.KindMalformed, wast.KindMalformedCustom, wast.KindInvalidCustom:
+					var e *wat.Error
+					switch {
+					case err == nil:
+						if strings.HasSuffix(path, older) && c.Message == "i32 constant out of range" {
+							continue
+						}
+						if c.Module.Form == wast.FormText {
+							continue // well-formed in the text, not in the binary
+						}
+						t.Errorf("%s:%d: accepted, want %q", path, c.Line, c.Message)
+					case !errors.As(err, &e):
+						t.Errorf("%s:%d: error without position: %v", path, c.Line, err)
+					default:
+						refused++
+						if strings.HasPrefix(e.Msg, c.Message) {
+							wording++
+						} else if testing.Verbose() {
+							t.Logf("%s:%d: %q, want %q", path, c.Line, e.Msg, c.Message)
+						}
+					}
+				default:
+					if err != nil {
+						t.Errorf("%s:%d: %v", path, c.Line, err)
+						continue
+					}
+					good++
+					_, err := wasm.Decode(b, &wasm.Config{Features: wasm.FeaturesAll})
+					var we *wasm.Error
+					if err != nil && !(errors.As(err, &we) && (c.Kind == wast.KindInvalid || c.Kind == wast.KindMalformed)) {
+						t.Errorf("%s:%d: result does not decode: %v", path, c.Line, err)
+					}
+				}
+			}
+		}
+		walk(s.Commands)
+	})
+	t.Logf("%d modules accepted, %d refused, %d of them in the suite's words", good, refused, wording)
+}
