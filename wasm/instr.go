@@ -90,6 +90,26 @@ func (r *InstrReader) Next(in *Instr) (more bool, err error) {
 func (r *reader) instr(in *Instr, s *settings) *OpInfo {
 	start := r.pos
 	in.Offset = r.base + start
+	if start < len(r.b) && r.b[start] < 0xfb {
+		info := &opcodes[r.b[start]]
+		if info.Name != "" && s.features.Has(info.Features) {
+			r.pos++
+			in.Op = Opcode(r.b[start])
+			switch info.Imm {
+			case ImmNone:
+			case ImmLocal, ImmGlobal, ImmLabel, ImmFunc:
+				in.Index = r.u32()
+			default:
+				r.immediates(in, info, s)
+			}
+			return info
+		}
+	}
+	return r.rareInstr(in, s, start)
+}
+
+// rareInstr reads an instruction with a prefix, or reports one that is none.
+func (r *reader) rareInstr(in *Instr, s *settings, start int) *OpInfo {
 	c := r.byte()
 	op := Opcode(c)
 	if c >= 0xfb && r.err == nil {
@@ -103,9 +123,13 @@ func (r *reader) instr(in *Instr, s *settings) *OpInfo {
 		r.fail(Unsupported, r.base+start, "instruction %s needs the feature %v, which is not enabled", info.Name, info.Features&^s.features)
 	}
 	in.Op = op
-	if r.err != nil {
-		return info
+	if r.err == nil {
+		r.immediates(in, info, s)
 	}
+	return info
+}
+
+func (r *reader) immediates(in *Instr, info *OpInfo, s *settings) {
 	switch info.Imm {
 	case ImmNone:
 	case ImmLocal, ImmGlobal, ImmLabel, ImmFunc, ImmType, ImmTable, ImmTag, ImmData, ImmElem:
@@ -138,7 +162,6 @@ func (r *reader) instr(in *Instr, s *settings) *OpInfo {
 	default:
 		r.longImmediates(in, info, s)
 	}
-	return info
 }
 
 func (r *reader) prefixedOp(prefix byte, start int) Opcode {
