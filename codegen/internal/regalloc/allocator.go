@@ -9,8 +9,9 @@ import (
 // Allocator allocates registers. It owns the Output and all working memory, and reuses both, so that an Allocator that has seen a
 // function as large as the next one allocates no memory. The zero value is ready. It is for one goroutine at a time.
 type Allocator struct {
-	out  Output
-	fast fastAllocator
+	out    Output
+	fast   fastAllocator
+	global globalAllocator
 }
 
 // Allocate finds a location for every operand of f. The error is of f: a broken rule if o.Validate is set, or an instruction that
@@ -28,8 +29,10 @@ func (a *Allocator) Allocate(f *Function, env *Env, o Options) (*Output, error) 
 	}
 	var err error
 	switch o.Algorithm {
-	case Fast, Global:
+	case Fast:
 		err = a.fast.run(f, env, out)
+	case Global:
+		err = a.global.run(f, env, out)
 	default:
 		err = fmt.Errorf("regalloc: algorithm %d does not exist", o.Algorithm)
 	}

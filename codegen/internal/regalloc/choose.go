@@ -1,0 +1,251 @@
+package regalloc
+
+import "math/bits"
+
+// eventIndex finds, for each register, when an instruction next needs it for something fixed: an operand or a clobber.
+type eventIndex struct {
+	fixed    [NumPRegs][]uint32 // by register: positions of Fixed operands, in code order
+	clobbers [][]uint32         // by clobber set: positions
+	sets     []PRegSet          // the clobber sets
+	cursor   [NumPRegs]int
+	at       []int // by clobber set: cursor
+}
+
+// compute fills x for f.
+func (x *eventIndex) compute(f *Function) {
+	for p := range x.fixed {
+		x.fixed[p] = x.fixed[p][:0]
+		x.cursor[p] = 0
+	}
+	for len(x.clobbers) < len(f.Clobbers) {
+		x.clobbers = append(x.clobbers, nil)
+	}
+	for k := range x.clobbers {
+		x.clobbers[k] = x.clobbers[k][:0]
+	}
+	x.sets = f.Clobbers
+	x.at = resized(x.at, len(x.clobbers))
+	for i := range f.Insts {
+		if c := f.Insts[i].Clobbers; c != 0 {
+			x.clobbers[c] = append(x.clobbers[c], latePos(uint32(i)))
+		}
+		for _, o := range f.InstOperands(i) {
+			if o.Constraint == Fixed {
+				x.fixed[o.Arg] = append(x.fixed[o.Arg], 2*uint32(i)+uint32(o.Pos))
+			}
+		}
+	}
+}
+
+// advance moves a cursor, which is mostly right already, to the first of list that is not before pos.
+func advance(list []uint32, at int, pos uint32) int {
+	if at > 0 && list[at-1] >= pos || at+8 < len(list) && list[at+8] < pos {
+		lo, hi := 0, len(list)
+		for lo < hi {
+			if m := int(uint(lo+hi) / 2); list[m] < pos {
+				lo = m + 1
+			} else {
+				hi = m
+			}
+		}
+		return lo
+	}
+	for at < len(list) && list[at] < pos {
+		at++
+	}
+	return at
+}
+
+// next returns the position, not before pos, at which p is next needed, or noPos.
+func (x *eventIndex) next(p PReg, pos uint32) uint32 {
+	best := noPos
+	if list := x.fixed[p]; len(list) > 0 {
+		c := advance(list, x.cursor[p], pos)
+		x.cursor[p] = c
+		if c < len(list) {
+			best = list[c]
+		}
+	}
+	for k := 1; k < len(x.sets); k++ {
+		list := x.clobbers[k]
+		if len(list) == 0 || !x.sets[k].Has(p) {
+			continue
+		}
+		c := advance(list, x.at[k], pos)
+		x.at[k] = c
+		if c < len(list) {
+			best = min(best, list[c])
+		}
+	}
+	return best
+}
+
+// findWants finds, for each value, the register that a use of it needs, or of a value that takes its place; and the block
+// parameter that it becomes. Going backward, the nearest use has the last word.
+func (g *globalAllocator) findWants() {
+	f := g.f
+	for b := len(f.Blocks) - 1; b >= 0; b-- {
+		blk := &f.Blocks[b]
+		for _, e := range f.BlockEdges(b) {
+			params := f.BlockParams(int(e.To))
+			for k, v := range f.EdgeArgs(e) {
+				if g.target[v.Index()] == 0 && params[k] != v {
+					g.target[v.Index()] = uint32(params[k].Index()) + 1
+				}
+			}
+		}
+		for i := int(blk.Insts.End) - 1; i >= int(blk.Insts.Start); i-- {
+			ops := f.InstOperands(i)
+			for _, o := range ops {
+				switch {
+				case o.Constraint == Fixed && o.Kind == Use && g.allocatable.Has(PReg(o.Arg)):
+					g.want[o.VReg.Index()] = PReg(o.Arg)
+				case o.Constraint == Reuse:
+					g.inherit(ops[o.Arg].VReg, o.VReg)
+				}
+			}
+			if f.Insts[i].Flags&Move != 0 {
+				g.inherit(ops[0].VReg, ops[1].VReg)
+			}
+		}
+	}
+}
+
+// inherit lets v want what w, which it turns into, wants.
+func (g *globalAllocator) inherit(v, w VReg) {
+	if p := g.want[w.Index()]; p.Valid() {
+		g.want[v.Index()] = p
+	}
+	if t := g.target[w.Index()]; t != 0 && g.target[v.Index()] == 0 {
+		g.target[v.Index()] = t
+	}
+}
+
+// far is added to a distance for each loop that a use is outside of.
+const far = 1 << 20
+
+// nextUseOf estimates when v is used next, at or after pos in the current block, as a position; it may be beyond the function.
+// A use in a loop around pos that is not ahead is one loop iteration away. Uses outside of the loop are far, uses in cold blocks do not
+// count.
+func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
+	uses := g.live.usesOf(uint32(v.Index()))
+	at := 0
+	// Most values have few uses.
+	if len(uses) > 8 {
+		at = firstUse(uses, pos)
+	} else {
+		for at < len(uses) && uses[at].pos < pos {
+			at++
+		}
+	}
+	if at < len(uses) && uses[at].pos < g.blockEnd {
+		return uses[at].pos
+	}
+	f := g.f
+	if !f.Blocks[g.block].Cold {
+		for tries := 0; at < len(uses) && tries < 4 && f.Blocks[blockAt(f.Blocks, g.block, uses[at].pos)].Cold; tries++ {
+			at++
+		}
+	}
+	next := noPos >> 2
+	if at < len(uses) {
+		next = uses[at].pos
+	}
+	penalty := uint32(0)
+	for id := g.loop; id >= 0; id = g.loops.loops[id].parent {
+		lp := &g.loops.loops[id]
+		if next >= lp.from && next < lp.to {
+			return next + penalty
+		}
+		if g.live.defPos[v.Index()] < lp.from || g.live.defPos[v.Index()] >= lp.to {
+			if k := firstUse(uses, lp.from); k < len(uses) && uses[k].pos < pos {
+				return lp.to + (uses[k].pos - lp.from) + penalty
+			}
+		}
+		if penalty < 64*far {
+			penalty += far
+		}
+	}
+	return next + penalty
+}
+
+// nextUseIn returns when the value in p is used next, at or after pos.
+func (g *globalAllocator) nextUseIn(p PReg, pos uint32) uint32 {
+	if g.nextUse[p] < pos {
+		g.nextUse[p] = g.nextUseOf(g.vregIn[p], pos)
+	}
+	return g.nextUse[p]
+}
+
+// pick chooses a register for v, which is live from pos to end, among free, which is of its class and not empty.
+func (g *globalAllocator) pick(v VReg, pos, end uint32, free uint64) PReg {
+	class := v.Class()
+	has := func(p PReg) bool { return p.Valid() && p.Class() == class && free>>(p&63)&1 != 0 }
+	i := v.Index()
+	use := noPos // the next use in this block: if it is what needs the register, that is no conflict
+	if u := g.nextUseOf(v, pos); u < g.blockEnd {
+		use = u &^ 1
+	}
+	for k := range 3 {
+		var p PReg
+		switch k {
+		case 0:
+			p = g.want[i]
+		case 1:
+			p = NoPReg
+			if g.live.defOp[i]&edgeUse != 0 {
+				p = g.targetReg[i]
+			}
+			if t := g.target[i]; t != 0 && !has(p) {
+				p = g.targetReg[t-1]
+			}
+		case 2:
+			p = g.f.hint(v)
+		}
+		if !has(p) {
+			continue
+		}
+		if ev := g.events.next(p, pos); ev >= end || ev&^1 == use {
+			return p
+		}
+	}
+	// The register needed soonest, but not during v's life, leaves others for longer lives; one that a loop's parameter had is only
+	// taken if it is the only one.
+	best, bestFit := NoPReg, uint64(0)
+	for _, p := range g.env.Allocatable[class] {
+		if !has(p) {
+			continue
+		}
+		ev := g.events.next(p, pos)
+		fit := uint64(ev) // too soon: the later, the better
+		if ev >= end {
+			fit = 1<<40 - uint64(ev)
+			if !g.claimed.Has(p) {
+				fit += 1 << 41
+			}
+		}
+		if fit++; fit > bestFit {
+			best, bestFit = p, fit
+		}
+	}
+	return best
+}
+
+// farthest returns the register among candidates, of one class and not empty, whose value is needed last after pos.
+func (g *globalAllocator) farthest(c RegClass, candidates uint64, pos uint32) (PReg, uint32) {
+	best, bestUse := NoPReg, uint32(0)
+	for w := candidates; w != 0; w &= w - 1 {
+		p := MakePReg(c, uint8(bits.TrailingZeros64(w)))
+		u := g.nextUseIn(p, pos)
+		// A value that needs no store is a little cheaper to lose.
+		v := g.vregIn[p]
+		cheap := g.f.isRemat(v) || g.spilled[v.Index()]&(inMemory|bornThere) != 0
+		if cheap {
+			u += (u - pos) / 2
+		}
+		if u >= bestUse || !best.Valid() {
+			best, bestUse = p, u
+		}
+	}
+	return best, bestUse
+}
