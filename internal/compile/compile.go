@@ -1,0 +1,187 @@
+// Package compile turns the bytes of a module into an image: it validates and
+// translates every function, compiles functions and trampolines on all cores,
+// and puts the results together.
+//
+// The image depends on the module, the target and the settings only: the same
+// bytes come out whatever the number of workers and whichever of them compiled
+// what. Every function is compiled by itself, from inputs that all workers
+// share read-only; only when all are done do they get their places in the text,
+// in a fixed order.
+package compile
+
+import (
+	"runtime"
+
+	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/translate"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Features are the features that modules may use. What validates but cannot be
+// compiled yet, such as the instructions on structs, is refused by name when it
+// is met.
+const Features = wasm.Features3 &^ (wasm.FeatureSIMD | wasm.FeatureRelaxedSIMD)
+
+// Options say how to compile. The zero value compiles for this machine.
+type Options struct {
+	Target   *isa.TargetISA // nil: this machine
+	Settings image.Settings
+	Features wasm.Features     // 0: Features; of others only those in Features are in effect
+	Limits   wasm.ModuleLimits // zero fields: the default
+	Workers  int               // 0: as many as there are processors
+}
+
+// Target is the target for this machine with the settings that the runtime
+// needs, changed by extra ones (see [isa.Builder.Set]).
+func Target(extra ...string) (*isa.TargetISA, error) {
+	b, err := isa.Host()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range append(targetSettings(), extra...) {
+		if err := b.Set(s); err != nil {
+			return nil, err
+		}
+	}
+	return b.Finish()
+}
+
+// targetSettings are what the runtime needs of any code: backtraces follow
+// frame pointers, stack overflow is found in prologues, and nothing in the text
+// is absolute.
+func targetSettings() []string {
+	return []string{"is_pic=true", "preserve_frame_pointers=true", "enable_native_stack_check=true", "enable_verifier=false", "enable_probestack=false"}
+}
+
+// UnsupportedError reports what is valid but cannot be compiled. It is also
+// used for constant expressions.
+type UnsupportedError = translate.UnsupportedError
+
+// Module compiles a module. The error is a [*wasm.Error] if the module is
+// refused, or a [*UnsupportedError]. The image refers to data.
+func Module(data []byte, o *Options) (*image.Image, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	target := o.Target
+	if target == nil {
+		var err error
+		if target, err = Target(); err != nil {
+			return nil, err
+		}
+	}
+	config := &wasm.Config{Features: Features, Limits: o.Limits}
+	if o.Features != 0 {
+		config.Features &= o.Features
+	}
+	m, err := wasm.Decode(data, config)
+	if err != nil {
+		return nil, err
+	}
+	env, err := wasm.NewEnv(m, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkConstExprs(m, config); err != nil {
+		return nil, err
+	}
+	j := newJob(translate.NewModule(env, o.Settings), target)
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if err := j.run(workers); err != nil {
+		return nil, err
+	}
+	return j.link()
+}
+
+// checkConstExprs refuses constant expressions with instructions that the
+// runtime cannot evaluate.
+func checkConstExprs(m *wasm.Module, c *wasm.Config) error {
+	var r wasm.InstrReader
+	var in wasm.Instr
+	check := func(x wasm.ConstExpr) error {
+		r.Reset(x.Code, x.Offset, c)
+		for {
+			more, err := r.Next(&in)
+			if err != nil || !more {
+				return err
+			}
+			switch in.Op {
+			case wasm.OpI32Const, wasm.OpI64Const, wasm.OpF32Const, wasm.OpF64Const, wasm.OpRefNull, wasm.OpRefFunc,
+				wasm.OpGlobalGet, wasm.OpI32Add, wasm.OpI32Sub, wasm.OpI32Mul, wasm.OpI64Add, wasm.OpI64Sub, wasm.OpI64Mul, wasm.OpEnd:
+			default:
+				return &wasm.Error{Kind: wasm.Unsupported, Offset: in.Offset, Func: -1, Instr: in.Op.String(),
+					Msg: "constant expression with an instruction that this compiler does not support"}
+			}
+		}
+	}
+	for i := range m.Globals {
+		if err := check(m.Globals[i].Init); err != nil {
+			return err
+		}
+	}
+	for i := range m.Tables {
+		if err := check(m.Tables[i].Init); err != nil {
+			return err
+		}
+	}
+	for i := range m.Datas {
+		if err := check(m.Datas[i].Offset); err != nil {
+			return err
+		}
+	}
+	for i := range m.Elems {
+		if err := check(m.Elems[i].Offset); err != nil {
+			return err
+		}
+		for _, x := range m.Elems[i].Exprs {
+			if err := check(x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// signatures finds the distinct machine-level signatures of the function types
+// of m, in the order of their first occurrence.
+func signatures(m *wasm.Module) (sigs []image.Signature, ofType []uint32) {
+	ofType = make([]uint32, len(m.Types))
+	seen := make(map[string]uint32)
+	var key []byte
+	for i := range m.Types {
+		ofType[i] = image.NoSignature
+		if m.Types[i].Kind != wasm.CompositeFunc {
+			continue
+		}
+		f := &m.Types[i].Func
+		sig := image.Signature{Params: slots(f.Params), Results: slots(f.Results)}
+		key = key[:0]
+		for _, s := range sig.Params {
+			key = append(key, byte(s))
+		}
+		key = append(key, 0xff)
+		for _, s := range sig.Results {
+			key = append(key, byte(s))
+		}
+		n, ok := seen[string(key)]
+		if !ok {
+			n = uint32(len(sigs))
+			seen[string(key)] = n
+			sigs = append(sigs, sig)
+		}
+		ofType[i] = n
+	}
+	return sigs, ofType
+}
+
+func slots(ts []wasm.ValType) []image.Slot {
+	s := make([]image.Slot, len(ts))
+	for i, t := range ts {
+		s[i] = image.SlotOf(t)
+	}
+	return s
+}

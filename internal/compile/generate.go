@@ -1,0 +1,58 @@
+package compile
+
+import (
+	"fmt"
+
+	"github.com/davit-wasm/davit/codegen"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/translate"
+)
+
+// generate compiles w.f and keeps what came of it in o.
+func (w *worker) generate(o *object) error {
+	c, err := w.ctx.Compile(w.f, w.target, codegen.Options{})
+	if err != nil {
+		return err
+	}
+	o.align = c.Alignment
+	o.text = append(w.text.take(len(c.Text)), c.Text...)
+	o.traps = w.traps.take(len(c.Traps))
+	for _, t := range c.Traps {
+		o.traps = append(o.traps, image.Trap{Offset: t.Offset, Code: translate.TrapCode(t.Code)})
+	}
+	o.addrs = w.addrs.take(len(c.Sources))
+	for _, s := range c.Sources {
+		if s.Offset >= c.CodeSize {
+			break
+		}
+		a := image.Address{Offset: s.Offset, Wasm: uint32(s.Loc)}
+		if s.Loc == 0 {
+			a.Wasm = image.NoAddress
+		}
+		o.addrs = append(o.addrs, a)
+	}
+	o.unwind = w.unwind.take(len(c.Unwind))
+	for _, u := range c.Unwind {
+		if u.Offset >= c.CodeSize {
+			break // after a return at the end
+		}
+		o.unwind = append(o.unwind, image.Unwind{Offset: u.Offset, Frame: frameStates[u.State]})
+	}
+	o.calls = w.calls.take(len(c.Relocs))
+	for i := range c.Relocs {
+		r := &c.Relocs[i]
+		fn := int(r.Name.Index) - w.module.Wasm.NumImportedFuncs
+		near := r.Kind == codegen.RelocCall32 || r.Kind == codegen.RelocPCRel32
+		if !near || r.Name.Kind != ir.NameUser || r.Name.Namespace != translate.FunctionNamespace || fn < 0 {
+			// Nothing else is reached by relocation: images know no addresses.
+			return fmt.Errorf("function %v: %w: relocation %v of %v in an image", w.f.Name, codegen.ErrBug, r.Kind, r.Name)
+		}
+		o.calls = append(o.calls, call{offset: r.Offset, fn: uint32(fn), addend: int32(r.Addend)})
+	}
+	return nil
+}
+
+var frameStates = [...]image.FrameState{
+	codegen.FrameNone: image.FrameNone, codegen.FramePushed: image.FramePushed, codegen.FrameReady: image.FrameReady,
+}

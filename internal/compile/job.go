@@ -1,0 +1,160 @@
+package compile
+
+import (
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/davit-wasm/davit/codegen"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/translate"
+)
+
+// job compiles one module. Its items are the functions that the module defines,
+// in the order of their indexes, then for each signature its entry and its exit
+// trampoline.
+type job struct {
+	module *translate.Module
+	target *isa.TargetISA
+	sigs   []image.Signature
+	ofType []uint32
+	bodies int // functions defined
+	items  []object
+	queue  []uint32 // items in the order in which they are begun
+}
+
+// object is a compiled function. Offsets in it are from its own beginning.
+type object struct {
+	text   []byte
+	align  uint32
+	traps  []image.Trap
+	addrs  []image.Address
+	unwind []image.Unwind
+	calls  []call
+}
+
+// call is a direct call of a function of the same module: a 32-bit field that
+// wants the distance from itself to the function, plus an addend.
+type call struct {
+	offset uint32
+	fn     uint32 // defined function
+	addend int32
+}
+
+// largeBody is the size from which a body is begun before all others, the
+// largest first, so that no worker is left alone with it at the end.
+const largeBody = 32 << 10
+
+func newJob(m *translate.Module, target *isa.TargetISA) *job {
+	j := &job{module: m, target: target, bodies: len(m.Wasm.Code)}
+	j.sigs, j.ofType = signatures(m.Wasm.Module)
+	j.items = make([]object, j.bodies+2*len(j.sigs))
+	j.queue = make([]uint32, 0, len(j.items))
+	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
+	for i := range j.bodies {
+		if size(uint32(i)) >= largeBody {
+			j.queue = append(j.queue, uint32(i))
+		}
+	}
+	sort.SliceStable(j.queue, func(a, b int) bool { return size(j.queue[a]) > size(j.queue[b]) })
+	for i := range j.items {
+		if i >= j.bodies || size(uint32(i)) < largeBody {
+			j.queue = append(j.queue, uint32(i))
+		}
+	}
+	return j
+}
+
+// run compiles all items with up to workers goroutines. Of several errors, it
+// returns the one of the first item.
+func (j *job) run(workers int) error {
+	const batch = 8
+	var (
+		next  atomic.Int64
+		bad   atomic.Int64 // first item with an error
+		mu    sync.Mutex
+		first error
+		wg    sync.WaitGroup
+	)
+	bad.Store(int64(len(j.items)))
+	work := func() {
+		w := worker{job: j, f: ir.NewFunction(ir.Name{}, ir.Signature{})}
+		for {
+			from := int(next.Add(batch)) - batch
+			if from >= len(j.queue) {
+				return
+			}
+			for _, item := range j.queue[from:min(from+batch, len(j.queue))] {
+				if int64(item) >= bad.Load() {
+					continue
+				}
+				if err := w.compile(item); err != nil {
+					mu.Lock()
+					if int64(item) < bad.Load() {
+						first = err
+						bad.Store(int64(item))
+					}
+					mu.Unlock()
+				}
+			}
+		}
+	}
+	workers = min(workers, (len(j.items)+batch-1)/batch)
+	if workers <= 1 {
+		work()
+		return first
+	}
+	for range workers {
+		wg.Go(work)
+	}
+	wg.Wait()
+	return first
+}
+
+// worker compiles one function after the other. What it yields is kept in
+// chunks of its own; everything else is used again.
+type worker struct {
+	*job
+	f     *ir.Function
+	tr    translate.Translator
+	tramp translate.Trampolines
+	ctx   codegen.Context
+
+	text   chunk[byte]
+	traps  chunk[image.Trap]
+	addrs  chunk[image.Address]
+	unwind chunk[image.Unwind]
+	calls  chunk[call]
+}
+
+// chunk keeps slices, many in one allocation.
+type chunk[T any] struct{ free []T }
+
+const chunkSize = 1 << 14 // elements
+
+// take is an empty slice with room for n elements.
+func (c *chunk[T]) take(n int) []T {
+	if len(c.free) < n {
+		c.free = make([]T, max(n, chunkSize))
+	}
+	s := c.free[:0:n]
+	c.free = c.free[n:]
+	return s
+}
+
+func (w *worker) compile(item uint32) error {
+	switch n := int(item) - w.bodies; {
+	case n < 0:
+		index := uint32(w.module.Wasm.NumImportedFuncs) + item
+		if err := w.tr.Function(w.module, index, w.f); err != nil {
+			return err
+		}
+	case n%2 == 0:
+		w.tramp.Entry(w.f, &w.sigs[n/2], uint32(n/2))
+	default:
+		w.tramp.Exit(w.f, &w.sigs[n/2], uint32(n/2))
+	}
+	return w.generate(&w.items[item])
+}

@@ -1,0 +1,103 @@
+package compile
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/internal/image"
+)
+
+// link gives every item its place and makes the image.
+func (j *job) link() (*image.Image, error) {
+	m := j.module.Wasm
+	im := &image.Image{
+		Target:         j.target.Triple.String(),
+		CPU:            j.target.CPU(),
+		Settings:       j.module.Settings,
+		Functions:      make([]image.Function, len(j.items)),
+		Code:           make([]uint32, j.bodies),
+		Signatures:     j.sigs,
+		TypeSignatures: j.ofType,
+		Module:         m.Module,
+		Layout:         j.module.Layout,
+	}
+	size := uint64(0)
+	var traps, addrs, unwind int
+	for i := range j.items {
+		o := &j.items[i]
+		if a := uint64(o.align); a > 1 {
+			size = (size + a - 1) &^ (a - 1)
+		}
+		f := &im.Functions[i]
+		f.Offset, f.Size = uint32(size), uint32(len(o.text))
+		switch n := i - j.bodies; {
+		case n < 0:
+			f.Kind, f.Index = image.FunctionWasm, uint32(m.NumImportedFuncs+i)
+			im.Code[i] = f.Offset
+		case n%2 == 0:
+			f.Kind, f.Index = image.FunctionEntry, uint32(n/2)
+			im.Signatures[n/2].Entry = f.Offset
+		default:
+			f.Kind, f.Index = image.FunctionExit, uint32(n/2)
+			im.Signatures[n/2].Exit = f.Offset
+		}
+		size += uint64(len(o.text))
+		if size > math.MaxInt32 {
+			return nil, fmt.Errorf("the module's code is larger than 2 GiB")
+		}
+		traps += len(o.traps)
+		addrs += len(o.addrs) + 1
+		unwind += len(o.unwind)
+	}
+
+	im.Text = make([]byte, size)
+	im.Traps = make([]image.Trap, 0, traps)
+	im.AddrMap = make([]image.Address, 0, addrs)
+	im.Unwind = make([]image.Unwind, 0, unwind)
+	pad := padding(j.target.Triple.Arch)
+	end := uint32(0)
+	for i := range j.items {
+		o, base := &j.items[i], im.Functions[i].Offset
+		for ; end < base; end++ {
+			im.Text[end] = pad
+		}
+		end = base + uint32(copy(im.Text[base:], o.text))
+		for _, c := range o.calls {
+			at := base + c.offset
+			distance := int64(im.Code[c.fn]) + int64(c.addend) - int64(at)
+			binary.LittleEndian.PutUint32(im.Text[at:], uint32(int32(distance)))
+		}
+		for _, t := range o.traps {
+			im.Traps = append(im.Traps, image.Trap{Offset: base + t.Offset, Code: t.Code})
+		}
+		if len(o.addrs) == 0 || o.addrs[0].Offset != 0 {
+			im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base, Wasm: image.NoAddress})
+		}
+		for _, a := range o.addrs {
+			im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
+		}
+		for _, u := range o.unwind {
+			im.Unwind = append(im.Unwind, image.Unwind{Offset: base + u.Offset, Frame: u.Frame})
+		}
+	}
+	return im, nil
+}
+
+// appendAddress appends an entry, unless it says what the last one does.
+func appendAddress(m []image.Address, a image.Address) []image.Address {
+	if n := len(m); n > 0 && m[n-1].Wasm == a.Wasm {
+		return m
+	}
+	return append(m, a)
+}
+
+// padding fills the space between functions with something that traps if it is
+// ever run.
+func padding(a isa.Arch) byte {
+	if a == isa.X86_64 {
+		return 0xcc // int3
+	}
+	return 0 // an undefined instruction
+}
