@@ -320,6 +320,14 @@ func (c *lower) fma3(op asm.VecOp, x, y machine.Reg, z operand) machine.Reg {
 	return d
 }
 
+func (c *lower) callFma(t ir.Type, x, y, z machine.Reg) machine.Reg {
+	name := ir.LibCallName("FmaF64")
+	if t == ir.F32 {
+		name = ir.LibCallName("FmaF32")
+	}
+	return c.backend().libcall(c.l, name, t, x, y, z)
+}
+
 func (c *lower) minMax(t ir.Type, greater bool, x, y machine.Reg) machine.Reg {
 	d := c.newXmm(t)
 	in := New(OpXmmMinMax, 0, c.sizeOf(t), d, x, y)

@@ -96,6 +96,10 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpFmul(v0); ok {
 			return r, true
 		}
+	case ir.OpFma:
+		if r, ok := c.lower_OpFma(v0); ok {
+			return r, true
+		}
 	case ir.OpIstore8:
 		if r, ok := c.lower_OpIstore8(v0); ok {
 			return r, true
@@ -296,13 +300,16 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFcmp:
-		v195 := c.arg0(v0)
-		v198 := c.valueType(v195)
-		if _, ok := c.tyScalarFloat(v198); ok {
-			// lower_int.rules:281
-			v194 := c.floatCc(v0)
-			v196 := c.arg1(v0)
-			return c.out1(c.setcc(c.fcmpCond(v194, v195, v196))), true
+		v2 := c.resultType(v0)
+		if v2 == ir.I8 {
+			v195 := c.arg0(v0)
+			v198 := c.valueType(v195)
+			if _, ok := c.tyScalarFloat(v198); ok {
+				// lower_int.rules:281
+				v194 := c.floatCc(v0)
+				v196 := c.arg1(v0)
+				return c.out1(c.setcc(c.fcmpCond(v194, v195, v196))), true
+			}
 		}
 	case ir.OpSelect:
 		if r, ok := c.lower_OpSelect(v0); ok {
@@ -313,11 +320,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpF32const:
-		// lower_float.rules:50
+		// lower_float.rules:70
 		v211 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F32, v211)), true
 	case ir.OpF64const:
-		// lower_float.rules:51
+		// lower_float.rules:71
 		v212 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F64, v212)), true
 	case ir.OpFsub:
@@ -335,7 +342,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpFmin:
 		v2 := c.resultType(v0)
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:70
+			// lower_float.rules:90
 			v226 := c.arg0(v0)
 			v227 := c.arg1(v0)
 			return c.out1(c.minMax(v205, false, c.xmm(v226), c.xmm(v227))), true
@@ -343,33 +350,29 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpFmax:
 		v2 := c.resultType(v0)
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:71
+			// lower_float.rules:91
 			v228 := c.arg0(v0)
 			v229 := c.arg1(v0)
 			return c.out1(c.minMax(v205, true, c.xmm(v228), c.xmm(v229))), true
 		}
-	case ir.OpFma:
-		if r, ok := c.lower_OpFma(v0); ok {
-			return r, true
-		}
 	case ir.OpFneg:
 		v2 := c.resultType(v0)
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:87
+			// lower_float.rules:111
 			v235 := c.arg0(v0)
 			return c.out1(c.sse(asm.XORPS, c.xmm(v235), c.operandMem(c.signMask(v205)))), true
 		}
 	case ir.OpFabs:
 		v2 := c.resultType(v0)
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:88
+			// lower_float.rules:112
 			v236 := c.arg0(v0)
 			return c.out1(c.sse(asm.ANDPS, c.xmm(v236), c.operandMem(c.magnitudeMask(v205)))), true
 		}
 	case ir.OpFcopysign:
 		v2 := c.resultType(v0)
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:89
+			// lower_float.rules:113
 			v237 := c.arg0(v0)
 			v238 := c.arg1(v0)
 			m17 := c.loadMask(c.signMask(v205))
@@ -392,11 +395,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFpromote:
-		// lower_float.rules:116
+		// lower_float.rules:140
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v243))), true
 	case ir.OpFdemote:
-		// lower_float.rules:117
+		// lower_float.rules:141
 		v244 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v244))), true
 	case ir.OpFcvtFromSint:
@@ -577,11 +580,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		c.setPhysical(Pinned, c.gpr(v432))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		v434 := c.hasNextCall()
-		if v434 {
-			// lower_control.rules:83
-			return c.out1(c.nextReturnAddress()), true
-		}
+		// lower_control.rules:83
+		return c.out1(c.nextReturnAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
 			return r, true
@@ -593,35 +593,35 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v444 := c.memFlags(v0)
-			if v447, ok := c.littleEndian(v444); ok {
+			v442 := c.memFlags(v0)
+			if v445, ok := c.littleEndian(v442); ok {
 				// lower_atomic.rules:4
-				v445 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v447, v445, 0))), true
+				v443 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v445, v443, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v448 := c.memFlags(v0)
-		if v452, ok := c.littleEndian(v448); ok {
-			v449 := c.arg0(v0)
-			v454 := c.valueType(v449)
-			if v456, ok := c.fitsIn64(v454); ok {
+		v446 := c.memFlags(v0)
+		if v450, ok := c.littleEndian(v446); ok {
+			v447 := c.arg0(v0)
+			v452 := c.valueType(v447)
+			if v454, ok := c.fitsIn64(v452); ok {
 				// lower_atomic.rules:5
-				v450 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v456), c.amode(v452, v450, 0), c.gpr(v449))
+				v448 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v454), c.amode(v450, v448, 0), c.gpr(v447))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v463 := c.memFlags(v0)
-			if v468, ok := c.littleEndian(v463); ok {
+			v461 := c.memFlags(v0)
+			if v466, ok := c.littleEndian(v461); ok {
 				// lower_atomic.rules:23
-				v464 := c.arg0(v0)
-				v465 := c.arg1(v0)
-				v466 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v468, v464, 0), c.gpr(v465), c.gpr(v466))), true
+				v462 := c.arg0(v0)
+				v463 := c.arg1(v0)
+				v464 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v466, v462, 0), c.gpr(v463), c.gpr(v464))), true
 			}
 		}
 	}
@@ -759,7 +759,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:106
+		// lower_float.rules:130
 		v34 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
@@ -1032,7 +1032,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v52), c.rmi(v53))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:107
+		// lower_float.rules:131
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.out1(c.sse(asm.ORPS, c.xmm(v52), c.operandReg(c.xmm(v53)))), true
@@ -1073,7 +1073,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:108
+		// lower_float.rules:132
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
@@ -1260,7 +1260,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v66)), c.operandReg(c.gpr(v65)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:109
+		// lower_float.rules:133
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v66), c.operandReg(c.xmm(v65)))), true
@@ -1486,21 +1486,21 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v213 := c.arg0(v0)
 		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:57
+			// lower_float.rules:77
 			v214 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.operandMem(c.sink(v216)))), true
 		}
-		// lower_float.rules:55
+		// lower_float.rules:75
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSS, c.xmm(v213), c.xm(v214))), true
 	case ir.F64:
 		v213 := c.arg0(v0)
 		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:58
+			// lower_float.rules:78
 			v214 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.operandMem(c.sink(v216)))), true
 		}
-		// lower_float.rules:56
+		// lower_float.rules:76
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
 	}
@@ -1515,23 +1515,57 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v219 := c.arg0(v0)
 		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:63
+			// lower_float.rules:83
 			v220 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v220), c.operandMem(c.sink(v222)))), true
 		}
-		// lower_float.rules:61
+		// lower_float.rules:81
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSS, c.xmm(v219), c.xm(v220))), true
 	case ir.F64:
 		v219 := c.arg0(v0)
 		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:64
+			// lower_float.rules:84
 			v220 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v220), c.operandMem(c.sink(v222)))), true
 		}
-		// lower_float.rules:62
+		// lower_float.rules:82
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v219), c.xm(v220))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFma is the part of lower for one case.
+func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v234 := c.hasFma()
+		if v234 {
+			// lower_float.rules:97
+			v230 := c.arg0(v0)
+			v231 := c.arg1(v0)
+			v232 := c.arg2(v0)
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+		}
+	case ir.F64:
+		v234 := c.hasFma()
+		if v234 {
+			// lower_float.rules:98
+			v230 := c.arg0(v0)
+			v231 := c.arg1(v0)
+			v232 := c.arg2(v0)
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+		}
+	}
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:96
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		v232 := c.arg2(v0)
+		return c.out1(c.callFma(v205, c.xmm(v230), c.xmm(v231), c.xmm(v232))), true
 	}
 	var none out
 	return none, false
@@ -1604,30 +1638,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v457 := c.memFlags(v0)
-		if v462, ok := c.littleEndian(v457); ok {
-			v458 := c.atomicOp(v0)
-			switch v458 {
+		v455 := c.memFlags(v0)
+		if v460, ok := c.littleEndian(v455); ok {
+			v456 := c.atomicOp(v0)
+			switch v456 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v459 := c.arg0(v0)
-				v460 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v462, v459, 0), c.gpr(v460))), true
+				v457 := c.arg0(v0)
+				v458 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v460, v457, 0), c.gpr(v458))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v459 := c.arg0(v0)
-				v460 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v462, v459, 0), c.gpr(v460))), true
+				v457 := c.arg0(v0)
+				v458 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v460, v457, 0), c.gpr(v458))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v459 := c.arg0(v0)
-				v460 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v462, v459, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v460)))), true
+				v457 := c.arg0(v0)
+				v458 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v460, v457, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v458)))), true
 			}
 			// lower_atomic.rules:18
-			v459 := c.arg0(v0)
-			v460 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v458, c.amode(v462, v459, 0), c.gpr(v460))), true
+			v457 := c.arg0(v0)
+			v458 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v456, c.amode(v460, v457, 0), c.gpr(v458))), true
 		}
 	}
 	var none out
@@ -1700,7 +1734,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v64))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:110
+		// lower_float.rules:134
 		v64 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v64), c.operandMem(c.onesMask()))), true
 	}
@@ -2181,19 +2215,22 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 
 // lower_OpIcmp is the part of lower for one case.
 func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
-	v188 := c.arg0(v0)
-	v191 := c.valueType(v188)
-	if _, ok := c.fitsIn64(v191); ok {
-		// lower_int.rules:280
-		v187 := c.intCc(v0)
-		v189 := c.arg1(v0)
-		return c.out1(c.setcc(c.icmpCond(v187, v188, v189))), true
-	}
-	if v191 == ir.I128 {
-		// lower_wide.rules:201
-		v187 := c.intCc(v0)
-		v189 := c.arg1(v0)
-		return c.out1(c.setcc(c.icmpWide(v187, c.low(v188), c.high(v188), c.low(v189), c.high(v189)))), true
+	v2 := c.resultType(v0)
+	if v2 == ir.I8 {
+		v188 := c.arg0(v0)
+		v191 := c.valueType(v188)
+		if _, ok := c.fitsIn64(v191); ok {
+			// lower_int.rules:280
+			v187 := c.intCc(v0)
+			v189 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpCond(v187, v188, v189))), true
+		}
+		if v191 == ir.I128 {
+			// lower_wide.rules:201
+			v187 := c.intCc(v0)
+			v189 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpWide(v187, c.low(v188), c.high(v188), c.low(v189), c.high(v189)))), true
+		}
 	}
 	var none out
 	return none, false
@@ -2260,12 +2297,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:59
+		// lower_float.rules:79
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSS, c.xmm(v217), c.xm(v218))), true
 	case ir.F64:
-		// lower_float.rules:60
+		// lower_float.rules:80
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v217), c.xm(v218))), true
@@ -2279,12 +2316,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:65
+		// lower_float.rules:85
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSS, c.xmm(v223), c.xm(v224))), true
 	case ir.F64:
-		// lower_float.rules:66
+		// lower_float.rules:86
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v223), c.xm(v224))), true
@@ -2298,40 +2335,13 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:67
+		// lower_float.rules:87
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v225))), true
 	case ir.F64:
-		// lower_float.rules:68
+		// lower_float.rules:88
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v225))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFma is the part of lower for one case.
-func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_float.rules:73
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
-		}
-	case ir.F64:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_float.rules:74
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
-		}
 	}
 	var none out
 	return none, false
@@ -2342,11 +2352,11 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:95
+		// lower_float.rules:119
 		v239 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v239))), true
 	case ir.F64:
-		// lower_float.rules:96
+		// lower_float.rules:120
 		v239 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v239))), true
 	}
@@ -2359,11 +2369,11 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:97
+		// lower_float.rules:121
 		v240 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v240))), true
 	case ir.F64:
-		// lower_float.rules:98
+		// lower_float.rules:122
 		v240 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v240))), true
 	}
@@ -2376,11 +2386,11 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:99
+		// lower_float.rules:123
 		v241 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v241))), true
 	case ir.F64:
-		// lower_float.rules:100
+		// lower_float.rules:124
 		v241 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v241))), true
 	}
@@ -2393,11 +2403,11 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:101
+		// lower_float.rules:125
 		v242 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v242))), true
 	case ir.F64:
-		// lower_float.rules:102
+		// lower_float.rules:126
 		v242 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v242))), true
 	}
@@ -2413,30 +2423,30 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		v245 := c.arg0(v0)
 		v247 := c.valueType(v245)
 		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:119
+			// lower_float.rules:143
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v245)))), true
 		}
 		switch v247 {
 		case ir.I32:
-			// lower_float.rules:120
+			// lower_float.rules:144
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v245))), true
 		case ir.I64:
-			// lower_float.rules:121
+			// lower_float.rules:145
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v245))), true
 		}
 	case ir.F64:
 		v245 := c.arg0(v0)
 		v247 := c.valueType(v245)
 		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:122
+			// lower_float.rules:146
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v245)))), true
 		}
 		switch v247 {
 		case ir.I32:
-			// lower_float.rules:123
+			// lower_float.rules:147
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v245))), true
 		case ir.I64:
-			// lower_float.rules:124
+			// lower_float.rules:148
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v245))), true
 		}
 	}
@@ -2452,14 +2462,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		v250 := c.arg0(v0)
 		v252 := c.valueType(v250)
 		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:126
+			// lower_float.rules:150
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v250)))), true
 		}
 	case ir.F64:
 		v250 := c.arg0(v0)
 		v252 := c.valueType(v250)
 		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:127
+			// lower_float.rules:151
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v250)))), true
 		}
 	}
@@ -2467,7 +2477,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v252 := c.valueType(v250)
 	if v252 == ir.I64 {
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:128
+			// lower_float.rules:152
 			return c.out1(c.cvtU64(v205, c.gpr(v250))), true
 		}
 	}
@@ -2482,11 +2492,11 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 	if v259, ok := c.tyScalarFloat(v257); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:130
+			// lower_float.rules:154
 			return c.out1(c.cvtToInt(true, v259, v14, c.xmm(v255))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:132
+			// lower_float.rules:156
 			r1 := c.cvtToInt(true, v259, ir.I32, c.xmm(v255))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -2503,11 +2513,11 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 	if v264, ok := c.tyScalarFloat(v262); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:131
+			// lower_float.rules:155
 			return c.out1(c.cvtToInt(false, v264, v14, c.xmm(v260))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:136
+			// lower_float.rules:160
 			r1 := c.cvtToInt(false, v264, ir.I32, c.xmm(v260))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -2524,11 +2534,11 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	if v269, ok := c.tyScalarFloat(v267); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:140
+			// lower_float.rules:164
 			return c.out1(c.cvtToIntSat(true, v269, v14, c.xmm(v265))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:142
+			// lower_float.rules:166
 			r1 := c.cvtToIntSat(true, v269, ir.I32, c.xmm(v265))
 			low2 := c.immConst(ir.I32, c.sminImm(v79))
 			high3 := c.immConst(ir.I32, c.smaxImm(v79))
@@ -2547,11 +2557,11 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	if v274, ok := c.tyScalarFloat(v272); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:141
+			// lower_float.rules:165
 			return c.out1(c.cvtToIntSat(false, v274, v14, c.xmm(v270))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:148
+			// lower_float.rules:172
 			r1 := c.cvtToIntSat(false, v274, ir.I32, c.xmm(v270))
 			high2 := c.immConst(ir.I32, c.umaxImm(v79))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
@@ -2569,28 +2579,28 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if v278 == ir.I32 {
-			// lower_float.rules:159
+			// lower_float.rules:183
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v276)))), true
 		}
 	case ir.F64:
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if v278 == ir.I64 {
-			// lower_float.rules:160
+			// lower_float.rules:184
 			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v276)))), true
 		}
 	case ir.I32:
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if v278 == ir.F32 {
-			// lower_float.rules:161
+			// lower_float.rules:185
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v276))), true
 		}
 	case ir.I64:
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if v278 == ir.F64 {
-			// lower_float.rules:162
+			// lower_float.rules:186
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v276))), true
 		}
 	}
@@ -2598,7 +2608,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if _, ok := c.fitsIn64(v278); ok {
-			// lower_float.rules:163
+			// lower_float.rules:187
 			return c.out1(c.gpr(v276)), true
 		}
 	}
@@ -2606,7 +2616,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if _, ok := c.tyScalarFloat(v278); ok {
-			// lower_float.rules:164
+			// lower_float.rules:188
 			return c.out1(c.xmm(v276)), true
 		}
 	}
@@ -2614,7 +2624,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v276 := c.arg0(v0)
 		v278 := c.valueType(v276)
 		if _, ok := c.tyVec128(v278); ok {
-			// lower_float.rules:165
+			// lower_float.rules:189
 			return c.out1(c.xmm(v276)), true
 		}
 	}
@@ -2671,16 +2681,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v435 := c.arg0(v0)
-		v436 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v435), c.gpr(v436))), true
+		v433 := c.arg0(v0)
+		v434 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v433), c.gpr(v434))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v436 := c.arg1(v0)
-		v435 := c.arg0(v0)
-		v441 := c.valueType(v435)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v436), c.tyBitsU8(v441)), c.operandReg(c.zext64(v435)))), true
+		v434 := c.arg1(v0)
+		v433 := c.arg0(v0)
+		v439 := c.valueType(v433)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v434), c.tyBitsU8(v439)), c.operandReg(c.zext64(v433)))), true
 	}
 	var none out
 	return none, false
@@ -2688,15 +2698,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v437 := c.arg0(v0)
-	v439 := c.valueType(v437)
-	if v439 == ir.I128 {
+	v435 := c.arg0(v0)
+	v437 := c.valueType(v435)
+	if v437 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v437), c.high(v437))), true
+		return c.outPair(c.makePair(c.low(v435), c.high(v435))), true
 	}
-	if v443, ok := c.fitsIn64(v439); ok {
+	if v441, ok := c.fitsIn64(v437); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v437), c.shiftImm(asm.SHR, c.size32(v443), c.gpr(v437), c.halfBits(v443))), true
+		return c.out2(c.gpr(v435), c.shiftImm(asm.SHR, c.size32(v441), c.gpr(v435), c.halfBits(v441))), true
 	}
 	var none out
 	return none, false
@@ -2895,59 +2905,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:172
+		// lower_float.rules:196
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:173
+		// lower_float.rules:197
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:174
+		// lower_float.rules:198
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:175
+		// lower_float.rules:199
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:176
+		// lower_float.rules:200
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:177
+		// lower_float.rules:201
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:178
+		// lower_float.rules:202
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:179
+		// lower_float.rules:203
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:180
+		// lower_float.rules:204
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:181
+		// lower_float.rules:205
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:182
+		// lower_float.rules:206
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:183
+		// lower_float.rules:207
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:184
+		// lower_float.rules:208
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:185
+		// lower_float.rules:209
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
