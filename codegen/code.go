@@ -1,0 +1,149 @@
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+// CompiledCode is a function's machine code. Offsets are in bytes from the
+// beginning of Text; all lists are sorted by offset. It belongs to the
+// [Context] that made it.
+type CompiledCode struct {
+	// Text is the code, followed by the constants and jump tables it refers to.
+	// Its place must be a multiple of Alignment.
+	Text      []byte
+	Alignment uint32
+	// CodeSize is how much of Text is instructions.
+	CodeSize uint32
+
+	Relocs  []Reloc
+	Traps   []Trap
+	Sources []SourceRange
+	Calls   []CallSite
+	Unwind  []UnwindRow
+
+	// FrameSize is the distance from the frame pointer down to the stack pointer
+	// in the function's body.
+	FrameSize uint32
+	// OutgoingSize is how much of the frame's lower end is for outgoing stack
+	// arguments.
+	OutgoingSize uint32
+	// SlotsAt is the distance from the stack pointer to the stack slots.
+	SlotsAt uint32
+}
+
+// Reloc is a field of the text that depends on the address of something else.
+type Reloc struct {
+	Offset uint32
+	Kind   RelocKind
+	Name   ir.Name
+	Func   ir.FuncRef // what Name is in the function: one of these, or neither for a library function
+	Global ir.GlobalValue
+	Addend int64
+}
+
+// RelocKind says how a field is computed. S is the address of what it names, A
+// the addend, P the address of the field.
+type RelocKind uint8
+
+// Kinds of relocations.
+const (
+	RelocAbs64      = RelocKind(machine.RelocAbs64)      // 64 bits: S + A
+	RelocAbs32      = RelocKind(machine.RelocAbs32)      // 32 bits: S + A
+	RelocPCRel32    = RelocKind(machine.RelocPCRel32)    // 32 bits: S + A − P
+	RelocCall32     = RelocKind(machine.RelocCall32)     // the same, of a call or jump
+	RelocGOTPCRel32 = RelocKind(machine.RelocGOTPCRel32) // 32 bits: address of a cell that holds S, + A − P
+)
+
+var relocNames = [...]string{"abs64", "abs32", "pcrel32", "call32", "gotpcrel32"}
+
+func (k RelocKind) String() string {
+	if int(k) < len(relocNames) {
+		return relocNames[k]
+	}
+	return fmt.Sprintf("reloc%d", uint8(k))
+}
+
+// Size is the size of the field in bytes.
+func (k RelocKind) Size() int {
+	if k == RelocAbs64 {
+		return 8
+	}
+	return 4
+}
+
+// Trap says that the instruction at Offset traps with Code if it faults.
+type Trap struct {
+	Offset uint32
+	Code   ir.TrapCode
+}
+
+// SourceRange says that the code from Offset on, up to the next entry, comes
+// from Loc.
+type SourceRange struct {
+	Offset uint32
+	Loc    ir.SourceLoc
+}
+
+// CallSite is a call, by the offset of the instruction after it.
+type CallSite struct {
+	ReturnAddress uint32
+}
+
+// FrameState is how far a frame has been set up.
+type FrameState uint8
+
+// Frame states.
+const (
+	FrameNone   = FrameState(machine.UnwindEntry)  // the stack pointer is at the return address
+	FramePushed = FrameState(machine.UnwindPushed) // the caller's frame pointer is at the stack pointer, the return address above it
+	FrameReady  = FrameState(machine.UnwindFrame)  // the same at the frame pointer
+)
+
+// UnwindRow says what the frame looks like from Offset on, up to the next row.
+type UnwindRow struct {
+	Offset uint32
+	State  FrameState
+}
+
+// collect fills c.code from what the emitter has found.
+func (c *Context) collect() error {
+	e, out := &c.emitter, &c.code
+	buf := &e.Buf
+	*out = CompiledCode{
+		Text: c.text, Alignment: max(c.x64.Alignment(), buf.DataAlign), CodeSize: buf.CodeSize,
+		Relocs: out.Relocs[:0], Traps: out.Traps[:0], Sources: out.Sources[:0], Calls: out.Calls[:0], Unwind: out.Unwind[:0],
+		FrameSize: e.Frame.Size, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
+	}
+	for _, r := range buf.Relocs {
+		x := Reloc{Offset: r.Off, Kind: RelocKind(r.Kind), Addend: r.Addend, Func: ir.NoFuncRef, Global: ir.NoGlobal}
+		switch r.Target.Kind {
+		case machine.TargetFunc:
+			x.Func = ir.FuncRef(r.Target.Index)
+			x.Name = c.f.ExtFuncs[x.Func].Name
+		case machine.TargetGlobal:
+			x.Global = ir.GlobalValue(r.Target.Index)
+			x.Name = c.f.Globals[x.Global].Name
+		case machine.TargetLibcall:
+			x.Name = c.vcode.Libcalls[r.Target.Index]
+		default:
+			panic("codegen: relocation without a target")
+		}
+		out.Relocs = append(out.Relocs, x)
+	}
+	for _, t := range buf.Traps {
+		out.Traps = append(out.Traps, Trap{t.Off, ir.TrapCode(t.Code)})
+	}
+	for _, s := range buf.Sources {
+		out.Sources = append(out.Sources, SourceRange{s.Off, ir.SourceLoc(s.Loc)})
+	}
+	for _, s := range buf.Calls {
+		out.Calls = append(out.Calls, CallSite{s.RetAddr})
+	}
+	for _, u := range buf.Unwind {
+		out.Unwind = append(out.Unwind, UnwindRow{u.Off, FrameState(u.State)})
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package codegen
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
+	"github.com/davit-wasm/davit/codegen/internal/x64"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
+)
+
+// ErrUnsupported is wrapped by the error for a function that asks for something
+// that the target has no code for.
+var ErrUnsupported = machine.ErrUnsupported
+
+// ErrBug is wrapped by the error for a function that the compiler failed on by
+// its own fault. Please report it with the function.
+var ErrBug = errors.New("bug in the code generator, please report it")
+
+// Options are choices of one compilation. The zero value is useful.
+type Options struct {
+	// SkipVerify leaves out the verifier whatever the target's settings say: for
+	// IR that comes from a translator known to be right.
+	SkipVerify bool
+	// CheckRegalloc proves the register allocation right, as the setting
+	// regalloc_checker does.
+	CheckRegalloc bool
+	// KeepPanics lets a bug in the compiler panic instead of becoming an error
+	// that wraps ErrBug.
+	KeepPanics bool
+	// After, if not nil, is called after every pass with the pass's name. The
+	// function and the Context show what the pass made.
+	After func(pass string, c *Context)
+	// Times, if not nil, has the time of every pass added, in the order of
+	// Passes.
+	Times []time.Duration
+}
+
+// Context compiles one function after the other, for any target. It keeps all
+// its memory between functions. The zero value is ready. It is for one
+// goroutine at a time.
+type Context struct {
+	f      *ir.Function
+	target *isa.TargetISA
+	opts   Options
+
+	low     machine.Lower
+	vcode   machine.VCode
+	ra      regalloc.Allocator
+	raOut   *regalloc.Output
+	emitter machine.Emitter
+	x64     *x64.Backend
+	text    []byte
+	code    CompiledCode
+	walk    ir.Walk
+	cfg     ir.CFG
+	seen    []bool
+	args    []ir.Value
+	verifierState
+}
+
+// Compile compiles f for target t. The passes change f. The result belongs to c
+// and is valid until c's next compilation.
+//
+// The error names the function and, where there is one, the instruction. It
+// wraps ErrUnsupported or ErrBug in these cases.
+func (c *Context) Compile(f *ir.Function, t *isa.TargetISA, o Options) (code *CompiledCode, err error) {
+	c.f, c.target, c.opts = f, t, o
+	if !o.KeepPanics {
+		defer func() {
+			if r := recover(); r != nil {
+				code, err = nil, fmt.Errorf("function %v: %w: %v\n%s", f.Name, ErrBug, r, debug.Stack())
+			}
+		}()
+	}
+	if t.Triple.Arch != isa.X86_64 {
+		return nil, fmt.Errorf("function %v: target %v: %w", f.Name, t.Triple, ErrUnsupported)
+	}
+	if c.x64 == nil || !c.x64.For(t) {
+		c.x64 = x64.NewBackend(t)
+	}
+	var start time.Time
+	for i := range passes {
+		if o.Times != nil {
+			start = time.Now()
+		}
+		if err := passes[i].run(c); err != nil {
+			return nil, fmt.Errorf("function %v: %w", f.Name, err)
+		}
+		if o.Times != nil {
+			o.Times[i] += time.Since(start)
+		}
+		if o.After != nil {
+			o.After(passes[i].name, c)
+		}
+	}
+	return &c.code, nil
+}
+
+// lower selects instructions.
+func (c *Context) lower() error {
+	if err := c.x64.Begin(c.f, &c.low); err != nil {
+		return err
+	}
+	return c.low.Run(c.f, &c.vcode, c.x64)
+}
+
+// regalloc allocates registers and puts them into the instructions.
+func (c *Context) regalloc() error {
+	o := regalloc.Options{Check: c.opts.CheckRegalloc || c.target.Shared.RegallocChecker}
+	o.Validate = o.Check
+	if c.target.Shared.RegallocAlgorithm == isa.SinglePass {
+		o.Algorithm = regalloc.Fast
+	}
+	var err error
+	if c.raOut, err = c.ra.Allocate(&c.vcode.RA, c.x64.Env(), o); err != nil {
+		return fmt.Errorf("register allocation: %w: %w", ErrBug, err)
+	}
+	c.vcode.Apply(c.x64.Table(), c.raOut)
+	return nil
+}
+
+// emit makes the code.
+func (c *Context) emit() error {
+	b := c.x64
+	e := &c.emitter
+	e.Frame = b.Frame(&c.low, c.raOut)
+	if err := e.Frame.Layout(); err != nil {
+		return err
+	}
+	b.StartCode(c.text[:0])
+	e.Run(&c.vcode, c.raOut, b.Table(), b)
+	text, err := e.Buf.Finish(b.EndCode(), x64.Fixups, x64.Padding)
+	if err != nil {
+		return err
+	}
+	c.text = text
+	return c.collect()
+}
+
+// VCode is the function's machine instructions as text, for people: after
+// lowering with virtual registers, after register allocation with places and
+// moves.
+func (c *Context) VCode() string {
+	return x64.Text(&c.vcode, c.raOut, c.f)
+}

@@ -1,0 +1,228 @@
+package machine
+
+import (
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
+)
+
+// EmitBackend is the instruction set's part of emission. It holds the bytes.
+type EmitBackend interface {
+	// Prologue appends what comes before the entry block.
+	Prologue(e *Emitter)
+	// Inst appends instruction n of the VCode, whose operands are allocated.
+	Inst(e *Emitter, n uint32, in *Inst)
+	// Move appends a move of v, or of a whole register if v is NoVReg. It leaves
+	// the flags alone.
+	Move(e *Emitter, v regalloc.VReg, from, to regalloc.Allocation)
+	// Epilogue appends what comes after all blocks, such as traps out of line.
+	Epilogue(e *Emitter)
+	// Offset is the number of bytes so far.
+	Offset() int
+}
+
+// Emitter turns an allocated VCode into bytes and records.
+//
+// Before it emits anything, it decides about jumps: a block that has come to
+// hold nothing but a jump (a split edge without moves, say) is left out, and
+// whoever goes there goes to its target at once. Terminators ask [Emitter.Dest]
+// where their targets are, and [Emitter.Falls] whether one follows, and emit
+// the shortest combination; the result is the same as if branches had been
+// edited afterwards.
+type Emitter struct {
+	VC    *VCode
+	Out   *regalloc.Output
+	Buf   Buffer
+	Frame Frame
+
+	table  []OpInfo
+	thread []uint32 // by block: where a jump to it really goes
+	next   uint32   // block that follows in the code, or none
+	rest   []regalloc.Edit
+	path   []uint32
+	tables []Label // by jump table
+	consts []Label // by constant, NoLabel if not used
+	extra  Label   // first of the labels of VC.NewLabel
+	Empty  int     // blocks that were left out
+}
+
+// Run emits everything through b.
+func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBackend) {
+	e.VC, e.Out, e.table = vc, out, table
+	n := len(vc.Blocks)
+	e.extra = Label(n)
+	e.Buf.Reset(n + int(vc.NumLabels))
+	e.tables = e.tables[:0]
+	for range vc.JumpTables {
+		e.tables = append(e.tables, NoLabel)
+	}
+	e.consts = e.consts[:0]
+	for range vc.Consts {
+		e.consts = append(e.consts, NoLabel)
+	}
+	e.findEmpty()
+
+	e.rest = out.Edits
+	e.Buf.Frame(0, UnwindEntry)
+	b.Prologue(e)
+	for i := range vc.Blocks {
+		e.Buf.Bind(Label(i), b.Offset())
+		if e.thread[i] != uint32(i) {
+			continue // its edits and instructions emit nothing
+		}
+		e.next = none
+		for k := i + 1; k < n; k++ {
+			if e.thread[k] == uint32(k) {
+				e.next = uint32(k)
+				break
+			}
+		}
+		r := vc.Blocks[i].Insts
+		for k := r.Start; k < r.End; k++ {
+			in := &vc.Insts[k]
+			e.Buf.Source(b.Offset(), vc.Locs[k])
+			e.edits(b, regalloc.Before(int(k)))
+			if !e.elided(in) {
+				b.Inst(e, k, in)
+			}
+			e.edits(b, regalloc.After(int(k)))
+		}
+	}
+	b.Epilogue(e)
+	e.data()
+}
+
+// edits emits the moves at point p.
+func (e *Emitter) edits(b EmitBackend, p regalloc.ProgPoint) {
+	for len(e.rest) > 0 && e.rest[0].At <= p {
+		x := &e.rest[0]
+		if x.From.Kind() == regalloc.AllocRemat {
+			// Execute the defining instruction again, into another register.
+			n := e.VC.RematInst[x.VReg.Index()]
+			in := e.VC.Insts[n]
+			in.R[0] = AllocReg(x.To)
+			b.Inst(e, n, &in)
+		} else {
+			b.Move(e, x.VReg, x.From, x.To)
+		}
+		e.rest = e.rest[1:]
+	}
+}
+
+// elided reports whether the instruction has come to nothing: a move to where
+// the value already is, or a constant that is made where it is used.
+func (e *Emitter) elided(in *Inst) bool {
+	switch f := e.table[in.Op].Flags; {
+	case f&OpMove != 0:
+		return in.R[0] == in.R[1]
+	case f&OpRemat != 0:
+		return in.R[0] == NoReg
+	}
+	return false
+}
+
+// findEmpty fills e.thread. Chains of empty blocks are followed to their end; a
+// ring of empty blocks, an endless loop, keeps one of its blocks.
+func (e *Emitter) findEmpty() {
+	vc := e.VC
+	n := len(vc.Blocks)
+	e.thread = zeroed(e.thread, n)
+	edits := e.Out.Edits
+	e.Empty = 0
+	for i := range n {
+		e.thread[i] = uint32(i)
+		r := vc.Blocks[i].Insts
+		for len(edits) > 0 && edits[0].At.Inst() < int(r.Start) {
+			edits = edits[1:]
+		}
+		last := &vc.Insts[r.End-1]
+		if i == 0 || e.table[last.Op].Flags&OpJump == 0 || len(edits) > 0 && edits[0].At.Inst() < int(r.End) {
+			continue
+		}
+		empty := true
+		for k := r.Start; k < r.End-1 && empty; k++ {
+			empty = e.elided(&vc.Insts[k])
+		}
+		if empty {
+			e.thread[i] = last.Aux
+		}
+	}
+	for i := range n {
+		e.path = e.path[:0]
+		at := uint32(i)
+		for e.thread[at] != at && e.thread[at]&threadSeen == 0 {
+			e.path = append(e.path, at)
+			next := e.thread[at]
+			e.thread[at] |= threadSeen
+			at = next
+		}
+		if e.thread[at]&threadSeen != 0 { // a ring
+			e.thread[at] = at
+		}
+		at = e.thread[at]
+		for _, p := range e.path {
+			if p != at {
+				e.thread[p] = at
+				e.Empty++
+			}
+		}
+	}
+}
+
+const threadSeen = 1 << 31
+
+// Dest is where a jump to block b goes.
+func (e *Emitter) Dest(b uint32) uint32 { return e.thread[b] }
+
+// Falls reports whether block b, a result of Dest, comes next in the code.
+func (e *Emitter) Falls(b uint32) bool { return b == e.next }
+
+// Label is the label of the code for label l of VCode.NewLabel.
+func (e *Emitter) Label(l Label) Label { return e.extra + l }
+
+// Const is the label of constant c.
+func (e *Emitter) Const(c uint32) Label {
+	if e.consts[c] == NoLabel {
+		e.consts[c] = e.Buf.NewLabel()
+	}
+	return e.consts[c]
+}
+
+// JumpTable is the label of jump table t: one 32-bit distance from that label
+// per entry.
+func (e *Emitter) JumpTable(t uint32) Label {
+	if e.tables[t] == NoLabel {
+		e.tables[t] = e.Buf.NewLabel()
+	}
+	return e.tables[t]
+}
+
+// data emits the constants and jump tables that code has asked for, the widest
+// first.
+func (e *Emitter) data() {
+	for align := uint8(64); align > 0; align /= 2 {
+		for c, l := range e.consts {
+			if k := &e.VC.Consts[c]; l != NoLabel && k.Align == align {
+				e.Buf.BindData(l, uint32(align))
+				e.Buf.Data = append(e.Buf.Data, e.VC.ConstData[k.Off:k.Off+uint32(k.Size)]...)
+			}
+		}
+	}
+	for t, l := range e.tables {
+		if l != NoLabel {
+			e.Buf.BindData(l, 4)
+			r := e.VC.JumpTables[t]
+			for _, to := range e.VC.TableBlocks[r.Start:r.End] {
+				e.Buf.DataDistance(Label(e.Dest(to)), l)
+			}
+		}
+	}
+}
+
+// SpillUnits is the size of the spill slot of v in units.
+func (e *Emitter) SpillUnits(v regalloc.VReg, class regalloc.RegClass, env *regalloc.Env) uint8 {
+	if v != regalloc.NoVReg {
+		if u := e.VC.RA.SpillUnits[v.Index()]; u != 0 {
+			return u
+		}
+	}
+	return max(env.SpillUnits[class], 1)
+}

@@ -1,0 +1,252 @@
+package machine
+
+import (
+	"encoding/binary"
+
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+// VCode is a function as machine instructions in final order, first with
+// virtual registers, then with allocations.
+//
+// Virtual registers, block parameters and edges live in RA, the allocator's
+// view of the function; its Insts and Operands are derived from Insts by
+// [VCode.Finish].
+type VCode struct {
+	Insts  []Inst
+	Locs   []uint32 // source location of each instruction, 0 for none
+	Blocks []Block
+
+	Calls        []CallInfo
+	CallOperands []regalloc.Operand
+
+	JumpTables  []Range // into TableBlocks
+	TableBlocks []uint32
+
+	Consts    []ConstInfo
+	ConstData []byte
+
+	RA regalloc.Function
+	// RematInst is, by virtual register, the instruction that can be executed
+	// again for it, where RA.Remat says so.
+	RematInst []uint32
+
+	Libcalls []ir.Name // library functions that code refers to
+
+	NumLabels uint32 // labels beyond those of the blocks that instructions use
+
+	alias    []Reg // by virtual register: what it stands for, or itself
+	constMap map[constKey]uint32
+}
+
+// Block is a block of VCode. The number of a block is its place in the code.
+type Block struct {
+	Insts Range
+	// Loc is for display: the IR block, or ir.None for a split edge.
+	IR uint32
+}
+
+// ConstInfo is an entry of the constant pool.
+type ConstInfo struct {
+	Off   uint32 // in ConstData
+	Size  uint8
+	Align uint8
+}
+
+type constKey struct {
+	lo, hi uint64
+	size   uint8
+}
+
+// Reset makes c empty, keeping its memory.
+func (c *VCode) Reset() {
+	c.RA.Reset()
+	clear(c.constMap)
+	*c = VCode{
+		Insts: c.Insts[:0], Locs: c.Locs[:0], Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0],
+		JumpTables: c.JumpTables[:0], TableBlocks: c.TableBlocks[:0], Consts: c.Consts[:0], ConstData: c.ConstData[:0],
+		Libcalls: c.Libcalls[:0], RA: c.RA, RematInst: c.RematInst[:0], alias: c.alias[:0], constMap: c.constMap,
+	}
+	c.RA.Clobbers = append(c.RA.Clobbers, regalloc.PRegSet{})
+}
+
+// NewReg makes a virtual register whose spill slot has the given number of
+// units.
+func (c *VCode) NewReg(class regalloc.RegClass, units uint8) Reg {
+	r := VReg(regalloc.MakeVReg(class, c.RA.NumVRegs))
+	c.RA.NumVRegs++
+	c.RA.SpillUnits = append(c.RA.SpillUnits, units)
+	c.RA.Remat = append(c.RA.Remat, false)
+	c.RematInst = append(c.RematInst, 0)
+	c.alias = append(c.alias, r)
+	return r
+}
+
+// SetAlias makes virtual register r stand for another, which may be an alias
+// itself but not of r. r must have no definition.
+func (c *VCode) SetAlias(r, of Reg) { c.alias[r.VReg().Index()] = of }
+
+// Resolve follows aliases.
+func (c *VCode) Resolve(r Reg) Reg {
+	if !r.IsVirtual() {
+		return r
+	}
+	for {
+		i := r.VReg().Index()
+		a := c.alias[i]
+		if a == r {
+			return r
+		}
+		if b := c.alias[a.VReg().Index()]; b != a {
+			c.alias[i] = b // halve the path for the next time
+		}
+		r = a
+	}
+}
+
+func (c *VCode) resolve(v regalloc.VReg) regalloc.VReg { return c.Resolve(VReg(v)).VReg() }
+
+// Clobbers is the number of a clobber set in RA.Clobbers.
+func (c *VCode) Clobbers(s regalloc.PRegSet) uint16 {
+	for i, t := range c.RA.Clobbers {
+		if s == t {
+			return uint16(i)
+		}
+	}
+	c.RA.Clobbers = append(c.RA.Clobbers, s)
+	return uint16(len(c.RA.Clobbers) - 1)
+}
+
+// AddConst puts 4, 8 or 16 bytes, given as two little-endian words, into the
+// constant pool, once each. Every entry is aligned to its size.
+func (c *VCode) AddConst(lo, hi uint64, size uint8) uint32 {
+	k := constKey{lo, hi, size}
+	if i, ok := c.constMap[k]; ok {
+		return i
+	}
+	if c.constMap == nil {
+		c.constMap = make(map[constKey]uint32)
+	}
+	i := uint32(len(c.Consts))
+	c.constMap[k] = i
+	c.Consts = append(c.Consts, ConstInfo{uint32(len(c.ConstData)), size, size})
+	c.ConstData = binary.LittleEndian.AppendUint64(c.ConstData, lo)
+	c.ConstData = binary.LittleEndian.AppendUint64(c.ConstData, hi)
+	c.ConstData = c.ConstData[:c.Consts[i].Off+uint32(size)]
+	return i
+}
+
+// Libcall is the number of a library function in Libcalls.
+func (c *VCode) Libcall(name ir.Name) uint32 {
+	for i := range c.Libcalls {
+		if c.Libcalls[i] == name {
+			return uint32(i)
+		}
+	}
+	c.Libcalls = append(c.Libcalls, name)
+	return uint32(len(c.Libcalls) - 1)
+}
+
+// NewLabel makes a label for use by instructions.
+func (c *VCode) NewLabel() Label {
+	c.NumLabels++
+	return Label(c.NumLabels - 1)
+}
+
+// Finish resolves aliases and derives the allocator's instructions and operands
+// from Insts. The operands of an instruction are those of its register slots
+// in slot order, without absent and physical ones, then those of its
+// [CallInfo].
+func (c *VCode) Finish(table []OpInfo) {
+	ra := &c.RA
+	for i := range ra.Args {
+		ra.Args[i] = c.resolve(ra.Args[i])
+	}
+	for i := range c.CallOperands {
+		c.CallOperands[i].VReg = c.resolve(c.CallOperands[i].VReg)
+	}
+	for n := range c.Insts {
+		in := &c.Insts[n]
+		info := &table[in.Op]
+		start := len(ra.Operands)
+		var at [NumSlots]uint8 // index of the slot's operand
+		for s := range in.R {
+			r := in.R[s]
+			if !r.IsVirtual() {
+				continue
+			}
+			slot := &info.Slots[s]
+			if slot.Kind == SlotNone {
+				panic("machine: " + info.Name + " has a register in a slot that it does not use")
+			}
+			r = c.Resolve(r)
+			in.R[s] = r
+			at[s] = uint8(len(ra.Operands) - start)
+			op := regalloc.Operand{VReg: r.VReg(), Pos: slot.Pos, Constraint: slot.Constraint, Arg: slot.Arg}
+			if slot.Kind == SlotDef {
+				op.Kind = regalloc.Def
+			}
+			ra.Operands = append(ra.Operands, op)
+		}
+		// A reused slot may come after the one that reuses it, and may hold no
+		// virtual register at all.
+		for i := start; i < len(ra.Operands); i++ {
+			if op := &ra.Operands[i]; op.Constraint == regalloc.Reuse {
+				if in.R[op.Arg].IsVirtual() {
+					op.Arg = at[op.Arg]
+				} else {
+					panic("machine: " + info.Name + " reuses a slot without a virtual register")
+				}
+			}
+		}
+		clobbers := uint16(0)
+		if !info.Clobbers.Empty() {
+			clobbers = c.Clobbers(info.Clobbers)
+		}
+		var flags regalloc.InstFlags
+		if info.Flags&OpCall != 0 {
+			call := &c.Calls[in.callIndex()]
+			ra.Operands = append(ra.Operands, c.CallOperands[call.Operands.Start:call.Operands.End]...)
+			clobbers = call.Clobbers
+		}
+		if info.Flags&OpMove != 0 {
+			flags |= regalloc.Move
+		}
+		if info.Flags&OpRemat != 0 && in.R[0].IsVirtual() {
+			v := in.R[0].VReg().Index()
+			ra.Remat[v], c.RematInst[v] = true, uint32(n)
+		}
+		ra.NewInst(clobbers, flags)
+	}
+	for i := range c.Blocks {
+		ra.Blocks[i].Insts = c.Blocks[i].Insts
+	}
+}
+
+// callIndex is the index of the instruction's CallInfo. Where the memory operand
+// takes Aux, it is in Imm.
+func (in *Inst) callIndex() uint32 {
+	if in.Mem != MemNone {
+		return uint32(in.Imm)
+	}
+	return in.Aux
+}
+
+// CallIndex is the index into VCode.Calls of an instruction whose opcode has
+// the flag OpCall.
+func (in *Inst) CallIndex() uint32 { return in.callIndex() }
+
+// Apply puts the allocations into the instructions.
+func (c *VCode) Apply(table []OpInfo, out *regalloc.Output) {
+	for n := range c.Insts {
+		in := &c.Insts[n]
+		k := c.RA.Insts[n].Operands.Start
+		for s := range in.R {
+			if in.R[s].IsVirtual() {
+				in.R[s] = AllocReg(out.Allocs[k])
+				k++
+			}
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package x64
+
+import (
+	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
+	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
+// leafStack is how much of the stack a function that calls nothing may use,
+// return address and saved frame pointer included, without a check: the limit
+// that others check leaves at least this much, besides what a signal frame takes.
+const leafStack = 128
+
+// Prologue implements machine.EmitBackend.
+func (b *Backend) Prologue(e *machine.Emitter) {
+	a := &b.asm
+	f := &e.Frame
+	if b.conv == &goConv {
+		b.goPrologue(e)
+		return
+	}
+	a.Push(asm.RBP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
+	a.RR(asm.MOV, asm.S64, asm.RBP, asm.RSP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+	if b.isa.Shared.NativeStackCheck && b.conv.CalleePops {
+		b.stackCheck(e)
+	}
+	if f.Size != 0 {
+		a.RI(asm.SUB, asm.S64, asm.RSP, int32(f.Size))
+	}
+	if f.Align > 16 {
+		a.RI(asm.AND, asm.S64, asm.RSP, -int32(f.Align))
+	}
+	for i, p := range f.Saved {
+		b.save(f, i, p)
+	}
+}
+
+func (b *Backend) save(f *machine.Frame, i int, p regalloc.PReg) {
+	b.asm.MR(asm.MOV, asm.S64, asm.At(asm.RBP, -int32(f.SavedAt(i))), asm.Reg(p.HW()))
+}
+
+func (b *Backend) restoreSaved(f *machine.Frame) {
+	for i, p := range f.Saved {
+		b.asm.RM(asm.MOV, asm.S64, asm.Reg(p.HW()), asm.At(asm.RBP, -int32(f.SavedAt(i))))
+	}
+}
+
+// stackCheck traps if the frame would reach below the limit in the execution
+// context, which is found by masking the stack pointer. The frame pointer is
+// set up already, so that the trap finds the caller; the frame is not
+// allocated, so that at every instruction the stack pointer is above the limit
+// and a signal's frame fits below it. r10 and r11 carry no arguments.
+func (b *Backend) stackCheck(e *machine.Emitter) {
+	a := &b.asm
+	f := &e.Frame
+	size := f.Size
+	if f.Align > 16 {
+		size += f.Align
+	}
+	if !b.makesCalls && size+16 <= leafStack {
+		return
+	}
+	top := asm.RSP
+	if size != 0 {
+		top = asm.R10
+		a.RM(asm.LEA, asm.S64, asm.R10, asm.At(asm.RSP, -int32(size)))
+	}
+	a.RR(asm.MOV, asm.S64, asm.R11, asm.RSP)
+	a.RI(asm.AND, asm.S64, asm.R11, -layout.StackRegionSize)
+	a.RM(asm.CMP, asm.S64, top, asm.At(asm.R11, layout.ExecStackLimit))
+	b.jcc(e, asm.B, b.trapLabel(e, uint8(ir.TrapStackOverflow), 0))
+}
+
+// goPrologue enters from Go: it leaves a saved frame pointer on Go's stack,
+// stores Go's stack pointer and g in the execution context, and makes the
+// first frame of the native stack, with a return address and a frame pointer of
+// zero above it. The execution context is in rax, and stays there for the body.
+func (b *Backend) goPrologue(e *machine.Emitter) {
+	a := &b.asm
+	a.Push(asm.RBP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
+	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecGoSP), asm.RSP)
+	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecGoG), asm.R14)
+	a.RM(asm.MOV, asm.S64, asm.RSP, asm.At(asm.RAX, layout.ExecEntrySP))
+	a.PushI(0)
+	a.Zero(asm.RBP)
+	a.Push(asm.RBP)
+	a.RR(asm.MOV, asm.S64, asm.RBP, asm.RSP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecEntryFP), asm.RBP)
+	if e.Frame.Size != 0 {
+		a.RI(asm.SUB, asm.S64, asm.RSP, int32(e.Frame.Size))
+	}
+	if e.Frame.Align > 16 {
+		a.RI(asm.AND, asm.S64, asm.RSP, -int32(e.Frame.Align))
+	}
+}
+
+// goEpilogue leaves to Go. rdx, r12 and r13 carry no results in Go's
+// convention; Go expects xmm15 to be zero.
+func (b *Backend) goEpilogue(e *machine.Emitter) {
+	a := &b.asm
+	a.RR(asm.MOV, asm.S64, asm.RDX, asm.RSP)
+	a.RI(asm.AND, asm.S64, asm.RDX, -layout.StackRegionSize)
+	a.RM(asm.MOV, asm.S64, asm.RSP, asm.At(asm.RDX, layout.ExecGoSP))
+	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
+	a.RM(asm.MOV, asm.S64, asm.R14, asm.At(asm.RDX, layout.ExecGoG))
+	if b.isa.X64.HasAVX {
+		a.VZeroUpper()
+	}
+	a.SSE(asm.XORPS, asm.X15, asm.X15)
+	a.MovRI(asm.S32, asm.RAX, layout.ExitDone)
+	a.Pop(asm.RBP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
+	a.Ret(0)
+	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+}
+
+// leave takes the frame down.
+func (b *Backend) leave(e *machine.Emitter) {
+	a := &b.asm
+	b.restoreSaved(&e.Frame)
+	if e.Frame.Size != 0 || e.Frame.Align > 16 {
+		a.RR(asm.MOV, asm.S64, asm.RSP, asm.RBP)
+	}
+	a.Pop(asm.RBP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
+}
+
+func (b *Backend) emitReturn(e *machine.Emitter) {
+	a := &b.asm
+	if b.conv == &goConv {
+		b.goEpilogue(e)
+		return
+	}
+	b.leave(e)
+	pop := uint32(0)
+	if b.conv.CalleePops {
+		pop = e.Frame.Incoming
+	}
+	if pop <= 0xffff {
+		a.Ret(uint16(pop))
+	} else {
+		// More than the instruction can say. r11 carries no result.
+		a.Pop(asm.R11)
+		a.RI(asm.ADD, asm.S64, asm.RSP, int32(pop))
+		a.JmpR(asm.R11)
+	}
+	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+}
+
+func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
+	a := &b.asm
+	info := &e.VC.Calls[in.CallIndex()]
+	switch in.Op {
+	case OpCall:
+		a.Call32()
+		e.Buf.Reloc(len(a.Buf)-4, machine.RelocCall32, info.Dest, -4)
+	case OpCallR:
+		b.trapHere(e, in)
+		a.CallR(hw(in.R[0]))
+	case OpCallM:
+		b.trapHere(e, in)
+		a.CallM(mem(e, in))
+		b.ripFixup(e, in)
+	}
+	e.Buf.Call(len(a.Buf), n)
+	if info.Label != machine.NoLabel {
+		b.bind(e, e.Label(info.Label))
+	}
+	if info.Pop != 0 {
+		a.RI(asm.SUB, asm.S64, asm.RSP, int32(info.Pop))
+	}
+}
+
+// emitTailCall replaces the frame by that of the callee. The stack arguments of
+// the new callee lie in the outgoing area, and go where the function's own are,
+// ending at the same place, with the return address and the saved frame
+// pointer below them. If there are more of them than own ones, these two move
+// down into room that the frame has for it (Frame.TailRoom). At every
+// instruction the frame pointer points at a saved frame pointer with the return
+// address above it.
+func (b *Backend) emitTailCall(e *machine.Emitter, n uint32, in *machine.Inst) {
+	a := &b.asm
+	info := &e.VC.Calls[in.CallIndex()]
+	args := int32(info.StackBytes)
+	delta := int32(e.Frame.Incoming) - args
+	const t = asm.R10
+	copyArgs := func(to int32) {
+		for i := int32(0); i < args; i += 8 {
+			a.RM(asm.MOV, asm.S64, t, asm.At(asm.RSP, i))
+			a.MR(asm.MOV, asm.S64, asm.At(asm.RBP, to+i), t)
+		}
+	}
+	move := func() {
+		for _, i := range [...]int32{0, 8} {
+			a.RM(asm.MOV, asm.S64, t, asm.At(asm.RBP, i))
+			a.MR(asm.MOV, asm.S64, asm.At(asm.RBP, delta+i), t)
+		}
+		a.RM(asm.LEA, asm.S64, asm.RBP, asm.At(asm.RBP, delta))
+	}
+	b.restoreSaved(&e.Frame)
+	switch {
+	case delta == 0:
+		copyArgs(16)
+	case delta > 0:
+		copyArgs(16 + delta)
+		move()
+	default:
+		move()
+		copyArgs(16)
+	}
+	if e.Frame.Size != 0 || e.Frame.Align > 16 || delta != 0 {
+		a.RR(asm.MOV, asm.S64, asm.RSP, asm.RBP)
+	}
+	a.Pop(asm.RBP)
+	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
+	if in.Op == OpTailCall {
+		a.Jmp32()
+		e.Buf.Reloc(len(a.Buf)-4, machine.RelocCall32, info.Dest, -4)
+	} else {
+		b.trapHere(e, in)
+		a.JmpR(hw(in.R[0]))
+	}
+	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+}
+
+func (b *Backend) emitSymbol(e *machine.Emitter, in *machine.Inst) {
+	a := &b.asm
+	t := e.VC.Calls[in.Aux].Dest
+	switch in.Flags {
+	case symbolNear:
+		a.RM(asm.LEA, asm.S64, hw(in.R[0]), asm.RIPRel(0))
+		e.Buf.Reloc(a.DispAt, machine.RelocPCRel32, t, in.Imm-4)
+	case symbolGOT:
+		a.RM(asm.MOV, asm.S64, hw(in.R[0]), asm.RIPRel(0))
+		e.Buf.Reloc(a.DispAt, machine.RelocGOTPCRel32, t, -4)
+	default:
+		a.MovRI64(hw(in.R[0]), 0)
+		e.Buf.Reloc(len(a.Buf)-8, machine.RelocAbs64, t, in.Imm)
+	}
+}
