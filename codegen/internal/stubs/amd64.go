@@ -1,0 +1,382 @@
+package main
+
+import (
+	"encoding/binary"
+
+	. "github.com/davit-wasm/davit/codegen/internal/x64/asm"
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
+// Offsets in Linux's signal frame for x86-64 (struct ucontext, struct
+// siginfo, the extended state's software-reserved bytes).
+const (
+	ucStackFlags = 24
+	ucRBP        = 120
+	ucRSP        = 160
+	ucRIP        = 168
+	ucFPRegs     = 224
+	ucSize       = 304 // through the signal mask
+
+	siCode = 8
+	siAddr = 16
+
+	fpMagic        = 464
+	fpExtendedSize = 468
+	fpMagic1       = 0x46505853
+	fpLegacySize   = 512
+
+	sigBus  = 7
+	sigSegv = 11
+
+	sysRtSigreturn = 15
+
+	// invalidStackFlags in a signal frame keeps rt_sigreturn from changing the
+	// alternate signal stack, which belongs to whatever thread resumes.
+	invalidStackFlags = 0x7fff
+
+	// frameGap is between the copied frame and the copied vector state: what is
+	// left of 320 bytes keeps the latter's alignment.
+	frameDistance = 320
+
+	// resumeSlots is what lies below a copied frame: a frame pointer, which
+	// rt_sigreturn overwrites, and the address of the sigreturn stub.
+	resumeSlots = 16
+)
+
+// builder adds labels to the assembler.
+type builder struct {
+	Assembler
+	stubs  []stub
+	labels map[string]int
+	fixups []fixup
+}
+
+type stub struct {
+	name, doc string
+	at        int
+}
+
+type fixup struct {
+	label string
+	at    int // of the rel32 field, which ends its instruction
+}
+
+func (b *builder) begin(name, doc string) {
+	for len(b.Buf)%16 != 0 {
+		b.Emit(INT3)
+	}
+	b.stubs = append(b.stubs, stub{name, doc, len(b.Buf)})
+	b.label(name)
+}
+
+func (b *builder) label(name string) {
+	if b.labels == nil {
+		b.labels = map[string]int{}
+	}
+	if _, ok := b.labels[name]; ok {
+		panic("stubs: label " + name + " twice")
+	}
+	b.labels[name] = len(b.Buf)
+}
+
+func (b *builder) ref(label string) { b.fixups = append(b.fixups, fixup{label, len(b.Buf) - 4}) }
+
+func (b *builder) jcc(c Cond, label string) { b.Jcc32(c); b.ref(label) }
+func (b *builder) jmp(label string)         { b.Jmp32(); b.ref(label) }
+
+// leaLabel loads the address of a label.
+func (b *builder) leaLabel(dst Reg, label string) { b.RM(LEA, S64, dst, RIPRel(0)); b.ref(label) }
+
+// leaState loads the address of the handlers' state.
+func (b *builder) leaState(dst Reg) {
+	b.RM(LEA, S64, dst, RIPRel(0))
+	binary.LittleEndian.PutUint32(b.Buf[b.DispAt:], uint32(layout.StubTextSize-len(b.Buf)))
+}
+
+func (b *builder) finish() {
+	for _, f := range b.fixups {
+		target, ok := b.labels[f.label]
+		if !ok {
+			panic("stubs: no label " + f.label)
+		}
+		binary.LittleEndian.PutUint32(b.Buf[f.at:], uint32(target-f.at-4))
+	}
+	if len(b.Buf) > layout.StubTextSize {
+		panic("stubs: text too large")
+	}
+}
+
+// linuxAMD64 assembles the stubs for Linux on x86-64.
+func linuxAMD64() *builder {
+	b := new(builder)
+
+	b.begin("probe", "Checks Go's calling convention: func(a, b, c, d uintptr) (status, b, c, d uintptr) returns a plus the sum of the others plus whether the closure register is set.")
+	b.RR(ADD, S64, RAX, RBX)
+	b.RR(ADD, S64, RAX, RCX)
+	b.RR(ADD, S64, RAX, RDI)
+	b.RR(TEST, S64, RDX, RDX)
+	b.Setcc(NE, RDX)
+	b.RR(MOVZX8, S32, RDX, RDX)
+	b.RR(ADD, S64, RAX, RDX)
+	b.Ret(0)
+
+	// A resume is called as func(exec unsafe.Pointer) (status uintptr, …): the
+	// results are those of the entry trampoline, which is what returns in the
+	// end.
+	b.begin("resume", "Continues native code: func(exec) (status, results of the entry …).")
+	b.Push(RBP)
+	b.MR(MOV, S64, At(RAX, layout.ExecGoSP), RSP)
+	b.MR(MOV, S64, At(RAX, layout.ExecGoG), R14)
+	b.RM(MOV, S64, RSP, At(RAX, layout.ExecResumeSP))
+	b.Pop(RBP)
+	b.Ret(0)
+
+	b.begin("exit", "Leaves native code for a service of the Go side; called by compiled code, with the exit record filled in.")
+	b.Push(RBP)
+	b.exec(RCX)
+	b.MR(MOV, S64, At(RCX, layout.ExecResumeSP), RSP)
+	b.RM(MOV, S64, RAX, At(RCX, layout.ExecExitKind))
+	b.label("leave")
+	b.leaState(RDX)
+	b.MI(TEST, S8, At(RDX, layout.HandlerFlags), layout.HandlerAVX)
+	b.jcc(E, "leave.sse")
+	b.VZeroUpper()
+	b.label("leave.sse")
+	b.RM(MOV, S64, RSP, At(RCX, layout.ExecGoSP))
+	b.RM(MOV, S64, R14, At(RCX, layout.ExecGoG))
+	b.SSE(XORPS, X15, X15)
+	b.Pop(RBP)
+	b.Ret(0)
+
+	b.begin("trap", "Leaves native code after a trap; the fault handler continues here.")
+	b.exec(RCX)
+	b.MovRI(S32, RAX, layout.ExitTrap)
+	b.jmp("leave")
+
+	b.begin("yield", "Leaves native code that has been interrupted; the yield handler continues here.")
+	b.exec(RCX)
+	b.MovRI(S32, RAX, layout.ExitYield)
+	b.jmp("leave")
+
+	b.begin("sigreturn", "Restores the interrupted state in the signal frame at the stack pointer; a resume after a yield returns here.")
+	b.MovRI(S32, RAX, sysRtSigreturn)
+	b.Emit(SYSCALL)
+	b.Emit(UD2)
+
+	b.faultHandler()
+	b.yieldHandler()
+	b.finish()
+	return b
+}
+
+// exec loads the address of the execution context of the current stack.
+func (b *builder) exec(dst Reg) {
+	b.RR(MOV, S64, dst, RSP)
+	b.RI(AND, S64, dst, -layout.StackRegionSize)
+}
+
+// Signal handlers are called with the signal number in rdi, the siginfo in rsi
+// and the ucontext in rdx. They use caller-saved registers only and jump to
+// the handler that was there before them with those three, and the stack, as
+// they got them.
+
+// enterHandler loads the handlers' state into r11, counts the handler as
+// active, and finds the descriptor of the code that was interrupted (r8) and
+// the offset in it (r10d), or goes to the label none.
+func (b *builder) enterHandler(none string) {
+	b.leaState(R11)
+	b.Lock()
+	b.M(INC, S64, At(R11, layout.HandlerActive))
+	b.RM(MOV, S64, R10, At(RDX, ucRIP))
+	b.RR(MOV, S64, RAX, R10)
+	b.RM(SUB, S64, RAX, At(R11, layout.HandlerCodeBase))
+	b.RM(CMP, S64, RAX, At(R11, layout.HandlerCodeSize))
+	b.jcc(AE, none)
+	b.RI(SHR, S64, RAX, layout.CodeGranuleLog2)
+	b.RM(MOV, S64, R8, At(R11, layout.HandlerGranules))
+	b.RM(MOV, S64, R8, Indexed(R8, RAX, 3, 0))
+	b.RR(TEST, S64, R8, R8)
+	b.jcc(E, none)
+	b.RM(SUB, S64, R10, At(R8, layout.DescBase))
+}
+
+// chain ends a handler by going on to the one before it.
+func (b *builder) chain() {
+	b.Lock()
+	b.M(DEC, S64, At(R11, layout.HandlerActive))
+	b.JmpM(Indexed(R11, RDI, 3, layout.HandlerOld))
+}
+
+// checkBit goes to the label none unless the bit of address addr is set in the
+// bitmap that field points to. It changes scratch and bits.
+func (b *builder) checkBit(addr, bits, scratch Reg, field int32, unitLog2 int32, none string) {
+	b.RR(MOV, S64, scratch, addr)
+	b.RI(SHR, S64, scratch, layout.AddressBits)
+	b.jcc(NE, none) // not user space
+	b.RR(MOV, S64, scratch, addr)
+	b.RI(SHR, S64, scratch, unitLog2)
+	b.RM(MOV, S64, bits, At(R11, field))
+	b.MR(BT, S64, At(bits, 0), scratch)
+	b.jcc(AE, none)
+}
+
+// faultHandler takes SIGSEGV, SIGBUS, SIGILL and SIGFPE. A fault is a trap if
+// the kernel says the instruction caused it, at a recorded trap site for this
+// signal, on a native stack, and (for the first two) on an address in known
+// memory. Everything else is for the handler before.
+func (b *builder) faultHandler() {
+	b.begin("fault", "Signal handler for faults.")
+	b.enterHandler("fault.chain")
+	b.MI(CMP, S32, At(RSI, siCode), 0)
+	b.jcc(LE, "fault.chain") // sent by a process, not caused by the instruction
+
+	// Binary search of offset r10d among ecx sites from r9.
+	b.RM(MOV, S64, R9, At(R8, layout.DescSites))
+	b.RM(MOV, S32, RCX, At(R8, layout.DescSiteCount))
+	b.label("fault.search")
+	b.RR(TEST, S32, RCX, RCX)
+	b.jcc(E, "fault.chain")
+	b.RR(MOV, S32, RAX, RCX)
+	b.RI(SHR, S32, RAX, 1)
+	b.RM(CMP, S32, R10, Indexed(R9, RAX, 2, 0))
+	b.jcc(E, "fault.found")
+	b.jcc(B, "fault.below")
+	b.RM(LEA, S64, R9, Indexed(R9, RAX, 2, 4))
+	b.RI(ADD, S32, RAX, 1)
+	b.RR(SUB, S32, RCX, RAX)
+	b.jmp("fault.search")
+	b.label("fault.below")
+	b.RR(MOV, S32, RCX, RAX)
+	b.jmp("fault.search")
+
+	b.label("fault.found")
+	b.RM(LEA, S64, R9, Indexed(R9, RAX, 2, 0))
+	b.RM(MOV, S32, RCX, At(R8, layout.DescSiteCount))
+	b.RM(MOV, S32, RAX, Indexed(R9, RCX, 2, 0)) // the site's flags
+	b.RR(BT, S32, RAX, RDI)
+	b.jcc(AE, "fault.chain")
+
+	b.RI(CMP, S32, RDI, sigSegv)
+	b.jcc(E, "fault.address")
+	b.RI(CMP, S32, RDI, sigBus)
+	b.jcc(NE, "fault.stack")
+	b.label("fault.address")
+	b.RM(MOV, S64, R9, At(RSI, siAddr))
+	b.RI(TEST, S8, RAX, layout.SiteNull)
+	b.jcc(E, "fault.memory")
+	b.RI(CMP, S64, R9, 1<<layout.MemoryUnitLog2)
+	b.jcc(B, "fault.stack")
+	b.label("fault.memory")
+	b.checkBit(R9, RAX, RCX, layout.HandlerMemory, layout.MemoryUnitLog2, "fault.chain")
+
+	b.label("fault.stack")
+	b.RM(MOV, S64, R9, At(RDX, ucRSP))
+	b.checkBit(R9, RAX, RCX, layout.HandlerStacks, 24, "fault.chain")
+	b.RR(MOV, S64, RCX, R9)
+	b.RI(AND, S64, RCX, -layout.StackRegionSize)
+	b.RM(MOV, S64, RAX, At(RDX, ucRIP))
+	b.MR(MOV, S64, At(RCX, layout.ExecTrapPC), RAX)
+	b.MR(MOV, S64, At(RCX, layout.ExecTrapSP), R9)
+	b.RM(MOV, S64, RAX, At(RDX, ucRBP))
+	b.MR(MOV, S64, At(RCX, layout.ExecTrapFP), RAX)
+	b.RM(MOV, S64, RAX, At(RSI, siAddr))
+	b.MR(MOV, S64, At(RCX, layout.ExecTrapAddr), RAX)
+	b.RR(MOV, S32, RAX, RDI)
+	b.MR(MOV, S64, At(RCX, layout.ExecTrapSignal), RAX)
+	b.leaLabel(RAX, "trap")
+	b.MR(MOV, S64, At(RDX, ucRIP), RAX)
+	b.Lock()
+	b.M(INC, S64, At(R11, layout.HandlerTraps))
+	b.Lock()
+	b.M(DEC, S64, At(R11, layout.HandlerActive))
+	b.Ret(0)
+
+	b.label("fault.chain")
+	b.chain()
+}
+
+// yieldHandler takes the signal by which Go asks a thread to yield. In a
+// function body it copies the kernel's signal frame to the native stack, makes
+// the thread continue in the yield stub, and then still goes on to Go's
+// handler, which must see the signal or would send no other.
+func (b *builder) yieldHandler() {
+	b.begin("interrupt", "Signal handler for Go's preemption signal.")
+	b.enterHandler("interrupt.chain")
+
+	// The offset is in a body if an odd number of bounds is not above it: count
+	// them (r9) by a binary search over ecx bounds.
+	b.RM(MOV, S64, R9, At(R8, layout.DescBounds))
+	b.RM(MOV, S32, RCX, At(R8, layout.DescBoundCount))
+	b.label("interrupt.search")
+	b.RR(TEST, S32, RCX, RCX)
+	b.jcc(E, "interrupt.searched")
+	b.RR(MOV, S32, RAX, RCX)
+	b.RI(SHR, S32, RAX, 1)
+	b.RM(CMP, S32, R10, Indexed(R9, RAX, 2, 0))
+	b.jcc(B, "interrupt.below")
+	b.RM(LEA, S64, R9, Indexed(R9, RAX, 2, 4))
+	b.RI(ADD, S32, RAX, 1)
+	b.RR(SUB, S32, RCX, RAX)
+	b.jmp("interrupt.search")
+	b.label("interrupt.below")
+	b.RR(MOV, S32, RCX, RAX)
+	b.jmp("interrupt.search")
+	b.label("interrupt.searched")
+	b.RM(SUB, S64, R9, At(R8, layout.DescBounds))
+	b.RI(TEST, S8, R9, 4)
+	b.jcc(E, "interrupt.chain")
+
+	b.RM(MOV, S64, R10, At(RDX, ucRSP))
+	b.checkBit(R10, RAX, RCX, layout.HandlerStacks, 24, "interrupt.chain")
+	b.RM(MOV, S64, R9, At(RDX, ucFPRegs))
+	b.RR(TEST, S64, R9, R9)
+	b.jcc(E, "interrupt.chain")
+	b.MovRI(S32, RCX, fpLegacySize)
+	b.MI(CMP, S32, At(R9, fpMagic), fpMagic1)
+	b.jcc(NE, "interrupt.legacy")
+	b.RM(MOV, S32, RCX, At(R9, fpExtendedSize))
+	b.label("interrupt.legacy")
+
+	// r8: the vector state's copy, 64-byte aligned; below it the frame.
+	b.RR(MOV, S64, R8, R10)
+	b.RR(SUB, S64, R8, RCX)
+	b.RI(AND, S64, R8, -64)
+	b.RI(AND, S64, R10, -layout.StackRegionSize)
+	b.RM(LEA, S64, RAX, At(R8, -frameDistance-resumeSlots))
+	b.RM(CMP, S64, RAX, At(R10, layout.ExecStackLow))
+	b.jcc(B, "interrupt.chain") // no room; the next signal will find some
+
+	b.Push(RDI)
+	b.Push(RSI)
+	b.RR(MOV, S64, RDI, R8)
+	b.RR(MOV, S64, RSI, R9)
+	b.Emit(REPMOVSB)
+	b.RR(MOV, S64, RAX, R8)
+	b.RI(SUB, S64, R8, frameDistance)
+	b.RR(MOV, S64, RDI, R8)
+	b.RR(MOV, S64, RSI, RDX)
+	b.MovRI(S32, RCX, ucSize/8)
+	b.Emit(REPMOVSQ)
+	b.Pop(RSI)
+	b.Pop(RDI)
+	b.MR(MOV, S64, At(R8, ucFPRegs), RAX)
+	b.MI(MOV, S32, At(R8, ucStackFlags), invalidStackFlags)
+	b.leaLabel(RAX, "sigreturn")
+	b.MR(MOV, S64, At(R8, -8), RAX)
+	b.MI(MOV, S64, At(R8, -resumeSlots), 0)
+
+	b.RM(MOV, S64, RAX, At(RDX, ucRIP))
+	b.MR(MOV, S64, At(R10, layout.ExecYieldPC), RAX)
+	b.MR(MOV, S64, At(R10, layout.ExecYieldFrame), R8)
+	b.RM(MOV, S64, RAX, At(RDX, ucRBP))
+	b.MR(MOV, S64, At(R10, layout.ExecYieldFP), RAX)
+	b.RM(LEA, S64, RAX, At(R8, -resumeSlots))
+	b.MR(MOV, S64, At(RDX, ucRSP), RAX)
+	b.leaLabel(RAX, "yield")
+	b.MR(MOV, S64, At(RDX, ucRIP), RAX)
+	b.Lock()
+	b.M(INC, S64, At(R11, layout.HandlerYields))
+
+	b.label("interrupt.chain")
+	b.chain()
+}

@@ -1,0 +1,52 @@
+package layout
+
+// What the signal handlers read. The handlers and the other process-wide stubs
+// are generated code in one page of text; their state lies in the memory right
+// behind it, so that they reach it relative to the instruction pointer.
+
+// StubTextSize is the size of the stubs' text and the distance from its start
+// to the state of the handlers.
+const StubTextSize = 4096
+
+// State of the signal handlers.
+const (
+	HandlerCodeBase = 0   // start of the address range that holds all compiled code
+	HandlerCodeSize = 8   // its size
+	HandlerGranules = 16  // address of the granule table: a code descriptor's address, or 0, for each granule of the range
+	HandlerMemory   = 24  // address of a bitmap of the address space, a bit per 1<<MemoryUnitLog2 bytes: may a trap site fault there?
+	HandlerStacks   = 32  // address of a bitmap of the address space, a bit per StackRegionSize: is there a native stack?
+	HandlerActive   = 40  // number of handlers that are running now
+	HandlerFlags    = 48  // HandlerAVX
+	HandlerTraps    = 56  // number of traps taken
+	HandlerYields   = 64  // number of yields taken
+	HandlerOld      = 128 // for each signal number below 32: the address of the handler to chain to
+	HandlerSize     = 512
+)
+
+// HandlerAVX in HandlerFlags: the processor has AVX, whose upper halves must be
+// cleared on the way to Go.
+const HandlerAVX = 1
+
+// Units of the tables that the handlers read.
+const (
+	CodeGranuleLog2 = 14
+	MemoryUnitLog2  = 16
+	AddressBits     = 47 // of user space
+)
+
+// Code descriptor: one per published code object.
+const (
+	DescBase       = 0  // start of the code
+	DescSites      = 8  // address of its trap sites: sorted uint32 offsets, then as many uint32 of flags
+	DescBounds     = 16 // address of the bounds of the parts where a yield may be taken: uint32 start, end, start, …, ascending
+	DescSiteCount  = 24 // uint32
+	DescBoundCount = 28 // uint32
+	DescSize       = 32
+)
+
+// Flags of a trap site. The bit of a signal number says that this signal makes
+// the site trap; bits 16 to 31 hold the trap code.
+const (
+	SiteNull      = 1 << 0 // a fault in the lowest 64 KiB is a trap too
+	SiteCodeShift = 16
+)

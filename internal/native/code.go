@@ -1,0 +1,305 @@
+package native
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
+// TrapSite is an instruction whose fault is a trap.
+type TrapSite struct {
+	Offset uint32 // of the instruction, from the start of the code
+	Code   uint16 // what the trap means; this package does not look at it
+	// Null says that the instruction reads through a pointer that may be null: a
+	// fault in the lowest 64 KiB of the address space is a trap, too.
+	Null bool
+}
+
+// Range is a part of the code: offsets from Start up to End.
+type Range struct{ Start, End uint32 }
+
+// Tables is what the signal handlers must know about code.
+type Tables struct {
+	// Traps lists the trap sites by ascending offset.
+	Traps []TrapSite
+	// Bodies lists by ascending offset where native code may be interrupted:
+	// functions that run on a native stack from their first instruction to their
+	// last. Entry trampolines are not among them.
+	Bodies []Range
+}
+
+// Code is a piece of executable memory. Its life: [NewCode], the text is
+// written to [Code.Writable], [Code.Publish], use, and [Code.Release] of the
+// last reference. Whoever may call into it, or has an activation in it, must
+// hold a reference. Its methods can be called from any goroutine.
+type Code struct {
+	// Owner is for the creator, who finds it again through [FindCode]. It is set
+	// before Publish and not changed later.
+	Owner any
+
+	size      int
+	unit, n   int // granules of the code range
+	table, tn int // units of the tables range
+	desc      uintptr
+	sites     int
+	published bool
+	refs      atomic.Int32
+}
+
+// code is the allocation of the code and tables ranges.
+var code struct {
+	sync.Mutex
+	units, tables spans
+	retired       []*Code // not published any more; a handler may still be looking
+	lookup        sync.RWMutex
+	byDesc        map[uintptr]*Code
+}
+
+// NewCode allocates memory for size bytes of code. The caller holds the only
+// reference.
+func NewCode(size int) (*Code, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if size <= 0 || size > codeRange/2 {
+		return nil, fmt.Errorf("native: code of %d bytes", size)
+	}
+	c := &Code{size: size, n: (size + 1<<layout.CodeGranuleLog2 - 1) >> layout.CodeGranuleLog2}
+	unit, reused, ok := takeUnits(&code.units, c.n)
+	if !ok {
+		return nil, fmt.Errorf("native: no room for %d bytes of code in the range of %d", size, codeRange)
+	}
+	c.unit = unit
+	c.refs.Store(1)
+	if err := process.code.writable(c.offset(), c.room()); err != nil {
+		c.Release()
+		return nil, err
+	}
+	if reused {
+		syncCores()
+	}
+	return c, nil
+}
+
+// takeUnits allocates n units of s, which is one of code's, after what handlers
+// let go has been put back.
+func takeUnits(s *spans, n int) (first int, reused, ok bool) {
+	for range 1000 {
+		code.Lock()
+		reclaim()
+		first, reused, ok = s.take(n)
+		waiting := len(code.retired) > 0
+		code.Unlock()
+		if ok || !waiting {
+			break
+		}
+		runtime.Gosched() // a handler is running right now
+	}
+	return first, reused, ok
+}
+
+// reclaim frees the retired code objects if no signal handler is running: those
+// that start later can't find them any more. The caller holds code's lock.
+func reclaim() {
+	if len(code.retired) == 0 || load(process.state+layout.HandlerActive) != 0 {
+		return
+	}
+	for i, c := range code.retired {
+		process.code.release(c.offset(), c.room())
+		code.units.give(c.unit, c.n)
+		if c.tn > 0 {
+			code.tables.give(c.table, c.tn)
+		}
+		code.retired[i] = nil
+	}
+	code.retired = code.retired[:0]
+}
+
+func (c *Code) offset() uintptr { return uintptr(c.unit) << layout.CodeGranuleLog2 }
+func (c *Code) room() uintptr   { return uintptr(c.n) << layout.CodeGranuleLog2 }
+
+// Base returns the address where the code runs.
+func (c *Code) Base() uintptr { return process.code.exec + c.offset() }
+
+// Len returns the size of the code in bytes.
+func (c *Code) Len() int { return c.size }
+
+// Writable returns the memory to write the code to, before it is published.
+// The code will run at [Code.Base], not where this slice lies.
+func (c *Code) Writable() []byte {
+	if c.published {
+		panic("native: writing to published code")
+	}
+	return bytesAt(process.code.write+c.offset(), c.size)
+}
+
+// Publish makes the code executable and known to the signal handlers.
+func (c *Code) Publish(t Tables) error {
+	if c.published {
+		panic("native: code published twice")
+	}
+	text := bytesAt(process.code.write+c.offset(), int(c.room()))
+	if err := checkTables(t, c.size); err != nil {
+		return err
+	}
+	// Whatever runs off the end hits a breakpoint, as far as the page goes.
+	for i := c.size; i%4096 != 0; i++ {
+		text[i] = 0xCC
+	}
+	if err := c.writeTables(t, text[:c.size]); err != nil {
+		return err
+	}
+	if err := process.code.executable(c.offset(), c.room()); err != nil {
+		return err
+	}
+	code.lookup.Lock()
+	if code.byDesc == nil {
+		code.byDesc = map[uintptr]*Code{}
+	}
+	code.byDesc[c.desc] = c
+	code.lookup.Unlock()
+	for i := range c.n {
+		store(granule(c.unit+i), c.desc)
+	}
+	c.published = true
+	return nil
+}
+
+// granule returns the address of an entry of the granule table.
+func granule(i int) uintptr { return process.granules + uintptr(i)*8 }
+
+func checkTables(t Tables, size int) error {
+	for i, s := range t.Traps {
+		if int64(s.Offset) >= int64(size) || i > 0 && t.Traps[i-1].Offset >= s.Offset {
+			return fmt.Errorf("native: trap site %d at %#x is out of range or out of order", i, s.Offset)
+		}
+	}
+	for i, b := range t.Bodies {
+		if b.End < b.Start || int64(b.End) > int64(size) || i > 0 && t.Bodies[i-1].End > b.Start {
+			return fmt.Errorf("native: body %d at %#x is out of range or out of order", i, b.Start)
+		}
+	}
+	if len(t.Traps) > math.MaxInt32/8 || len(t.Bodies) > math.MaxInt32/8 {
+		return errors.New("native: too many trap sites or bodies")
+	}
+	return nil
+}
+
+// writeTables writes the code's descriptor and tables.
+func (c *Code) writeTables(t Tables, text []byte) error {
+	bytes := layout.DescSize + 8*len(t.Traps) + 8*len(t.Bodies)
+	tn := (bytes + tableUnit - 1) / tableUnit
+	first, _, ok := takeUnits(&code.tables, tn)
+	if !ok {
+		return fmt.Errorf("native: no room for tables of %d bytes in the range of %d", bytes, tablesRange)
+	}
+	c.table, c.tn, c.sites = first, tn, len(t.Traps)
+	c.desc = process.tables + uintptr(first)*tableUnit
+	sites := c.desc + layout.DescSize
+	bounds := sites + uintptr(8*len(t.Traps))
+
+	offsets, flags := uint32sAt(sites, len(t.Traps)), c.siteFlags()
+	for i, s := range t.Traps {
+		offsets[i] = s.Offset
+		flags[i] = siteSignals(text[s.Offset:]) | uint32(s.Code)<<layout.SiteCodeShift
+		if s.Null {
+			flags[i] |= layout.SiteNull
+		}
+	}
+	edges, n := uint32sAt(bounds, 2*len(t.Bodies)), 0
+	for _, b := range t.Bodies {
+		switch {
+		case b.Start == b.End:
+		case n > 0 && edges[n-1] == b.Start:
+			edges[n-1] = b.End
+		default:
+			edges[n], edges[n+1] = b.Start, b.End
+			n += 2
+		}
+	}
+
+	desc := bytesAt(c.desc, layout.DescSize)
+	binary.LittleEndian.PutUint64(desc[layout.DescBase:], uint64(c.Base()))
+	binary.LittleEndian.PutUint64(desc[layout.DescSites:], uint64(sites))
+	binary.LittleEndian.PutUint64(desc[layout.DescBounds:], uint64(bounds))
+	binary.LittleEndian.PutUint32(desc[layout.DescSiteCount:], uint32(len(t.Traps)))
+	binary.LittleEndian.PutUint32(desc[layout.DescBoundCount:], uint32(n))
+	return nil
+}
+
+func (c *Code) siteFlags() []uint32 {
+	return uint32sAt(c.desc+layout.DescSize+uintptr(4*c.sites), c.sites)
+}
+
+// TrapAt returns the code of the trap site at an offset.
+func (c *Code) TrapAt(offset uint32) (trapCode uint16, ok bool) {
+	offsets := uint32sAt(c.desc+layout.DescSize, c.sites)
+	lo, hi := 0, len(offsets)
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		if offsets[mid] < offset {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(offsets) || offsets[lo] != offset {
+		return 0, false
+	}
+	return uint16(c.siteFlags()[lo] >> layout.SiteCodeShift), true
+}
+
+// Acquire adds a reference.
+func (c *Code) Acquire() {
+	if c.refs.Add(1) <= 1 {
+		panic("native: reference to freed code")
+	}
+}
+
+// Release drops a reference. When it was the last one the memory is given back;
+// it is used again once no signal handler can be looking at it.
+func (c *Code) Release() {
+	switch n := c.refs.Add(-1); {
+	case n > 0:
+		return
+	case n < 0:
+		panic("native: code released too often")
+	}
+	if c.published {
+		for i := range c.n {
+			store(granule(c.unit+i), 0)
+		}
+		code.lookup.Lock()
+		delete(code.byDesc, c.desc)
+		code.lookup.Unlock()
+	}
+	code.Lock()
+	defer code.Unlock()
+	code.retired = append(code.retired, c)
+	reclaim()
+}
+
+// FindCode returns the published code that holds an address, and the address's
+// offset in it; nil if there is none.
+func FindCode(pc uintptr) (c *Code, offset uint32) {
+	if Supported() != nil || pc-process.code.exec >= codeRange {
+		return nil, 0
+	}
+	desc := load(granule(int((pc - process.code.exec) >> layout.CodeGranuleLog2)))
+	if desc == 0 {
+		return nil, 0
+	}
+	code.lookup.RLock()
+	c = code.byDesc[desc]
+	code.lookup.RUnlock()
+	if c == nil || pc-c.Base() >= uintptr(c.size) {
+		return nil, 0
+	}
+	return c, uint32(pc - c.Base())
+}

@@ -1,0 +1,132 @@
+package native
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
+// MemoryUnit is the unit of reservations and their alignment.
+const MemoryUnit = 1 << layout.MemoryUnitLog2
+
+// Memory is reserved address space, of which a part can be used. It takes three
+// mappings of the process at most, usually two.
+//
+// Accesses of compiled code at trap sites outside the usable part, but inside
+// the reservation, trap; this is how linear memories check their bounds. A
+// Memory is not freed by the collector. Its methods are not safe for concurrent
+// use, but native code may access it meanwhile.
+type Memory struct {
+	base, size uintptr
+	guarded    bool
+}
+
+// ReserveMemory reserves size bytes, rounded up to MemoryUnit, none of them
+// usable. If guarded is set, faults in the reservation are traps.
+func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if size == 0 {
+		size = 1
+	}
+	if size > 1<<(layout.AddressBits-1) {
+		return nil, fmt.Errorf("native: reservation of %d bytes", size)
+	}
+	n := (uintptr(size) + MemoryUnit - 1) &^ (MemoryUnit - 1)
+	base, err := mapAligned(n, MemoryUnit, protNone)
+	if err != nil {
+		return nil, err
+	}
+	m := &Memory{base: base, size: n, guarded: guarded}
+	if guarded {
+		process.memory.set(base, base+n, true)
+	}
+	return m, nil
+}
+
+// MapMemory returns size bytes of zeroed memory, rounded up to MemoryUnit, all
+// usable, outside the Go heap: for contexts and tables.
+func MapMemory(size uint64) (*Memory, error) {
+	m, err := ReserveMemory(size, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Commit(0, uint64(m.size)); err != nil {
+		m.Free()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Base returns the address of byte 0.
+func (m *Memory) Base() uintptr { return m.base }
+
+// Pointer returns a pointer to byte 0. It must not outlive the Memory: once
+// that is freed, the Go heap may come to use the same addresses.
+func (m *Memory) Pointer() unsafe.Pointer { return pointer(m.base) }
+
+// Size returns the size of the reservation.
+func (m *Memory) Size() uint64 { return uint64(m.size) }
+
+// Bytes returns n bytes from offset off, which must be usable as long as the
+// slice is used.
+func (m *Memory) Bytes(off, n uint64) []byte {
+	if off > uint64(m.size) || n > uint64(m.size)-off {
+		panic("native: bytes outside a memory")
+	}
+	return bytesAt(m.base+uintptr(off), int(n))
+}
+
+func (m *Memory) pages(from, to uint64) (addr, size uintptr, err error) {
+	const page = 4096 // multiples of it are needed, whatever the page size
+	if from > to || to > uint64(m.size) || from%page != 0 {
+		return 0, 0, fmt.Errorf("native: bytes %#x to %#x of a memory of %#x", from, to, m.size)
+	}
+	return m.base + uintptr(from), uintptr((to - from + page - 1) &^ (page - 1)), nil
+}
+
+// Commit makes bytes from…to usable, which are zero if they were not usable
+// before. from is a multiple of 4096; to is rounded up.
+func (m *Memory) Commit(from, to uint64) error {
+	addr, size, err := m.pages(from, to)
+	if err != nil || size == 0 {
+		return err
+	}
+	return protect(addr, size, protReadWrite)
+}
+
+// Decommit makes bytes from…to unusable and gives their contents back.
+func (m *Memory) Decommit(from, to uint64) error {
+	addr, size, err := m.pages(from, to)
+	if err != nil || size == 0 {
+		return err
+	}
+	if err := discard(addr, size); err != nil {
+		return err
+	}
+	return protect(addr, size, protNone)
+}
+
+// Zero gives the contents of bytes from…to back; they read as zeros.
+func (m *Memory) Zero(from, to uint64) error {
+	addr, size, err := m.pages(from, to)
+	if err != nil || size == 0 {
+		return err
+	}
+	return discard(addr, size)
+}
+
+// Free ends the reservation. Native code that knows its address must not run
+// any more.
+func (m *Memory) Free() {
+	if m.base == 0 {
+		return
+	}
+	if m.guarded {
+		process.memory.set(m.base, m.base+m.size, false)
+	}
+	unmap(m.base, m.size)
+	m.base, m.size = 0, 0
+}

@@ -1,0 +1,209 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protections of mapped memory.
+const (
+	protNone      = unix.PROT_NONE
+	protReadWrite = unix.PROT_READ | unix.PROT_WRITE
+	protReadExec  = unix.PROT_READ | unix.PROT_EXEC
+)
+
+// mapAnonymous maps size bytes of zeros, without reserving room for them.
+func mapAnonymous(size uintptr, prot int) (uintptr, error) {
+	p, err := unix.MmapPtr(-1, 0, nil, size, prot, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return 0, mapError("reserving address space", size, err)
+	}
+	return uintptr(p), nil
+}
+
+// mapAligned is mapAnonymous at a multiple of align.
+func mapAligned(size, align uintptr, prot int) (uintptr, error) {
+	base, err := mapAnonymous(size+align, prot)
+	if err != nil {
+		return 0, err
+	}
+	start := (base + align - 1) &^ (align - 1)
+	if start > base {
+		unmap(base, start-base)
+	}
+	if end := base + size + align; end > start+size {
+		unmap(start+size, end-start-size)
+	}
+	return start, nil
+}
+
+// mapFile maps size bytes of a file, from its start, anywhere if addr is 0, or
+// else in place of what is at addr.
+func mapFile(fd int, addr, size uintptr, prot int) (uintptr, error) {
+	flags := unix.MAP_SHARED | unix.MAP_NORESERVE
+	if addr != 0 {
+		flags |= unix.MAP_FIXED
+	}
+	p, err := unix.MmapPtr(fd, 0, pointer(addr), size, prot, flags)
+	if err != nil {
+		return 0, mapError("mapping code memory", size, err)
+	}
+	return uintptr(p), nil
+}
+
+func unmap(addr, size uintptr) {
+	if err := unix.MunmapPtr(pointer(addr), size); err != nil {
+		panic(fmt.Sprintf("native: unmapping %#x bytes at %#x: %v", size, addr, err))
+	}
+}
+
+func protect(addr, size uintptr, prot int) error {
+	if _, _, e := unix.Syscall(unix.SYS_MPROTECT, addr, size, uintptr(prot)); e != 0 {
+		return mapError("changing the protection of memory", size, e)
+	}
+	return nil
+}
+
+// discard gives memory's contents back; it reads as zeros afterwards.
+func discard(addr, size uintptr) error {
+	if _, _, e := unix.Syscall(unix.SYS_MADVISE, addr, size, unix.MADV_DONTNEED); e != 0 {
+		return mapError("giving memory back", size, e)
+	}
+	return nil
+}
+
+// mapError explains err. The kernel says ENOMEM for two reasons; the limit on
+// the number of mappings is the one that can be raised.
+func mapError(what string, size uintptr, err error) error {
+	if !errors.Is(err, unix.ENOMEM) {
+		return fmt.Errorf("native: %s (%d bytes): %w", what, size, err)
+	}
+	n, limit := mappings()
+	if limit > 0 && n >= limit-16 {
+		return fmt.Errorf("native: %s (%d bytes): %w: the process has %d mappings and the limit is %d; raise vm.max_map_count", what, size, err, n, limit)
+	}
+	return fmt.Errorf("native: %s (%d bytes): %w: not enough memory or address space", what, size, err)
+}
+
+// mappings returns the number of mappings of this process and its limit, 0 if
+// unknown.
+func mappings() (n, limit int) {
+	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
+	if err != nil {
+		return 0, 0
+	}
+	limit, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0, 0
+	}
+	return strings.Count(string(maps), "\n"), limit
+}
+
+// codeMemory is the address range of all code: executable at exec, writable at
+// write. They are two views of one memory file; without such files they are the
+// same, and pages are made executable before their first use.
+type codeMemory struct {
+	exec, write uintptr
+	fd          int // -1 without memory files
+}
+
+func newCodeMemory(size uintptr) (codeMemory, error) {
+	exec, err := mapAligned(size, 1<<21, protNone)
+	if err != nil {
+		return codeMemory{}, err
+	}
+	fallback := codeMemory{exec: exec, write: exec, fd: -1}
+	fd, err := unix.MemfdCreate("davit-code", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if err != nil {
+		// Kernels before 6.3 do not know MFD_EXEC.
+		if fd, err = unix.MemfdCreate("davit-code", unix.MFD_CLOEXEC); err != nil {
+			return fallback, nil
+		}
+	}
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		unix.Close(fd)
+		return fallback, nil
+	}
+	write, err := mapFile(fd, 0, size, protReadWrite)
+	if err != nil {
+		unix.Close(fd)
+		return fallback, nil
+	}
+	if _, err := mapFile(fd, exec, size, protReadExec); err != nil {
+		// A policy may forbid it. The failed call may have removed what was there.
+		unmap(write, size)
+		unix.Close(fd)
+		if exec, err = mapAligned(size, 1<<21, protNone); err != nil {
+			return codeMemory{}, err
+		}
+		return codeMemory{exec: exec, write: exec, fd: -1}, nil
+	}
+	return codeMemory{exec: exec, write: write, fd: fd}, nil
+}
+
+// writable prepares size bytes at offset off for being filled in.
+func (m *codeMemory) writable(off, size uintptr) error {
+	if m.fd >= 0 {
+		return nil
+	}
+	return protect(m.exec+off, size, protReadWrite)
+}
+
+// executable makes them executable, and not writable through that address.
+func (m *codeMemory) executable(off, size uintptr) error {
+	if m.fd >= 0 {
+		return nil
+	}
+	return protect(m.exec+off, size, protReadExec)
+}
+
+// release gives the contents back.
+func (m *codeMemory) release(off, size uintptr) {
+	if m.fd >= 0 {
+		// Failure leaves the memory in use, to be written again later.
+		_ = unix.Fallocate(m.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(off), int64(size))
+		return
+	}
+	if protect(m.exec+off, size, protNone) == nil {
+		_ = discard(m.exec+off, size)
+	}
+}
+
+// Commands of membarrier(2).
+const (
+	membarrierSyncCore         = 1 << 5
+	membarrierRegisterSyncCore = 1 << 6
+)
+
+func registerSyncCores() {
+	_, _, _ = unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierRegisterSyncCore, 0, 0)
+}
+
+// syncCores makes all cores forget instructions they may have fetched from
+// addresses whose contents have changed. A kernel that lacks the call still
+// synchronizes cores whenever it switches threads.
+func syncCores() { _, _, _ = unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierSyncCore, 0, 0) }
+
+// sigaction is the kernel's struct sigaction.
+type sigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+// rtSigaction reads and sets the action of a signal without Go's runtime
+// taking part.
+func rtSigaction(sig int, set, old *sigaction) error {
+	if _, _, e := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0); e != 0 {
+		return fmt.Errorf("native: rt_sigaction(%d): %w", sig, e)
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package native
+
+import "fmt"
+
+// Nothing here is reached: Supported fails first.
+
+const (
+	protNone = iota
+	protReadWrite
+	protReadExec
+)
+
+func unsupported() error { return fmt.Errorf("native: %w", ErrUnsupported) }
+
+func mapAnonymous(size uintptr, prot int) (uintptr, error) { return 0, unsupported() }
+
+func mapAligned(size, align uintptr, prot int) (uintptr, error) { return 0, unsupported() }
+
+func unmap(addr, size uintptr) {}
+
+func protect(addr, size uintptr, prot int) error { return unsupported() }
+
+func discard(addr, size uintptr) error { return unsupported() }
+
+type codeMemory struct{ exec, write uintptr }
+
+func newCodeMemory(size uintptr) (codeMemory, error) { return codeMemory{}, unsupported() }
+
+func (m *codeMemory) writable(off, size uintptr) error   { return unsupported() }
+func (m *codeMemory) executable(off, size uintptr) error { return unsupported() }
+func (m *codeMemory) release(off, size uintptr)          {}
+
+func syncCores() {}
