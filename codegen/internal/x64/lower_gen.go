@@ -2603,6 +2603,13 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:186
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v276))), true
 		}
+	case ir.I128:
+		v276 := c.arg0(v0)
+		v278 := c.valueType(v276)
+		if v278 == ir.I128 {
+			// lower_wide.rules:227
+			return c.outPair(c.makePair(c.low(v276), c.high(v276))), true
+		}
 	}
 	if _, ok := c.fitsIn64(v2); ok {
 		v276 := c.arg0(v0)

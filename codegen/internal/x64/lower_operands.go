@@ -118,7 +118,7 @@ func (c *lower) size32(t ir.Type) asm.Size                      { return max(asm
 func (c *lower) tyMask(t ir.Type) int32                         { return int32(t.Bits() - 1) }
 func (c *lower) tyBitsU8(t ir.Type) uint8                       { return uint8(t.Bits()) }
 func (c *lower) shiftAmount(t ir.Type, k int64) uint8           { return uint8(k) & uint8(t.Bits()-1) }
-func (c *lower) maskImm(t ir.Type) int64                        { return int64(max(32, t.Bits()) - 1) }
+func (c *lower) maskImm(t ir.Type) int64                        { return int64(t.Bits() - 1) }
 func (c *lower) bitsImm(t ir.Type) int64                        { return int64(t.Bits()) }
 func (c *lower) bitAbove(t ir.Type) int32                       { return 1 << t.Bits() }
 func (c *lower) narrowExcess(t ir.Type) int32                   { return int32(t.Bits() - 32) }
