@@ -81,24 +81,44 @@ func (out *Output) finish(f *Function, env *Env) {
 	}
 }
 
-// listSafepoints fills out.Safepoints: the slots, told by home, of references that live over each safepoint.
-func listSafepoints(f *Function, l *liveness, out *Output, home func(v uint32) Allocation) {
+// safepointList holds the safepoints of a function. Its slice is reused.
+type safepointList struct{ insts []safepoint }
+
+// safepoint is an instruction that is one, and whether it is a terminator.
+type safepoint struct {
+	inst uint32
+	last bool
+}
+
+// list fills out.Safepoints: the slots, told by home, of references that live over each safepoint.
+func (a *safepointList) list(f *Function, l *liveness, out *Output, home func(v uint32) Allocation) {
 	if len(f.Refs) == 0 {
 		return
 	}
-	for v := range f.Refs {
-		if !f.Refs[v] || v >= f.NumVRegs || l.defPos[v] == noPos {
-			continue
+	a.insts = a.insts[:0]
+	for b := range f.Blocks {
+		blk := &f.Blocks[b]
+		for i := blk.Insts.Start; i < blk.Insts.End; i++ {
+			if f.Insts[i].Flags&Safepoint != 0 {
+				a.insts = append(a.insts, safepoint{i, i == blk.Insts.End-1})
+			}
 		}
-		h := home(uint32(v))
-		if !h.IsSlot() {
+	}
+	for v := range f.Refs {
+		if !f.Refs[v] || v >= f.NumVRegs || l.defPos[v] == noPos || !home(uint32(v)).IsSlot() {
 			continue
 		}
 		for _, r := range l.rangesOf(uint32(v)) {
-			// Live over instruction i: defined before it and needed after its Late.
-			for i := (r.from + 1) / 2; 2*i+2 < r.to || 2*i+2 == r.to && endsBlock(f, l, i); i++ {
-				if f.Insts[i].Flags&Safepoint != 0 && 2*i >= r.from && (l.defPos[v]/2 != i || l.defOp[v]&edgeUse != 0) {
-					out.Safepoints = append(out.Safepoints, SafepointSlot{i, MakeVReg(Int, v), h.Slot()})
+			from := (r.from + 1) / 2
+			k, _ := slices.BinarySearchFunc(a.insts, from, func(s safepoint, i uint32) int { return cmp.Compare(s.inst, i) })
+			for ; k < len(a.insts); k++ {
+				// Live over it: defined before it and needed after its Late.
+				i := a.insts[k].inst
+				if over := 2*i + 2; r.to < over || r.to == over && !a.insts[k].last {
+					break
+				}
+				if l.defPos[v]/2 != i || l.defOp[v]&edgeUse != 0 {
+					out.Safepoints = append(out.Safepoints, SafepointSlot{i, MakeVReg(Int, v), home(uint32(v)).Slot()})
 				}
 			}
 		}
@@ -106,12 +126,6 @@ func listSafepoints(f *Function, l *liveness, out *Output, home func(v uint32) A
 	slices.SortFunc(out.Safepoints, func(a, b SafepointSlot) int {
 		return cmp.Or(cmp.Compare(a.Inst, b.Inst), cmp.Compare(a.Slot, b.Slot))
 	})
-}
-
-// endsBlock reports whether instruction i is a terminator.
-func endsBlock(f *Function, _ *liveness, i uint32) bool {
-	_, found := slices.BinarySearchFunc(f.Blocks, i, func(b Block, i uint32) int { return cmp.Compare(b.Insts.End-1, i) })
-	return found
 }
 
 // addDebugLoc appends a location for the instructions [from, to), but for jumps before which edge arguments move, perhaps over

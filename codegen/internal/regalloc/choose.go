@@ -152,7 +152,7 @@ func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
 		next = uses[at].pos
 	}
 	penalty := uint32(0)
-	for id := g.loop; id >= 0; id = g.loops.loops[id].parent {
+	for id := g.loop; id >= 0 && penalty < 16*far; id = g.loops.loops[id].parent {
 		lp := &g.loops.loops[id]
 		if next >= lp.from && next < lp.to {
 			return next + penalty
@@ -162,9 +162,7 @@ func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
 				return lp.to + (uses[k].pos - lp.from) + penalty
 			}
 		}
-		if penalty < 64*far {
-			penalty += far
-		}
+		penalty += far
 	}
 	return next + penalty
 }

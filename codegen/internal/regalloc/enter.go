@@ -72,7 +72,7 @@ func (g *globalAllocator) enterFromOne(b, e uint32) {
 	args := f.EdgeArgs(f.Edges[e])
 	for pass := range 2 {
 		for k, p := range params {
-			if len(g.live.usesOf(uint32(p.Index()))) == 0 || g.regOf[p.Index()].Valid() {
+			if g.isDead(b, k) || g.regOf[p.Index()].Valid() {
 				continue
 			}
 			end := g.live.rangeAt(uint32(p.Index()), start)
@@ -90,6 +90,11 @@ func (g *globalAllocator) enterFromOne(b, e uint32) {
 			}
 		}
 	}
+}
+
+// isDead reports whether nothing uses parameter k of block b.
+func (g *globalAllocator) isDead(b uint32, k int) bool {
+	return g.live.deadParam[int(g.f.Blocks[b].Params.Start)+k]
 }
 
 // freeIn returns the allocatable registers of class c that hold nothing, as bits of hardware numbers.
@@ -123,7 +128,7 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 			g.regOf[v] = s.preg
 		}
 		for k, a := range f.EdgeArgs(f.Edges[e]) {
-			if p := params[k]; len(g.live.usesOf(uint32(p.Index()))) != 0 {
+			if p := params[k]; !g.isDead(b, k) {
 				if r := g.regOf[a.Index()]; r.Valid() {
 					c.vote(g, p, int32(k), r, w, start)
 				} else if f.isRemat(a) {
@@ -140,7 +145,7 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 	id := g.loops.header[b]
 	if id >= 0 {
 		for _, u := range g.loops.usesIn(id) {
-			v := VReg(NoVReg)
+			v := NoVReg
 			if op := g.live.defOp[u.vreg]; op&edgeUse != 0 {
 				v = f.Params[op&^edgeUse]
 			} else {

@@ -28,6 +28,8 @@ type fastAllocator struct {
 	live     liveness // only for safepoints and debug labels
 	resolver moveResolver
 
+	safepoints safepointList
+
 	allocatable PRegSet
 
 	home     []Allocation // by value; 0 if it has none yet
@@ -55,6 +57,7 @@ type fastAllocator struct {
 	lateOwned    PRegSet // registers that late uses gave to their values
 	pinned       PRegSet // registers that operands of the instruction occupy
 	want         []PReg  // by operand: where a defined value is expected afterwards
+	tied         []bool  // by operand: a definition reuses it
 }
 
 // run allocates f.
@@ -74,7 +77,7 @@ func (a *fastAllocator) run(f *Function, env *Env, out *Output) error {
 	}
 	if len(f.Refs) > 0 || len(f.DebugLabels) > 0 {
 		a.live.compute(f, &a.cfg)
-		listSafepoints(f, &a.live, out, func(v uint32) Allocation { return a.home[v] })
+		a.safepoints.list(f, &a.live, out, func(v uint32) Allocation { return a.home[v] })
 		a.listDebugLocs()
 	}
 	return nil
@@ -394,9 +397,12 @@ func (a *fastAllocator) allocInst(i int, terminator bool) error {
 	a.ops, a.allocs = f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
 	a.busyE, a.busyL = PRegSet{}, f.InstClobbers(i)
 	a.pinned, a.lateOwned = PRegSet{}, PRegSet{}
-	a.want = append(a.want[:0], make([]PReg, len(a.ops))...)
+	a.want, a.tied = resized(a.want, len(a.ops)), resized(a.tied, len(a.ops))
 
 	for k, o := range a.ops {
+		if o.Constraint == Reuse {
+			a.tied[o.Arg] = true
+		}
 		a.want[k] = NoPReg
 		if o.Kind == Def {
 			if p := a.regOf[o.VReg.Index()]; p.Valid() {
@@ -450,7 +456,7 @@ func (a *fastAllocator) allocInst(i int, terminator bool) error {
 		}
 		for _, constraint := range [2]Constraint{Limit, Reg} {
 			for k, o := range a.ops {
-				if o.Kind == Use && o.Pos == pos && o.Constraint == constraint && !a.reused(k) {
+				if o.Kind == Use && o.Pos == pos && o.Constraint == constraint && !a.tied[k] {
 					if err := a.useReg(k); err != nil {
 						return err
 					}
@@ -459,23 +465,13 @@ func (a *fastAllocator) allocInst(i int, terminator bool) error {
 		}
 	}
 	for k, o := range a.ops {
-		if o.Kind == Use && (o.Constraint == Any || o.Constraint == Stack) && !a.reused(k) {
+		if o.Kind == Use && (o.Constraint == Any || o.Constraint == Stack) && !a.tied[k] {
 			if err := a.useAny(k); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// reused reports whether a definition reuses operand k and has thereby given it its place.
-func (a *fastAllocator) reused(k int) bool {
-	for _, o := range a.ops {
-		if o.Constraint == Reuse && int(o.Arg) == k {
-			return true
-		}
-	}
-	return false
 }
 
 // clearConflicts moves values that live through the instruction out of registers that it needs or clobbers.

@@ -57,6 +57,8 @@ type globalAllocator struct {
 	events   eventIndex
 	resolver moveResolver
 
+	safepoints safepointList
+
 	allocatable PRegSet
 
 	pressure []([NumClasses]int32) // by block
@@ -160,7 +162,7 @@ func (g *globalAllocator) run(f *Function, env *Env, out *Output) error {
 	g.placeStores()
 	g.assignSlots()
 	g.writeEdits()
-	listSafepoints(f, &g.live, out, func(v uint32) Allocation { return g.slotOf[v] })
+	g.safepoints.list(f, &g.live, out, func(v uint32) Allocation { return g.slotOf[v] })
 	g.listDebugLocs()
 	return nil
 }
@@ -311,7 +313,7 @@ func (g *globalAllocator) connectBlocks() {
 				g.addEdgeMove(key, v, s.vreg, RegAlloc(s.preg))
 			}
 			for k, v := range params {
-				if len(g.live.usesOf(uint32(v.Index()))) == 0 || g.startsIn(b, v) {
+				if g.isDead(uint32(b), k) || g.startsIn(b, v) {
 					continue
 				}
 				g.spilled[v.Index()] |= bornThere

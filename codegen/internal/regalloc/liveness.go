@@ -37,7 +37,8 @@ type liveness struct {
 	rangeCount []uint32
 	ranges     []liveRange
 
-	globals []uint32
+	globals   []uint32
+	deadParam []bool // by index in Function.Params: nothing uses it
 
 	// Working memory of a batch.
 	in, out, def []uint64
@@ -121,6 +122,26 @@ func (l *liveness) collect(f *Function) {
 			}
 		}
 	}
+	// What is passed for a parameter that nothing uses is not used by that.
+	l.deadParam = resized(l.deadParam, len(f.Params))
+	anyDead := false
+	for i, p := range f.Params {
+		l.deadParam[i] = l.useStart[p.Index()] == 0
+		anyDead = anyDead || l.deadParam[i]
+	}
+	for b := range f.Blocks {
+		if !anyDead {
+			break
+		}
+		for _, e := range f.BlockEdges(b) {
+			first := f.Blocks[e.To].Params.Start
+			for k, v := range f.EdgeArgs(e) {
+				if l.deadParam[int(first)+k] {
+					l.useStart[v.Index()]--
+				}
+			}
+		}
+	}
 	sum := uint32(0)
 	for v := range l.useStart {
 		sum += l.useStart[v]
@@ -136,7 +157,11 @@ func (l *liveness) collect(f *Function) {
 		blk := &f.Blocks[b]
 		for e := blk.Succs.End; e > blk.Succs.Start; e-- {
 			args := f.Edges[e-1].Args
+			params := f.Blocks[f.Edges[e-1].To].Params
 			for a := args.End; a > args.Start; a-- {
+				if l.deadParam[params.Start+(a-1-args.Start)] {
+					continue
+				}
 				put(f.Args[a-1], useRef{2*blk.Insts.End - 1, (a - 1) | edgeUse})
 			}
 		}

@@ -208,7 +208,9 @@ func (lf *loopForest) collectUses(f *Function, l *liveness) {
 			if f.Blocks[b].Cold {
 				continue
 			}
-			for id := lf.loopOf[b]; id >= 0 && lf.last[id] != v+1 && !lf.contains(id, l.defBlock[v]); id = lf.loops[id].parent {
+			levels := 0
+			for id := lf.loopOf[b]; id >= 0 && lf.last[id] != v+1 && !lf.contains(id, l.defBlock[v]) && levels < 32; id = lf.loops[id].parent {
+				levels++
 				lf.last[id] = v + 1
 				lf.pending = append(lf.pending, pendingLoopUse{id, loopUse{v, u.pos}})
 				lf.usesFrom[id]++
