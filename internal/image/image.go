@@ -220,3 +220,12 @@ func (m *Image) WasmOffset(off uint32) (uint32, bool) {
 	}
 	return m.AddrMap[i-1].Wasm, true
 }
+
+// FrameAt is how far the frame has been set up at text offset off.
+func (m *Image) FrameAt(off uint32) FrameState {
+	i := sort.Search(len(m.Unwind), func(i int) bool { return m.Unwind[i].Offset > off })
+	if i == 0 {
+		return FrameReady
+	}
+	return m.Unwind[i-1].Frame
+}

@@ -1,0 +1,315 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/internal/native"
+)
+
+// activation is a call from Go into a store, and the Go side of the native code
+// that it runs. Calls nest: a host function of one may make another.
+type activation struct {
+	store    *Store
+	outer    *activation
+	ctx      context.Context
+	done     <-chan struct{}
+	deadline time.Time // zero if there is none
+	caller   Caller
+}
+
+// Caller is what a host function knows of the call it serves. It is valid until
+// the host function returns.
+type Caller struct {
+	a        *activation
+	stack    *native.Stack
+	instance *Instance
+	ctx      context.Context
+}
+
+// activationKey finds in a context the activation whose host function was given
+// the context.
+type activationKey struct{}
+
+// Context is the context of the call into the store, by which nested calls are
+// known: a host function that calls back passes it, or one derived from it.
+func (c *Caller) Context() context.Context {
+	if c.ctx == nil {
+		c.ctx = context.WithValue(c.a.ctx, activationKey{}, c.a)
+	}
+	return c.ctx
+}
+
+// Store is the store that the host function belongs to.
+func (c *Caller) Store() *Store { return c.a.store }
+
+// Instance is the calling instance; nil if Go calls the host function directly.
+func (c *Caller) Instance() *Instance { return c.instance }
+
+// Backtrace is the guest's frames, innermost first.
+func (c *Caller) Backtrace() []Frame {
+	if c.stack == nil {
+		return nil
+	}
+	var frames []Frame
+	for pc := range c.stack.Callers() {
+		frames = appendFrame(frames, uint64(pc))
+	}
+	return frames
+}
+
+// BufferWords is the size of the buffer that a call of f needs.
+func (f Func) BufferWords() int { return f.words }
+
+// Call calls f. The buffer has [Func.BufferWords] words, arguments at first,
+// results afterwards. It fails with [ErrBusy] if another goroutine uses the
+// store. The error is a *[Trap], or what a host function returned.
+func (s *Store) Call(ctx context.Context, f Func, buffer []uint64) error {
+	if f.store != s {
+		return errors.New("the function belongs to another store")
+	}
+	nested, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.leave(nested)
+	return s.call(ctx, f, buffer)
+}
+
+// enter marks the store as in use; nested tells that a host function did it,
+// with the context it was given.
+func (s *Store) enter(ctx context.Context) (nested bool, err error) {
+	if s.busy.CompareAndSwap(false, true) {
+		if s.closed {
+			s.busy.Store(false)
+			return false, errStoreClosed
+		}
+		return false, nil
+	}
+	if a, ok := ctx.Value(activationKey{}).(*activation); ok && a.store == s && s.inHost.CompareAndSwap(true, false) {
+		return true, nil
+	}
+	return false, ErrBusy
+}
+
+func (s *Store) leave(nested bool) {
+	if nested {
+		s.inHost.Store(true)
+	} else {
+		s.busy.Store(false)
+	}
+}
+
+// push makes the activation for a call; activations are kept for the next.
+func (s *Store) push(ctx context.Context) *activation {
+	if s.depth == len(s.activations) {
+		s.activations = append(s.activations, &activation{store: s})
+	}
+	a := s.activations[s.depth]
+	s.depth++
+	a.outer, s.current = s.current, a
+	a.ctx, a.done = ctx, ctx.Done()
+	if a.done != nil {
+		a.deadline, _ = ctx.Deadline()
+	}
+	return a
+}
+
+func (s *Store) pop(a *activation) {
+	s.current = a.outer
+	s.depth--
+	a.outer, a.ctx, a.done, a.caller = nil, nil, nil, Caller{}
+	a.deadline = time.Time{}
+}
+
+func (s *Store) call(ctx context.Context, f Func, buffer []uint64) error {
+	a := s.push(ctx)
+	defer s.pop(a)
+	if a.done != nil {
+		if err := a.interrupted(); err != nil {
+			return err
+		}
+	}
+	if f.host != nil {
+		a.caller = Caller{a: a}
+		return a.callHost(f.host, buffer)
+	}
+	if s.stack == nil {
+		stack, err := native.AcquireStack(s.limits.StackBytes)
+		if err != nil {
+			return err
+		}
+		stack.Nesting = s.limits.Nesting
+		s.stack = stack
+	}
+	stack := s.stack
+	old := stack.SetStore(uintptr(s.ctx))
+	defer stack.SetStore(old)
+	if s.epochs {
+		s.startTicking()
+		defer s.stopTicking()
+	}
+	n := 8 * f.words
+	at, err := stack.Push(n)
+	if err != nil {
+		return &Trap{Code: image.TrapStackOverflow, Frames: s.suspendedFrames()}
+	}
+	defer stack.Pop(n)
+	mem := unsafe.Slice((*uint64)(pointer(uint64(at))), f.words)
+	copy(mem, buffer)
+	err = stack.Call(native.Func[native.Entry](f.entry), uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), at, a)
+	if err != nil {
+		return s.convert(err)
+	}
+	copy(buffer, mem)
+	return nil
+}
+
+// convert makes this package's errors of package native's.
+func (s *Store) convert(err error) error {
+	if t, ok := err.(*native.Trap); ok {
+		return trapOf(t)
+	}
+	if err == native.ErrStackExhausted {
+		return &Trap{Code: image.TrapStackOverflow, Frames: s.suspendedFrames()}
+	}
+	return err
+}
+
+// suspendedFrames is the guest's frames that wait for Go.
+func (s *Store) suspendedFrames() (frames []Frame) {
+	for pc := range s.stack.Callers() {
+		frames = appendFrame(frames, uint64(pc))
+	}
+	return frames
+}
+
+// Exit implements native.Host: it does what native code asks for.
+func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
+	if e.Kind == layout.ExitHost {
+		h := a.store.hosts[*word(pointer(uint64(e.Data)), layout.HostContextIndex)]
+		a.caller = Caller{a: a, stack: stack}
+		if e.Caller != 0 {
+			a.caller.instance = a.store.instances[*word(pointer(uint64(e.Caller)), layout.InstIndex)]
+		}
+		return a.withFrames(stack, a.callHost(h, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words)))
+	}
+	buffer := unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords)
+	return a.withFrames(stack, a.libcall(uint64(e.Data), buffer))
+}
+
+// libcallWords is how many arguments a libcall has at most, with the context.
+const libcallWords = 8
+
+// withFrames gives a trap that the Go side raised the frames it happened in.
+func (a *activation) withFrames(stack *native.Stack, err error) error {
+	if t, ok := err.(*Trap); ok && t.Frames == nil {
+		for pc := range stack.Callers() {
+			t.Frames = appendFrame(t.Frames, uint64(pc))
+		}
+	}
+	return err
+}
+
+// callHost calls a Go function, during which the store may be entered again.
+func (a *activation) callHost(h *host, buffer []uint64) error {
+	a.store.inHost.Store(true)
+	defer a.store.inHost.Store(false)
+	return h.fn(&a.caller, buffer)
+}
+
+// Yield implements native.Host: native code was interrupted.
+func (a *activation) Yield(stack *native.Stack) error {
+	err := a.interrupted()
+	if t, ok := err.(*Trap); ok {
+		first := true
+		for pc := range stack.YieldCallers() {
+			if first {
+				pc++ // the interrupted instruction itself, not a return address
+				first = false
+			}
+			t.Frames = appendFrame(t.Frames, uint64(pc))
+		}
+	}
+	return err
+}
+
+// interrupted is the trap that ends the call if its context has ended. The
+// deadline is compared with the clock itself, because the timer that ends the
+// context may be late where all processors are busy.
+func (a *activation) interrupted() error {
+	if a.store.epochs {
+		runtime.Gosched()
+		a.store.nextEpoch()
+	}
+	for x := a; x != nil; x = x.outer {
+		if x.done == nil {
+			continue
+		}
+		select {
+		case <-x.done:
+			return &Trap{Code: image.TrapInterrupt, Cause: context.Cause(x.ctx)}
+		default:
+		}
+		if !x.deadline.IsZero() && !time.Now().Before(x.deadline) {
+			return &Trap{Code: image.TrapInterrupt, Cause: context.DeadlineExceeded}
+		}
+	}
+	return nil
+}
+
+// Epochs: code that checks for interruption itself leaves when the store's
+// epoch has come to its deadline. While such a store runs, a timer advances it.
+
+const epochInterval = 10 * time.Millisecond
+
+type ticker struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	users int
+}
+
+func (s *Store) startTicking() {
+	s.nextEpoch()
+	s.tick.mu.Lock()
+	defer s.tick.mu.Unlock()
+	s.tick.users++
+	if s.tick.users > 1 {
+		return
+	}
+	if s.tick.timer == nil {
+		s.tick.timer = time.AfterFunc(epochInterval, s.advance)
+	} else {
+		s.tick.timer.Reset(epochInterval)
+	}
+}
+
+func (s *Store) stopTicking() {
+	s.tick.mu.Lock()
+	defer s.tick.mu.Unlock()
+	s.tick.users--
+	if s.tick.users == 0 {
+		s.tick.timer.Stop()
+	}
+}
+
+func (s *Store) advance() {
+	s.tick.mu.Lock()
+	defer s.tick.mu.Unlock()
+	if s.tick.users > 0 { // else the store may be closed, and its memory gone
+		atomic.AddUint64(word(s.ctx, layout.StoreEpoch), 1)
+		s.tick.timer.Reset(epochInterval)
+	}
+}
+
+// nextEpoch sets the deadline at the epoch to come.
+func (s *Store) nextEpoch() {
+	*word(s.ctx, layout.StoreEpochDeadline) = atomic.LoadUint64(word(s.ctx, layout.StoreEpoch)) + 1
+}

@@ -1,0 +1,133 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/native"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Errors of this package that callers tell apart.
+var (
+	ErrBusy   = errors.New("the store is in use by another goroutine")
+	ErrClosed = errors.New("closed")
+)
+
+// Engine is what modules and stores have in common: the identity of types, the
+// modules that are loaded, and the trampolines they brought.
+type Engine struct {
+	// Trampolines makes an image that holds nothing but the trampolines of a
+	// signature, for host functions of a signature that no loaded module has. It
+	// may be nil; then these are refused. Set it before the engine is used.
+	Trampolines func(params, results []image.Slot) (*image.Image, error)
+
+	mu         sync.Mutex
+	types      wasm.TypeRegistry
+	signatures map[string][]trampolines // by signature key
+}
+
+// trampolines are those of one signature in one module.
+type trampolines struct {
+	module      *Module
+	entry, exit uint64 // addresses
+}
+
+// NewEngine makes an engine. The error says why native code cannot be run
+// here.
+func NewEngine() (*Engine, error) {
+	if err := native.Supported(); err != nil {
+		return nil, err
+	}
+	return &Engine{signatures: make(map[string][]trampolines)}, nil
+}
+
+// InternFunc is the identity of a function type without type indexes.
+func (e *Engine) InternFunc(f wasm.FuncType) uint32 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.types.InternFunc(f)
+}
+
+// funcType is the function type with identity id, in terms of identities.
+func (e *Engine) funcType(id uint32) *wasm.FuncType {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.types.FuncType(id)
+}
+
+// isSub reports whether a is a subtype of b, type indexes being identities.
+func (e *Engine) isSub(a, b wasm.ValType) bool {
+	if a == b {
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.types.IsSub(a, b)
+}
+
+func (e *Engine) isSubtype(a, b uint32) bool {
+	if a == b {
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.types.IsSubtypeIndex(a, b)
+}
+
+// TypeString writes a type whose indexes are identities in the manner of the
+// text format.
+func typeString(f *wasm.FuncType) string { return f.String() }
+
+// signatureKey names a signature.
+func signatureKey(params, results []image.Slot) string {
+	b := make([]byte, 0, len(params)+len(results)+1)
+	for _, s := range params {
+		b = append(b, byte(s))
+	}
+	b = append(b, 0xff)
+	for _, s := range results {
+		b = append(b, byte(s))
+	}
+	return string(b)
+}
+
+// trampolinesFor are trampolines for a signature, with a reference to their
+// module that the caller has to release.
+func (e *Engine) trampolinesFor(ft *wasm.FuncType) (trampolines, error) {
+	params, results := slots(ft.Params), slots(ft.Results)
+	key := signatureKey(params, results)
+	if t, ok := e.findTrampolines(key); ok {
+		return t, nil
+	}
+	if e.Trampolines == nil {
+		return trampolines{}, fmt.Errorf("no loaded module has a function of type %s, and there is no compiler to make the way into Go for it", typeString(ft))
+	}
+	img, err := e.Trampolines(params, results)
+	if err != nil {
+		return trampolines{}, err
+	}
+	m, err := e.Load(img)
+	if err != nil {
+		return trampolines{}, err
+	}
+	t, ok := e.findTrampolines(key)
+	m.Close() // the reference that was just taken, by whichever module, stays
+	if !ok {
+		return trampolines{}, fmt.Errorf("the compiler made no trampolines for type %s", typeString(ft))
+	}
+	return t, nil
+}
+
+func (e *Engine) findTrampolines(key string) (trampolines, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.signatures[key] {
+		if t.module.retain() {
+			return t, true
+		}
+	}
+	return trampolines{}, false
+}

@@ -1,0 +1,371 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Extern is what is imported or exported; the field of its kind is set.
+type Extern struct {
+	Kind   wasm.Kind
+	Func   Func
+	Table  *Table
+	Memory *Memory
+	Global *Global
+	Tag    *Tag
+}
+
+// Instance is an instantiated module.
+type Instance struct {
+	store  *Store
+	module *Module
+	layout *layout.InstanceLayout
+	index  int
+	ctx    unsafe.Pointer // instance context
+
+	// By index space, imported ones first.
+	tables   []*Table
+	memories []*Memory
+	globals  []*Global
+	tags     []*Tag
+	imported []Func
+
+	dropped  []bool     // data segments
+	elements [][]uint64 // element segments; nil once dropped
+}
+
+// LinkError says why imports do not fit.
+type LinkError struct {
+	Module, Name string // of the import
+	Reason       string // begins as the specification's tests have it
+}
+
+func (e *LinkError) Error() string {
+	return fmt.Sprintf("%s: %q %q", e.Reason, e.Module, e.Name)
+}
+
+// Instantiate makes an instance of m in s with the given imports, in the order
+// of the module's, and runs its start function. If that or an active segment
+// traps, what the instance wrote into imported tables and memories remains.
+func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern) (*Instance, error) {
+	nested, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.leave(nested)
+	in, err := s.instantiate(m, imports)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.initialize(); err != nil {
+		return nil, err
+	}
+	if wm := m.Image.Module; wm.HasStart {
+		start := in.Func(wm.Start)
+		if err := s.call(ctx, start, make([]uint64, start.words)); err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
+	wm := m.Image.Module
+	if m.engine != s.engine {
+		return nil, fmt.Errorf("module and store belong to different engines")
+	}
+	if len(s.instances) >= s.limits.Instances {
+		return nil, &LimitError{"instances", uint64(s.limits.Instances)}
+	}
+	if len(imports) != len(wm.Imports) {
+		return nil, fmt.Errorf("%d imports given, the module has %d", len(imports), len(wm.Imports))
+	}
+	for i := range imports {
+		if err := s.checkImport(m, &wm.Imports[i], &imports[i]); err != nil {
+			return nil, err
+		}
+	}
+	if !m.retain() {
+		return nil, fmt.Errorf("module: %w", ErrClosed)
+	}
+	s.use(m)
+	s.epochs = s.epochs || m.Image.Settings.Epoch
+
+	in := &Instance{store: s, module: m, layout: &m.Image.Layout, index: len(s.instances)}
+	// One piece of the arena holds the context and the type ids behind it.
+	size := uint64(in.layout.Size())
+	p, err := s.arena.alloc(size + 4*uint64(len(wm.Types)))
+	if err != nil {
+		return nil, err
+	}
+	in.ctx = p
+	*word(p, layout.InstMagic) = layout.InstanceMagic
+	*word(p, layout.InstStore) = address(s.ctx)
+	*word(p, layout.InstIndex) = uint64(in.index)
+	if len(wm.Types) > 0 {
+		ids := unsafe.Add(p, size)
+		copy(unsafe.Slice((*uint32)(ids), len(wm.Types)), m.types)
+		*word(p, layout.InstTypeIDs) = address(ids)
+	}
+	s.instances = append(s.instances, in)
+
+	for i := range imports {
+		if err := in.setImport(&wm.Imports[i], &imports[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i := wm.NumImportedFuncs; i < len(wm.Funcs); i++ {
+		k := uint32(i - wm.NumImportedFuncs)
+		fillRecord(unsafe.Add(p, in.layout.Func(k)), m.base+uint64(m.Image.Code[k]), address(p), m.types[wm.Funcs[i].Type])
+	}
+	for i := wm.NumImportedMemories; i < len(wm.Memories); i++ {
+		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))))
+		if err != nil {
+			return nil, err
+		}
+		in.memories = append(in.memories, mem)
+	}
+	for i := wm.NumImportedTags; i < len(wm.Tags); i++ {
+		in.tags = append(in.tags, &Tag{s, m.types[wm.Tags[i].Type]})
+	}
+	for i := wm.NumImportedGlobals; i < len(wm.Globals); i++ {
+		g := &wm.Globals[i]
+		v, err := in.eval(g.Init)
+		if err != nil {
+			return nil, err
+		}
+		glob := &Global{s, unsafe.Add(p, in.layout.Global(uint32(i-wm.NumImportedGlobals))), wasm.GlobalType{Type: m.renumber(g.Type.Type), Mutable: g.Type.Mutable}}
+		glob.Set(v)
+		in.globals = append(in.globals, glob)
+	}
+	for i := wm.NumImportedTables; i < len(wm.Tables); i++ {
+		t := wm.Tables[i].Type
+		t.Elem = m.renumber(t.Elem)
+		tab, err := s.newTable(t, unsafe.Add(p, in.layout.Table(uint32(i-wm.NumImportedTables))))
+		if err != nil {
+			return nil, err
+		}
+		in.tables = append(in.tables, tab)
+		if len(wm.Tables[i].Init.Code) > 0 {
+			v, err := in.eval(wm.Tables[i].Init)
+			if err != nil {
+				return nil, err
+			}
+			tab.fill(0, tab.Length(), v.Low)
+		}
+	}
+	return in, nil
+}
+
+// initialize applies the segments.
+func (in *Instance) initialize() error {
+	wm := in.module.Image.Module
+	in.dropped = make([]bool, len(wm.Datas))
+	in.elements = make([][]uint64, len(wm.Elems))
+	for i := range wm.Elems {
+		e := &wm.Elems[i]
+		if e.Mode == wasm.SegmentDeclarative {
+			continue
+		}
+		refs := make([]uint64, 0, e.Len())
+		for _, f := range e.Funcs {
+			refs = append(refs, address(in.record(f)))
+		}
+		for _, x := range e.Exprs {
+			v, err := in.eval(x)
+			if err != nil {
+				return err
+			}
+			refs = append(refs, v.Low)
+		}
+		in.elements[i] = refs
+	}
+	for i := range wm.Elems {
+		e := &wm.Elems[i]
+		if e.Mode != wasm.SegmentActive {
+			continue
+		}
+		at, err := in.evalAddress(e.Offset, wm.Tables[e.Table].Type.Is64)
+		if err != nil {
+			return err
+		}
+		if !in.tableInit(e.Table, uint32(i), at, 0, uint64(e.Len())) {
+			return &Trap{Code: image.TrapTableOutOfBounds}
+		}
+		in.elements[i] = nil
+	}
+	for i := range wm.Datas {
+		d := &wm.Datas[i]
+		if d.Mode != wasm.SegmentActive {
+			continue
+		}
+		at, err := in.evalAddress(d.Offset, wm.Memories[d.Memory].Is64)
+		if err != nil {
+			return err
+		}
+		if !in.memoryInit(d.Memory, uint32(i), at, 0, uint64(len(d.Init))) {
+			return &Trap{Code: image.TrapMemoryOutOfBounds}
+		}
+		in.dropped[i] = true
+	}
+	return nil
+}
+
+// checkImport checks that x may be imported as im.
+func (s *Store) checkImport(m *Module, im *wasm.Import, x *Extern) error {
+	wm := m.Image.Module
+	bad := func(format string, args ...any) error {
+		return &LinkError{im.Module, im.Name, "incompatible import type: " + fmt.Sprintf(format, args...)}
+	}
+	if x.Kind != im.Kind {
+		return bad("a %v is wanted, a %v given", im.Kind, x.Kind)
+	}
+	var owner *Store
+	switch im.Kind {
+	case wasm.KindFunc:
+		owner = x.Func.store
+		if want := m.types[wm.Funcs[im.Index].Type]; owner != nil && !s.engine.isSubtype(x.Func.typ, want) {
+			return bad("function of type %v is wanted, %v given", s.engine.funcType(want), x.Func.Type())
+		}
+	case wasm.KindTable:
+		owner = x.Table.store
+		want, have := wm.Tables[im.Index].Type, x.Table.Type()
+		want.Elem = m.renumber(want.Elem)
+		if want.Is64 != have.Is64 || !s.engine.isSub(want.Elem, have.Elem) || !s.engine.isSub(have.Elem, want.Elem) {
+			return bad("table of %v is wanted, of %v given", want.Elem, have.Elem)
+		}
+		if err := matchLimits(&have.Limits, &want.Limits); err != "" {
+			return bad("%s", err)
+		}
+	case wasm.KindMemory:
+		owner = x.Memory.store
+		want, have := wm.Memories[im.Index], x.Memory.Type()
+		if want.Is64 != have.Is64 || want.Shared != have.Shared || want.PageBits != have.PageBits {
+			return bad("memories differ in address type, sharing or page size")
+		}
+		if err := matchLimits(&have.Limits, &want.Limits); err != "" {
+			return bad("%s", err)
+		}
+	case wasm.KindGlobal:
+		owner = x.Global.store
+		want, have := wm.Globals[im.Index].Type, x.Global.typ
+		want.Type = m.renumber(want.Type)
+		if want.Mutable != have.Mutable || !s.engine.isSub(have.Type, want.Type) || want.Mutable && !s.engine.isSub(want.Type, have.Type) {
+			return bad("global of type %v is wanted, of type %v given", want.Type, have.Type)
+		}
+	case wasm.KindTag:
+		owner = x.Tag.store
+		if want := m.types[wm.Tags[im.Index].Type]; x.Tag.typ != want {
+			return bad("tag of type %v is wanted, %v given", s.engine.funcType(want), x.Tag.Type())
+		}
+	}
+	if owner != s {
+		return &LinkError{im.Module, im.Name, "the import belongs to another store"}
+	}
+	return nil
+}
+
+func matchLimits(have, want *wasm.Limits) string {
+	if have.Min < want.Min {
+		return fmt.Sprintf("a size of at least %d is wanted, it is %d", want.Min, have.Min)
+	}
+	if want.HasMax && (!have.HasMax || have.Max > want.Max) {
+		return fmt.Sprintf("a maximum of at most %d is wanted", want.Max)
+	}
+	return ""
+}
+
+// setImport puts an import into the instance context.
+func (in *Instance) setImport(im *wasm.Import, x *Extern) error {
+	at := func(offset int32) *uint64 { return word(in.ctx, offset) }
+	switch im.Kind {
+	case wasm.KindFunc:
+		k := uint32(len(in.imported))
+		r := unsafe.Add(in.ctx, in.layout.ImportedFunc(k))
+		if h := x.Func.host; h != nil {
+			// The module has the way into Go for its type itself.
+			sig := in.module.Image.TypeSignatures[in.module.Image.Module.Funcs[im.Index].Type]
+			fillRecord(r, in.module.base+uint64(in.module.Image.Signatures[sig].Exit), address(h.ctx), h.typ)
+		} else {
+			from := x.Func.record
+			fillRecord(r, *word(from, layout.FuncRecordCode), *word(from, layout.FuncRecordVMCtx), x.Func.typ)
+		}
+		in.imported = append(in.imported, x.Func)
+	case wasm.KindTable:
+		*at(in.layout.ImportedTable(uint32(len(in.tables)))) = address(x.Table.desc)
+		in.tables = append(in.tables, x.Table)
+	case wasm.KindMemory:
+		*at(in.layout.ImportedMemory(uint32(len(in.memories)))) = address(x.Memory.desc)
+		in.memories = append(in.memories, x.Memory)
+	case wasm.KindGlobal:
+		*at(in.layout.ImportedGlobal(uint32(len(in.globals)))) = address(x.Global.cell)
+		in.globals = append(in.globals, x.Global)
+	case wasm.KindTag:
+		in.tags = append(in.tags, x.Tag)
+	}
+	return nil
+}
+
+// Store is the store that in belongs to.
+func (in *Instance) Store() *Store { return in.store }
+
+// Module is the module that in was made of.
+func (in *Instance) Module() *Module { return in.module }
+
+// record is the function record of function i of the index space.
+func (in *Instance) record(i uint32) unsafe.Pointer {
+	if n := in.layout.ImportedFuncs; i >= n {
+		return unsafe.Add(in.ctx, in.layout.Func(i-n))
+	}
+	return unsafe.Add(in.ctx, in.layout.ImportedFunc(i))
+}
+
+// Func is function i of the index space.
+func (in *Instance) Func(i uint32) Func {
+	if int(i) < len(in.imported) {
+		return in.imported[i]
+	}
+	img := in.module.Image
+	typ := img.Module.Funcs[i].Type
+	sig := &img.Signatures[img.TypeSignatures[typ]]
+	return Func{store: in.store, record: in.record(i), typ: in.module.types[typ], words: sig.BufferSize() / 8, entry: uintptr(in.module.base) + uintptr(sig.Entry)}
+}
+
+// Export finds an export by name.
+func (in *Instance) Export(name string) (Extern, bool) {
+	e, ok := in.module.export(name)
+	if !ok {
+		return Extern{}, false
+	}
+	return in.extern(e.Kind, e.Index), true
+}
+
+func (in *Instance) extern(k wasm.Kind, i uint32) Extern {
+	x := Extern{Kind: k}
+	switch k {
+	case wasm.KindFunc:
+		x.Func = in.Func(i)
+	case wasm.KindTable:
+		x.Table = in.tables[i]
+	case wasm.KindMemory:
+		x.Memory = in.memories[i]
+	case wasm.KindGlobal:
+		x.Global = in.globals[i]
+	case wasm.KindTag:
+		x.Tag = in.tags[i]
+	}
+	return x
+}
+
+// Memory is memory i of the index space.
+func (in *Instance) Memory(i int) (*Memory, bool) {
+	if i >= len(in.memories) {
+		return nil, false
+	}
+	return in.memories[i], true
+}

@@ -1,0 +1,141 @@
+package vm
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/native"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Module is a loaded image. Its code stays in memory until it is closed and no
+// store uses it any more.
+type Module struct {
+	Image *image.Image
+
+	engine *Engine
+	code   *native.Code
+	base   uint64
+	types  []uint32 // identity by type index
+	refs   atomic.Int64
+	closed atomic.Bool
+
+	// exports finds exports by name, made when first asked for.
+	exports     map[string]int
+	exportsOnce sync.Once
+}
+
+// Load brings an image into memory and registers its types, trampolines and
+// code. The image must not change afterwards.
+func (e *Engine) Load(img *image.Image) (*Module, error) {
+	tables := native.Tables{Traps: make([]native.TrapSite, len(img.Traps))}
+	for i, t := range img.Traps {
+		tables.Traps[i] = native.TrapSite{Offset: t.Offset, Code: uint16(t.Code), Null: t.Code.AllowsNullPage()}
+	}
+	for i := range img.Functions {
+		// Only code of functions may be interrupted: trampolines write the records
+		// that an interruption relies on.
+		if f := &img.Functions[i]; f.Kind == image.FunctionWasm {
+			tables.Bodies = append(tables.Bodies, native.Range{Start: f.Offset, End: f.Offset + f.Size})
+		}
+	}
+	code, err := native.NewCode(max(len(img.Text), 1))
+	if err != nil {
+		return nil, err
+	}
+	m := &Module{Image: img, engine: e, code: code, base: uint64(code.Base())}
+	code.Owner = m
+	copy(code.Writable(), img.Text)
+	if err := code.Publish(tables); err != nil {
+		code.Release()
+		return nil, err
+	}
+	m.refs.Store(1)
+	e.mu.Lock()
+	m.types = e.types.Intern(img.Module)
+	for i := range img.Signatures {
+		s := &img.Signatures[i]
+		key := signatureKey(s.Params, s.Results)
+		e.signatures[key] = append(e.signatures[key], trampolines{m, m.base + uint64(s.Entry), m.base + uint64(s.Exit)})
+	}
+	e.mu.Unlock()
+	return m, nil
+}
+
+// Close gives up the module. Its code is freed when no store uses it any more.
+func (m *Module) Close() {
+	if m.closed.CompareAndSwap(false, true) {
+		m.release()
+	}
+}
+
+// retain takes a reference; it fails if the module's code is gone already.
+func (m *Module) retain() bool {
+	for {
+		n := m.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if m.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (m *Module) release() {
+	if m.refs.Add(-1) > 0 {
+		return
+	}
+	e := m.engine
+	e.mu.Lock()
+	for i := range m.Image.Signatures {
+		s := &m.Image.Signatures[i]
+		key := signatureKey(s.Params, s.Results)
+		list := e.signatures[key]
+		for k := range list {
+			if list[k].module == m {
+				list = append(list[:k], list[k+1:]...)
+				break
+			}
+		}
+		if len(list) == 0 {
+			delete(e.signatures, key)
+		} else {
+			e.signatures[key] = list
+		}
+	}
+	e.mu.Unlock()
+	m.code.Release()
+}
+
+// FuncType is the type of function i of the module's index space.
+func (m *Module) FuncType(i uint32) *wasm.FuncType { return m.Image.Module.FuncTypeOf(i) }
+
+// export finds an export by name.
+func (m *Module) export(name string) (*wasm.Export, bool) {
+	m.exportsOnce.Do(func() {
+		m.exports = make(map[string]int, len(m.Image.Module.Exports))
+		for i := range m.Image.Module.Exports {
+			m.exports[m.Image.Module.Exports[i].Name] = i
+		}
+	})
+	i, ok := m.exports[name]
+	if !ok {
+		return nil, false
+	}
+	return &m.Image.Module.Exports[i], true
+}
+
+// renumber is t with type indexes replaced by identities.
+func (m *Module) renumber(t wasm.ValType) wasm.ValType { return wasm.Renumber(t, m.types) }
+
+// findCode is the module whose code holds pc, and the offset in it.
+func findCode(pc uint64) (m *Module, offset uint32, ok bool) {
+	c, off := native.FindCode(uintptr(pc))
+	if c == nil {
+		return nil, 0, false
+	}
+	m, ok = c.Owner.(*Module)
+	return m, off, ok
+}

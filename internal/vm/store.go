@@ -1,0 +1,271 @@
+package vm
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/internal/native"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Limits bound what a store may hold. Zero means the default.
+type Limits struct {
+	Instances     int    // default 10,000
+	Memories      int    // default 10,000
+	MemoryBytes   uint64 // of all memories together; default 4 GiB per memory, no bound on the sum
+	Tables        int    // default 10,000
+	TableElements uint64 // of one table; default 10,000,000
+	Nesting       int    // calls of wasm by Go by wasm …; default 1,000
+	StackBytes    int    // native stack; default 1 MiB, at most [native.MaxStackSize]
+}
+
+func (l *Limits) setDefaults() {
+	def := func(p *int, n int) {
+		if *p == 0 {
+			*p = n
+		}
+	}
+	def(&l.Instances, 10_000)
+	def(&l.Memories, 10_000)
+	def(&l.Tables, 10_000)
+	def(&l.Nesting, 1_000)
+	if l.MemoryBytes == 0 {
+		l.MemoryBytes = 1 << 62
+	}
+	if l.TableElements == 0 {
+		l.TableElements = 10_000_000
+	}
+	def(&l.StackBytes, native.DefaultStackSize)
+}
+
+// LimitError says which limit of a store was met.
+type LimitError struct {
+	What  string
+	Limit uint64
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("limit of the store: %s: at most %d", e.What, e.Limit)
+}
+
+// Store owns instances and everything they consist of.
+type Store struct {
+	engine *Engine
+	limits Limits
+	arena  arena
+	ctx    unsafe.Pointer // store context
+
+	instances []*Instance
+	hosts     []*host
+	externs   []any
+	externOf  map[any]uint64 // comparable host values that have a reference
+	modules   map[*Module]bool
+	memories  []*Memory
+	tables    int
+	memBytes  uint64 // of all memories
+
+	stack       *native.Stack // made at the first call, kept
+	activations []*activation // of calls under way, and behind them those of earlier ones
+	depth       int           // calls under way
+	current     *activation
+	busy        atomic.Bool // a goroutine uses the store
+	inHost      atomic.Bool // and is in a host function, which may call back
+	closed      bool
+
+	epochs bool // code in the store checks for interruption itself
+	tick   ticker
+}
+
+// NewStore makes an empty store.
+func (e *Engine) NewStore(l Limits) (*Store, error) {
+	l.setDefaults()
+	s := &Store{engine: e, limits: l, modules: make(map[*Module]bool)}
+	var err error
+	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
+		return nil, err
+	}
+	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
+	return s, nil
+}
+
+var errStoreClosed = fmt.Errorf("store: %w", ErrClosed)
+
+// Engine is the engine of s.
+func (s *Store) Engine() *Engine { return s.engine }
+
+// Close frees everything in the store. It fails with [ErrBusy] while a call is
+// under way. Memory that was looked at through [Memory.Bytes] must not be used
+// any more.
+func (s *Store) Close() error {
+	if !s.busy.CompareAndSwap(false, true) {
+		return ErrBusy
+	}
+	defer s.busy.Store(false)
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	for _, m := range s.memories {
+		m.free()
+	}
+	if s.stack != nil {
+		s.stack.Release()
+	}
+	s.arena.free()
+	for m := range s.modules {
+		m.release()
+	}
+	s.instances, s.hosts, s.externs, s.externOf, s.modules, s.memories, s.stack = nil, nil, nil, nil, nil, nil, nil
+	return nil
+}
+
+// use keeps m's code in memory while the store lives. It consumes a reference.
+func (s *Store) use(m *Module) {
+	if s.modules[m] {
+		m.release()
+		return
+	}
+	s.modules[m] = true
+}
+
+// ExternRef is the reference of a host value; nil is null. Equal comparable
+// values have the same reference.
+func (s *Store) ExternRef(v any) uint64 {
+	if v == nil {
+		return 0
+	}
+	if hashable(v) {
+		if ref, ok := s.externOf[v]; ok {
+			return ref
+		}
+		if s.externOf == nil {
+			s.externOf = make(map[any]uint64)
+		}
+		s.externOf[v] = uint64(len(s.externs) + 1)
+	}
+	s.externs = append(s.externs, v)
+	return uint64(len(s.externs))
+}
+
+func hashable(v any) bool {
+	switch v.(type) {
+	case bool, string, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, uintptr, float32, float64:
+		return true
+	}
+	return false
+}
+
+// Extern is the host value of a reference; nil for null.
+func (s *Store) Extern(ref uint64) any {
+	if ref == 0 || ref > uint64(len(s.externs)) {
+		return nil
+	}
+	return s.externs[ref-1]
+}
+
+// Func is a function: of an instance, or of the host. It is a small value;
+// equal ones are the same function.
+type Func struct {
+	store  *Store
+	record unsafe.Pointer // nil: of the host
+	host   *host          // nil: of an instance
+	typ    uint32
+	words  int     // size of the buffer for a call
+	entry  uintptr // entry trampoline, of a function of an instance
+}
+
+// IsZero reports whether f is no function.
+func (f Func) IsZero() bool { return f.store == nil }
+
+// Store is the store that f belongs to.
+func (f Func) Store() *Store { return f.store }
+
+// Type is the type of f; type indexes in it are identities of the engine. It
+// must not be changed.
+func (f Func) Type() *wasm.FuncType { return f.store.engine.funcType(f.typ) }
+
+// HostFunc is a Go function that WebAssembly calls. It gets the arguments in
+// buffer, and leaves the results there, as [PutValues] and [TakeValues] have
+// them. An error ends the call of the guest with that error.
+type HostFunc func(c *Caller, buffer []uint64) error
+
+// host is a host function in a store.
+type host struct {
+	fn      HostFunc
+	ctx     unsafe.Pointer // host function context
+	record  unsafe.Pointer // made when a reference is first needed
+	typ     uint32
+	params  []wasm.ValType
+	results []wasm.ValType
+	words   int // size of the buffer
+}
+
+// NewHostFunc makes a function of the host. The type must not mention type
+// indexes.
+func (s *Store) NewHostFunc(ft wasm.FuncType, fn HostFunc) (Func, error) {
+	ctx, err := s.arena.alloc(layout.HostContextSize)
+	if err != nil {
+		return Func{}, err
+	}
+	h := &host{fn: fn, ctx: ctx, typ: s.engine.InternFunc(ft), params: ft.Params, results: ft.Results, words: max(words(ft.Params), words(ft.Results))}
+	*word(ctx, layout.HostContextMagic) = layout.HostMagic
+	*word(ctx, layout.HostContextIndex) = uint64(len(s.hosts))
+	s.hosts = append(s.hosts, h)
+	return Func{store: s, host: h, typ: h.typ, words: h.words}, nil
+}
+
+// Ref is the reference of f: the address of its record.
+func (f Func) Ref() (uint64, error) {
+	if f.IsZero() {
+		return 0, nil
+	}
+	if f.record != nil {
+		return address(f.record), nil
+	}
+	h := f.host
+	if h.record == nil {
+		t, err := f.store.engine.trampolinesFor(f.Type())
+		if err != nil {
+			return 0, err
+		}
+		f.store.use(t.module)
+		r, err := f.store.arena.alloc(layout.FuncRecordSize)
+		if err != nil {
+			return 0, err
+		}
+		fillRecord(r, t.exit, address(h.ctx), h.typ)
+		h.record = r
+	}
+	return address(h.record), nil
+}
+
+func fillRecord(r unsafe.Pointer, code, ctx uint64, typ uint32) {
+	*word(r, layout.FuncRecordCode) = code
+	*word(r, layout.FuncRecordVMCtx) = ctx
+	*(*uint32)(unsafe.Add(r, layout.FuncRecordTypeID)) = typ
+}
+
+// FuncOf is the function that a reference refers to; the zero Func for null.
+// One function has many records, one in each importer: it is found by what a
+// record says.
+func (s *Store) FuncOf(ref uint64) Func {
+	if ref == 0 {
+		return Func{}
+	}
+	r := pointer(ref)
+	ctx := pointer(*word(r, layout.FuncRecordVMCtx))
+	if *word(ctx, 0) == layout.HostMagic {
+		h := s.hosts[*word(ctx, layout.HostContextIndex)]
+		return Func{store: s, host: h, typ: h.typ, words: h.words}
+	}
+	in := s.instances[*word(ctx, layout.InstIndex)]
+	off := *word(r, layout.FuncRecordCode) - in.module.base
+	fn, ok := in.module.Image.FunctionAt(uint32(off))
+	if !ok || fn.Kind != image.FunctionWasm {
+		panic(fmt.Sprintf("vm: the record at %#x is of no function", ref))
+	}
+	return in.Func(fn.Index)
+}

@@ -1,0 +1,180 @@
+package vm
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Table is a table. Its elements lie in the store's arena; a table that grows
+// moves, by doubling, and leaves its old elements behind.
+type Table struct {
+	store *Store
+	desc  unsafe.Pointer
+	typ   wasm.TableType // type indexes are identities
+	room  uint64
+}
+
+// NewTable makes a table that does not belong to an instance, with all elements
+// init.
+func (s *Store) NewTable(t wasm.TableType, init uint64) (*Table, error) {
+	desc, err := s.arena.alloc(layout.TableSize)
+	if err != nil {
+		return nil, err
+	}
+	tab, err := s.newTable(t, desc)
+	if err != nil {
+		return nil, err
+	}
+	tab.fill(0, tab.Length(), init)
+	return tab, nil
+}
+
+func (s *Store) newTable(t wasm.TableType, desc unsafe.Pointer) (*Table, error) {
+	if s.tables >= s.limits.Tables {
+		return nil, &LimitError{"tables", uint64(s.limits.Tables)}
+	}
+	if t.Min > s.limits.TableElements {
+		return nil, fmt.Errorf("table of %d elements: %w", t.Min, &LimitError{"elements of a table", s.limits.TableElements})
+	}
+	tab := &Table{store: s, desc: desc, typ: t, room: t.Min}
+	base, err := s.arena.alloc(max(t.Min, 1) * layout.TableElemSize)
+	if err != nil {
+		return nil, fmt.Errorf("table of %d elements: %w", t.Min, err)
+	}
+	*word(desc, layout.TableBase) = address(base)
+	*word(desc, layout.TableLength) = t.Min
+	s.tables++
+	return tab, nil
+}
+
+// Store is the store that t belongs to.
+func (t *Table) Store() *Store { return t.store }
+
+// Type is the type of t with its present size as the minimum.
+func (t *Table) Type() wasm.TableType {
+	typ := t.typ
+	typ.Min = t.Length()
+	return typ
+}
+
+// Length is the present number of elements.
+func (t *Table) Length() uint64 { return *word(t.desc, layout.TableLength) }
+
+// elems is the elements, until the table grows.
+func (t *Table) elems() []uint64 {
+	return unsafe.Slice((*uint64)(pointer(*word(t.desc, layout.TableBase))), t.Length())
+}
+
+// Get is element i.
+func (t *Table) Get(i uint64) (ref uint64, ok bool) {
+	if i >= t.Length() {
+		return 0, false
+	}
+	return t.elems()[i], true
+}
+
+// Set changes element i. The reference must be of the table's element type.
+func (t *Table) Set(i, ref uint64) bool {
+	if i >= t.Length() {
+		return false
+	}
+	t.elems()[i] = ref
+	return true
+}
+
+// Grow adds delta elements with value init and tells the old length; ok is
+// false if the table cannot grow so far.
+func (t *Table) Grow(delta, init uint64) (old uint64, ok bool) {
+	old = t.Length()
+	limit := t.store.limits.TableElements
+	if t.typ.HasMax {
+		limit = min(limit, t.typ.Max)
+	}
+	if delta > limit || old+delta > limit {
+		return old, false
+	}
+	n := old + delta
+	if n > t.room {
+		room := max(n, min(2*t.room, limit), 8)
+		base, err := t.store.arena.alloc(room * layout.TableElemSize)
+		if err != nil {
+			return old, false
+		}
+		copy(unsafe.Slice((*uint64)(base), n), t.elems())
+		*word(t.desc, layout.TableBase) = address(base)
+		t.room = room
+	}
+	*word(t.desc, layout.TableLength) = n
+	t.fill(old, delta, init)
+	return old, true
+}
+
+func (t *Table) fill(from, n, ref uint64) {
+	e := t.elems()[from : from+n]
+	for i := range e {
+		e[i] = ref
+	}
+}
+
+// Global is a global variable; its cell is in mapped memory.
+type Global struct {
+	store *Store
+	cell  unsafe.Pointer
+	typ   wasm.GlobalType // type indexes are identities
+}
+
+// NewGlobal makes a global that does not belong to an instance.
+func (s *Store) NewGlobal(t wasm.GlobalType, v Value) (*Global, error) {
+	cell, err := s.arena.alloc(layout.GlobalSize)
+	if err != nil {
+		return nil, err
+	}
+	g := &Global{s, cell, t}
+	g.Set(v)
+	return g, nil
+}
+
+// Store is the store that g belongs to.
+func (g *Global) Store() *Store { return g.store }
+
+// Type is the type of g; type indexes in it are identities.
+func (g *Global) Type() wasm.GlobalType { return g.typ }
+
+// Get is the value of g.
+func (g *Global) Get() Value {
+	v := Value{Low: *word(g.cell, 0)}
+	switch g.typ.Type {
+	case wasm.I32, wasm.F32:
+		v.Low &= 1<<32 - 1
+	case wasm.V128:
+		v.High = *word(g.cell, 8)
+	}
+	return v
+}
+
+// Set changes the value of g, also of one that is immutable for guests.
+func (g *Global) Set(v Value) {
+	*word(g.cell, 0) = v.Low
+	if g.typ.Type == wasm.V128 {
+		*word(g.cell, 8) = v.High
+	}
+}
+
+// Tag identifies a kind of exception.
+type Tag struct {
+	store *Store
+	typ   uint32 // identity
+}
+
+// NewTag makes a tag that does not belong to an instance. The type must not
+// mention type indexes.
+func (s *Store) NewTag(ft wasm.FuncType) *Tag { return &Tag{s, s.engine.InternFunc(ft)} }
+
+// Store is the store that t belongs to.
+func (t *Tag) Store() *Store { return t.store }
+
+// Type is the type of t; type indexes in it are identities.
+func (t *Tag) Type() *wasm.FuncType { return t.store.engine.funcType(t.typ) }

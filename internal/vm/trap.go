@@ -1,0 +1,122 @@
+package vm
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/native"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Trap is the error of a call that WebAssembly code ended abnormally.
+type Trap struct {
+	Code image.TrapCode
+	// Frames are the guest's frames, innermost first, across nested calls of the
+	// same goroutine's activations. The list is cut at MaxFrames.
+	Frames []Frame
+	// Cause is what an interruption is due to: the cause of the context's end.
+	Cause error
+}
+
+// MaxFrames is how many frames a backtrace has at most.
+const MaxFrames = 100
+
+// Frame is a frame of a guest function.
+type Frame struct {
+	Module   *Module
+	Func     uint32 // index in the module
+	Offset   int    // in the module's bytes, of the instruction or call under way; -1 if unknown
+	FuncName string // from the name section, or an export; may be empty
+}
+
+// String describes f: its name or number, and the place in the module.
+func (f Frame) String() string {
+	s := f.FuncName
+	if s == "" {
+		s = fmt.Sprintf("function %d", f.Func)
+	}
+	if names := f.Module.Image.Module.Names; names != nil && names.Module != "" {
+		s = names.Module + "!" + s
+	}
+	if f.Offset >= 0 {
+		s += fmt.Sprintf(" at offset %#x", f.Offset)
+	}
+	return s
+}
+
+func (t *Trap) Error() string {
+	s := "wasm trap: " + t.Code.String()
+	if t.Cause != nil {
+		s += ": " + t.Cause.Error()
+	}
+	return s
+}
+
+// Unwrap is what the trap is due to, if that is an error.
+func (t *Trap) Unwrap() error { return t.Cause }
+
+// Backtrace is the frames as text, a line each.
+func (t *Trap) Backtrace() string {
+	var b strings.Builder
+	for i, f := range t.Frames {
+		fmt.Fprintf(&b, "%4d: %v\n", i, f)
+	}
+	return b.String()
+}
+
+// appendFrame appends the guest's frame that a return address belongs to, if it
+// belongs to one and there is room: trampolines are left out.
+func appendFrame(frames []Frame, returnAddress uint64) []Frame {
+	if len(frames) >= MaxFrames {
+		return frames
+	}
+	m, off, ok := findCode(returnAddress - 1) // in the call before it
+	if !ok {
+		return frames
+	}
+	fn, ok := m.Image.FunctionAt(off)
+	if !ok || fn.Kind != image.FunctionWasm {
+		return frames
+	}
+	f := Frame{Module: m, Func: fn.Index, Offset: -1, FuncName: m.funcName(fn.Index)}
+	if w, ok := m.Image.WasmOffset(off); ok {
+		f.Offset = int(w)
+	}
+	return append(frames, f)
+}
+
+// funcName is what the module calls a function: in its name section, else in
+// its exports.
+func (m *Module) funcName(i uint32) string {
+	if n := m.Image.Module.Names.FuncName(i); n != "" {
+		return n
+	}
+	exports := m.Image.Module.Exports
+	for k := range exports {
+		if exports[k].Kind == wasm.KindFunc && exports[k].Index == i {
+			return exports[k].Name
+		}
+	}
+	return ""
+}
+
+// trapOf is the trap that package native saw. The function that trapped may not
+// have set up its frame yet; then its return address is still on top of the
+// stack.
+func trapOf(n *native.Trap) *Trap {
+	t := &Trap{Code: image.TrapCode(n.Code)}
+	t.Frames = appendFrame(t.Frames, uint64(n.PC)+1)
+	if m, off, ok := findCode(uint64(n.PC)); ok {
+		switch m.Image.FrameAt(off) {
+		case image.FrameNone:
+			t.Frames = appendFrame(t.Frames, uint64(n.Words[0]))
+		case image.FramePushed:
+			t.Frames = appendFrame(t.Frames, uint64(n.Words[1]))
+		}
+	}
+	for _, pc := range n.Callers {
+		t.Frames = appendFrame(t.Frames, uint64(pc))
+	}
+	return t
+}
