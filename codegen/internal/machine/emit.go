@@ -17,6 +17,8 @@ type EmitBackend interface {
 	Epilogue(e *Emitter)
 	// Offset is the number of bytes so far.
 	Offset() int
+	// Pad appends n bytes that are never executed.
+	Pad(n int)
 }
 
 // Emitter turns an allocated VCode into bytes and records.
@@ -32,6 +34,9 @@ type Emitter struct {
 	Out   *regalloc.Output
 	Buf   Buffer
 	Frame Frame
+	// Padding is how many bytes follow each block, so that tests see branches over
+	// long distances. No block is then reached by falling into it.
+	Padding int
 
 	table  []OpInfo
 	thread []uint32 // by block: where a jump to it really goes
@@ -40,6 +45,7 @@ type Emitter struct {
 	path   []uint32
 	tables []Label // by jump table
 	consts []Label // by constant, NoLabel if not used
+	remat  Inst    // the instruction being executed again
 	extra  Label   // first of the labels of VC.NewLabel
 	Empty  int     // blocks that were left out
 }
@@ -69,7 +75,7 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 			continue // its edits and instructions emit nothing
 		}
 		e.next = none
-		for k := i + 1; k < n; k++ {
+		for k := i + 1; k < n && e.Padding == 0; k++ {
 			if e.thread[k] == uint32(k) {
 				e.next = uint32(k)
 				break
@@ -85,6 +91,9 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 			}
 			e.edits(b, regalloc.After(int(k)))
 		}
+		if e.Padding != 0 && b.Offset() < MaxCode {
+			b.Pad(e.Padding)
+		}
 	}
 	b.Epilogue(e)
 	e.data()
@@ -97,9 +106,9 @@ func (e *Emitter) edits(b EmitBackend, p regalloc.ProgPoint) {
 		if x.From.Kind() == regalloc.AllocRemat {
 			// Execute the defining instruction again, into another register.
 			n := e.VC.RematInst[x.VReg.Index()]
-			in := e.VC.Insts[n]
-			in.R[0] = AllocReg(x.To)
-			b.Inst(e, n, &in)
+			e.remat = e.VC.Insts[n]
+			e.remat.R[0] = AllocReg(x.To)
+			b.Inst(e, n, &e.remat)
 		} else {
 			b.Move(e, x.VReg, x.From, x.To)
 		}
