@@ -155,7 +155,8 @@ func (e *Env) checkMemories() *Error {
 		case m.Is64:
 			maximum, what = math.MaxUint64, "memory size"
 		case m.PageBits == 0:
-			what = "memory size must be at most 4294967296 pages (4GiB)"
+			// The size in bytes, which is also that in pages, must fit into an i32.
+			maximum, what = math.MaxUint32, "memory size must be at most 4294967295 pages"
 		}
 		if err := checkLimits(&m.Limits, maximum, what); err != nil {
 			return err
