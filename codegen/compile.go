@@ -132,6 +132,10 @@ func (c *Context) emit() error {
 	if err := e.Frame.Layout(); err != nil {
 		return err
 	}
+	e.Padding = 0
+	if n := c.target.Shared.BlockPadding; n != 0 {
+		e.Padding = 1 << (n - 1)
+	}
 	b.StartCode(c.text[:0])
 	e.Run(&c.vcode, c.raOut, b.Table(), b)
 	text, err := e.Buf.Finish(b.EndCode(), x64.Fixups, x64.Padding)

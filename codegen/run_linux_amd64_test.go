@@ -1,6 +1,11 @@
 package codegen_test
 
-import "testing"
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
 
 func TestFib(t *testing.T) {
 	m := build(t, `
@@ -21,8 +26,289 @@ block2:
   v8 = call fn0(v7)
   v9 = iadd v5, v8
   return v9
-}`)
+}`, "enable_native_stack_check")
 	if got := uint32(m.call1("fib", 20)); got != 6765 {
 		t.Errorf("fib(20) = %d", got)
+	}
+}
+
+// params writes n parameters of types that take turns, from v<first>.
+func params(n, first int, types ...string) (sig, block, args string) {
+	var s, b, a []string
+	for i := range n {
+		ty := types[i%len(types)]
+		s = append(s, ty)
+		b = append(b, fmt.Sprintf("v%d: %s", first+i, ty))
+		a = append(a, fmt.Sprintf("v%d", first+i))
+	}
+	return strings.Join(s, ", "), strings.Join(b, ", "), strings.Join(a, ", ")
+}
+
+// TestManyArguments passes more arguments and results than there are registers,
+// through two calls, in every convention.
+func TestManyArguments(t *testing.T) {
+	for _, conv := range []string{"tail", "system_v", "fast"} {
+		for _, n := range []int{1, 2, 6, 7, 9, 11, 12, 17, 24, 40} {
+			for _, types := range [][]string{{"i64"}, {"f64"}, {"i64", "f64"}, {"i32", "f32", "i64", "f64"}} {
+				sig, block, args := params(n, 0, types...)
+				_, _, res := params(n, 100, types...)
+				// rotate returns its arguments; twice calls it twice.
+				text := fmt.Sprintf(`
+function %%same(%[1]s) -> %[1]s %[2]s {
+block0(%[3]s):
+  return %[4]s
+}
+function %%twice(%[1]s) -> %[1]s %[2]s {
+  fn0 = colocated %%same(%[1]s) -> %[1]s %[2]s
+  ss0 = explicit_slot 24
+block0(%[3]s):
+  v500 = iconst.i64 0x1122334455667788
+  v501 = stack_addr.i64 ss0+8
+  store notrap aligned v500, v501
+  %[5]s = call fn0(%[4]s)
+  v502 = load.i64 notrap aligned v501
+  v503 = isub v502, v500
+  trapnz v503, user1
+  call fn0(%[5]s)
+  return %[5]s
+}`, sig, conv, block, args, res)
+				text = strings.Replace(text, "  call fn0(", "  "+strings.ReplaceAll(res, "v1", "v2")+" = call fn0(", 1)
+				m := build(t, text, "enable_native_stack_check")
+				var in []uint64
+				for i := range n {
+					in = append(in, uint64(i)*0x0101010101010101&0x7fffffff)
+				}
+				out := m.call("twice", n, in...)
+				for i := range out {
+					got := out[i]
+					if ty := types[i%len(types)]; strings.HasSuffix(ty, "32") {
+						got = uint64(uint32(got))
+					}
+					if got != in[i] {
+						t.Fatalf("%s, %d of %v: result %d is %#x, want %#x", conv, n, types, i, got, in[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestTailCalls makes tail calls between functions with all combinations of
+// numbers of stack arguments, direct and through a register. Each function adds
+// its number to the last argument.
+func TestTailCalls(t *testing.T) {
+	counts := []int{1, 3, 10, 14, 21, 30}
+	for _, indirect := range []bool{false, true} {
+		for _, from := range counts {
+			for _, to := range counts {
+				fromSig, fromBlock, fromArgs := params(from, 0, "i64")
+				toSig, toBlock, toArgs := params(to, 0, "i64")
+				// The arguments of the last call: as many of the own as there are, the
+				// rest their sum.
+				var pass []string
+				var sum strings.Builder
+				fmt.Fprintf(&sum, "  v200 = iconst.i64 0\n")
+				for i := range from {
+					fmt.Fprintf(&sum, "  v%d = iadd v%d, v%d\n", 201+i, 200+i, i)
+				}
+				for i := range to {
+					if i < from-1 {
+						pass = append(pass, fmt.Sprintf("v%d", i))
+					} else {
+						pass = append(pass, fmt.Sprintf("v%d", 200+from))
+					}
+				}
+				call := "return_call fn1(" + strings.Join(pass, ", ") + ")"
+				if indirect {
+					call = "v400 = func_addr.i64 fn1\n  return_call_indirect sig0, v400(" + strings.Join(pass, ", ") + ")"
+				}
+				text := fmt.Sprintf(`
+function %%last(%[1]s) -> i64 tail {
+  sig0 = (%[1]s) -> i64 tail
+  ss0 = explicit_slot 40
+block0(%[2]s):
+  v200 = iconst.i64 0
+%[3]s  return v%[4]d
+}
+function %%first(%[5]s) -> i64 tail {
+  sig0 = (%[1]s) -> i64 tail
+  fn1 = colocated %%last sig0
+block0(%[6]s):
+%[7]s  %[8]s
+}
+function %%main(%[5]s) -> i64 tail {
+  fn0 = colocated %%first(%[5]s) -> i64 tail
+  ss0 = explicit_slot 8
+block0(%[6]s):
+  v500 = iconst.i64 77
+  v501 = stack_addr.i64 ss0
+  store v500, v501
+  v600 = call fn0(%[9]s)
+  v601 = call fn0(%[9]s)
+  v602 = isub v600, v601
+  trapnz v602, user1
+  v502 = load.i64 v501
+  v503 = isub v502, v500
+  v504 = iadd v600, v503
+  return v504
+}`, toSig, toBlock, sumOf(to), 200+to, fromSig, fromBlock, sum.String(), call, fromArgs)
+				_ = toArgs
+				m := build(t, text, "enable_native_stack_check")
+				var in []uint64
+				total := uint64(0)
+				for i := range from {
+					in = append(in, uint64(i*i+1))
+					total += in[i]
+				}
+				want := uint64(0)
+				for i := range to {
+					if i < from-1 {
+						want += in[i]
+					} else {
+						want += total
+					}
+				}
+				if got := m.call1("main", in...); got != want {
+					t.Fatalf("%d arguments to %d, indirect %v: %d, want %d", from, to, indirect, got, want)
+				}
+			}
+		}
+	}
+}
+
+func sumOf(n int) string {
+	var w strings.Builder
+	for i := range n {
+		fmt.Fprintf(&w, "  v%d = iadd v%d, v%d\n", 201+i, 200+i, i)
+	}
+	return w.String()
+}
+
+// TestTailCallLoop shows that tail calls take no stack: a million of them, with
+// more and fewer stack arguments in turn.
+func TestTailCallLoop(t *testing.T) {
+	sig, block, args := params(20, 1, "i64")
+	m := build(t, fmt.Sprintf(`
+function %%few(i64, i64) -> i64 tail {
+  fn0 = colocated %%many(i64, %[1]s) -> i64 tail
+block0(v0: i64, v1: i64):
+  brif v0, block1, block2
+block1:
+  v50 = iconst.i64 -1
+  v51 = iadd v0, v50
+  return_call fn0(v51, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1, v1)
+block2:
+  return v1
+}
+function %%many(i64, %[1]s) -> i64 tail {
+  fn0 = colocated %%few(i64, i64) -> i64 tail
+block0(v0: i64, %[2]s):
+  v50 = iconst.i64 1
+  v51 = iadd v20, v50
+  v52 = isub v20, v7
+  trapnz v52, user1
+  return_call fn0(v0, v51)
+}`, sig, block), "enable_native_stack_check")
+	_ = args
+	if got := m.call1("few", 1000000, 5); got != 1000005 {
+		t.Errorf("got %d", got)
+	}
+}
+
+// TestStackArgumentsOfOtherSizes mixes vectors, 128-bit integers and narrow
+// types among stack arguments.
+func TestStackArgumentsOfOtherSizes(t *testing.T) {
+	m := build(t, `
+function %callee(i64, i64, i64, i64, i64, i64, i64, i64, i64, i8, i128, i16, f32, f64, f64, f64, f64, f64, f64, f64, f32, f64) -> i64, f64, i64 tail {
+block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: i64, v8: i64, v9: i8, v10: i128, v11: i16, v12: f32, v13: f64, v14: f64, v15: f64, v16: f64, v17: f64, v18: f64, v19: f64, v20: f32, v21: f64):
+  v30, v31 = isplit v10
+  v32 = sextend.i64 v9
+  v33 = uextend.i64 v11
+  v34 = iadd v31, v32
+  v35 = iadd v34, v33
+  v36 = fpromote.f64 v20
+  v37 = fadd v36, v21
+  return v35, v37, v30
+}
+function %main(i64, i64, f64) -> i64, f64, i64 tail {
+  fn0 = colocated %callee(i64, i64, i64, i64, i64, i64, i64, i64, i64, i8, i128, i16, f32, f64, f64, f64, f64, f64, f64, f64, f32, f64) -> i64, f64, i64 tail
+block0(v0: i64, v1: i64, v2: f64):
+  v3 = iconcat v0, v1
+  v4 = iconst.i8 -3
+  v5 = iconst.i16 1000
+  v6 = f32const 0x1.8p0
+  v10, v11, v12 = call fn0(v0, v0, v0, v0, v0, v0, v0, v0, v0, v4, v3, v5, v6, v2, v2, v2, v2, v2, v2, v2, v6, v2)
+  return v10, v11, v12
+}`)
+	out := m.call("main", 3, 7, 1<<40, math.Float64bits(2.25))
+	if out[0] != 1<<40-3+1000 || math.Float64frombits(out[1]) != 3.75 || out[2] != 7 {
+		t.Errorf("got %d, %v, %d", out[0], math.Float64frombits(out[1]), out[2])
+	}
+}
+
+// TestSlotAlignment over-aligns stack slots.
+func TestSlotAlignment(t *testing.T) {
+	m := build(t, `
+function %f(i64) -> i64, i64, i64 tail {
+  ss0 = explicit_slot 3
+  ss1 = explicit_slot 8, align = 256
+  ss2 = explicit_slot 16, align = 32
+block0(v0: i64):
+  v1 = stack_addr.i64 ss0
+  v2 = stack_addr.i64 ss1
+  v3 = stack_addr.i64 ss2
+  istore8 v0, v1+2
+  store v0, v2
+  store v0, v3+8
+  v4 = load.i64 v2
+  v5 = load.i64 v3+8
+  v6 = uload8.i64 v1+2
+  v7 = iadd v4, v5
+  v8 = iadd v7, v6
+  v9 = iconst.i64 255
+  v10 = band v2, v9
+  v11 = iconst.i64 31
+  v12 = band v3, v11
+  v13 = iadd v10, v12
+  v14 = iconst.i64 3
+  return v8, v13, v14
+}`)
+	out := m.call("f", 3, 1000)
+	if out[0] != 2000+1000&255 || out[1] != 0 || out[2] != 3 {
+		t.Errorf("got %v", out)
+	}
+}
+
+// TestCallReturnAddress compares get_call_return_address with what the callee
+// sees as its return address.
+func TestCallReturnAddress(t *testing.T) {
+	m := build(t, `
+function %callee(i64) -> i64, i64 tail {
+block0(v0: i64):
+  v1 = get_return_address.i64
+  v2 = get_frame_pointer.i64
+  v3 = load.i64 v2
+  return v1, v3
+}
+function %f(i64) -> i64, i64 tail {
+  sig0 = (i64) -> i64, i64 tail
+  fn0 = colocated %callee sig0
+block0(v0: i64):
+  v1 = get_call_return_address.i64
+  v2, v3 = call fn0(v0)
+  v4 = isub v1, v2
+  v5 = get_call_return_address.i64
+  v6 = func_addr.i64 fn0
+  v7, v8 = call_indirect sig0, v6(v0)
+  v9 = isub v5, v7
+  v10 = bor v4, v9
+  v11 = get_frame_pointer.i64
+  v12 = isub v11, v3
+  v13 = isub v11, v8
+  v14 = bor v12, v13
+  return v10, v14
+}`)
+	if out := m.call("f", 2, 0); out[0] != 0 || out[1] != 0 {
+		t.Errorf("differences %#x", out)
 	}
 }

@@ -32,7 +32,7 @@ type Shared struct {
 	TableSpectre       bool
 	Atomics            bool
 	Float              bool
-	BlockPadding       uint8 // log2 of the bytes of padding after each block, plus 1; 0 for none
+	BlockPadding       uint8 // log2 of the bytes of padding after each block, plus 1; 0 for none. For tests of long branches
 	FunctionAlign      uint8 // log2 of the least alignment of a function
 	TLSModel           TLSModel
 	StackSwitchModel   StackSwitchModel
@@ -152,7 +152,7 @@ var sharedFlags = []sharedFlag{
 	{name: "enable_float", flag: func(s *Shared) *bool { return &s.Float }},
 	{name: "enable_safepoints", flag: func(s *Shared) *bool { return &s.safepoints }},
 	{name: "enable_incremental_compilation_cache_checks", flag: func(s *Shared) *bool { return &s.cacheChecks }},
-	{name: "bb_padding_log2_minus_one", number: func(s *Shared) *uint8 { return &s.BlockPadding }, max: 20},
+	{name: "bb_padding_log2_minus_one", number: func(s *Shared) *uint8 { return &s.BlockPadding }, max: 28},
 	{name: "log2_min_function_alignment", number: func(s *Shared) *uint8 { return &s.FunctionAlign }, max: 12},
 	{name: "tls_model", number: func(s *Shared) *uint8 { return (*uint8)(&s.TLSModel) }, names: []string{"none", "elf_gd", "macho", "coff"}},
 	{name: "stack_switch_model", number: func(s *Shared) *uint8 { return (*uint8)(&s.StackSwitchModel) }, names: []string{"none", "basic", "update_windows_tib"}},

@@ -140,6 +140,9 @@ func (l *Lower) lowerBlock(i int) error {
 		if target := &l.Order.Blocks[to]; target.Dest < 0 {
 			l.valueArgs = l.valueArgs[:0]
 			for _, v := range f.DestArgs(last, int(calls[k])) {
+				if !v.IsPlain() {
+					return fmt.Errorf("%v, %v: %v: %w", ob.IR, last, f.Inst(last).Op, ErrUnsupported)
+				}
 				lo, hi := l.UsePair(v)
 				l.valueArgs = append(l.valueArgs, lo.VReg())
 				if hi != NoReg {

@@ -20,9 +20,10 @@ import (
 // a h b exit. A loop's header dominates the loop, so a forward edge never comes
 // to point backward by this. Cold blocks go last.
 //
-// A block is put on every critical edge, from a block with several successors
-// to one with several predecessors, because the moves for the target's
-// parameters have no other place. Destinations of a br_table that name the same
+// A block is put on every critical edge, from a block that ends in anything but
+// a jump (it has several successors, or operands that its one successor's moves
+// could get in the way of) to one with several predecessors, because the moves
+// for the target's parameters have no other place. Destinations of a br_table that name the same
 // block with the same arguments are one edge.
 //
 // Cost: linear but for the sorting, which is of blocks in loops by depth.
@@ -218,10 +219,10 @@ func (o *Order) edges(f *ir.Function) {
 	blocks := len(o.Blocks)
 	for i := range blocks {
 		b := o.Blocks[i]
-		if b.succs.Len() < 2 {
-			continue
-		}
 		last := f.LastInst(b.IR)
+		if f.Inst(last).Op == ir.OpJump {
+			continue // moves can go before it
+		}
 		for k := b.succs.Start; k < b.succs.End; k++ {
 			to := f.Dests(last)[o.calls[k]].Block
 			if o.preds[to] > 1 {
@@ -240,7 +241,8 @@ func (o *Order) edges(f *ir.Function) {
 	}
 	for i := range o.Blocks {
 		b := &o.Blocks[i]
-		dests := f.Dests(f.LastInst(b.IR))
+		last := f.LastInst(b.IR)
+		dests := f.Dests(last)
 		if b.Dest >= 0 {
 			o.succs[b.edge] = uint32(i)
 			b.succs = Range{Start: uint32(len(o.succs)), End: uint32(len(o.succs) + 1)}
@@ -249,7 +251,7 @@ func (o *Order) edges(f *ir.Function) {
 			continue
 		}
 		for k := b.succs.Start; k < b.succs.End; k++ {
-			if to := dests[o.calls[k]].Block; b.succs.Len() < 2 || o.preds[to] < 2 {
+			if to := dests[o.calls[k]].Block; f.Inst(last).Op == ir.OpJump || o.preds[to] < 2 {
 				o.succs[k] = o.number[to]
 			}
 		}

@@ -65,6 +65,13 @@ func (b *Backend) EndCode() []byte { return b.asm.Buf }
 // Offset implements machine.EmitBackend.
 func (b *Backend) Offset() int { return len(b.asm.Buf) }
 
+// Pad implements machine.EmitBackend.
+func (b *Backend) Pad(n int) {
+	for range n {
+		b.asm.Buf = append(b.asm.Buf, Padding)
+	}
+}
+
 func hw(r machine.Reg) asm.Reg { return asm.Reg(r.HW()) }
 
 // slot is the memory of a spill slot.
@@ -285,6 +292,9 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpBswap:
 		a.Bswap(size, hw(r[0]))
 	case OpLoad:
+		if op == asm.LEA && b.addForLea(size, in) {
+			return
+		}
 		b.trapHere(e, in)
 		a.RM(op, size, hw(r[0]), mem(e, in))
 		b.ripFixup(e, in)
