@@ -23,8 +23,8 @@ import (
 // A block is put on every critical edge, from a block that ends in anything but
 // a jump (it has several successors, or operands that its one successor's moves
 // could get in the way of) to one with several predecessors, because the moves
-// for the target's parameters have no other place. Destinations of a br_table that name the same
-// block with the same arguments are one edge.
+// for the target's parameters have no other place. Destinations of a br_table
+// that name the same block with the same arguments are one edge.
 //
 // Cost: linear but for the sorting, which is of blocks in loops by depth.
 type Order struct {
