@@ -31,21 +31,10 @@ type Caller struct {
 	a        *activation
 	stack    *native.Stack
 	instance *Instance
-	ctx      context.Context
 }
 
-// activationKey finds in a context the activation whose host function was given
-// the context.
-type activationKey struct{}
-
-// Context is the context of the call into the store, by which nested calls are
-// known: a host function that calls back passes it, or one derived from it.
-func (c *Caller) Context() context.Context {
-	if c.ctx == nil {
-		c.ctx = context.WithValue(c.a.ctx, activationKey{}, c.a)
-	}
-	return c.ctx
-}
+// Context is the context of the call into the store.
+func (c *Caller) Context() context.Context { return c.a.ctx }
 
 // Store is the store that the host function belongs to.
 func (c *Caller) Store() *Store { return c.a.store }
@@ -69,42 +58,15 @@ func (c *Caller) Backtrace() []Frame {
 func (f Func) BufferWords() int { return f.words }
 
 // Call calls f. The buffer has [Func.BufferWords] words, arguments at first,
-// results afterwards. It fails with [ErrBusy] if another goroutine uses the
-// store. The error is a *[Trap], or what a host function returned.
+// results afterwards. The error is a *[Trap], or what a host function returned.
 func (s *Store) Call(ctx context.Context, f Func, buffer []uint64) error {
 	if f.store != s {
 		return errors.New("the function belongs to another store")
 	}
-	nested, err := s.enter(ctx)
-	if err != nil {
-		return err
+	if s.closed {
+		return errStoreClosed
 	}
-	defer s.leave(nested)
 	return s.call(ctx, f, buffer)
-}
-
-// enter marks the store as in use; nested tells that a host function did it,
-// with the context it was given.
-func (s *Store) enter(ctx context.Context) (nested bool, err error) {
-	if s.busy.CompareAndSwap(false, true) {
-		if s.closed {
-			s.busy.Store(false)
-			return false, errStoreClosed
-		}
-		return false, nil
-	}
-	if a, ok := ctx.Value(activationKey{}).(*activation); ok && a.store == s && s.inHost.CompareAndSwap(true, false) {
-		return true, nil
-	}
-	return false, ErrBusy
-}
-
-func (s *Store) leave(nested bool) {
-	if nested {
-		s.inHost.Store(true)
-	} else {
-		s.busy.Store(false)
-	}
 }
 
 // push makes the activation for a call; activations are kept for the next.
@@ -139,10 +101,10 @@ func (s *Store) call(ctx context.Context, f Func, buffer []uint64) error {
 	}
 	if f.host != nil {
 		a.caller = Caller{a: a}
-		return a.callHost(f.host, buffer)
+		return f.host.fn(&a.caller, buffer)
 	}
 	if s.stack == nil {
-		stack, err := native.AcquireStack(s.limits.StackBytes)
+		stack, err := native.AcquireStack(int(s.limits.StackBytes))
 		if err != nil {
 			return err
 		}
@@ -199,7 +161,7 @@ func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
 		if e.Caller != 0 {
 			a.caller.instance = a.store.instances[*word(pointer(uint64(e.Caller)), layout.InstIndex)]
 		}
-		return a.withFrames(stack, a.callHost(h, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words)))
+		return a.withFrames(stack, h.fn(&a.caller, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words)))
 	}
 	buffer := unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords)
 	return a.withFrames(stack, a.libcall(uint64(e.Data), buffer))
@@ -216,13 +178,6 @@ func (a *activation) withFrames(stack *native.Stack, err error) error {
 		}
 	}
 	return err
-}
-
-// callHost calls a Go function, during which the store may be entered again.
-func (a *activation) callHost(h *host, buffer []uint64) error {
-	a.store.inHost.Store(true)
-	defer a.store.inHost.Store(false)
-	return h.fn(&a.caller, buffer)
 }
 
 // Yield implements native.Host: native code was interrupted.

@@ -15,8 +15,10 @@
 // # Ownership and concurrency
 //
 // An [Engine] and the [Module]s loaded into it may be shared by goroutines. A
-// [Store] and everything in it is used by one goroutine at a time; a second one
-// gets [ErrBusy]. Everything in a store lives until [Store.Close].
+// [Store] and everything in it is used by one goroutine at a time, which package
+// davit sees to; a host function may use the store that called it, on any
+// goroutine as long as it waits for that one. Everything in a store lives until
+// [Store.Close].
 //
 // # References
 //

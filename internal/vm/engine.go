@@ -12,7 +12,7 @@ import (
 
 // Errors of this package that callers tell apart.
 var (
-	ErrBusy   = errors.New("the store is in use by another goroutine")
+	ErrBusy   = errors.New("a call is under way in the store")
 	ErrClosed = errors.New("closed")
 )
 
@@ -43,6 +43,10 @@ func NewEngine() (*Engine, error) {
 	}
 	return &Engine{signatures: make(map[string][]trampolines)}, nil
 }
+
+// SignalsAvailable reports whether running code can be interrupted by a signal;
+// else it has to check for interruption itself ([image.Settings].Epoch).
+func SignalsAvailable() bool { return native.SignalsAvailable() }
 
 // InternFunc is the identity of a function type without type indexes.
 func (e *Engine) InternFunc(f wasm.FuncType) uint32 {
@@ -77,7 +81,7 @@ func (e *Engine) isSubtype(a, b uint32) bool {
 	return e.types.IsSubtypeIndex(a, b)
 }
 
-// TypeString writes a type whose indexes are identities in the manner of the
+// typeString writes a type whose indexes are identities in the manner of the
 // text format.
 func typeString(f *wasm.FuncType) string { return f.String() }
 

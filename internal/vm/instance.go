@@ -53,11 +53,9 @@ func (e *LinkError) Error() string {
 // of the module's, and runs its start function. If that or an active segment
 // traps, what the instance wrote into imported tables and memories remains.
 func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern) (*Instance, error) {
-	nested, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
+	if s.closed {
+		return nil, errStoreClosed
 	}
-	defer s.leave(nested)
 	in, err := s.instantiate(m, imports)
 	if err != nil {
 		return nil, err

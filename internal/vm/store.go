@@ -2,7 +2,6 @@ package vm
 
 import (
 	"fmt"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/image"
@@ -19,7 +18,7 @@ type Limits struct {
 	Tables        int    // default 10,000
 	TableElements uint64 // of one table; default 10,000,000
 	Nesting       int    // calls of wasm by Go by wasm …; default 1,000
-	StackBytes    int    // native stack; default 1 MiB, at most [native.MaxStackSize]
+	StackBytes    uint64 // native stack; default 1 MiB, at most [native.MaxStackSize]
 }
 
 func (l *Limits) setDefaults() {
@@ -38,7 +37,10 @@ func (l *Limits) setDefaults() {
 	if l.TableElements == 0 {
 		l.TableElements = 10_000_000
 	}
-	def(&l.StackBytes, native.DefaultStackSize)
+	if l.StackBytes == 0 {
+		l.StackBytes = native.DefaultStackSize
+	}
+	l.StackBytes = min(l.StackBytes, 1<<30) // far beyond what is possible, but an int
 }
 
 // LimitError says which limit of a store was met.
@@ -71,8 +73,6 @@ type Store struct {
 	activations []*activation // of calls under way, and behind them those of earlier ones
 	depth       int           // calls under way
 	current     *activation
-	busy        atomic.Bool // a goroutine uses the store
-	inHost      atomic.Bool // and is in a host function, which may call back
 	closed      bool
 
 	epochs bool // code in the store checks for interruption itself
@@ -100,12 +100,11 @@ func (s *Store) Engine() *Engine { return s.engine }
 // under way. Memory that was looked at through [Memory.Bytes] must not be used
 // any more.
 func (s *Store) Close() error {
-	if !s.busy.CompareAndSwap(false, true) {
-		return ErrBusy
-	}
-	defer s.busy.Store(false)
 	if s.closed {
 		return nil
+	}
+	if s.depth > 0 {
+		return ErrBusy
 	}
 	s.closed = true
 	for _, m := range s.memories {
@@ -175,6 +174,12 @@ type Func struct {
 	typ    uint32
 	words  int     // size of the buffer for a call
 	entry  uintptr // entry trampoline, of a function of an instance
+}
+
+// FuncMatches reports whether f may be used as a value of type t, a reference
+// type whose type index, if it has one, is an identity.
+func (s *Store) FuncMatches(f Func, t wasm.ValType) bool {
+	return s.engine.isSub(wasm.Ref(false, wasm.HeapIndex(f.typ)), t)
 }
 
 // IsZero reports whether f is no function.
