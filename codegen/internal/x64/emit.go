@@ -452,6 +452,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 			a.SSEM(vec, hw(r[0]), mem(e, in))
 		}
 		b.ripFixup(e, in)
+	case OpXmmShift:
+		a.SSEI(vec, 0, hw(r[0]), uint8(in.Imm))
 	case OpXmmStore, OpXmmCmpM:
 		b.trapHere(e, in)
 		a.SSEM(vec, hw(r[0]), mem(e, in))

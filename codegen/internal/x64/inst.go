@@ -89,6 +89,7 @@ const (
 	OpXmmRM      // R0=R1 Sub mem; likewise
 	OpXmmUn      // R0 = Sub(R1), either may be an integer register; Flags&FlagImm, FlagBreak
 	OpXmmLoad    // R0 = Sub(mem): MOVSS, MOVSD, MOVUPS, CVT…, SQRTSS, ROUNDSS …; Flags as above
+	OpXmmShift   // R0=R1, all lanes shifted by Imm: PSLLW_I …
 	OpXmmStore   // mem = R0
 	OpXmmCmp     // R0 Sub R1: UCOMISS, UCOMISD, PTEST
 	OpXmmCmpM    // R0 Sub mem
@@ -216,6 +217,7 @@ var Table = func() []machine.OpInfo {
 		OpXmmRM:      {Name: "xmm", Slots: mem(d1, u), Flags: m},
 		OpXmmUn:      {Name: "xmm", Slots: slots{d, u}},
 		OpXmmLoad:    {Name: "xmm", Slots: mem(d), Flags: m},
+		OpXmmShift:   {Name: "xmm", Slots: slots{d1, u}},
 		OpXmmStore:   {Name: "xmm", Slots: mem(u), Flags: m},
 		OpXmmCmp:     {Name: "xmm", Slots: slots{u, u}},
 		OpXmmCmpM:    {Name: "xmm", Slots: mem(u), Flags: m},

@@ -116,6 +116,18 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpAtomicRmw(v0); ok {
 			return r, true
 		}
+	case ir.OpIaddPairwise:
+		if r, ok := c.lower_OpIaddPairwise(v0); ok {
+			return r, true
+		}
+	case ir.OpExtractlane:
+		if r, ok := c.lower_OpExtractlane(v0); ok {
+			return r, true
+		}
+	case ir.OpShuffle:
+		if r, ok := c.lower_OpShuffle(v0); ok {
+			return r, true
+		}
 	case ir.OpIconst:
 		if r, ok := c.lower_OpIconst(v0); ok {
 			return r, true
@@ -300,16 +312,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFcmp:
-		v2 := c.resultType(v0)
-		if v2 == ir.I8 {
-			v195 := c.arg0(v0)
-			v198 := c.valueType(v195)
-			if _, ok := c.tyScalarFloat(v198); ok {
-				// lower_int.rules:281
-				v194 := c.floatCc(v0)
-				v196 := c.arg1(v0)
-				return c.out1(c.setcc(c.fcmpCond(v194, v195, v196))), true
-			}
+		if r, ok := c.lower_OpFcmp(v0); ok {
+			return r, true
 		}
 	case ir.OpSelect:
 		if r, ok := c.lower_OpSelect(v0); ok {
@@ -340,43 +344,24 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFmin:
-		v2 := c.resultType(v0)
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:90
-			v226 := c.arg0(v0)
-			v227 := c.arg1(v0)
-			return c.out1(c.minMax(v205, false, c.xmm(v226), c.xmm(v227))), true
+		if r, ok := c.lower_OpFmin(v0); ok {
+			return r, true
 		}
 	case ir.OpFmax:
-		v2 := c.resultType(v0)
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:91
-			v228 := c.arg0(v0)
-			v229 := c.arg1(v0)
-			return c.out1(c.minMax(v205, true, c.xmm(v228), c.xmm(v229))), true
+		if r, ok := c.lower_OpFmax(v0); ok {
+			return r, true
 		}
 	case ir.OpFneg:
-		v2 := c.resultType(v0)
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:111
-			v235 := c.arg0(v0)
-			return c.out1(c.sse(asm.XORPS, c.xmm(v235), c.operandMem(c.signMask(v205)))), true
+		if r, ok := c.lower_OpFneg(v0); ok {
+			return r, true
 		}
 	case ir.OpFabs:
-		v2 := c.resultType(v0)
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:112
-			v236 := c.arg0(v0)
-			return c.out1(c.sse(asm.ANDPS, c.xmm(v236), c.operandMem(c.magnitudeMask(v205)))), true
+		if r, ok := c.lower_OpFabs(v0); ok {
+			return r, true
 		}
 	case ir.OpFcopysign:
-		v2 := c.resultType(v0)
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:113
-			v237 := c.arg0(v0)
-			v238 := c.arg1(v0)
-			m17 := c.loadMask(c.signMask(v205))
-			return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m17, c.operandReg(c.xmm(v237))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v238), c.operandReg(m17))))), true
+		if r, ok := c.lower_OpFcopysign(v0); ok {
+			return r, true
 		}
 	case ir.OpNearest:
 		if r, ok := c.lower_OpNearest(v0); ok {
@@ -499,9 +484,9 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpBrTable:
 		// lower_control.rules:16
 		v418 := c.arg0(v0)
-		last18 := c.tableLength()
-		i19 := c.gpr(v418)
-		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i19, c.operandReg(last18)), i19, last18)), true
+		last17 := c.tableLength()
+		i18 := c.gpr(v418)
+		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:35
 		v419 := c.funcRef(v0)
@@ -624,6 +609,208 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v466, v462, 0), c.gpr(v463), c.gpr(v464))), true
 			}
 		}
+	case ir.OpVconst:
+		// lower_vector.rules:59
+		v467 := c.constant(v0)
+		return c.out1(c.vecPool(v467)), true
+	case ir.OpUaddSat:
+		if r, ok := c.lower_OpUaddSat(v0); ok {
+			return r, true
+		}
+	case ir.OpSaddSat:
+		if r, ok := c.lower_OpSaddSat(v0); ok {
+			return r, true
+		}
+	case ir.OpUsubSat:
+		if r, ok := c.lower_OpUsubSat(v0); ok {
+			return r, true
+		}
+	case ir.OpSsubSat:
+		if r, ok := c.lower_OpSsubSat(v0); ok {
+			return r, true
+		}
+	case ir.OpAvgRound:
+		if r, ok := c.lower_OpAvgRound(v0); ok {
+			return r, true
+		}
+	case ir.OpX86Pmulhrsw:
+		// lower_vector.rules:130
+		v480 := c.arg0(v0)
+		v481 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v480), c.operandReg(c.xmm(v481)))), true
+	case ir.OpSqmulRoundSat:
+		v2 := c.resultType(v0)
+		if v2 == ir.I16X8 {
+			// lower_vector.rules:131
+			v482 := c.arg0(v0)
+			v483 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v482), c.operandReg(c.xmm(v483)))
+			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
+		}
+	case ir.OpX86Pmaddubsw:
+		// lower_vector.rules:134
+		v485 := c.arg1(v0)
+		v484 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v485), c.operandReg(c.xmm(v484)))), true
+	case ir.OpBlendv:
+		if r, ok := c.lower_OpBlendv(v0); ok {
+			return r, true
+		}
+	case ir.OpVanyTrue:
+		// lower_vector.rules:266
+		v521 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v521)))), true
+	case ir.OpVallTrue:
+		v522 := c.arg0(v0)
+		v524 := c.valueType(v522)
+		if v526, ok := c.intVec(v524); ok {
+			// lower_vector.rules:267
+			return c.out1(c.setcc(c.allTrue(v526, c.xmm(v522)))), true
+		}
+	case ir.OpVhighBits:
+		if r, ok := c.lower_OpVhighBits(v0); ok {
+			return r, true
+		}
+	case ir.OpFvpromoteLow:
+		// lower_vector.rules:357
+		v544 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v544)))), true
+	case ir.OpFvdemote:
+		// lower_vector.rules:358
+		v545 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v545)))), true
+	case ir.OpX86Cvtt2dq:
+		v2 := c.resultType(v0)
+		if v2 == ir.I32X4 {
+			v546 := c.arg0(v0)
+			v548 := c.valueType(v546)
+			if v548 == ir.F32X4 {
+				// lower_vector.rules:359
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v546)))), true
+			}
+		}
+	case ir.OpSnarrow:
+		if r, ok := c.lower_OpSnarrow(v0); ok {
+			return r, true
+		}
+	case ir.OpUunarrow:
+		v2 := c.resultType(v0)
+		if v2 == ir.I32X4 {
+			v563 := c.arg0(v0)
+			v566 := c.valueType(v563)
+			if v566 == ir.I64X2 {
+				if v568, ok := c.defInst(v563); ok {
+					v569 := c.opcode(v568)
+					if v569 == ir.OpFcvtToUintSat {
+						v570 := c.arg0(v568)
+						v572 := c.valueType(v570)
+						if v572 == ir.F64X2 {
+							v564 := c.arg1(v0)
+							if v574, ok := c.defInst(v564); ok {
+								v575 := c.opcode(v574)
+								if v575 == ir.OpVconst {
+									// lower_vector.rules:381
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v570), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
+									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
+									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.OpUnarrow:
+		if r, ok := c.lower_OpUnarrow(v0); ok {
+			return r, true
+		}
+	case ir.OpSwidenLow:
+		if r, ok := c.lower_OpSwidenLow(v0); ok {
+			return r, true
+		}
+	case ir.OpUwidenLow:
+		if r, ok := c.lower_OpUwidenLow(v0); ok {
+			return r, true
+		}
+	case ir.OpSwidenHigh:
+		if r, ok := c.lower_OpSwidenHigh(v0); ok {
+			return r, true
+		}
+	case ir.OpUwidenHigh:
+		if r, ok := c.lower_OpUwidenHigh(v0); ok {
+			return r, true
+		}
+	case ir.OpUload8x8:
+		v583 := c.memFlags(v0)
+		if v587, ok := c.littleEndian(v583); ok {
+			// lower_vector.rules:407
+			v584 := c.arg0(v0)
+			v585 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v587, v584, v585)))), true
+		}
+	case ir.OpSload8x8:
+		v588 := c.memFlags(v0)
+		if v592, ok := c.littleEndian(v588); ok {
+			// lower_vector.rules:408
+			v589 := c.arg0(v0)
+			v590 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v592, v589, v590)))), true
+		}
+	case ir.OpUload16x4:
+		v593 := c.memFlags(v0)
+		if v597, ok := c.littleEndian(v593); ok {
+			// lower_vector.rules:409
+			v594 := c.arg0(v0)
+			v595 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v597, v594, v595)))), true
+		}
+	case ir.OpSload16x4:
+		v598 := c.memFlags(v0)
+		if v602, ok := c.littleEndian(v598); ok {
+			// lower_vector.rules:410
+			v599 := c.arg0(v0)
+			v600 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v602, v599, v600)))), true
+		}
+	case ir.OpUload32x2:
+		v603 := c.memFlags(v0)
+		if v607, ok := c.littleEndian(v603); ok {
+			// lower_vector.rules:411
+			v604 := c.arg0(v0)
+			v605 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v607, v604, v605)))), true
+		}
+	case ir.OpSload32x2:
+		v608 := c.memFlags(v0)
+		if v612, ok := c.littleEndian(v608); ok {
+			// lower_vector.rules:412
+			v609 := c.arg0(v0)
+			v610 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v612, v609, v610)))), true
+		}
+	case ir.OpSplat:
+		if r, ok := c.lower_OpSplat(v0); ok {
+			return r, true
+		}
+	case ir.OpInsertlane:
+		if r, ok := c.lower_OpInsertlane(v0); ok {
+			return r, true
+		}
+	case ir.OpScalarToVector:
+		if r, ok := c.lower_OpScalarToVector(v0); ok {
+			return r, true
+		}
+	case ir.OpSwizzle:
+		// lower_vector.rules:454
+		v622 := c.arg0(v0)
+		v623 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v622), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v623)))))), true
+	case ir.OpX86Pshufb:
+		// lower_vector.rules:456
+		v624 := c.arg0(v0)
+		v625 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v624), c.operandReg(c.xmm(v625)))), true
 	}
 	var none out
 	return none, false
@@ -682,6 +869,12 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
+	}
+	if v469, ok := c.intVec(v2); ok {
+		// lower_vector.rules:73
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.out1(c.vadd(v469, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -768,6 +961,11 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		v34 := c.arg0(v0)
 		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:161
+		v34 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v34), c.xmm(v35))), true
+	}
 	var none out
 	return none, false
 }
@@ -802,7 +1000,8 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		v99 := c.arg1(v0)
 		return c.out1(c.mulLow(c.size32(v4), c.gpr(v98), c.rm(v99))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:60
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
@@ -813,6 +1012,33 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		m5 := c.mulWide(false, asm.S64, a1, c.operandReg(p3))
 		h6 := c.add(asm.S64, c.mulLow(asm.S64, a1, c.operandReg(q4)), c.mulLow(asm.S64, b2, c.operandReg(p3)))
 		return c.outPair(c.makePair(c.first(m5), c.add(asm.S64, c.second(m5), h6))), true
+	case ir.I16X8:
+		// lower_vector.rules:95
+		v98 := c.arg0(v0)
+		v99 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULLW, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
+	case ir.I32X4:
+		// lower_vector.rules:96
+		v98 := c.arg0(v0)
+		v99 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULLD, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
+	case ir.I8X16:
+		// lower_vector.rules:98
+		v98 := c.arg0(v0)
+		v99 := c.arg1(v0)
+		a7 := c.xmm(v98)
+		b8 := c.xmm(v99)
+		even9 := c.andX(c.sse(asm.PMULLW, a7, c.operandReg(b8)), c.vecConst(71777214294589695, 71777214294589695))
+		odd10 := c.sse(asm.PMULLW, c.vecShift(asm.PSRLW_I, a7, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b8, 8)))
+		return c.out1(c.orX(even9, c.vecShift(asm.PSLLW_I, odd10, 8))), true
+	case ir.I64X2:
+		// lower_vector.rules:104
+		v98 := c.arg0(v0)
+		v99 := c.arg1(v0)
+		a11 := c.xmm(v98)
+		b12 := c.xmm(v99)
+		cross13 := c.sse(asm.PADDQ, c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a11, 32), c.operandReg(b12)), c.operandReg(c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b12, 32), c.operandReg(a11))))
+		return c.out1(c.sse(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross13, 32), c.operandReg(c.sse(asm.PMULUDQ, a11, c.operandReg(b12))))), true
 	}
 	var none out
 	return none, false
@@ -1002,6 +1228,12 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
+	if v469, ok := c.intVec(v2); ok {
+		// lower_vector.rules:74
+		v28 := c.arg0(v0)
+		v29 := c.arg1(v0)
+		return c.out1(c.vsub(v469, c.xmm(v28), c.xmm(v29))), true
+	}
 	var none out
 	return none, false
 }
@@ -1042,6 +1274,12 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.outPair(c.bothHalves(asm.OR, v52, v53)), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:162
+		v52 := c.arg0(v0)
+		v53 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v52), c.xmm(v53))), true
 	}
 	var none out
 	return none, false
@@ -1084,6 +1322,12 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		v59 := c.arg1(v0)
 		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:163
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
+	}
 	var none out
 	return none, false
 }
@@ -1118,11 +1362,36 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v75 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v74), c.maskedAmount(v79, v75))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:111
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.outPair(c.shlWide(c.low(v74), c.high(v74), c.gprLow(v75))), true
+	case ir.I16X8:
+		// lower_vector.rules:182
+		v74 := c.arg0(v0)
+		v75 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLW, c.xmm(v74), c.operandReg(c.amount(v75, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:183
+		v74 := c.arg0(v0)
+		v75 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLD, c.xmm(v74), c.operandReg(c.amount(v75, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:184
+		v74 := c.arg0(v0)
+		v75 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLQ, c.xmm(v74), c.operandReg(c.amount(v75, 63)))), true
+	case ir.I8X16:
+		// lower_vector.rules:196
+		v75 := c.arg1(v0)
+		v74 := c.arg0(v0)
+		k1 := c.amount(v75, 7)
+		a2 := c.xmm(v74)
+		even3 := c.andX(c.sse(asm.PSLLW, a2, c.operandReg(k1)), c.vecConst(71777214294589695, 71777214294589695))
+		odd4 := c.sse(asm.PSLLW, c.andX(a2, c.vecConst(18374966859414961920, 18374966859414961920)), c.operandReg(k1))
+		return c.out1(c.orX(even3, odd4)), true
 	}
 	var none out
 	return none, false
@@ -1158,11 +1427,36 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		v83 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v82), c.maskedAmount(v79, v83))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:112
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.outPair(c.shrWide(c.low(v82), c.high(v82), c.gprLow(v83))), true
+	case ir.I16X8:
+		// lower_vector.rules:185
+		v82 := c.arg0(v0)
+		v83 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLW, c.xmm(v82), c.operandReg(c.amount(v83, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:186
+		v82 := c.arg0(v0)
+		v83 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLD, c.xmm(v82), c.operandReg(c.amount(v83, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:187
+		v82 := c.arg0(v0)
+		v83 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLQ, c.xmm(v82), c.operandReg(c.amount(v83, 63)))), true
+	case ir.I8X16:
+		// lower_vector.rules:201
+		v83 := c.arg1(v0)
+		v82 := c.arg0(v0)
+		k1 := c.amount(v83, 7)
+		a2 := c.xmm(v82)
+		even3 := c.sse(asm.PSRLW, c.andX(a2, c.vecConst(71777214294589695, 71777214294589695)), c.operandReg(k1))
+		odd4 := c.andX(c.sse(asm.PSRLW, a2, c.operandReg(k1)), c.vecConst(18374966859414961920, 18374966859414961920))
+		return c.out1(c.orX(even3, odd4)), true
 	}
 	var none out
 	return none, false
@@ -1198,11 +1492,38 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		v87 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v86), c.maskedAmount(v79, v87))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:113
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.outPair(c.sarWide(c.low(v86), c.high(v86), c.gprLow(v87))), true
+	case ir.I16X8:
+		// lower_vector.rules:188
+		v86 := c.arg0(v0)
+		v87 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRAW, c.xmm(v86), c.operandReg(c.amount(v87, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:189
+		v86 := c.arg0(v0)
+		v87 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRAD, c.xmm(v86), c.operandReg(c.amount(v87, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:191
+		v87 := c.arg1(v0)
+		v86 := c.arg0(v0)
+		k1 := c.amount(v87, 63)
+		m2 := c.sse(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k1))
+		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v86), c.operandReg(k1)), m2), c.operandReg(m2))), true
+	case ir.I8X16:
+		// lower_vector.rules:206
+		v87 := c.arg1(v0)
+		v86 := c.arg0(v0)
+		k3 := c.amount(v87, 7)
+		a4 := c.xmm(v86)
+		even5 := c.vecShift(asm.PSRLW_I, c.sse(asm.PSRAW, c.vecShift(asm.PSLLW_I, a4, 8), c.operandReg(k3)), 8)
+		odd6 := c.andX(c.sse(asm.PSRAW, a4, c.operandReg(k3)), c.vecConst(18374966859414961920, 18374966859414961920))
+		return c.out1(c.orX(even5, odd6)), true
 	}
 	var none out
 	return none, false
@@ -1270,6 +1591,12 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v66)), c.operandReg(c.low(v65))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v66)), c.operandReg(c.high(v65))))), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:165
+		v66 := c.arg1(v0)
+		v65 := c.arg0(v0)
+		return c.out1(c.andnX(c.xmm(v66), c.xmm(v65))), true
 	}
 	var none out
 	return none, false
@@ -1446,10 +1773,20 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 		v164 := c.arg0(v0)
 		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v164)))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:151
 		v164 := c.arg0(v0)
 		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v164))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v164)))), c.immConst(ir.I64, 0))), true
+	case ir.I8X16:
+		// lower_vector.rules:151
+		v164 := c.arg0(v0)
+		a1 := c.xmm(v164)
+		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
+		table3 := c.vecConst(216737935419048192, 289078108257124865)
+		lo4 := c.andX(a1, mask2)
+		hi5 := c.andX(c.vecShift(asm.PSRLW_I, a1, 4), mask2)
+		return c.out1(c.sse(asm.PADDB, c.sse(asm.PSHUFB, table3, c.operandReg(lo4)), c.operandReg(c.sse(asm.PSHUFB, table3, c.operandReg(hi5))))), true
 	}
 	var none out
 	return none, false
@@ -1503,6 +1840,16 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:76
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
+	case ir.F32X4:
+		// lower_vector.rules:286
+		v213 := c.arg0(v0)
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPS, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
+	case ir.F64X2:
+		// lower_vector.rules:287
+		v213 := c.arg0(v0)
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPD, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
 	}
 	var none out
 	return none, false
@@ -1532,6 +1879,16 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:82
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v219), c.xm(v220))), true
+	case ir.F32X4:
+		// lower_vector.rules:290
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPS, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
+	case ir.F64X2:
+		// lower_vector.rules:291
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPD, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
 	}
 	var none out
 	return none, false
@@ -1558,6 +1915,24 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			v231 := c.arg1(v0)
 			v232 := c.arg2(v0)
 			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+		}
+	case ir.F32X4:
+		v234 := c.hasFma()
+		if v234 {
+			// lower_vector.rules:296
+			v230 := c.arg0(v0)
+			v231 := c.arg1(v0)
+			v232 := c.arg2(v0)
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+		}
+	case ir.F64X2:
+		v234 := c.hasFma()
+		if v234 {
+			// lower_vector.rules:297
+			v230 := c.arg0(v0)
+			v231 := c.arg1(v0)
+			v232 := c.arg2(v0)
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
 		}
 	}
 	if v205, ok := c.tyScalarFloat(v2); ok {
@@ -1668,6 +2043,198 @@ func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpIaddPairwise is the part of lower for one case.
+func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I32X4:
+		v486 := c.arg0(v0)
+		if v489, ok := c.defInst(v486); ok {
+			v490 := c.opcode(v489)
+			switch v490 {
+			case ir.OpImul:
+				v491 := c.arg0(v489)
+				if v494, ok := c.defInst(v491); ok {
+					v495 := c.opcode(v494)
+					if v495 == ir.OpSwidenLow {
+						v492 := c.arg1(v489)
+						if v498, ok := c.defInst(v492); ok {
+							v499 := c.opcode(v498)
+							if v499 == ir.OpSwidenLow {
+								v487 := c.arg1(v0)
+								if v502, ok := c.defInst(v487); ok {
+									v503 := c.opcode(v502)
+									if v503 == ir.OpImul {
+										v504 := c.arg0(v502)
+										if v507, ok := c.defInst(v504); ok {
+											v508 := c.opcode(v507)
+											if v508 == ir.OpSwidenHigh {
+												v496 := c.arg0(v494)
+												v509 := c.arg0(v507)
+												if v496 == v509 {
+													v505 := c.arg1(v502)
+													if v511, ok := c.defInst(v505); ok {
+														v512 := c.opcode(v511)
+														if v512 == ir.OpSwidenHigh {
+															v500 := c.arg0(v498)
+															v513 := c.arg0(v511)
+															if v500 == v513 {
+																// lower_vector.rules:138
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v496), c.operandReg(c.xmm(v500)))), true
+															}
+														}
+													}
+												}
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			case ir.OpSwidenLow:
+				v487 := c.arg1(v0)
+				if v502, ok := c.defInst(v487); ok {
+					v503 := c.opcode(v502)
+					if v503 == ir.OpSwidenHigh {
+						v514 := c.arg0(v489)
+						v515 := c.arg0(v502)
+						if v514 == v515 {
+							// lower_vector.rules:142
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v514), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+						}
+					}
+				}
+			case ir.OpUwidenLow:
+				v487 := c.arg1(v0)
+				if v502, ok := c.defInst(v487); ok {
+					v503 := c.opcode(v502)
+					if v503 == ir.OpUwidenHigh {
+						v516 := c.arg0(v489)
+						v517 := c.arg0(v502)
+						if v516 == v517 {
+							// lower_vector.rules:146
+							a1 := c.xmm(v516)
+							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
+						}
+					}
+				}
+			}
+		}
+		// lower_vector.rules:136
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+	case ir.I16X8:
+		v486 := c.arg0(v0)
+		if v489, ok := c.defInst(v486); ok {
+			v490 := c.opcode(v489)
+			switch v490 {
+			case ir.OpSwidenLow:
+				v487 := c.arg1(v0)
+				if v502, ok := c.defInst(v487); ok {
+					v503 := c.opcode(v502)
+					if v503 == ir.OpSwidenHigh {
+						v514 := c.arg0(v489)
+						v515 := c.arg0(v502)
+						if v514 == v515 {
+							// lower_vector.rules:140
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v514)))), true
+						}
+					}
+				}
+			case ir.OpUwidenLow:
+				v487 := c.arg1(v0)
+				if v502, ok := c.defInst(v487); ok {
+					v503 := c.opcode(v502)
+					if v503 == ir.OpUwidenHigh {
+						v516 := c.arg0(v489)
+						v517 := c.arg0(v502)
+						if v516 == v517 {
+							// lower_vector.rules:144
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v516), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+						}
+					}
+				}
+			}
+		}
+		// lower_vector.rules:135
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpExtractlane is the part of lower for one case.
+func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I32:
+		v618 := c.lane(v0)
+		if v618 == 0 {
+			// lower_vector.rules:439
+			v617 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v617))), true
+		}
+		// lower_vector.rules:437
+		v617 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v617), c.laneU8(v618))), true
+	case ir.I64:
+		v618 := c.lane(v0)
+		if v618 == 0 {
+			// lower_vector.rules:440
+			v617 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v617))), true
+		}
+		// lower_vector.rules:438
+		v617 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v617), c.laneU8(v618))), true
+	}
+	v618 := c.lane(v0)
+	if v618 == 0 {
+		if _, ok := c.tyScalarFloat(v2); ok {
+			// lower_vector.rules:441
+			v617 := c.arg0(v0)
+			return c.out1(c.xmm(v617)), true
+		}
+	}
+	switch v2 {
+	case ir.I8:
+		// lower_vector.rules:435
+		v617 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v617), c.laneU8(v618))), true
+	case ir.I16:
+		// lower_vector.rules:436
+		v617 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v617), c.laneU8(v618))), true
+	case ir.F32:
+		// lower_vector.rules:442
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), c.laneU8(v618))), true
+	case ir.F64:
+		// lower_vector.rules:443
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), 238)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpShuffle is the part of lower for one case.
+func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
+	v626 := c.arg0(v0)
+	v627 := c.arg1(v0)
+	if v626 == v627 {
+		// lower_vector.rules:459
+		v628 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleSame(v628)))), true
+	}
+	// lower_vector.rules:457
+	v628 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleFirst(v628))), c.sse(asm.PSHUFB, c.xmm(v627), c.operandReg(c.shuffleSecond(v628))))), true
+}
+
 // lower_OpIconst is the part of lower for one case.
 func (c *lower) lower_OpIconst(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -1698,6 +2265,11 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
+	if v469, ok := c.intVec(v2); ok {
+		// lower_vector.rules:75
+		v32 := c.arg0(v0)
+		return c.out1(c.vsub(v469, c.vecZero(), c.xmm(v32))), true
+	}
 	var none out
 	return none, false
 }
@@ -1712,7 +2284,8 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 		n2 := c.unary(asm.NEG, c.sizeOf(v4), r1)
 		return c.out1(c.selectGpr(c.size32(v4), c.condFlags(asm.S), r1, n2)), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:50
 		v33 := c.arg0(v0)
 		a3 := c.low(v33)
@@ -1720,6 +2293,24 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 		n5 := c.negWide(a3, b4)
 		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
 		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
+	case ir.I8X16:
+		// lower_vector.rules:88
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSB, c.operandReg(c.xmm(v33)))), true
+	case ir.I16X8:
+		// lower_vector.rules:89
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSW, c.operandReg(c.xmm(v33)))), true
+	case ir.I32X4:
+		// lower_vector.rules:90
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSD, c.operandReg(c.xmm(v33)))), true
+	case ir.I64X2:
+		// lower_vector.rules:91
+		v33 := c.arg0(v0)
+		a7 := c.xmm(v33)
+		m8 := c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(a7))
+		return c.out1(c.sse(asm.PSUBQ, c.xorX(a7, m8), c.operandReg(m8))), true
 	}
 	var none out
 	return none, false
@@ -1743,6 +2334,11 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		v64 := c.arg0(v0)
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v64)), c.unary(asm.NOT, asm.S64, c.high(v64)))), true
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:164
+		v64 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v64), c.vecOnes())), true
+	}
 	var none out
 	return none, false
 }
@@ -1762,6 +2358,12 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		v67 := c.arg0(v0)
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v68)), c.operandReg(c.low(v67))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v68)), c.operandReg(c.high(v67))))), true
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:166
+		v67 := c.arg0(v0)
+		v68 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v67), c.xorX(c.xmm(v68), c.vecOnes()))), true
+	}
 	var none out
 	return none, false
 }
@@ -1780,6 +2382,12 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		v69 := c.arg0(v0)
 		v70 := c.arg1(v0)
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v69), c.operandReg(c.low(v70)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v69), c.operandReg(c.high(v70)))))), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:167
+		v69 := c.arg0(v0)
+		v70 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v69), c.xorX(c.xmm(v70), c.vecOnes()))), true
 	}
 	var none out
 	return none, false
@@ -1801,6 +2409,20 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
 		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v71), c.low(v72), c.low(v73)), c.selectBits(ir.I64, c.high(v71), c.high(v72), c.high(v73)))), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:168
+		v71 := c.arg0(v0)
+		v72 := c.arg1(v0)
+		v73 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_vector.rules:169
+		v71 := c.arg0(v0)
+		v72 := c.arg1(v0)
+		v73 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
 	}
 	var none out
 	return none, false
@@ -1853,11 +2475,32 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 		v127 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.SignedLessThan, v126, v127)), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:212
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedLessThan, v126, v127)), true
+	case ir.I8X16:
+		// lower_vector.rules:110
+		v126 := c.arg0(v0)
+		v127 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSB, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+	case ir.I16X8:
+		// lower_vector.rules:111
+		v126 := c.arg0(v0)
+		v127 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSW, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+	case ir.I32X4:
+		// lower_vector.rules:112
+		v126 := c.arg0(v0)
+		v127 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSD, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+	case ir.I64X2:
+		// lower_vector.rules:124
+		v126 := c.arg0(v0)
+		v127 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v126), c.xmm(v127))), true
 	}
 	var none out
 	return none, false
@@ -1872,11 +2515,32 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 		v129 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.SignedGreaterThan, v128, v129)), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:213
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedGreaterThan, v128, v129)), true
+	case ir.I8X16:
+		// lower_vector.rules:116
+		v128 := c.arg0(v0)
+		v129 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSB, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+	case ir.I16X8:
+		// lower_vector.rules:117
+		v128 := c.arg0(v0)
+		v129 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSW, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+	case ir.I32X4:
+		// lower_vector.rules:118
+		v128 := c.arg0(v0)
+		v129 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSD, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+	case ir.I64X2:
+		// lower_vector.rules:126
+		v128 := c.arg0(v0)
+		v129 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v128), c.xmm(v129))), true
 	}
 	var none out
 	return none, false
@@ -1891,11 +2555,32 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 		v131 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.UnsignedLessThan, v130, v131)), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:214
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedLessThan, v130, v131)), true
+	case ir.I8X16:
+		// lower_vector.rules:113
+		v130 := c.arg0(v0)
+		v131 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUB, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+	case ir.I16X8:
+		// lower_vector.rules:114
+		v130 := c.arg0(v0)
+		v131 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUW, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+	case ir.I32X4:
+		// lower_vector.rules:115
+		v130 := c.arg0(v0)
+		v131 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUD, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+	case ir.I64X2:
+		// lower_vector.rules:125
+		v130 := c.arg0(v0)
+		v131 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v130), c.xmm(v131))), true
 	}
 	var none out
 	return none, false
@@ -1910,11 +2595,32 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 		v133 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v132, v133)), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:215
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v132, v133)), true
+	case ir.I8X16:
+		// lower_vector.rules:119
+		v132 := c.arg0(v0)
+		v133 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUB, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+	case ir.I16X8:
+		// lower_vector.rules:120
+		v132 := c.arg0(v0)
+		v133 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUW, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+	case ir.I32X4:
+		// lower_vector.rules:121
+		v132 := c.arg0(v0)
+		v133 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUD, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+	case ir.I64X2:
+		// lower_vector.rules:127
+		v132 := c.arg0(v0)
+		v133 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v132), c.xmm(v133))), true
 	}
 	var none out
 	return none, false
@@ -2232,6 +2938,39 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			return c.out1(c.setcc(c.icmpWide(v187, c.low(v188), c.high(v188), c.low(v189), c.high(v189)))), true
 		}
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:243
+		v188 := c.arg0(v0)
+		v191 := c.valueType(v188)
+		v187 := c.intCc(v0)
+		v189 := c.arg1(v0)
+		return c.out1(c.vcmp(v191, v187, c.xmm(v188), c.xmm(v189))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFcmp is the part of lower for one case.
+func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v2 == ir.I8 {
+		v195 := c.arg0(v0)
+		v198 := c.valueType(v195)
+		if _, ok := c.tyScalarFloat(v198); ok {
+			// lower_int.rules:281
+			v194 := c.floatCc(v0)
+			v196 := c.arg1(v0)
+			return c.out1(c.setcc(c.fcmpCond(v194, v195, v196))), true
+		}
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:264
+		v195 := c.arg0(v0)
+		v198 := c.valueType(v195)
+		v194 := c.floatCc(v0)
+		v196 := c.arg1(v0)
+		return c.out1(c.vfcmp(c.fcmpOp(v198), v194, c.xmm(v195), c.xmm(v196))), true
+	}
 	var none out
 	return none, false
 }
@@ -2306,6 +3045,16 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v217), c.xm(v218))), true
+	case ir.F32X4:
+		// lower_vector.rules:288
+		v217 := c.arg0(v0)
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
+	case ir.F64X2:
+		// lower_vector.rules:289
+		v217 := c.arg0(v0)
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
 	}
 	var none out
 	return none, false
@@ -2325,6 +3074,16 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v223), c.xm(v224))), true
+	case ir.F32X4:
+		// lower_vector.rules:292
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
+	case ir.F64X2:
+		// lower_vector.rules:293
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
 	}
 	var none out
 	return none, false
@@ -2342,6 +3101,138 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:88
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v225))), true
+	case ir.F32X4:
+		// lower_vector.rules:294
+		v225 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v225)))), true
+	case ir.F64X2:
+		// lower_vector.rules:295
+		v225 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v225)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFmin is the part of lower for one case.
+func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:90
+		v226 := c.arg0(v0)
+		v227 := c.arg1(v0)
+		return c.out1(c.minMax(v205, false, c.xmm(v226), c.xmm(v227))), true
+	}
+	switch v2 {
+	case ir.F32X4:
+		// lower_vector.rules:315
+		v226 := c.arg0(v0)
+		v227 := c.arg1(v0)
+		a1 := c.xmm(v226)
+		b2 := c.xmm(v227)
+		r3 := c.sse(asm.ORPS, c.sse(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.sse(asm.MINPS, b2, c.operandReg(a1))))
+		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
+		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
+	case ir.F64X2:
+		// lower_vector.rules:320
+		v226 := c.arg0(v0)
+		v227 := c.arg1(v0)
+		a5 := c.xmm(v226)
+		b6 := c.xmm(v227)
+		r7 := c.sse(asm.ORPD, c.sse(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.sse(asm.MINPD, b6, c.operandReg(a5))))
+		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
+		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.sse(asm.ORPD, r7, c.operandReg(nan8))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFmax is the part of lower for one case.
+func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:91
+		v228 := c.arg0(v0)
+		v229 := c.arg1(v0)
+		return c.out1(c.minMax(v205, true, c.xmm(v228), c.xmm(v229))), true
+	}
+	switch v2 {
+	case ir.F32X4:
+		// lower_vector.rules:326
+		v228 := c.arg0(v0)
+		v229 := c.arg1(v0)
+		a1 := c.xmm(v228)
+		b2 := c.xmm(v229)
+		m3 := c.sse(asm.MAXPS, a1, c.operandReg(b2))
+		d4 := c.sse(asm.XORPS, c.sse(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
+		r5 := c.sse(asm.SUBPS, c.sse(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
+		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
+		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
+	case ir.F64X2:
+		// lower_vector.rules:333
+		v228 := c.arg0(v0)
+		v229 := c.arg1(v0)
+		a7 := c.xmm(v228)
+		b8 := c.xmm(v229)
+		m9 := c.sse(asm.MAXPD, a7, c.operandReg(b8))
+		d10 := c.sse(asm.XORPD, c.sse(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
+		r11 := c.sse(asm.SUBPD, c.sse(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
+		nan12 := c.sseImm(asm.CMPPD, r11, r11, 3)
+		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan12, 13), c.operandReg(r11))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFneg is the part of lower for one case.
+func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:111
+		v235 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v235), c.operandMem(c.signMask(v205)))), true
+	}
+	if v531, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:298
+		v235 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v235), c.loadMask(c.signMask(v531)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFabs is the part of lower for one case.
+func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:112
+		v236 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v236), c.operandMem(c.magnitudeMask(v205)))), true
+	}
+	if v531, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:299
+		v236 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v236), c.loadMask(c.magnitudeMask(v531)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFcopysign is the part of lower for one case.
+func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:113
+		v237 := c.arg0(v0)
+		v238 := c.arg1(v0)
+		m1 := c.loadMask(c.signMask(v205))
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v237))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v238), c.operandReg(m1))))), true
+	}
+	if v531, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:300
+		v238 := c.arg1(v0)
+		v237 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v531)), c.xmm(v238), c.xmm(v237))), true
 	}
 	var none out
 	return none, false
@@ -2359,6 +3250,14 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:120
 		v239 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v239))), true
+	case ir.F32X4:
+		// lower_vector.rules:304
+		v239 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v239), 8)), true
+	case ir.F64X2:
+		// lower_vector.rules:305
+		v239 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v239), 8)), true
 	}
 	var none out
 	return none, false
@@ -2376,6 +3275,14 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:122
 		v240 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v240))), true
+	case ir.F32X4:
+		// lower_vector.rules:306
+		v240 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v240), 9)), true
+	case ir.F64X2:
+		// lower_vector.rules:307
+		v240 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v240), 9)), true
 	}
 	var none out
 	return none, false
@@ -2393,6 +3300,14 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:124
 		v241 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v241))), true
+	case ir.F32X4:
+		// lower_vector.rules:308
+		v241 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v241), 10)), true
+	case ir.F64X2:
+		// lower_vector.rules:309
+		v241 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v241), 10)), true
 	}
 	var none out
 	return none, false
@@ -2410,6 +3325,14 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:126
 		v242 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v242))), true
+	case ir.F32X4:
+		// lower_vector.rules:310
+		v242 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v242), 11)), true
+	case ir.F64X2:
+		// lower_vector.rules:311
+		v242 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v242), 11)), true
 	}
 	var none out
 	return none, false
@@ -2449,6 +3372,26 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:148
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v245))), true
 		}
+	case ir.F32X4:
+		v245 := c.arg0(v0)
+		v247 := c.valueType(v245)
+		if v247 == ir.I32X4 {
+			// lower_vector.rules:343
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v245)))), true
+		}
+	case ir.F64X2:
+		v245 := c.arg0(v0)
+		if v533, ok := c.defInst(v245); ok {
+			v534 := c.opcode(v533)
+			if v534 == ir.OpSwidenLow {
+				v535 := c.arg0(v533)
+				v537 := c.valueType(v535)
+				if v537 == ir.I32X4 {
+					// lower_vector.rules:344
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v535)))), true
+				}
+			}
+		}
 	}
 	var none out
 	return none, false
@@ -2471,6 +3414,30 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if _, ok := c.fitsIn32(v252); ok {
 			// lower_float.rules:151
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v250)))), true
+		}
+	case ir.F32X4:
+		v250 := c.arg0(v0)
+		v252 := c.valueType(v250)
+		if v252 == ir.I32X4 {
+			// lower_vector.rules:346
+			a1 := c.xmm(v250)
+			lo2 := c.andX(a1, c.vecConst(281470681808895, 281470681808895))
+			hi3 := c.vecShift(asm.PSRLD_I, a1, 16)
+			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi3)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo2))))), true
+		}
+	case ir.F64X2:
+		v250 := c.arg0(v0)
+		if v539, ok := c.defInst(v250); ok {
+			v540 := c.opcode(v539)
+			if v540 == ir.OpUwidenLow {
+				v541 := c.arg0(v539)
+				v543 := c.valueType(v541)
+				if v543 == ir.I32X4 {
+					// lower_vector.rules:354
+					wide4 := c.sse(asm.UNPCKLPS, c.xmm(v541), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					return c.out1(c.sse(asm.SUBPD, wide4, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
+				}
+			}
 		}
 	}
 	v250 := c.arg0(v0)
@@ -2546,6 +3513,17 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.G, asm.S32, s4, c.operandReg(high3)), high3, s4)), true
 		}
 	}
+	v2 := c.resultType(v0)
+	if v2 == ir.I32X4 {
+		if v267 == ir.F32X4 {
+			// lower_vector.rules:361
+			a5 := c.xmm(v265)
+			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
+			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
+			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
+			return c.out1(c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(n7)), big8)), true
+		}
+	}
 	var none out
 	return none, false
 }
@@ -2565,6 +3543,19 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 			r1 := c.cvtToIntSat(false, v274, ir.I32, c.xmm(v270))
 			high2 := c.immConst(ir.I32, c.umaxImm(v79))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
+		}
+	}
+	v2 := c.resultType(v0)
+	if v2 == ir.I32X4 {
+		if v272 == ir.F32X4 {
+			// lower_vector.rules:368
+			n3 := c.sse(asm.MAXPS, c.xmm(v270), c.operandReg(c.vecZero()))
+			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
+			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
+			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
+			over7 := c.sseImm(asm.CMPPS, limit4, rest6, 2)
+			high8 := c.sse(asm.PMAXSD, c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(rest6)), over7), c.operandReg(c.vecZero()))
+			return c.out1(c.sse(asm.PADDD, low5, c.operandReg(high8))), true
 		}
 	}
 	var none out
@@ -2719,6 +3710,436 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpUaddSat is the part of lower for one case.
+func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:77
+		v470 := c.arg0(v0)
+		v471 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v470), c.operandReg(c.xmm(v471)))), true
+	case ir.I16X8:
+		// lower_vector.rules:78
+		v470 := c.arg0(v0)
+		v471 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v470), c.operandReg(c.xmm(v471)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSaddSat is the part of lower for one case.
+func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:79
+		v472 := c.arg0(v0)
+		v473 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v472), c.operandReg(c.xmm(v473)))), true
+	case ir.I16X8:
+		// lower_vector.rules:80
+		v472 := c.arg0(v0)
+		v473 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v472), c.operandReg(c.xmm(v473)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUsubSat is the part of lower for one case.
+func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:81
+		v474 := c.arg0(v0)
+		v475 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v474), c.operandReg(c.xmm(v475)))), true
+	case ir.I16X8:
+		// lower_vector.rules:82
+		v474 := c.arg0(v0)
+		v475 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v474), c.operandReg(c.xmm(v475)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSsubSat is the part of lower for one case.
+func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:83
+		v476 := c.arg0(v0)
+		v477 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v476), c.operandReg(c.xmm(v477)))), true
+	case ir.I16X8:
+		// lower_vector.rules:84
+		v476 := c.arg0(v0)
+		v477 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v476), c.operandReg(c.xmm(v477)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpAvgRound is the part of lower for one case.
+func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:85
+		v478 := c.arg0(v0)
+		v479 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v478), c.operandReg(c.xmm(v479)))), true
+	case ir.I16X8:
+		// lower_vector.rules:86
+		v478 := c.arg0(v0)
+		v479 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v478), c.operandReg(c.xmm(v479)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBlendv is the part of lower for one case.
+func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:171
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+	case ir.I16X8:
+		// lower_vector.rules:172
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v518), 15), c.xmm(v519), c.xmm(v520))), true
+	case ir.I32X4:
+		// lower_vector.rules:173
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
+	case ir.F32X4:
+		// lower_vector.rules:174
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
+	case ir.I64X2:
+		// lower_vector.rules:175
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+	case ir.F64X2:
+		// lower_vector.rules:176
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		v520 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpVhighBits is the part of lower for one case.
+func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
+	v527 := c.arg0(v0)
+	v529 := c.valueType(v527)
+	switch v529 {
+	case ir.I8X16:
+		// lower_vector.rules:275
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v527))), true
+	case ir.I32X4:
+		// lower_vector.rules:276
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
+	case ir.F32X4:
+		// lower_vector.rules:277
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
+	case ir.I64X2:
+		// lower_vector.rules:278
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
+	case ir.F64X2:
+		// lower_vector.rules:279
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
+	case ir.I16X8:
+		// lower_vector.rules:280
+		a1 := c.xmm(v527)
+		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSnarrow is the part of lower for one case.
+func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I32X4:
+		v549 := c.arg0(v0)
+		v552 := c.valueType(v549)
+		if v552 == ir.I64X2 {
+			if v554, ok := c.defInst(v549); ok {
+				v555 := c.opcode(v554)
+				if v555 == ir.OpFcvtToSintSat {
+					v556 := c.arg0(v554)
+					v558 := c.valueType(v556)
+					if v558 == ir.F64X2 {
+						v550 := c.arg1(v0)
+						if v560, ok := c.defInst(v550); ok {
+							v561 := c.opcode(v560)
+							if v561 == ir.OpVconst {
+								// lower_vector.rules:376
+								a1 := c.xmm(v556)
+								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
+								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
+								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.I8X16:
+		// lower_vector.rules:387
+		v549 := c.arg0(v0)
+		v550 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
+	case ir.I16X8:
+		// lower_vector.rules:388
+		v549 := c.arg0(v0)
+		v550 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUnarrow is the part of lower for one case.
+func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:389
+		v577 := c.arg0(v0)
+		v578 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
+	case ir.I16X8:
+		// lower_vector.rules:390
+		v577 := c.arg0(v0)
+		v578 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSwidenLow is the part of lower for one case.
+func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I16X8:
+		// lower_vector.rules:392
+		v579 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v579)))), true
+	case ir.I32X4:
+		// lower_vector.rules:393
+		v579 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v579)))), true
+	case ir.I64X2:
+		// lower_vector.rules:394
+		v579 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v579)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUwidenLow is the part of lower for one case.
+func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I16X8:
+		// lower_vector.rules:395
+		v580 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v580)))), true
+	case ir.I32X4:
+		// lower_vector.rules:396
+		v580 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v580)))), true
+	case ir.I64X2:
+		// lower_vector.rules:397
+		v580 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v580)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSwidenHigh is the part of lower for one case.
+func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I16X8:
+		// lower_vector.rules:400
+		v581 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v581))))), true
+	case ir.I32X4:
+		// lower_vector.rules:401
+		v581 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v581))))), true
+	case ir.I64X2:
+		// lower_vector.rules:402
+		v581 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v581))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUwidenHigh is the part of lower for one case.
+func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I16X8:
+		// lower_vector.rules:403
+		v582 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v582), c.operandReg(c.vecZero()))), true
+	case ir.I32X4:
+		// lower_vector.rules:404
+		v582 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v582), c.operandReg(c.vecZero()))), true
+	case ir.I64X2:
+		// lower_vector.rules:405
+		v582 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v582), c.operandReg(c.vecZero()))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSplat is the part of lower for one case.
+func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:416
+		v613 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), c.operandReg(c.vecZero()))), true
+	case ir.I16X8:
+		// lower_vector.rules:417
+		v613 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0), 0)), true
+	case ir.I32X4:
+		// lower_vector.rules:418
+		v613 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0)), true
+	case ir.I64X2:
+		// lower_vector.rules:419
+		v613 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v613))), 68)), true
+	case ir.F32X4:
+		// lower_vector.rules:420
+		v613 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 0)), true
+	case ir.F64X2:
+		// lower_vector.rules:421
+		v613 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 68)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpInsertlane is the part of lower for one case.
+func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I8X16:
+		// lower_vector.rules:423
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+	case ir.I16X8:
+		// lower_vector.rules:424
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+	case ir.I32X4:
+		// lower_vector.rules:425
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+	case ir.I64X2:
+		// lower_vector.rules:426
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+	case ir.F32X4:
+		// lower_vector.rules:427
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v614), c.xmm(v615), c.laneInsertps(v616))), true
+	case ir.F64X2:
+		v616 := c.lane(v0)
+		switch v616 {
+		case 0:
+			// lower_vector.rules:428
+			v615 := c.arg1(v0)
+			v614 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v615), c.xmm(v614), 2)), true
+		case 1:
+			// lower_vector.rules:429
+			v614 := c.arg0(v0)
+			v615 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v614), c.operandReg(c.xmm(v615)))), true
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpScalarToVector is the part of lower for one case.
+func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.intVec(v2); ok {
+		if _, ok := c.tyLane32(v2); ok {
+			// lower_vector.rules:445
+			v621 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v621)))), true
+		}
+	}
+	switch v2 {
+	case ir.I64X2:
+		// lower_vector.rules:446
+		v621 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v621)))), true
+	case ir.F32X4:
+		// lower_vector.rules:447
+		v621 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v621), c.xmm(v621), 14)), true
+	case ir.F64X2:
+		// lower_vector.rules:448
+		v621 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v621)))), true
+	}
+	var none out
+	return none, false
+}
+
 // condOf is the term cond_of of x64.rules:274.
 func (c *lower) condOf(v0 ir.Value) cond {
 	if v6, ok := c.defInst(v0); ok {
@@ -2780,6 +4201,17 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				// lower_int.rules:300
 				v41 := c.arg1(v6)
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
+			}
+		case ir.OpVanyTrue:
+			// lower_vector.rules:268
+			v46 := c.arg0(v6)
+			return c.anyTrue(c.xmm(v46))
+		case ir.OpVallTrue:
+			v47 := c.arg0(v6)
+			v49 := c.valueType(v47)
+			if v51, ok := c.intVec(v49); ok {
+				// lower_vector.rules:269
+				return c.allTrue(v51, c.xmm(v47))
 			}
 		}
 	}
@@ -3257,4 +4689,266 @@ func (c *lower) pickWide(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) pair {
 	p3 := c.low(v2)
 	q4 := c.high(v2)
 	return c.selectWide(c.icmpWide(v0, a1, b2, p3, q4), a1, b2, p3, q4)
+}
+
+// andX is the term and_x of lower_vector.rules:34.
+func (c *lower) andX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
+	// lower_vector.rules:35
+	return c.sse(asm.PAND, v0, c.operandReg(v1))
+}
+
+// orX is the term or_x of lower_vector.rules:36.
+func (c *lower) orX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
+	// lower_vector.rules:37
+	return c.sse(asm.POR, v0, c.operandReg(v1))
+}
+
+// xorX is the term xor_x of lower_vector.rules:38.
+func (c *lower) xorX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
+	// lower_vector.rules:39
+	return c.sse(asm.PXOR, v0, c.operandReg(v1))
+}
+
+// andnX is the term andn_x of lower_vector.rules:41.
+func (c *lower) andnX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
+	// lower_vector.rules:42
+	return c.sse(asm.PANDN, v0, c.operandReg(v1))
+}
+
+// chooseX is the term choose_x of lower_vector.rules:44.
+func (c *lower) chooseX(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	// lower_vector.rules:45
+	return c.orX(c.andX(v1, v0), c.andnX(v0, v2))
+}
+
+// vadd is the term vadd of lower_vector.rules:63.
+func (c *lower) vadd(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:64
+		return c.sse(asm.PADDB, v1, c.operandReg(v2))
+	case ir.I16X8:
+		// lower_vector.rules:65
+		return c.sse(asm.PADDW, v1, c.operandReg(v2))
+	case ir.I32X4:
+		// lower_vector.rules:66
+		return c.sse(asm.PADDD, v1, c.operandReg(v2))
+	case ir.I64X2:
+		// lower_vector.rules:67
+		return c.sse(asm.PADDQ, v1, c.operandReg(v2))
+	}
+	panic("lower_vector.rules:63:1: no rule of vadd matches")
+}
+
+// vsub is the term vsub of lower_vector.rules:68.
+func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:69
+		return c.sse(asm.PSUBB, v1, c.operandReg(v2))
+	case ir.I16X8:
+		// lower_vector.rules:70
+		return c.sse(asm.PSUBW, v1, c.operandReg(v2))
+	case ir.I32X4:
+		// lower_vector.rules:71
+		return c.sse(asm.PSUBD, v1, c.operandReg(v2))
+	case ir.I64X2:
+		// lower_vector.rules:72
+		return c.sse(asm.PSUBQ, v1, c.operandReg(v2))
+	}
+	panic("lower_vector.rules:68:1: no rule of vsub matches")
+}
+
+// pickQ is the term pick_q of lower_vector.rules:122.
+func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	// lower_vector.rules:123
+	return c.chooseX(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
+}
+
+// amount is the term amount of lower_vector.rules:180.
+func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
+	// lower_vector.rules:181
+	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
+}
+
+// veq is the term veq of lower_vector.rules:214.
+func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:215
+		return c.sse(asm.PCMPEQB, v1, c.operandReg(v2))
+	case ir.I16X8:
+		// lower_vector.rules:216
+		return c.sse(asm.PCMPEQW, v1, c.operandReg(v2))
+	case ir.I32X4:
+		// lower_vector.rules:217
+		return c.sse(asm.PCMPEQD, v1, c.operandReg(v2))
+	case ir.I64X2:
+		// lower_vector.rules:218
+		return c.sse(asm.PCMPEQQ, v1, c.operandReg(v2))
+	}
+	panic("lower_vector.rules:214:1: no rule of veq matches")
+}
+
+// vgt is the term vgt of lower_vector.rules:219.
+func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:220
+		return c.sse(asm.PCMPGTB, v1, c.operandReg(v2))
+	case ir.I16X8:
+		// lower_vector.rules:221
+		return c.sse(asm.PCMPGTW, v1, c.operandReg(v2))
+	case ir.I32X4:
+		// lower_vector.rules:222
+		return c.sse(asm.PCMPGTD, v1, c.operandReg(v2))
+	case ir.I64X2:
+		// lower_vector.rules:223
+		return c.sse(asm.PCMPGTQ, v1, c.operandReg(v2))
+	}
+	panic("lower_vector.rules:219:1: no rule of vgt matches")
+}
+
+// topBits is the term top_bits of lower_vector.rules:225.
+func (c *lower) topBits(v0 ir.Type) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:226
+		return c.vecConst(9259542123273814144, 9259542123273814144)
+	case ir.I16X8:
+		// lower_vector.rules:227
+		return c.vecConst(9223512776490647552, 9223512776490647552)
+	case ir.I32X4:
+		// lower_vector.rules:228
+		return c.vecConst(9223372039002259456, 9223372039002259456)
+	case ir.I64X2:
+		// lower_vector.rules:229
+		return c.vecConst(9223372036854775808, 9223372036854775808)
+	}
+	panic("lower_vector.rules:225:1: no rule of top_bits matches")
+}
+
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:230.
+func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	// lower_vector.rules:231
+	t1 := c.topBits(v0)
+	return c.vgt(v0, c.xorX(v1, t1), c.xorX(v2, t1))
+}
+
+// vcmp is the term vcmp of lower_vector.rules:232.
+func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
+	switch v1 {
+	case ir.Equal:
+		// lower_vector.rules:233
+		return c.veq(v0, v2, v3)
+	case ir.NotEqual:
+		// lower_vector.rules:234
+		return c.xorX(c.veq(v0, v2, v3), c.vecOnes())
+	case ir.SignedGreaterThan:
+		// lower_vector.rules:235
+		return c.vgt(v0, v2, v3)
+	case ir.SignedLessThan:
+		// lower_vector.rules:236
+		return c.vgt(v0, v3, v2)
+	case ir.SignedLessThanOrEqual:
+		// lower_vector.rules:237
+		return c.xorX(c.vgt(v0, v2, v3), c.vecOnes())
+	case ir.SignedGreaterThanOrEqual:
+		// lower_vector.rules:238
+		return c.xorX(c.vgt(v0, v3, v2), c.vecOnes())
+	case ir.UnsignedGreaterThan:
+		// lower_vector.rules:239
+		return c.vgtUnsigned(v0, v2, v3)
+	case ir.UnsignedLessThan:
+		// lower_vector.rules:240
+		return c.vgtUnsigned(v0, v3, v2)
+	case ir.UnsignedLessThanOrEqual:
+		// lower_vector.rules:241
+		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.vecOnes())
+	case ir.UnsignedGreaterThanOrEqual:
+		// lower_vector.rules:242
+		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.vecOnes())
+	}
+	panic("lower_vector.rules:232:1: no rule of vcmp matches")
+}
+
+// fcmpOp is the term fcmp_op of lower_vector.rules:246.
+func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.F32X4:
+		// lower_vector.rules:247
+		return asm.CMPPS
+	case ir.F64X2:
+		// lower_vector.rules:248
+		return asm.CMPPD
+	}
+	panic("lower_vector.rules:246:1: no rule of fcmp_op matches")
+}
+
+// vfcmp is the term vfcmp of lower_vector.rules:249.
+func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
+	switch v1 {
+	case ir.FloatEqual:
+		// lower_vector.rules:250
+		return c.sseImm(v0, v2, v3, 0)
+	case ir.LessThan:
+		// lower_vector.rules:251
+		return c.sseImm(v0, v2, v3, 1)
+	case ir.LessThanOrEqual:
+		// lower_vector.rules:252
+		return c.sseImm(v0, v2, v3, 2)
+	case ir.Unordered:
+		// lower_vector.rules:253
+		return c.sseImm(v0, v2, v3, 3)
+	case ir.FloatNotEqual:
+		// lower_vector.rules:254
+		return c.sseImm(v0, v2, v3, 4)
+	case ir.UnorderedOrGreaterThanOrEqual:
+		// lower_vector.rules:255
+		return c.sseImm(v0, v2, v3, 5)
+	case ir.UnorderedOrGreaterThan:
+		// lower_vector.rules:256
+		return c.sseImm(v0, v2, v3, 6)
+	case ir.Ordered:
+		// lower_vector.rules:257
+		return c.sseImm(v0, v2, v3, 7)
+	case ir.GreaterThan:
+		// lower_vector.rules:258
+		return c.sseImm(v0, v3, v2, 1)
+	case ir.GreaterThanOrEqual:
+		// lower_vector.rules:259
+		return c.sseImm(v0, v3, v2, 2)
+	case ir.UnorderedOrLessThanOrEqual:
+		// lower_vector.rules:260
+		return c.sseImm(v0, v3, v2, 5)
+	case ir.UnorderedOrLessThan:
+		// lower_vector.rules:261
+		return c.sseImm(v0, v3, v2, 6)
+	case ir.OrderedNotEqual:
+		// lower_vector.rules:262
+		return c.andX(c.sseImm(v0, v2, v3, 4), c.sseImm(v0, v2, v3, 7))
+	case ir.UnorderedOrEqual:
+		// lower_vector.rules:263
+		return c.orX(c.sseImm(v0, v2, v3, 0), c.sseImm(v0, v2, v3, 3))
+	}
+	panic("lower_vector.rules:249:1: no rule of vfcmp matches")
+}
+
+// anyTrue is the term any_true of lower_vector.rules:270.
+func (c *lower) anyTrue(v0 machine.Reg) cond {
+	// lower_vector.rules:271
+	return c.ptest(asm.NE, v0, v0)
+}
+
+// allTrue is the term all_true of lower_vector.rules:272.
+func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
+	// lower_vector.rules:273
+	z1 := c.veq(v0, v1, c.vecZero())
+	return c.ptest(asm.E, z1, z1)
+}
+
+// highHalf is the term high_half of lower_vector.rules:398.
+func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
+	// lower_vector.rules:399
+	return c.vecImm(asm.PSHUFD, v0, 238)
 }
