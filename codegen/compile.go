@@ -11,6 +11,7 @@ import (
 	"github.com/davit-wasm/davit/codegen/internal/x64"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/codegen/verifier"
 )
 
 // ErrUnsupported is wrapped by the error for a function that asks for something
@@ -48,19 +49,19 @@ type Context struct {
 	target *isa.TargetISA
 	opts   Options
 
-	low     machine.Lower
-	vcode   machine.VCode
-	ra      regalloc.Allocator
-	raOut   *regalloc.Output
-	emitter machine.Emitter
-	x64     *x64.Backend
-	text    []byte
-	code    CompiledCode
-	walk    ir.Walk
-	cfg     ir.CFG
-	seen    []bool
-	args    []ir.Value
-	verifierState
+	low      machine.Lower
+	vcode    machine.VCode
+	ra       regalloc.Allocator
+	raOut    *regalloc.Output
+	emitter  machine.Emitter
+	x64      *x64.Backend
+	text     []byte
+	code     CompiledCode
+	walk     ir.Walk
+	cfg      ir.CFG
+	seen     []bool
+	args     []ir.Value
+	verifier verifier.Verifier
 }
 
 // Compile compiles f for target t. The passes change f. The result belongs to c
