@@ -315,5 +315,8 @@ func (o Opcode) OperandOK(i int, ctrl, t Type) (ok bool, want string) {
 		return ok && t.Bits() < ctrl.Bits(), "a type narrower than " + ctrl.String()
 	}
 	d := c.derive(ctrl)
-	return d == t, d.String()
+	if d == t {
+		return true, ""
+	}
+	return false, d.String()
 }
