@@ -120,6 +120,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpIaddPairwise(v0); ok {
 			return r, true
 		}
+	case ir.OpFcvtFromSint:
+		if r, ok := c.lower_OpFcvtFromSint(v0); ok {
+			return r, true
+		}
+	case ir.OpFcvtFromUint:
+		if r, ok := c.lower_OpFcvtFromUint(v0); ok {
+			return r, true
+		}
 	case ir.OpExtractlane:
 		if r, ok := c.lower_OpExtractlane(v0); ok {
 			return r, true
@@ -387,14 +395,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		// lower_float.rules:141
 		v244 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v244))), true
-	case ir.OpFcvtFromSint:
-		if r, ok := c.lower_OpFcvtFromSint(v0); ok {
-			return r, true
-		}
-	case ir.OpFcvtFromUint:
-		if r, ok := c.lower_OpFcvtFromUint(v0); ok {
-			return r, true
-		}
 	case ir.OpFcvtToSint:
 		if r, ok := c.lower_OpFcvtToSint(v0); ok {
 			return r, true
@@ -657,26 +657,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpVanyTrue:
-		// lower_vector.rules:266
+		// lower_vector.rules:272
 		v521 := c.arg0(v0)
 		return c.out1(c.setcc(c.anyTrue(c.xmm(v521)))), true
 	case ir.OpVallTrue:
-		v522 := c.arg0(v0)
-		v524 := c.valueType(v522)
-		if v526, ok := c.intVec(v524); ok {
-			// lower_vector.rules:267
-			return c.out1(c.setcc(c.allTrue(v526, c.xmm(v522)))), true
+		if r, ok := c.lower_OpVallTrue(v0); ok {
+			return r, true
 		}
 	case ir.OpVhighBits:
 		if r, ok := c.lower_OpVhighBits(v0); ok {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:357
+		// lower_vector.rules:378
 		v544 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v544)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:358
+		// lower_vector.rules:379
 		v545 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v545)))), true
 	case ir.OpX86Cvtt2dq:
@@ -685,7 +682,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v546 := c.arg0(v0)
 			v548 := c.valueType(v546)
 			if v548 == ir.F32X4 {
-				// lower_vector.rules:359
+				// lower_vector.rules:380
 				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v546)))), true
 			}
 		}
@@ -709,7 +706,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 							if v574, ok := c.defInst(v564); ok {
 								v575 := c.opcode(v574)
 								if v575 == ir.OpVconst {
-									// lower_vector.rules:381
+									// lower_vector.rules:402
 									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v570), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
@@ -744,7 +741,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload8x8:
 		v583 := c.memFlags(v0)
 		if v587, ok := c.littleEndian(v583); ok {
-			// lower_vector.rules:407
+			// lower_vector.rules:428
 			v584 := c.arg0(v0)
 			v585 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v587, v584, v585)))), true
@@ -752,7 +749,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload8x8:
 		v588 := c.memFlags(v0)
 		if v592, ok := c.littleEndian(v588); ok {
-			// lower_vector.rules:408
+			// lower_vector.rules:429
 			v589 := c.arg0(v0)
 			v590 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v592, v589, v590)))), true
@@ -760,7 +757,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload16x4:
 		v593 := c.memFlags(v0)
 		if v597, ok := c.littleEndian(v593); ok {
-			// lower_vector.rules:409
+			// lower_vector.rules:430
 			v594 := c.arg0(v0)
 			v595 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v597, v594, v595)))), true
@@ -768,7 +765,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload16x4:
 		v598 := c.memFlags(v0)
 		if v602, ok := c.littleEndian(v598); ok {
-			// lower_vector.rules:410
+			// lower_vector.rules:431
 			v599 := c.arg0(v0)
 			v600 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v602, v599, v600)))), true
@@ -776,7 +773,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload32x2:
 		v603 := c.memFlags(v0)
 		if v607, ok := c.littleEndian(v603); ok {
-			// lower_vector.rules:411
+			// lower_vector.rules:432
 			v604 := c.arg0(v0)
 			v605 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v607, v604, v605)))), true
@@ -784,7 +781,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload32x2:
 		v608 := c.memFlags(v0)
 		if v612, ok := c.littleEndian(v608); ok {
-			// lower_vector.rules:412
+			// lower_vector.rules:433
 			v609 := c.arg0(v0)
 			v610 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v612, v609, v610)))), true
@@ -802,12 +799,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:454
+		// lower_vector.rules:475
 		v622 := c.arg0(v0)
 		v623 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v622), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v623)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:456
+		// lower_vector.rules:477
 		v624 := c.arg0(v0)
 		v625 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v624), c.operandReg(c.xmm(v625)))), true
@@ -962,7 +959,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:161
+		// lower_vector.rules:167
 		v34 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v34), c.xmm(v35))), true
 	}
@@ -1276,7 +1273,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.OR, v52, v53)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:162
+		// lower_vector.rules:168
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v52), c.xmm(v53))), true
@@ -1323,7 +1320,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:163
+		// lower_vector.rules:169
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
@@ -1369,22 +1366,22 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v75 := c.arg1(v0)
 		return c.outPair(c.shlWide(c.low(v74), c.high(v74), c.gprLow(v75))), true
 	case ir.I16X8:
-		// lower_vector.rules:182
+		// lower_vector.rules:188
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLW, c.xmm(v74), c.operandReg(c.amount(v75, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:183
+		// lower_vector.rules:189
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLD, c.xmm(v74), c.operandReg(c.amount(v75, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:184
+		// lower_vector.rules:190
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLQ, c.xmm(v74), c.operandReg(c.amount(v75, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:196
+		// lower_vector.rules:202
 		v75 := c.arg1(v0)
 		v74 := c.arg0(v0)
 		k1 := c.amount(v75, 7)
@@ -1434,22 +1431,22 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		v83 := c.arg1(v0)
 		return c.outPair(c.shrWide(c.low(v82), c.high(v82), c.gprLow(v83))), true
 	case ir.I16X8:
-		// lower_vector.rules:185
+		// lower_vector.rules:191
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLW, c.xmm(v82), c.operandReg(c.amount(v83, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:186
+		// lower_vector.rules:192
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLD, c.xmm(v82), c.operandReg(c.amount(v83, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:187
+		// lower_vector.rules:193
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLQ, c.xmm(v82), c.operandReg(c.amount(v83, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:201
+		// lower_vector.rules:207
 		v83 := c.arg1(v0)
 		v82 := c.arg0(v0)
 		k1 := c.amount(v83, 7)
@@ -1499,24 +1496,24 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		v87 := c.arg1(v0)
 		return c.outPair(c.sarWide(c.low(v86), c.high(v86), c.gprLow(v87))), true
 	case ir.I16X8:
-		// lower_vector.rules:188
+		// lower_vector.rules:194
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRAW, c.xmm(v86), c.operandReg(c.amount(v87, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:189
+		// lower_vector.rules:195
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRAD, c.xmm(v86), c.operandReg(c.amount(v87, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:191
+		// lower_vector.rules:197
 		v87 := c.arg1(v0)
 		v86 := c.arg0(v0)
 		k1 := c.amount(v87, 63)
 		m2 := c.sse(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k1))
 		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v86), c.operandReg(k1)), m2), c.operandReg(m2))), true
 	case ir.I8X16:
-		// lower_vector.rules:206
+		// lower_vector.rules:212
 		v87 := c.arg1(v0)
 		v86 := c.arg0(v0)
 		k3 := c.amount(v87, 7)
@@ -1593,7 +1590,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v66)), c.operandReg(c.low(v65))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v66)), c.operandReg(c.high(v65))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:165
+		// lower_vector.rules:171
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.out1(c.andnX(c.xmm(v66), c.xmm(v65))), true
@@ -1779,7 +1776,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 		v164 := c.arg0(v0)
 		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v164))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v164)))), c.immConst(ir.I64, 0))), true
 	case ir.I8X16:
-		// lower_vector.rules:151
+		// lower_vector.rules:157
 		v164 := c.arg0(v0)
 		a1 := c.xmm(v164)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
@@ -1841,12 +1838,12 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
 	case ir.F32X4:
-		// lower_vector.rules:286
+		// lower_vector.rules:295
 		v213 := c.arg0(v0)
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDPS, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
 	case ir.F64X2:
-		// lower_vector.rules:287
+		// lower_vector.rules:296
 		v213 := c.arg0(v0)
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDPD, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
@@ -1880,12 +1877,12 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v219), c.xm(v220))), true
 	case ir.F32X4:
-		// lower_vector.rules:290
+		// lower_vector.rules:299
 		v219 := c.arg0(v0)
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULPS, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
 	case ir.F64X2:
-		// lower_vector.rules:291
+		// lower_vector.rules:300
 		v219 := c.arg0(v0)
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULPD, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
@@ -1919,7 +1916,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	case ir.F32X4:
 		v234 := c.hasFma()
 		if v234 {
-			// lower_vector.rules:296
+			// lower_vector.rules:305
 			v230 := c.arg0(v0)
 			v231 := c.arg1(v0)
 			v232 := c.arg2(v0)
@@ -1928,7 +1925,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	case ir.F64X2:
 		v234 := c.hasFma()
 		if v234 {
-			// lower_vector.rules:297
+			// lower_vector.rules:306
 			v230 := c.arg0(v0)
 			v231 := c.arg1(v0)
 			v232 := c.arg2(v0)
@@ -2079,7 +2076,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 															v500 := c.arg0(v498)
 															v513 := c.arg0(v511)
 															if v500 == v513 {
-																// lower_vector.rules:138
+																// lower_vector.rules:144
 																return c.out1(c.sse(asm.PMADDWD, c.xmm(v496), c.operandReg(c.xmm(v500)))), true
 															}
 														}
@@ -2101,7 +2098,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v514 := c.arg0(v489)
 						v515 := c.arg0(v502)
 						if v514 == v515 {
-							// lower_vector.rules:142
+							// lower_vector.rules:148
 							return c.out1(c.sse(asm.PMADDWD, c.xmm(v514), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
@@ -2114,7 +2111,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v516 := c.arg0(v489)
 						v517 := c.arg0(v502)
 						if v516 == v517 {
-							// lower_vector.rules:146
+							// lower_vector.rules:152
 							a1 := c.xmm(v516)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
@@ -2138,7 +2135,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v514 := c.arg0(v489)
 						v515 := c.arg0(v502)
 						if v514 == v515 {
-							// lower_vector.rules:140
+							// lower_vector.rules:146
 							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v514)))), true
 						}
 					}
@@ -2151,7 +2148,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v516 := c.arg0(v489)
 						v517 := c.arg0(v502)
 						if v516 == v517 {
-							// lower_vector.rules:144
+							// lower_vector.rules:150
 							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v516), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
@@ -2161,6 +2158,139 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 		// lower_vector.rules:135
 		v487 := c.arg1(v0)
 		return c.out1(c.sse(asm.PHADDW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+	case ir.I8X16:
+		// lower_vector.rules:138
+		v486 := c.arg0(v0)
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v486)), c.operandReg(c.byteSums(c.xmm(v487))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFcvtFromSint is the part of lower for one case.
+func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F64X2:
+		v245 := c.arg0(v0)
+		if v533, ok := c.defInst(v245); ok {
+			v534 := c.opcode(v533)
+			if v534 == ir.OpSwidenLow {
+				v535 := c.arg0(v533)
+				v537 := c.valueType(v535)
+				if v537 == ir.I32X4 {
+					// lower_vector.rules:353
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v535)))), true
+				}
+			}
+		}
+		v247 := c.valueType(v245)
+		if v247 == ir.I64X2 {
+			// lower_vector.rules:354
+			a1 := c.xmm(v245)
+			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
+		}
+	case ir.F32:
+		v245 := c.arg0(v0)
+		v247 := c.valueType(v245)
+		if _, ok := c.ty8Or16(v247); ok {
+			// lower_float.rules:143
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v245)))), true
+		}
+		switch v247 {
+		case ir.I32:
+			// lower_float.rules:144
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v245))), true
+		case ir.I64:
+			// lower_float.rules:145
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v245))), true
+		}
+	case ir.F64:
+		v245 := c.arg0(v0)
+		v247 := c.valueType(v245)
+		if _, ok := c.ty8Or16(v247); ok {
+			// lower_float.rules:146
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v245)))), true
+		}
+		switch v247 {
+		case ir.I32:
+			// lower_float.rules:147
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v245))), true
+		case ir.I64:
+			// lower_float.rules:148
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v245))), true
+		}
+	case ir.F32X4:
+		v245 := c.arg0(v0)
+		v247 := c.valueType(v245)
+		if v247 == ir.I32X4 {
+			// lower_vector.rules:352
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v245)))), true
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFcvtFromUint is the part of lower for one case.
+func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F64X2:
+		v250 := c.arg0(v0)
+		if v539, ok := c.defInst(v250); ok {
+			v540 := c.opcode(v539)
+			if v540 == ir.OpUwidenLow {
+				v541 := c.arg0(v539)
+				v543 := c.valueType(v541)
+				if v543 == ir.I32X4 {
+					// lower_vector.rules:375
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v541), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
+				}
+			}
+		}
+		v252 := c.valueType(v250)
+		if v252 == ir.I64X2 {
+			// lower_vector.rules:361
+			a2 := c.xmm(v250)
+			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
+			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
+			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
+		}
+	case ir.F32:
+		v250 := c.arg0(v0)
+		v252 := c.valueType(v250)
+		if _, ok := c.fitsIn32(v252); ok {
+			// lower_float.rules:150
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v250)))), true
+		}
+	case ir.F64:
+		v250 := c.arg0(v0)
+		v252 := c.valueType(v250)
+		if _, ok := c.fitsIn32(v252); ok {
+			// lower_float.rules:151
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v250)))), true
+		}
+	case ir.F32X4:
+		v250 := c.arg0(v0)
+		v252 := c.valueType(v250)
+		if v252 == ir.I32X4 {
+			// lower_vector.rules:367
+			a5 := c.xmm(v250)
+			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
+			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
+			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
+		}
+	}
+	v250 := c.arg0(v0)
+	v252 := c.valueType(v250)
+	if v252 == ir.I64 {
+		if v205, ok := c.tyScalarFloat(v2); ok {
+			// lower_float.rules:152
+			return c.out1(c.cvtU64(v205, c.gpr(v250))), true
+		}
 	}
 	var none out
 	return none, false
@@ -2173,47 +2303,47 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	case ir.I32:
 		v618 := c.lane(v0)
 		if v618 == 0 {
-			// lower_vector.rules:439
+			// lower_vector.rules:460
 			v617 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v617))), true
 		}
-		// lower_vector.rules:437
+		// lower_vector.rules:458
 		v617 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v617), c.laneU8(v618))), true
 	case ir.I64:
 		v618 := c.lane(v0)
 		if v618 == 0 {
-			// lower_vector.rules:440
+			// lower_vector.rules:461
 			v617 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v617))), true
 		}
-		// lower_vector.rules:438
+		// lower_vector.rules:459
 		v617 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v617), c.laneU8(v618))), true
 	}
 	v618 := c.lane(v0)
 	if v618 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:441
+			// lower_vector.rules:462
 			v617 := c.arg0(v0)
 			return c.out1(c.xmm(v617)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:435
+		// lower_vector.rules:456
 		v617 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v617), c.laneU8(v618))), true
 	case ir.I16:
-		// lower_vector.rules:436
+		// lower_vector.rules:457
 		v617 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v617), c.laneU8(v618))), true
 	case ir.F32:
-		// lower_vector.rules:442
+		// lower_vector.rules:463
 		v617 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), c.laneU8(v618))), true
 	case ir.F64:
-		// lower_vector.rules:443
+		// lower_vector.rules:464
 		v617 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), 238)), true
 	}
@@ -2226,11 +2356,11 @@ func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
 	v626 := c.arg0(v0)
 	v627 := c.arg1(v0)
 	if v626 == v627 {
-		// lower_vector.rules:459
+		// lower_vector.rules:480
 		v628 := c.constant(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleSame(v628)))), true
 	}
-	// lower_vector.rules:457
+	// lower_vector.rules:478
 	v628 := c.constant(v0)
 	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleFirst(v628))), c.sse(asm.PSHUFB, c.xmm(v627), c.operandReg(c.shuffleSecond(v628))))), true
 }
@@ -2335,7 +2465,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v64)), c.unary(asm.NOT, asm.S64, c.high(v64)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:164
+		// lower_vector.rules:170
 		v64 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v64), c.vecOnes())), true
 	}
@@ -2359,7 +2489,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v68)), c.operandReg(c.low(v67))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v68)), c.operandReg(c.high(v67))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:166
+		// lower_vector.rules:172
 		v67 := c.arg0(v0)
 		v68 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v67), c.xorX(c.xmm(v68), c.vecOnes()))), true
@@ -2384,7 +2514,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v69), c.operandReg(c.low(v70)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v69), c.operandReg(c.high(v70)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:167
+		// lower_vector.rules:173
 		v69 := c.arg0(v0)
 		v70 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v69), c.xorX(c.xmm(v70), c.vecOnes()))), true
@@ -2411,14 +2541,14 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v71), c.low(v72), c.low(v73)), c.selectBits(ir.I64, c.high(v71), c.high(v72), c.high(v73)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:168
+		// lower_vector.rules:174
 		v71 := c.arg0(v0)
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
 		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:169
+		// lower_vector.rules:175
 		v71 := c.arg0(v0)
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
@@ -2939,7 +3069,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:243
+		// lower_vector.rules:249
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
 		v187 := c.intCc(v0)
@@ -2964,7 +3094,7 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:264
+		// lower_vector.rules:270
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
 		v194 := c.floatCc(v0)
@@ -3046,12 +3176,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v217), c.xm(v218))), true
 	case ir.F32X4:
-		// lower_vector.rules:288
+		// lower_vector.rules:297
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
 	case ir.F64X2:
-		// lower_vector.rules:289
+		// lower_vector.rules:298
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
@@ -3075,12 +3205,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v223), c.xm(v224))), true
 	case ir.F32X4:
-		// lower_vector.rules:292
+		// lower_vector.rules:301
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
 	case ir.F64X2:
-		// lower_vector.rules:293
+		// lower_vector.rules:302
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
@@ -3102,11 +3232,11 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v225))), true
 	case ir.F32X4:
-		// lower_vector.rules:294
+		// lower_vector.rules:303
 		v225 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v225)))), true
 	case ir.F64X2:
-		// lower_vector.rules:295
+		// lower_vector.rules:304
 		v225 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v225)))), true
 	}
@@ -3125,7 +3255,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:315
+		// lower_vector.rules:324
 		v226 := c.arg0(v0)
 		v227 := c.arg1(v0)
 		a1 := c.xmm(v226)
@@ -3134,7 +3264,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:320
+		// lower_vector.rules:329
 		v226 := c.arg0(v0)
 		v227 := c.arg1(v0)
 		a5 := c.xmm(v226)
@@ -3158,7 +3288,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:326
+		// lower_vector.rules:335
 		v228 := c.arg0(v0)
 		v229 := c.arg1(v0)
 		a1 := c.xmm(v228)
@@ -3169,7 +3299,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:333
+		// lower_vector.rules:342
 		v228 := c.arg0(v0)
 		v229 := c.arg1(v0)
 		a7 := c.xmm(v228)
@@ -3193,7 +3323,7 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.XORPS, c.xmm(v235), c.operandMem(c.signMask(v205)))), true
 	}
 	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:298
+		// lower_vector.rules:307
 		v235 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v235), c.loadMask(c.signMask(v531)))), true
 	}
@@ -3210,7 +3340,7 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v236), c.operandMem(c.magnitudeMask(v205)))), true
 	}
 	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:299
+		// lower_vector.rules:308
 		v236 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v236), c.loadMask(c.magnitudeMask(v531)))), true
 	}
@@ -3229,7 +3359,7 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v237))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v238), c.operandReg(m1))))), true
 	}
 	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:300
+		// lower_vector.rules:309
 		v238 := c.arg1(v0)
 		v237 := c.arg0(v0)
 		return c.out1(c.chooseX(c.loadMask(c.signMask(v531)), c.xmm(v238), c.xmm(v237))), true
@@ -3251,11 +3381,11 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 		v239 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v239))), true
 	case ir.F32X4:
-		// lower_vector.rules:304
+		// lower_vector.rules:313
 		v239 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v239), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:305
+		// lower_vector.rules:314
 		v239 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v239), 8)), true
 	}
@@ -3276,11 +3406,11 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 		v240 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v240))), true
 	case ir.F32X4:
-		// lower_vector.rules:306
+		// lower_vector.rules:315
 		v240 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v240), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:307
+		// lower_vector.rules:316
 		v240 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v240), 9)), true
 	}
@@ -3301,11 +3431,11 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 		v241 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v241))), true
 	case ir.F32X4:
-		// lower_vector.rules:308
+		// lower_vector.rules:317
 		v241 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v241), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:309
+		// lower_vector.rules:318
 		v241 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v241), 10)), true
 	}
@@ -3326,127 +3456,13 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 		v242 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v242))), true
 	case ir.F32X4:
-		// lower_vector.rules:310
+		// lower_vector.rules:319
 		v242 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v242), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:311
+		// lower_vector.rules:320
 		v242 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v242), 11)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFcvtFromSint is the part of lower for one case.
-func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:143
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v245)))), true
-		}
-		switch v247 {
-		case ir.I32:
-			// lower_float.rules:144
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v245))), true
-		case ir.I64:
-			// lower_float.rules:145
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v245))), true
-		}
-	case ir.F64:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:146
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v245)))), true
-		}
-		switch v247 {
-		case ir.I32:
-			// lower_float.rules:147
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v245))), true
-		case ir.I64:
-			// lower_float.rules:148
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v245))), true
-		}
-	case ir.F32X4:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if v247 == ir.I32X4 {
-			// lower_vector.rules:343
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v245)))), true
-		}
-	case ir.F64X2:
-		v245 := c.arg0(v0)
-		if v533, ok := c.defInst(v245); ok {
-			v534 := c.opcode(v533)
-			if v534 == ir.OpSwidenLow {
-				v535 := c.arg0(v533)
-				v537 := c.valueType(v535)
-				if v537 == ir.I32X4 {
-					// lower_vector.rules:344
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v535)))), true
-				}
-			}
-		}
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFcvtFromUint is the part of lower for one case.
-func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:150
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v250)))), true
-		}
-	case ir.F64:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:151
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v250)))), true
-		}
-	case ir.F32X4:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if v252 == ir.I32X4 {
-			// lower_vector.rules:346
-			a1 := c.xmm(v250)
-			lo2 := c.andX(a1, c.vecConst(281470681808895, 281470681808895))
-			hi3 := c.vecShift(asm.PSRLD_I, a1, 16)
-			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi3)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo2))))), true
-		}
-	case ir.F64X2:
-		v250 := c.arg0(v0)
-		if v539, ok := c.defInst(v250); ok {
-			v540 := c.opcode(v539)
-			if v540 == ir.OpUwidenLow {
-				v541 := c.arg0(v539)
-				v543 := c.valueType(v541)
-				if v543 == ir.I32X4 {
-					// lower_vector.rules:354
-					wide4 := c.sse(asm.UNPCKLPS, c.xmm(v541), c.operandReg(c.vecConst(4841369600550502400, 0)))
-					return c.out1(c.sse(asm.SUBPD, wide4, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
-				}
-			}
-		}
-	}
-	v250 := c.arg0(v0)
-	v252 := c.valueType(v250)
-	if v252 == ir.I64 {
-		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:152
-			return c.out1(c.cvtU64(v205, c.gpr(v250))), true
-		}
 	}
 	var none out
 	return none, false
@@ -3516,7 +3532,7 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v267 == ir.F32X4 {
-			// lower_vector.rules:361
+			// lower_vector.rules:382
 			a5 := c.xmm(v265)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
@@ -3548,7 +3564,7 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v272 == ir.F32X4 {
-			// lower_vector.rules:368
+			// lower_vector.rules:389
 			n3 := c.sse(asm.MAXPS, c.xmm(v270), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
@@ -3810,41 +3826,61 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:171
+		// lower_vector.rules:177
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
 	case ir.I16X8:
-		// lower_vector.rules:172
+		// lower_vector.rules:178
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v518), 15), c.xmm(v519), c.xmm(v520))), true
 	case ir.I32X4:
-		// lower_vector.rules:173
+		// lower_vector.rules:179
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
 	case ir.F32X4:
-		// lower_vector.rules:174
+		// lower_vector.rules:180
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
 	case ir.I64X2:
-		// lower_vector.rules:175
+		// lower_vector.rules:181
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
 	case ir.F64X2:
-		// lower_vector.rules:176
+		// lower_vector.rules:182
 		v518 := c.arg0(v0)
 		v519 := c.arg1(v0)
 		v520 := c.arg2(v0)
 		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpVallTrue is the part of lower for one case.
+func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
+	v522 := c.arg0(v0)
+	v524 := c.valueType(v522)
+	if v526, ok := c.intVec(v524); ok {
+		// lower_vector.rules:273
+		return c.out1(c.setcc(c.allTrue(v526, c.xmm(v522)))), true
+	}
+	switch v524 {
+	case ir.F32X4:
+		// lower_vector.rules:275
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v522)))), true
+	case ir.F64X2:
+		// lower_vector.rules:276
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v522)))), true
 	}
 	var none out
 	return none, false
@@ -3856,22 +3892,22 @@ func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
 	v529 := c.valueType(v527)
 	switch v529 {
 	case ir.I8X16:
-		// lower_vector.rules:275
+		// lower_vector.rules:284
 		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v527))), true
 	case ir.I32X4:
-		// lower_vector.rules:276
+		// lower_vector.rules:285
 		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
 	case ir.F32X4:
-		// lower_vector.rules:277
+		// lower_vector.rules:286
 		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
 	case ir.I64X2:
-		// lower_vector.rules:278
+		// lower_vector.rules:287
 		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
 	case ir.F64X2:
-		// lower_vector.rules:279
+		// lower_vector.rules:288
 		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
 	case ir.I16X8:
-		// lower_vector.rules:280
+		// lower_vector.rules:289
 		a1 := c.xmm(v527)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
@@ -3897,7 +3933,7 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 						if v560, ok := c.defInst(v550); ok {
 							v561 := c.opcode(v560)
 							if v561 == ir.OpVconst {
-								// lower_vector.rules:376
+								// lower_vector.rules:397
 								a1 := c.xmm(v556)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
@@ -3909,12 +3945,12 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:387
+		// lower_vector.rules:408
 		v549 := c.arg0(v0)
 		v550 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
 	case ir.I16X8:
-		// lower_vector.rules:388
+		// lower_vector.rules:409
 		v549 := c.arg0(v0)
 		v550 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
@@ -3928,12 +3964,12 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:389
+		// lower_vector.rules:410
 		v577 := c.arg0(v0)
 		v578 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
 	case ir.I16X8:
-		// lower_vector.rules:390
+		// lower_vector.rules:411
 		v577 := c.arg0(v0)
 		v578 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
@@ -3947,15 +3983,15 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:392
+		// lower_vector.rules:413
 		v579 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v579)))), true
 	case ir.I32X4:
-		// lower_vector.rules:393
+		// lower_vector.rules:414
 		v579 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v579)))), true
 	case ir.I64X2:
-		// lower_vector.rules:394
+		// lower_vector.rules:415
 		v579 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v579)))), true
 	}
@@ -3968,15 +4004,15 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:395
+		// lower_vector.rules:416
 		v580 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v580)))), true
 	case ir.I32X4:
-		// lower_vector.rules:396
+		// lower_vector.rules:417
 		v580 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v580)))), true
 	case ir.I64X2:
-		// lower_vector.rules:397
+		// lower_vector.rules:418
 		v580 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v580)))), true
 	}
@@ -3989,15 +4025,15 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:400
+		// lower_vector.rules:421
 		v581 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v581))))), true
 	case ir.I32X4:
-		// lower_vector.rules:401
+		// lower_vector.rules:422
 		v581 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v581))))), true
 	case ir.I64X2:
-		// lower_vector.rules:402
+		// lower_vector.rules:423
 		v581 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v581))))), true
 	}
@@ -4010,15 +4046,15 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:403
+		// lower_vector.rules:424
 		v582 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v582), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:404
+		// lower_vector.rules:425
 		v582 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v582), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:405
+		// lower_vector.rules:426
 		v582 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v582), c.operandReg(c.vecZero()))), true
 	}
@@ -4031,27 +4067,27 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:416
+		// lower_vector.rules:437
 		v613 := c.arg0(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:417
+		// lower_vector.rules:438
 		v613 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:418
+		// lower_vector.rules:439
 		v613 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:419
+		// lower_vector.rules:440
 		v613 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v613))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:420
+		// lower_vector.rules:441
 		v613 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 0)), true
 	case ir.F64X2:
-		// lower_vector.rules:421
+		// lower_vector.rules:442
 		v613 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 68)), true
 	}
@@ -4064,31 +4100,31 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:423
+		// lower_vector.rules:444
 		v614 := c.arg0(v0)
 		v615 := c.arg1(v0)
 		v616 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
 	case ir.I16X8:
-		// lower_vector.rules:424
+		// lower_vector.rules:445
 		v614 := c.arg0(v0)
 		v615 := c.arg1(v0)
 		v616 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
 	case ir.I32X4:
-		// lower_vector.rules:425
+		// lower_vector.rules:446
 		v614 := c.arg0(v0)
 		v615 := c.arg1(v0)
 		v616 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
 	case ir.I64X2:
-		// lower_vector.rules:426
+		// lower_vector.rules:447
 		v614 := c.arg0(v0)
 		v615 := c.arg1(v0)
 		v616 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
 	case ir.F32X4:
-		// lower_vector.rules:427
+		// lower_vector.rules:448
 		v614 := c.arg0(v0)
 		v615 := c.arg1(v0)
 		v616 := c.lane(v0)
@@ -4097,12 +4133,12 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 		v616 := c.lane(v0)
 		switch v616 {
 		case 0:
-			// lower_vector.rules:428
+			// lower_vector.rules:449
 			v615 := c.arg1(v0)
 			v614 := c.arg0(v0)
 			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v615), c.xmm(v614), 2)), true
 		case 1:
-			// lower_vector.rules:429
+			// lower_vector.rules:450
 			v614 := c.arg0(v0)
 			v615 := c.arg1(v0)
 			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v614), c.operandReg(c.xmm(v615)))), true
@@ -4117,22 +4153,22 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:445
+			// lower_vector.rules:466
 			v621 := c.arg0(v0)
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v621)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
-		// lower_vector.rules:446
+		// lower_vector.rules:467
 		v621 := c.arg0(v0)
 		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v621)))), true
 	case ir.F32X4:
-		// lower_vector.rules:447
+		// lower_vector.rules:468
 		v621 := c.arg0(v0)
 		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v621), c.xmm(v621), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:448
+		// lower_vector.rules:469
 		v621 := c.arg0(v0)
 		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v621)))), true
 	}
@@ -4203,14 +4239,14 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:268
+			// lower_vector.rules:277
 			v46 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v46))
 		case ir.OpVallTrue:
 			v47 := c.arg0(v6)
 			v49 := c.valueType(v47)
 			if v51, ok := c.intVec(v49); ok {
-				// lower_vector.rules:269
+				// lower_vector.rules:278
 				return c.allTrue(v51, c.xmm(v47))
 			}
 		}
@@ -4765,190 +4801,196 @@ func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	return c.chooseX(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
 }
 
-// amount is the term amount of lower_vector.rules:180.
+// byteSums is the term byte_sums of lower_vector.rules:140.
+func (c *lower) byteSums(v0 machine.Reg) machine.Reg {
+	// lower_vector.rules:141
+	return c.andX(c.sse(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.vecConst(71777214294589695, 71777214294589695))
+}
+
+// amount is the term amount of lower_vector.rules:186.
 func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
-	// lower_vector.rules:181
+	// lower_vector.rules:187
 	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
 }
 
-// veq is the term veq of lower_vector.rules:214.
+// veq is the term veq of lower_vector.rules:220.
 func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:215
+		// lower_vector.rules:221
 		return c.sse(asm.PCMPEQB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:216
+		// lower_vector.rules:222
 		return c.sse(asm.PCMPEQW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:217
+		// lower_vector.rules:223
 		return c.sse(asm.PCMPEQD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:218
+		// lower_vector.rules:224
 		return c.sse(asm.PCMPEQQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:214:1: no rule of veq matches")
+	panic("lower_vector.rules:220:1: no rule of veq matches")
 }
 
-// vgt is the term vgt of lower_vector.rules:219.
+// vgt is the term vgt of lower_vector.rules:225.
 func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:220
+		// lower_vector.rules:226
 		return c.sse(asm.PCMPGTB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:221
+		// lower_vector.rules:227
 		return c.sse(asm.PCMPGTW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:222
+		// lower_vector.rules:228
 		return c.sse(asm.PCMPGTD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:223
+		// lower_vector.rules:229
 		return c.sse(asm.PCMPGTQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:219:1: no rule of vgt matches")
+	panic("lower_vector.rules:225:1: no rule of vgt matches")
 }
 
-// topBits is the term top_bits of lower_vector.rules:225.
+// topBits is the term top_bits of lower_vector.rules:231.
 func (c *lower) topBits(v0 ir.Type) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:226
+		// lower_vector.rules:232
 		return c.vecConst(9259542123273814144, 9259542123273814144)
 	case ir.I16X8:
-		// lower_vector.rules:227
+		// lower_vector.rules:233
 		return c.vecConst(9223512776490647552, 9223512776490647552)
 	case ir.I32X4:
-		// lower_vector.rules:228
+		// lower_vector.rules:234
 		return c.vecConst(9223372039002259456, 9223372039002259456)
 	case ir.I64X2:
-		// lower_vector.rules:229
+		// lower_vector.rules:235
 		return c.vecConst(9223372036854775808, 9223372036854775808)
 	}
-	panic("lower_vector.rules:225:1: no rule of top_bits matches")
+	panic("lower_vector.rules:231:1: no rule of top_bits matches")
 }
 
-// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:230.
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:236.
 func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:231
+	// lower_vector.rules:237
 	t1 := c.topBits(v0)
 	return c.vgt(v0, c.xorX(v1, t1), c.xorX(v2, t1))
 }
 
-// vcmp is the term vcmp of lower_vector.rules:232.
+// vcmp is the term vcmp of lower_vector.rules:238.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.Equal:
-		// lower_vector.rules:233
+		// lower_vector.rules:239
 		return c.veq(v0, v2, v3)
 	case ir.NotEqual:
-		// lower_vector.rules:234
+		// lower_vector.rules:240
 		return c.xorX(c.veq(v0, v2, v3), c.vecOnes())
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:235
+		// lower_vector.rules:241
 		return c.vgt(v0, v2, v3)
 	case ir.SignedLessThan:
-		// lower_vector.rules:236
+		// lower_vector.rules:242
 		return c.vgt(v0, v3, v2)
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:237
+		// lower_vector.rules:243
 		return c.xorX(c.vgt(v0, v2, v3), c.vecOnes())
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:238
+		// lower_vector.rules:244
 		return c.xorX(c.vgt(v0, v3, v2), c.vecOnes())
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:239
+		// lower_vector.rules:245
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:240
+		// lower_vector.rules:246
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:241
+		// lower_vector.rules:247
 		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.vecOnes())
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:242
+		// lower_vector.rules:248
 		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.vecOnes())
 	}
-	panic("lower_vector.rules:232:1: no rule of vcmp matches")
+	panic("lower_vector.rules:238:1: no rule of vcmp matches")
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:246.
+// fcmpOp is the term fcmp_op of lower_vector.rules:252.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:247
+		// lower_vector.rules:253
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:248
+		// lower_vector.rules:254
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:246:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:252:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:249.
+// vfcmp is the term vfcmp of lower_vector.rules:255.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:250
+		// lower_vector.rules:256
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:251
+		// lower_vector.rules:257
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:252
+		// lower_vector.rules:258
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:253
+		// lower_vector.rules:259
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:254
+		// lower_vector.rules:260
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:255
+		// lower_vector.rules:261
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:256
+		// lower_vector.rules:262
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:257
+		// lower_vector.rules:263
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:258
+		// lower_vector.rules:264
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:259
+		// lower_vector.rules:265
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:260
+		// lower_vector.rules:266
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:261
+		// lower_vector.rules:267
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:262
+		// lower_vector.rules:268
 		return c.andX(c.sseImm(v0, v2, v3, 4), c.sseImm(v0, v2, v3, 7))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:263
+		// lower_vector.rules:269
 		return c.orX(c.sseImm(v0, v2, v3, 0), c.sseImm(v0, v2, v3, 3))
 	}
-	panic("lower_vector.rules:249:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:255:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:270.
+// anyTrue is the term any_true of lower_vector.rules:279.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:271
+	// lower_vector.rules:280
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:272.
+// allTrue is the term all_true of lower_vector.rules:281.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:273
+	// lower_vector.rules:282
 	z1 := c.veq(v0, v1, c.vecZero())
 	return c.ptest(asm.E, z1, z1)
 }
 
-// highHalf is the term high_half of lower_vector.rules:398.
+// highHalf is the term high_half of lower_vector.rules:419.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:399
+	// lower_vector.rules:420
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
