@@ -285,6 +285,8 @@ func (p *parser) result(exact bool) (r Result) {
 			p.Next() // a type of a module, whose null is all the same
 		} else if exact {
 			p.Unexpected("a heap type")
+		} else {
+			r.Value.Type = 0 // any null
 		}
 		r.Kind = ResultRefNull
 	case "ref.extern":
