@@ -12,6 +12,10 @@ import (
 func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	v5 := c.opcode(v0)
 	switch v5 {
+	case ir.OpFma:
+		if r, ok := c.lower_OpFma(v0); ok {
+			return r, true
+		}
 	case ir.OpIadd:
 		if r, ok := c.lower_OpIadd(v0); ok {
 			return r, true
@@ -94,10 +98,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFmul:
 		if r, ok := c.lower_OpFmul(v0); ok {
-			return r, true
-		}
-	case ir.OpFma:
-		if r, ok := c.lower_OpFma(v0); ok {
 			return r, true
 		}
 	case ir.OpIstore8:
@@ -332,11 +332,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpF32const:
-		// lower_float.rules:70
+		// lower_float.rules:74
 		v211 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F32, v211)), true
 	case ir.OpF64const:
-		// lower_float.rules:71
+		// lower_float.rules:75
 		v212 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F64, v212)), true
 	case ir.OpFsub:
@@ -388,13 +388,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFpromote:
-		// lower_float.rules:140
-		v243 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v243))), true
+		// lower_float.rules:167
+		v255 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v255))), true
 	case ir.OpFdemote:
-		// lower_float.rules:141
-		v244 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v244))), true
+		// lower_float.rules:168
+		v256 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v256))), true
 	case ir.OpFcvtToSint:
 		if r, ok := c.lower_OpFcvtToSint(v0); ok {
 			return r, true
@@ -420,109 +420,109 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v292 := c.memFlags(v0)
-		if v296, ok := c.littleEndian(v292); ok {
+		v304 := c.memFlags(v0)
+		if v308, ok := c.littleEndian(v304); ok {
 			// lower_mem.rules:28
-			v293 := c.arg0(v0)
-			v294 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v296, v293, v294)))), true
+			v305 := c.arg0(v0)
+			v306 := c.offset(v0)
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v308, v305, v306)))), true
 		}
 	case ir.OpUload16:
-		v297 := c.memFlags(v0)
-		if v301, ok := c.littleEndian(v297); ok {
+		v309 := c.memFlags(v0)
+		if v313, ok := c.littleEndian(v309); ok {
 			// lower_mem.rules:29
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v301, v298, v299)))), true
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v313, v310, v311)))), true
 		}
 	case ir.OpUload32:
-		v302 := c.memFlags(v0)
-		if v306, ok := c.littleEndian(v302); ok {
+		v314 := c.memFlags(v0)
+		if v318, ok := c.littleEndian(v314); ok {
 			// lower_mem.rules:30
-			v303 := c.arg0(v0)
-			v304 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v306, v303, v304)))), true
+			v315 := c.arg0(v0)
+			v316 := c.offset(v0)
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v318, v315, v316)))), true
 		}
 	case ir.OpSload8:
-		v307 := c.memFlags(v0)
-		if v311, ok := c.littleEndian(v307); ok {
+		v319 := c.memFlags(v0)
+		if v323, ok := c.littleEndian(v319); ok {
 			// lower_mem.rules:31
 			v2 := c.resultType(v0)
-			v308 := c.arg0(v0)
-			v309 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v311, v308, v309)))), true
+			v320 := c.arg0(v0)
+			v321 := c.offset(v0)
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v323, v320, v321)))), true
 		}
 	case ir.OpSload16:
-		v312 := c.memFlags(v0)
-		if v316, ok := c.littleEndian(v312); ok {
+		v324 := c.memFlags(v0)
+		if v328, ok := c.littleEndian(v324); ok {
 			// lower_mem.rules:32
 			v2 := c.resultType(v0)
-			v313 := c.arg0(v0)
-			v314 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v316, v313, v314)))), true
+			v325 := c.arg0(v0)
+			v326 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v328, v325, v326)))), true
 		}
 	case ir.OpSload32:
-		v317 := c.memFlags(v0)
-		if v321, ok := c.littleEndian(v317); ok {
+		v329 := c.memFlags(v0)
+		if v333, ok := c.littleEndian(v329); ok {
 			// lower_mem.rules:33
-			v318 := c.arg0(v0)
-			v319 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v321, v318, v319)))), true
+			v330 := c.arg0(v0)
+			v331 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v333, v330, v331)))), true
 		}
 	case ir.OpStackAddr:
 		// lower_mem.rules:98
-		v415 := c.stackSlot(v0)
-		v416 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v415, v416))), true
+		v427 := c.stackSlot(v0)
+		v428 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v427, v428))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
 		// lower_control.rules:13
-		v417 := c.arg0(v0)
-		return c.branchOn(c.condOf(v417)), true
+		v429 := c.arg0(v0)
+		return c.branchOn(c.condOf(v429)), true
 	case ir.OpBrTable:
 		// lower_control.rules:16
-		v418 := c.arg0(v0)
+		v430 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v418)
+		i18 := c.gpr(v430)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:35
-		v419 := c.funcRef(v0)
-		return c.callDirect(v419), true
+		v431 := c.funcRef(v0)
+		return c.callDirect(v431), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:36
-		v420 := c.sigRef(v0)
-		v421 := c.arg0(v0)
-		return c.callRegister(v420, v421), true
+		v432 := c.sigRef(v0)
+		v433 := c.arg0(v0)
+		return c.callRegister(v432, v433), true
 	case ir.OpReturnCall:
 		// lower_control.rules:37
-		v422 := c.funcRef(v0)
-		return c.tailCallDirect(v422), true
+		v434 := c.funcRef(v0)
+		return c.tailCallDirect(v434), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:38
-		v423 := c.sigRef(v0)
-		v424 := c.arg0(v0)
-		return c.tailCallRegister(v423, v424), true
+		v435 := c.sigRef(v0)
+		v436 := c.arg0(v0)
+		return c.tailCallRegister(v435, v436), true
 	case ir.OpReturn:
 		// lower_control.rules:39
 		return c.ret(), true
 	case ir.OpTrap:
 		// lower_control.rules:45
-		v425 := c.trapCode(v0)
-		return c.ud2(v425), true
+		v437 := c.trapCode(v0)
+		return c.ud2(v437), true
 	case ir.OpTrapnz:
 		// lower_control.rules:46
-		v426 := c.arg0(v0)
-		v427 := c.trapCode(v0)
-		c.trapIf(c.condOf(v426), v427)
+		v438 := c.arg0(v0)
+		v439 := c.trapCode(v0)
+		c.trapIf(c.condOf(v438), v439)
 		return c.outNone(), true
 	case ir.OpTrapz:
 		// lower_control.rules:47
-		v428 := c.arg0(v0)
-		v429 := c.trapCode(v0)
-		c.trapIf(c.condInvert(c.condOf(v428)), v429)
+		v440 := c.arg0(v0)
+		v441 := c.trapCode(v0)
+		c.trapIf(c.condInvert(c.condOf(v440)), v441)
 		return c.outNone(), true
 	case ir.OpDebugtrap:
 		// lower_control.rules:52
@@ -541,12 +541,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:63
-		v430 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v430)), true
+		v442 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v442)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:64
-		v431 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v431)), true
+		v443 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v443)), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:78
 		return c.out1(c.physical(RBP)), true
@@ -561,8 +561,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:82
-		v432 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v432))
+		v444 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v444))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:83
@@ -578,41 +578,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v442 := c.memFlags(v0)
-			if v445, ok := c.littleEndian(v442); ok {
+			v454 := c.memFlags(v0)
+			if v457, ok := c.littleEndian(v454); ok {
 				// lower_atomic.rules:4
-				v443 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v445, v443, 0))), true
+				v455 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v457, v455, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v446 := c.memFlags(v0)
-		if v450, ok := c.littleEndian(v446); ok {
-			v447 := c.arg0(v0)
-			v452 := c.valueType(v447)
-			if v454, ok := c.fitsIn64(v452); ok {
+		v458 := c.memFlags(v0)
+		if v462, ok := c.littleEndian(v458); ok {
+			v459 := c.arg0(v0)
+			v464 := c.valueType(v459)
+			if v466, ok := c.fitsIn64(v464); ok {
 				// lower_atomic.rules:5
-				v448 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v454), c.amode(v450, v448, 0), c.gpr(v447))
+				v460 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v466), c.amode(v462, v460, 0), c.gpr(v459))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v461 := c.memFlags(v0)
-			if v466, ok := c.littleEndian(v461); ok {
+			v473 := c.memFlags(v0)
+			if v478, ok := c.littleEndian(v473); ok {
 				// lower_atomic.rules:23
-				v462 := c.arg0(v0)
-				v463 := c.arg1(v0)
-				v464 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v466, v462, 0), c.gpr(v463), c.gpr(v464))), true
+				v474 := c.arg0(v0)
+				v475 := c.arg1(v0)
+				v476 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v478, v474, 0), c.gpr(v475), c.gpr(v476))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v467 := c.constant(v0)
-		return c.out1(c.vecPool(v467)), true
+		v479 := c.constant(v0)
+		return c.out1(c.vecPool(v479)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -635,31 +635,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v480 := c.arg0(v0)
-		v481 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v480), c.operandReg(c.xmm(v481)))), true
+		v492 := c.arg0(v0)
+		v493 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v482 := c.arg0(v0)
-			v483 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v482), c.operandReg(c.xmm(v483)))
+			v494 := c.arg0(v0)
+			v495 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v494), c.operandReg(c.xmm(v495)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v485 := c.arg1(v0)
-		v484 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v485), c.operandReg(c.xmm(v484)))), true
+		v497 := c.arg1(v0)
+		v496 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v497), c.operandReg(c.xmm(v496)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v521 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v521)))), true
+		v533 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v533)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -669,21 +669,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:378
-		v544 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v544)))), true
+		// lower_vector.rules:388
+		v556 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v556)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:379
-		v545 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v545)))), true
+		// lower_vector.rules:389
+		v557 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v557)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v546 := c.arg0(v0)
-			v548 := c.valueType(v546)
-			if v548 == ir.F32X4 {
-				// lower_vector.rules:380
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v546)))), true
+			v558 := c.arg0(v0)
+			v560 := c.valueType(v558)
+			if v560 == ir.F32X4 {
+				// lower_vector.rules:390
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v558)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -693,21 +693,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v563 := c.arg0(v0)
-			v566 := c.valueType(v563)
-			if v566 == ir.I64X2 {
-				if v568, ok := c.defInst(v563); ok {
-					v569 := c.opcode(v568)
-					if v569 == ir.OpFcvtToUintSat {
-						v570 := c.arg0(v568)
-						v572 := c.valueType(v570)
-						if v572 == ir.F64X2 {
-							v564 := c.arg1(v0)
-							if v574, ok := c.defInst(v564); ok {
-								v575 := c.opcode(v574)
-								if v575 == ir.OpVconst {
-									// lower_vector.rules:402
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v570), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+			v575 := c.arg0(v0)
+			v578 := c.valueType(v575)
+			if v578 == ir.I64X2 {
+				if v580, ok := c.defInst(v575); ok {
+					v581 := c.opcode(v580)
+					if v581 == ir.OpFcvtToUintSat {
+						v582 := c.arg0(v580)
+						v584 := c.valueType(v582)
+						if v584 == ir.F64X2 {
+							v576 := c.arg1(v0)
+							if v586, ok := c.defInst(v576); ok {
+								v587 := c.opcode(v586)
+								if v587 == ir.OpVconst {
+									// lower_vector.rules:412
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v582), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -739,52 +739,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v583 := c.memFlags(v0)
-		if v587, ok := c.littleEndian(v583); ok {
-			// lower_vector.rules:428
-			v584 := c.arg0(v0)
-			v585 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v587, v584, v585)))), true
+		v595 := c.memFlags(v0)
+		if v599, ok := c.littleEndian(v595); ok {
+			// lower_vector.rules:438
+			v596 := c.arg0(v0)
+			v597 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v599, v596, v597)))), true
 		}
 	case ir.OpSload8x8:
-		v588 := c.memFlags(v0)
-		if v592, ok := c.littleEndian(v588); ok {
-			// lower_vector.rules:429
-			v589 := c.arg0(v0)
-			v590 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v592, v589, v590)))), true
+		v600 := c.memFlags(v0)
+		if v604, ok := c.littleEndian(v600); ok {
+			// lower_vector.rules:439
+			v601 := c.arg0(v0)
+			v602 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v604, v601, v602)))), true
 		}
 	case ir.OpUload16x4:
-		v593 := c.memFlags(v0)
-		if v597, ok := c.littleEndian(v593); ok {
-			// lower_vector.rules:430
-			v594 := c.arg0(v0)
-			v595 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v597, v594, v595)))), true
+		v605 := c.memFlags(v0)
+		if v609, ok := c.littleEndian(v605); ok {
+			// lower_vector.rules:440
+			v606 := c.arg0(v0)
+			v607 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v609, v606, v607)))), true
 		}
 	case ir.OpSload16x4:
-		v598 := c.memFlags(v0)
-		if v602, ok := c.littleEndian(v598); ok {
-			// lower_vector.rules:431
-			v599 := c.arg0(v0)
-			v600 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v602, v599, v600)))), true
+		v610 := c.memFlags(v0)
+		if v614, ok := c.littleEndian(v610); ok {
+			// lower_vector.rules:441
+			v611 := c.arg0(v0)
+			v612 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v614, v611, v612)))), true
 		}
 	case ir.OpUload32x2:
-		v603 := c.memFlags(v0)
-		if v607, ok := c.littleEndian(v603); ok {
-			// lower_vector.rules:432
-			v604 := c.arg0(v0)
-			v605 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v607, v604, v605)))), true
+		v615 := c.memFlags(v0)
+		if v619, ok := c.littleEndian(v615); ok {
+			// lower_vector.rules:442
+			v616 := c.arg0(v0)
+			v617 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v619, v616, v617)))), true
 		}
 	case ir.OpSload32x2:
-		v608 := c.memFlags(v0)
-		if v612, ok := c.littleEndian(v608); ok {
-			// lower_vector.rules:433
-			v609 := c.arg0(v0)
-			v610 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v612, v609, v610)))), true
+		v620 := c.memFlags(v0)
+		if v624, ok := c.littleEndian(v620); ok {
+			// lower_vector.rules:443
+			v621 := c.arg0(v0)
+			v622 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v624, v621, v622)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -799,15 +799,267 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:475
-		v622 := c.arg0(v0)
-		v623 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v622), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v623)))))), true
+		// lower_vector.rules:485
+		v634 := c.arg0(v0)
+		v635 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v634), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v635)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:477
-		v624 := c.arg0(v0)
-		v625 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v624), c.operandReg(c.xmm(v625)))), true
+		// lower_vector.rules:487
+		v636 := c.arg0(v0)
+		v637 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v636), c.operandReg(c.xmm(v637)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFma is the part of lower for one case.
+func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v234 := c.hasFma()
+		if v234 {
+			v232 := c.arg2(v0)
+			if v244, ok := c.defInst(v232); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					v230 := c.arg0(v0)
+					if v240, ok := c.defInst(v230); ok {
+						v241 := c.opcode(v240)
+						if v241 == ir.OpFneg {
+							// lower_float.rules:122
+							v242 := c.arg0(v240)
+							v231 := c.arg1(v0)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v242), c.xmm(v231), c.xm(v246))), true
+						}
+					}
+					v231 := c.arg1(v0)
+					if v236, ok := c.defInst(v231); ok {
+						v237 := c.opcode(v236)
+						if v237 == ir.OpFneg {
+							// lower_float.rules:118
+							v238 := c.arg0(v236)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v230), c.xmm(v238), c.xm(v246))), true
+						}
+					}
+					// lower_float.rules:114
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v230), c.xmm(v231), c.xm(v246))), true
+				}
+			}
+			v230 := c.arg0(v0)
+			if v240, ok := c.defInst(v230); ok {
+				v241 := c.opcode(v240)
+				if v241 == ir.OpFneg {
+					// lower_float.rules:110
+					v242 := c.arg0(v240)
+					v231 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v242), c.xmm(v231), c.xm(v232))), true
+				}
+			}
+			v231 := c.arg1(v0)
+			if v236, ok := c.defInst(v231); ok {
+				v237 := c.opcode(v236)
+				if v237 == ir.OpFneg {
+					// lower_float.rules:106
+					v238 := c.arg0(v236)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v230), c.xmm(v238), c.xm(v232))), true
+				}
+			}
+			// lower_float.rules:102
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+		}
+	case ir.F64:
+		v234 := c.hasFma()
+		if v234 {
+			v232 := c.arg2(v0)
+			if v244, ok := c.defInst(v232); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					v230 := c.arg0(v0)
+					if v240, ok := c.defInst(v230); ok {
+						v241 := c.opcode(v240)
+						if v241 == ir.OpFneg {
+							// lower_float.rules:123
+							v242 := c.arg0(v240)
+							v231 := c.arg1(v0)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v242), c.xmm(v231), c.xm(v246))), true
+						}
+					}
+					v231 := c.arg1(v0)
+					if v236, ok := c.defInst(v231); ok {
+						v237 := c.opcode(v236)
+						if v237 == ir.OpFneg {
+							// lower_float.rules:119
+							v238 := c.arg0(v236)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v230), c.xmm(v238), c.xm(v246))), true
+						}
+					}
+					// lower_float.rules:115
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v230), c.xmm(v231), c.xm(v246))), true
+				}
+			}
+			v230 := c.arg0(v0)
+			if v240, ok := c.defInst(v230); ok {
+				v241 := c.opcode(v240)
+				if v241 == ir.OpFneg {
+					// lower_float.rules:111
+					v242 := c.arg0(v240)
+					v231 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v242), c.xmm(v231), c.xm(v232))), true
+				}
+			}
+			v231 := c.arg1(v0)
+			if v236, ok := c.defInst(v231); ok {
+				v237 := c.opcode(v236)
+				if v237 == ir.OpFneg {
+					// lower_float.rules:107
+					v238 := c.arg0(v236)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v230), c.xmm(v238), c.xm(v232))), true
+				}
+			}
+			// lower_float.rules:103
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+		}
+	case ir.F32X4:
+		v234 := c.hasFma()
+		if v234 {
+			v232 := c.arg2(v0)
+			if v244, ok := c.defInst(v232); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					v230 := c.arg0(v0)
+					if v240, ok := c.defInst(v230); ok {
+						v241 := c.opcode(v240)
+						if v241 == ir.OpFneg {
+							// lower_float.rules:124
+							v242 := c.arg0(v240)
+							v231 := c.arg1(v0)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+						}
+					}
+					v231 := c.arg1(v0)
+					if v236, ok := c.defInst(v231); ok {
+						v237 := c.opcode(v236)
+						if v237 == ir.OpFneg {
+							// lower_float.rules:120
+							v238 := c.arg0(v236)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v246)))), true
+						}
+					}
+					// lower_float.rules:116
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+				}
+			}
+			v230 := c.arg0(v0)
+			if v240, ok := c.defInst(v230); ok {
+				v241 := c.opcode(v240)
+				if v241 == ir.OpFneg {
+					// lower_float.rules:112
+					v242 := c.arg0(v240)
+					v231 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+				}
+			}
+			v231 := c.arg1(v0)
+			if v236, ok := c.defInst(v231); ok {
+				v237 := c.opcode(v236)
+				if v237 == ir.OpFneg {
+					// lower_float.rules:108
+					v238 := c.arg0(v236)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v232)))), true
+				}
+			}
+			// lower_float.rules:104
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+		}
+		// lower_vector.rules:309
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		v232 := c.arg2(v0)
+		a1 := c.xmm(v230)
+		b2 := c.xmm(v231)
+		k3 := c.xmm(v232)
+		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
+	case ir.F64X2:
+		v234 := c.hasFma()
+		if v234 {
+			v232 := c.arg2(v0)
+			if v244, ok := c.defInst(v232); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					v230 := c.arg0(v0)
+					if v240, ok := c.defInst(v230); ok {
+						v241 := c.opcode(v240)
+						if v241 == ir.OpFneg {
+							// lower_float.rules:125
+							v242 := c.arg0(v240)
+							v231 := c.arg1(v0)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+						}
+					}
+					v231 := c.arg1(v0)
+					if v236, ok := c.defInst(v231); ok {
+						v237 := c.opcode(v236)
+						if v237 == ir.OpFneg {
+							// lower_float.rules:121
+							v238 := c.arg0(v236)
+							v246 := c.arg0(v244)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v246)))), true
+						}
+					}
+					// lower_float.rules:117
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+				}
+			}
+			v230 := c.arg0(v0)
+			if v240, ok := c.defInst(v230); ok {
+				v241 := c.opcode(v240)
+				if v241 == ir.OpFneg {
+					// lower_float.rules:113
+					v242 := c.arg0(v240)
+					v231 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+				}
+			}
+			v231 := c.arg1(v0)
+			if v236, ok := c.defInst(v231); ok {
+				v237 := c.opcode(v236)
+				if v237 == ir.OpFneg {
+					// lower_float.rules:109
+					v238 := c.arg0(v236)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v232)))), true
+				}
+			}
+			// lower_float.rules:105
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+		}
+		// lower_vector.rules:306
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		v232 := c.arg2(v0)
+		a4 := c.xmm(v230)
+		b5 := c.xmm(v231)
+		k6 := c.xmm(v232)
+		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
+	}
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:100
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		v232 := c.arg2(v0)
+		return c.out1(c.callFma(v205, c.xmm(v230), c.xmm(v231), c.xmm(v232))), true
 	}
 	var none out
 	return none, false
@@ -867,11 +1119,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v469, ok := c.intVec(v2); ok {
+	if v481, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v469, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v481, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -949,7 +1201,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:130
+		// lower_float.rules:157
 		v34 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
@@ -1043,162 +1295,162 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v322 := c.memFlags(v0)
-	if v327, ok := c.littleEndian(v322); ok {
-		v323 := c.arg0(v0)
-		v329 := c.valueType(v323)
-		if v331, ok := c.fitsIn64(v329); ok {
-			if v365, ok := c.onlyUse(v323); ok {
-				if v367, ok := c.defInst(v365); ok {
-					v368 := c.opcode(v367)
-					switch v368 {
+	v334 := c.memFlags(v0)
+	if v339, ok := c.littleEndian(v334); ok {
+		v335 := c.arg0(v0)
+		v341 := c.valueType(v335)
+		if v343, ok := c.fitsIn64(v341); ok {
+			if v377, ok := c.onlyUse(v335); ok {
+				if v379, ok := c.defInst(v377); ok {
+					v380 := c.opcode(v379)
+					switch v380 {
 					case ir.OpIadd:
-						v369 := c.arg0(v367)
-						if v372, ok := c.sinkableLoad(v369); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v374 := c.sameAddress(v372, v327, v324, v325)
-							if v374 {
+						v381 := c.arg0(v379)
+						if v384, ok := c.sinkableLoad(v381); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v386 := c.sameAddress(v384, v339, v336, v337)
+							if v386 {
 								// lower_mem.rules:77
-								v370 := c.arg1(v367)
-								return c.rmw(asm.ADD, v331, v372, v370), true
+								v382 := c.arg1(v379)
+								return c.rmw(asm.ADD, v343, v384, v382), true
 							}
 						}
-						v370 := c.arg1(v367)
-						if v376, ok := c.sinkableLoad(v370); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v378 := c.sameAddress(v376, v327, v324, v325)
-							if v378 {
+						v382 := c.arg1(v379)
+						if v388, ok := c.sinkableLoad(v382); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v390 := c.sameAddress(v388, v339, v336, v337)
+							if v390 {
 								// lower_mem.rules:79
-								return c.rmw(asm.ADD, v331, v376, v369), true
+								return c.rmw(asm.ADD, v343, v388, v381), true
 							}
 						}
 					case ir.OpIsub:
-						v379 := c.arg0(v367)
-						if v382, ok := c.sinkableLoad(v379); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v384 := c.sameAddress(v382, v327, v324, v325)
-							if v384 {
+						v391 := c.arg0(v379)
+						if v394, ok := c.sinkableLoad(v391); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v396 := c.sameAddress(v394, v339, v336, v337)
+							if v396 {
 								// lower_mem.rules:81
-								v380 := c.arg1(v367)
-								return c.rmw(asm.SUB, v331, v382, v380), true
+								v392 := c.arg1(v379)
+								return c.rmw(asm.SUB, v343, v394, v392), true
 							}
 						}
 					case ir.OpBand:
-						v385 := c.arg0(v367)
-						if v388, ok := c.sinkableLoad(v385); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v390 := c.sameAddress(v388, v327, v324, v325)
-							if v390 {
+						v397 := c.arg0(v379)
+						if v400, ok := c.sinkableLoad(v397); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v402 := c.sameAddress(v400, v339, v336, v337)
+							if v402 {
 								// lower_mem.rules:83
-								v386 := c.arg1(v367)
-								return c.rmw(asm.AND, v331, v388, v386), true
+								v398 := c.arg1(v379)
+								return c.rmw(asm.AND, v343, v400, v398), true
 							}
 						}
-						v386 := c.arg1(v367)
-						if v392, ok := c.sinkableLoad(v386); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v394 := c.sameAddress(v392, v327, v324, v325)
-							if v394 {
+						v398 := c.arg1(v379)
+						if v404, ok := c.sinkableLoad(v398); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v406 := c.sameAddress(v404, v339, v336, v337)
+							if v406 {
 								// lower_mem.rules:85
-								return c.rmw(asm.AND, v331, v392, v385), true
+								return c.rmw(asm.AND, v343, v404, v397), true
 							}
 						}
 					case ir.OpBor:
-						v395 := c.arg0(v367)
-						if v398, ok := c.sinkableLoad(v395); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v400 := c.sameAddress(v398, v327, v324, v325)
-							if v400 {
+						v407 := c.arg0(v379)
+						if v410, ok := c.sinkableLoad(v407); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v412 := c.sameAddress(v410, v339, v336, v337)
+							if v412 {
 								// lower_mem.rules:87
-								v396 := c.arg1(v367)
-								return c.rmw(asm.OR, v331, v398, v396), true
+								v408 := c.arg1(v379)
+								return c.rmw(asm.OR, v343, v410, v408), true
 							}
 						}
-						v396 := c.arg1(v367)
-						if v402, ok := c.sinkableLoad(v396); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v404 := c.sameAddress(v402, v327, v324, v325)
-							if v404 {
+						v408 := c.arg1(v379)
+						if v414, ok := c.sinkableLoad(v408); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v416 := c.sameAddress(v414, v339, v336, v337)
+							if v416 {
 								// lower_mem.rules:89
-								return c.rmw(asm.OR, v331, v402, v395), true
+								return c.rmw(asm.OR, v343, v414, v407), true
 							}
 						}
 					case ir.OpBxor:
-						v405 := c.arg0(v367)
-						if v408, ok := c.sinkableLoad(v405); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v410 := c.sameAddress(v408, v327, v324, v325)
-							if v410 {
+						v417 := c.arg0(v379)
+						if v420, ok := c.sinkableLoad(v417); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v422 := c.sameAddress(v420, v339, v336, v337)
+							if v422 {
 								// lower_mem.rules:91
-								v406 := c.arg1(v367)
-								return c.rmw(asm.XOR, v331, v408, v406), true
+								v418 := c.arg1(v379)
+								return c.rmw(asm.XOR, v343, v420, v418), true
 							}
 						}
-						v406 := c.arg1(v367)
-						if v412, ok := c.sinkableLoad(v406); ok {
-							v324 := c.arg1(v0)
-							v325 := c.offset(v0)
-							v414 := c.sameAddress(v412, v327, v324, v325)
-							if v414 {
+						v418 := c.arg1(v379)
+						if v424, ok := c.sinkableLoad(v418); ok {
+							v336 := c.arg1(v0)
+							v337 := c.offset(v0)
+							v426 := c.sameAddress(v424, v339, v336, v337)
+							if v426 {
 								// lower_mem.rules:93
-								return c.rmw(asm.XOR, v331, v412, v405), true
+								return c.rmw(asm.XOR, v343, v424, v417), true
 							}
 						}
 					}
 				}
 			}
-			if v353, ok := c.simm32(v323); ok {
+			if v365, ok := c.simm32(v335); ok {
 				// lower_mem.rules:52
-				v324 := c.arg1(v0)
-				v325 := c.offset(v0)
-				c.storeImm(c.sizeOf(v331), c.amode(v327, v324, v325), v353)
+				v336 := c.arg1(v0)
+				v337 := c.offset(v0)
+				c.storeImm(c.sizeOf(v343), c.amode(v339, v336, v337), v365)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:47
-			v324 := c.arg1(v0)
-			v325 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v331), v327, c.gpr(v323), v324, v325), true
+			v336 := c.arg1(v0)
+			v337 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v343), v339, c.gpr(v335), v336, v337), true
 		}
-		if v361, ok := c.tyScalarFloat(v329); ok {
+		if v373, ok := c.tyScalarFloat(v341); ok {
 			// lower_mem.rules:60
-			v324 := c.arg1(v0)
-			v325 := c.offset(v0)
-			c.storeXmm(v361, c.amode(v327, v324, v325), c.xmm(v323))
+			v336 := c.arg1(v0)
+			v337 := c.offset(v0)
+			c.storeXmm(v373, c.amode(v339, v336, v337), c.xmm(v335))
 			return c.outNone(), true
 		}
-		if v363, ok := c.tyVec128(v329); ok {
+		if v375, ok := c.tyVec128(v341); ok {
 			// lower_mem.rules:62
-			v324 := c.arg1(v0)
-			v325 := c.offset(v0)
-			c.storeXmm(v363, c.amode(v327, v324, v325), c.xmm(v323))
+			v336 := c.arg1(v0)
+			v337 := c.offset(v0)
+			c.storeXmm(v375, c.amode(v339, v336, v337), c.xmm(v335))
 			return c.outNone(), true
 		}
-		if v329 == ir.I128 {
+		if v341 == ir.I128 {
 			// lower_wide.rules:222
-			v324 := c.arg1(v0)
-			v325 := c.offset(v0)
-			m1 := c.amode(v327, v324, v325)
-			c.storeGpr(asm.S64, m1, c.low(v323))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v323))
+			v336 := c.arg1(v0)
+			v337 := c.offset(v0)
+			m1 := c.amode(v339, v336, v337)
+			c.storeGpr(asm.S64, m1, c.low(v335))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v335))
 			return c.outNone(), true
 		}
 	}
-	if v351, ok := c.bigEndian(v322); ok {
-		v323 := c.arg0(v0)
-		v329 := c.valueType(v323)
-		if v331, ok := c.fitsIn64(v329); ok {
+	if v363, ok := c.bigEndian(v334); ok {
+		v335 := c.arg0(v0)
+		v341 := c.valueType(v335)
+		if v343, ok := c.fitsIn64(v341); ok {
 			// lower_mem.rules:51
-			v324 := c.arg1(v0)
-			v325 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v331), v351, c.swapBytes(v331, c.gpr(v323)), v324, v325), true
+			v336 := c.arg1(v0)
+			v337 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v343), v363, c.swapBytes(v343, c.gpr(v335)), v336, v337), true
 		}
 	}
 	var none out
@@ -1225,11 +1477,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v469, ok := c.intVec(v2); ok {
+	if v481, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v469, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v481, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1261,7 +1513,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v52), c.rmi(v53))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:131
+		// lower_float.rules:158
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.out1(c.sse(asm.ORPS, c.xmm(v52), c.operandReg(c.xmm(v53)))), true
@@ -1308,7 +1560,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:132
+		// lower_float.rules:159
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
@@ -1578,7 +1830,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v66)), c.operandReg(c.gpr(v65)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:133
+		// lower_float.rules:160
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v66), c.operandReg(c.xmm(v65)))), true
@@ -1820,21 +2072,21 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v213 := c.arg0(v0)
 		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:77
+			// lower_float.rules:81
 			v214 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.operandMem(c.sink(v216)))), true
 		}
-		// lower_float.rules:75
+		// lower_float.rules:79
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSS, c.xmm(v213), c.xm(v214))), true
 	case ir.F64:
 		v213 := c.arg0(v0)
 		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:78
+			// lower_float.rules:82
 			v214 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.operandMem(c.sink(v216)))), true
 		}
-		// lower_float.rules:76
+		// lower_float.rules:80
 		v214 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
 	case ir.F32X4:
@@ -1859,21 +2111,21 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v219 := c.arg0(v0)
 		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:83
+			// lower_float.rules:87
 			v220 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v220), c.operandMem(c.sink(v222)))), true
 		}
-		// lower_float.rules:81
+		// lower_float.rules:85
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSS, c.xmm(v219), c.xm(v220))), true
 	case ir.F64:
 		v219 := c.arg0(v0)
 		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:84
+			// lower_float.rules:88
 			v220 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v220), c.operandMem(c.sink(v222)))), true
 		}
-		// lower_float.rules:82
+		// lower_float.rules:86
 		v220 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v219), c.xm(v220))), true
 	case ir.F32X4:
@@ -1891,74 +2143,22 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpFma is the part of lower for one case.
-func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_float.rules:97
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
-		}
-	case ir.F64:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_float.rules:98
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
-		}
-	case ir.F32X4:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_vector.rules:305
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
-		}
-	case ir.F64X2:
-		v234 := c.hasFma()
-		if v234 {
-			// lower_vector.rules:306
-			v230 := c.arg0(v0)
-			v231 := c.arg1(v0)
-			v232 := c.arg2(v0)
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
-		}
-	}
-	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:96
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		v232 := c.arg2(v0)
-		return c.out1(c.callFma(v205, c.xmm(v230), c.xmm(v231), c.xmm(v232))), true
-	}
-	var none out
-	return none, false
-}
-
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v332 := c.memFlags(v0)
-	if v337, ok := c.littleEndian(v332); ok {
-		v333 := c.arg0(v0)
-		if v355, ok := c.simm32(v333); ok {
+	v344 := c.memFlags(v0)
+	if v349, ok := c.littleEndian(v344); ok {
+		v345 := c.arg0(v0)
+		if v367, ok := c.simm32(v345); ok {
 			// lower_mem.rules:54
-			v334 := c.arg1(v0)
-			v335 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v337, v334, v335), v355)
+			v346 := c.arg1(v0)
+			v347 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v349, v346, v347), v367)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:48
-		v334 := c.arg1(v0)
-		v335 := c.offset(v0)
-		return c.storeInt(asm.S8, v337, c.gpr(v333), v334, v335), true
+		v346 := c.arg1(v0)
+		v347 := c.offset(v0)
+		return c.storeInt(asm.S8, v349, c.gpr(v345), v346, v347), true
 	}
 	var none out
 	return none, false
@@ -1966,20 +2166,20 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v338 := c.memFlags(v0)
-	if v343, ok := c.littleEndian(v338); ok {
-		v339 := c.arg0(v0)
-		if v357, ok := c.simm32(v339); ok {
+	v350 := c.memFlags(v0)
+	if v355, ok := c.littleEndian(v350); ok {
+		v351 := c.arg0(v0)
+		if v369, ok := c.simm32(v351); ok {
 			// lower_mem.rules:56
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v343, v340, v341), v357)
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v355, v352, v353), v369)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:49
-		v340 := c.arg1(v0)
-		v341 := c.offset(v0)
-		return c.storeInt(asm.S16, v343, c.gpr(v339), v340, v341), true
+		v352 := c.arg1(v0)
+		v353 := c.offset(v0)
+		return c.storeInt(asm.S16, v355, c.gpr(v351), v352, v353), true
 	}
 	var none out
 	return none, false
@@ -1987,20 +2187,20 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v344 := c.memFlags(v0)
-	if v349, ok := c.littleEndian(v344); ok {
-		v345 := c.arg0(v0)
-		if v359, ok := c.simm32(v345); ok {
+	v356 := c.memFlags(v0)
+	if v361, ok := c.littleEndian(v356); ok {
+		v357 := c.arg0(v0)
+		if v371, ok := c.simm32(v357); ok {
 			// lower_mem.rules:58
-			v346 := c.arg1(v0)
-			v347 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v349, v346, v347), v359)
+			v358 := c.arg1(v0)
+			v359 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v361, v358, v359), v371)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v346 := c.arg1(v0)
-		v347 := c.offset(v0)
-		return c.storeInt(asm.S32, v349, c.gpr(v345), v346, v347), true
+		v358 := c.arg1(v0)
+		v359 := c.offset(v0)
+		return c.storeInt(asm.S32, v361, c.gpr(v357), v358, v359), true
 	}
 	var none out
 	return none, false
@@ -2010,30 +2210,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v455 := c.memFlags(v0)
-		if v460, ok := c.littleEndian(v455); ok {
-			v456 := c.atomicOp(v0)
-			switch v456 {
+		v467 := c.memFlags(v0)
+		if v472, ok := c.littleEndian(v467); ok {
+			v468 := c.atomicOp(v0)
+			switch v468 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v457 := c.arg0(v0)
-				v458 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v460, v457, 0), c.gpr(v458))), true
+				v469 := c.arg0(v0)
+				v470 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v472, v469, 0), c.gpr(v470))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v457 := c.arg0(v0)
-				v458 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v460, v457, 0), c.gpr(v458))), true
+				v469 := c.arg0(v0)
+				v470 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v472, v469, 0), c.gpr(v470))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v457 := c.arg0(v0)
-				v458 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v460, v457, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v458)))), true
+				v469 := c.arg0(v0)
+				v470 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v472, v469, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v470)))), true
 			}
 			// lower_atomic.rules:18
-			v457 := c.arg0(v0)
-			v458 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v456, c.amode(v460, v457, 0), c.gpr(v458))), true
+			v469 := c.arg0(v0)
+			v470 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v468, c.amode(v472, v469, 0), c.gpr(v470))), true
 		}
 	}
 	var none out
@@ -2045,39 +2245,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v486 := c.arg0(v0)
-		if v489, ok := c.defInst(v486); ok {
-			v490 := c.opcode(v489)
-			switch v490 {
+		v498 := c.arg0(v0)
+		if v501, ok := c.defInst(v498); ok {
+			v502 := c.opcode(v501)
+			switch v502 {
 			case ir.OpImul:
-				v491 := c.arg0(v489)
-				if v494, ok := c.defInst(v491); ok {
-					v495 := c.opcode(v494)
-					if v495 == ir.OpSwidenLow {
-						v492 := c.arg1(v489)
-						if v498, ok := c.defInst(v492); ok {
-							v499 := c.opcode(v498)
-							if v499 == ir.OpSwidenLow {
-								v487 := c.arg1(v0)
-								if v502, ok := c.defInst(v487); ok {
-									v503 := c.opcode(v502)
-									if v503 == ir.OpImul {
-										v504 := c.arg0(v502)
-										if v507, ok := c.defInst(v504); ok {
-											v508 := c.opcode(v507)
-											if v508 == ir.OpSwidenHigh {
-												v496 := c.arg0(v494)
-												v509 := c.arg0(v507)
-												if v496 == v509 {
-													v505 := c.arg1(v502)
-													if v511, ok := c.defInst(v505); ok {
-														v512 := c.opcode(v511)
-														if v512 == ir.OpSwidenHigh {
-															v500 := c.arg0(v498)
-															v513 := c.arg0(v511)
-															if v500 == v513 {
+				v503 := c.arg0(v501)
+				if v506, ok := c.defInst(v503); ok {
+					v507 := c.opcode(v506)
+					if v507 == ir.OpSwidenLow {
+						v504 := c.arg1(v501)
+						if v510, ok := c.defInst(v504); ok {
+							v511 := c.opcode(v510)
+							if v511 == ir.OpSwidenLow {
+								v499 := c.arg1(v0)
+								if v514, ok := c.defInst(v499); ok {
+									v515 := c.opcode(v514)
+									if v515 == ir.OpImul {
+										v516 := c.arg0(v514)
+										if v519, ok := c.defInst(v516); ok {
+											v520 := c.opcode(v519)
+											if v520 == ir.OpSwidenHigh {
+												v508 := c.arg0(v506)
+												v521 := c.arg0(v519)
+												if v508 == v521 {
+													v517 := c.arg1(v514)
+													if v523, ok := c.defInst(v517); ok {
+														v524 := c.opcode(v523)
+														if v524 == ir.OpSwidenHigh {
+															v512 := c.arg0(v510)
+															v525 := c.arg0(v523)
+															if v512 == v525 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v496), c.operandReg(c.xmm(v500)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v508), c.operandReg(c.xmm(v512)))), true
 															}
 														}
 													}
@@ -2091,28 +2291,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v487 := c.arg1(v0)
-				if v502, ok := c.defInst(v487); ok {
-					v503 := c.opcode(v502)
-					if v503 == ir.OpSwidenHigh {
-						v514 := c.arg0(v489)
-						v515 := c.arg0(v502)
-						if v514 == v515 {
+				v499 := c.arg1(v0)
+				if v514, ok := c.defInst(v499); ok {
+					v515 := c.opcode(v514)
+					if v515 == ir.OpSwidenHigh {
+						v526 := c.arg0(v501)
+						v527 := c.arg0(v514)
+						if v526 == v527 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v514), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v526), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v487 := c.arg1(v0)
-				if v502, ok := c.defInst(v487); ok {
-					v503 := c.opcode(v502)
-					if v503 == ir.OpUwidenHigh {
-						v516 := c.arg0(v489)
-						v517 := c.arg0(v502)
-						if v516 == v517 {
+				v499 := c.arg1(v0)
+				if v514, ok := c.defInst(v499); ok {
+					v515 := c.opcode(v514)
+					if v515 == ir.OpUwidenHigh {
+						v528 := c.arg0(v501)
+						v529 := c.arg0(v514)
+						if v528 == v529 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v516)
+							a1 := c.xmm(v528)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2120,49 +2320,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v499 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v498), c.operandReg(c.xmm(v499)))), true
 	case ir.I16X8:
-		v486 := c.arg0(v0)
-		if v489, ok := c.defInst(v486); ok {
-			v490 := c.opcode(v489)
-			switch v490 {
+		v498 := c.arg0(v0)
+		if v501, ok := c.defInst(v498); ok {
+			v502 := c.opcode(v501)
+			switch v502 {
 			case ir.OpSwidenLow:
-				v487 := c.arg1(v0)
-				if v502, ok := c.defInst(v487); ok {
-					v503 := c.opcode(v502)
-					if v503 == ir.OpSwidenHigh {
-						v514 := c.arg0(v489)
-						v515 := c.arg0(v502)
-						if v514 == v515 {
+				v499 := c.arg1(v0)
+				if v514, ok := c.defInst(v499); ok {
+					v515 := c.opcode(v514)
+					if v515 == ir.OpSwidenHigh {
+						v526 := c.arg0(v501)
+						v527 := c.arg0(v514)
+						if v526 == v527 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v514)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v526)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v487 := c.arg1(v0)
-				if v502, ok := c.defInst(v487); ok {
-					v503 := c.opcode(v502)
-					if v503 == ir.OpUwidenHigh {
-						v516 := c.arg0(v489)
-						v517 := c.arg0(v502)
-						if v516 == v517 {
+				v499 := c.arg1(v0)
+				if v514, ok := c.defInst(v499); ok {
+					v515 := c.opcode(v514)
+					if v515 == ir.OpUwidenHigh {
+						v528 := c.arg0(v501)
+						v529 := c.arg0(v514)
+						if v528 == v529 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v516), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v528), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v499 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v498), c.operandReg(c.xmm(v499)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v486 := c.arg0(v0)
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v486)), c.operandReg(c.byteSums(c.xmm(v487))))), true
+		v498 := c.arg0(v0)
+		v499 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v498)), c.operandReg(c.byteSums(c.xmm(v499))))), true
 	}
 	var none out
 	return none, false
@@ -2173,60 +2373,60 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v245 := c.arg0(v0)
-		if v533, ok := c.defInst(v245); ok {
-			v534 := c.opcode(v533)
-			if v534 == ir.OpSwidenLow {
-				v535 := c.arg0(v533)
-				v537 := c.valueType(v535)
-				if v537 == ir.I32X4 {
-					// lower_vector.rules:353
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v535)))), true
+		v257 := c.arg0(v0)
+		if v545, ok := c.defInst(v257); ok {
+			v546 := c.opcode(v545)
+			if v546 == ir.OpSwidenLow {
+				v547 := c.arg0(v545)
+				v549 := c.valueType(v547)
+				if v549 == ir.I32X4 {
+					// lower_vector.rules:363
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v547)))), true
 				}
 			}
 		}
-		v247 := c.valueType(v245)
-		if v247 == ir.I64X2 {
-			// lower_vector.rules:354
-			a1 := c.xmm(v245)
+		v259 := c.valueType(v257)
+		if v259 == ir.I64X2 {
+			// lower_vector.rules:364
+			a1 := c.xmm(v257)
 			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:143
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v245)))), true
+		v257 := c.arg0(v0)
+		v259 := c.valueType(v257)
+		if _, ok := c.ty8Or16(v259); ok {
+			// lower_float.rules:170
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v257)))), true
 		}
-		switch v247 {
+		switch v259 {
 		case ir.I32:
-			// lower_float.rules:144
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v245))), true
+			// lower_float.rules:171
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v257))), true
 		case ir.I64:
-			// lower_float.rules:145
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v245))), true
+			// lower_float.rules:172
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v257))), true
 		}
 	case ir.F64:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if _, ok := c.ty8Or16(v247); ok {
-			// lower_float.rules:146
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v245)))), true
+		v257 := c.arg0(v0)
+		v259 := c.valueType(v257)
+		if _, ok := c.ty8Or16(v259); ok {
+			// lower_float.rules:173
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v257)))), true
 		}
-		switch v247 {
+		switch v259 {
 		case ir.I32:
-			// lower_float.rules:147
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v245))), true
+			// lower_float.rules:174
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v257))), true
 		case ir.I64:
-			// lower_float.rules:148
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v245))), true
+			// lower_float.rules:175
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v257))), true
 		}
 	case ir.F32X4:
-		v245 := c.arg0(v0)
-		v247 := c.valueType(v245)
-		if v247 == ir.I32X4 {
-			// lower_vector.rules:352
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v245)))), true
+		v257 := c.arg0(v0)
+		v259 := c.valueType(v257)
+		if v259 == ir.I32X4 {
+			// lower_vector.rules:362
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v257)))), true
 		}
 	}
 	var none out
@@ -2238,58 +2438,58 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v250 := c.arg0(v0)
-		if v539, ok := c.defInst(v250); ok {
-			v540 := c.opcode(v539)
-			if v540 == ir.OpUwidenLow {
-				v541 := c.arg0(v539)
-				v543 := c.valueType(v541)
-				if v543 == ir.I32X4 {
-					// lower_vector.rules:375
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v541), c.operandReg(c.vecConst(4841369600550502400, 0)))
+		v262 := c.arg0(v0)
+		if v551, ok := c.defInst(v262); ok {
+			v552 := c.opcode(v551)
+			if v552 == ir.OpUwidenLow {
+				v553 := c.arg0(v551)
+				v555 := c.valueType(v553)
+				if v555 == ir.I32X4 {
+					// lower_vector.rules:385
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v553), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v252 := c.valueType(v250)
-		if v252 == ir.I64X2 {
-			// lower_vector.rules:361
-			a2 := c.xmm(v250)
+		v264 := c.valueType(v262)
+		if v264 == ir.I64X2 {
+			// lower_vector.rules:371
+			a2 := c.xmm(v262)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
 			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
 			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:150
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v250)))), true
+		v262 := c.arg0(v0)
+		v264 := c.valueType(v262)
+		if _, ok := c.fitsIn32(v264); ok {
+			// lower_float.rules:177
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v262)))), true
 		}
 	case ir.F64:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if _, ok := c.fitsIn32(v252); ok {
-			// lower_float.rules:151
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v250)))), true
+		v262 := c.arg0(v0)
+		v264 := c.valueType(v262)
+		if _, ok := c.fitsIn32(v264); ok {
+			// lower_float.rules:178
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v262)))), true
 		}
 	case ir.F32X4:
-		v250 := c.arg0(v0)
-		v252 := c.valueType(v250)
-		if v252 == ir.I32X4 {
-			// lower_vector.rules:367
-			a5 := c.xmm(v250)
+		v262 := c.arg0(v0)
+		v264 := c.valueType(v262)
+		if v264 == ir.I32X4 {
+			// lower_vector.rules:377
+			a5 := c.xmm(v262)
 			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	}
-	v250 := c.arg0(v0)
-	v252 := c.valueType(v250)
-	if v252 == ir.I64 {
+	v262 := c.arg0(v0)
+	v264 := c.valueType(v262)
+	if v264 == ir.I64 {
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:152
-			return c.out1(c.cvtU64(v205, c.gpr(v250))), true
+			// lower_float.rules:179
+			return c.out1(c.cvtU64(v205, c.gpr(v262))), true
 		}
 	}
 	var none out
@@ -2301,51 +2501,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v618 := c.lane(v0)
-		if v618 == 0 {
-			// lower_vector.rules:460
-			v617 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v617))), true
+		v630 := c.lane(v0)
+		if v630 == 0 {
+			// lower_vector.rules:470
+			v629 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v629))), true
 		}
-		// lower_vector.rules:458
-		v617 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v617), c.laneU8(v618))), true
+		// lower_vector.rules:468
+		v629 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v629), c.laneU8(v630))), true
 	case ir.I64:
-		v618 := c.lane(v0)
-		if v618 == 0 {
-			// lower_vector.rules:461
-			v617 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v617))), true
+		v630 := c.lane(v0)
+		if v630 == 0 {
+			// lower_vector.rules:471
+			v629 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v629))), true
 		}
-		// lower_vector.rules:459
-		v617 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v617), c.laneU8(v618))), true
+		// lower_vector.rules:469
+		v629 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v629), c.laneU8(v630))), true
 	}
-	v618 := c.lane(v0)
-	if v618 == 0 {
+	v630 := c.lane(v0)
+	if v630 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:462
-			v617 := c.arg0(v0)
-			return c.out1(c.xmm(v617)), true
+			// lower_vector.rules:472
+			v629 := c.arg0(v0)
+			return c.out1(c.xmm(v629)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:456
-		v617 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v617), c.laneU8(v618))), true
+		// lower_vector.rules:466
+		v629 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v629), c.laneU8(v630))), true
 	case ir.I16:
-		// lower_vector.rules:457
-		v617 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v617), c.laneU8(v618))), true
+		// lower_vector.rules:467
+		v629 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v629), c.laneU8(v630))), true
 	case ir.F32:
-		// lower_vector.rules:463
-		v617 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), c.laneU8(v618))), true
+		// lower_vector.rules:473
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), c.laneU8(v630))), true
 	case ir.F64:
-		// lower_vector.rules:464
-		v617 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), 238)), true
+		// lower_vector.rules:474
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 238)), true
 	}
 	var none out
 	return none, false
@@ -2353,16 +2553,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v626 := c.arg0(v0)
-	v627 := c.arg1(v0)
-	if v626 == v627 {
-		// lower_vector.rules:480
-		v628 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleSame(v628)))), true
+	v638 := c.arg0(v0)
+	v639 := c.arg1(v0)
+	if v638 == v639 {
+		// lower_vector.rules:490
+		v640 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.shuffleSame(v640)))), true
 	}
-	// lower_vector.rules:478
-	v628 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v626), c.operandReg(c.shuffleFirst(v628))), c.sse(asm.PSHUFB, c.xmm(v627), c.operandReg(c.shuffleSecond(v628))))), true
+	// lower_vector.rules:488
+	v640 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.shuffleFirst(v640))), c.sse(asm.PSHUFB, c.xmm(v639), c.operandReg(c.shuffleSecond(v640))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2395,10 +2595,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v469, ok := c.intVec(v2); ok {
+	if v481, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v469, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v481, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -2455,7 +2655,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v64))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:134
+		// lower_float.rules:161
 		v64 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v64), c.operandMem(c.onesMask()))), true
 	}
@@ -3166,12 +3366,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:79
+		// lower_float.rules:83
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSS, c.xmm(v217), c.xm(v218))), true
 	case ir.F64:
-		// lower_float.rules:80
+		// lower_float.rules:84
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v217), c.xm(v218))), true
@@ -3195,12 +3395,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:85
+		// lower_float.rules:89
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSS, c.xmm(v223), c.xm(v224))), true
 	case ir.F64:
-		// lower_float.rules:86
+		// lower_float.rules:90
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v223), c.xm(v224))), true
@@ -3224,11 +3424,11 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:87
+		// lower_float.rules:91
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v225))), true
 	case ir.F64:
-		// lower_float.rules:88
+		// lower_float.rules:92
 		v225 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v225))), true
 	case ir.F32X4:
@@ -3248,14 +3448,14 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:90
+		// lower_float.rules:94
 		v226 := c.arg0(v0)
 		v227 := c.arg1(v0)
 		return c.out1(c.minMax(v205, false, c.xmm(v226), c.xmm(v227))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:324
+		// lower_vector.rules:334
 		v226 := c.arg0(v0)
 		v227 := c.arg1(v0)
 		a1 := c.xmm(v226)
@@ -3264,7 +3464,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:329
+		// lower_vector.rules:339
 		v226 := c.arg0(v0)
 		v227 := c.arg1(v0)
 		a5 := c.xmm(v226)
@@ -3281,14 +3481,14 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:91
+		// lower_float.rules:95
 		v228 := c.arg0(v0)
 		v229 := c.arg1(v0)
 		return c.out1(c.minMax(v205, true, c.xmm(v228), c.xmm(v229))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:335
+		// lower_vector.rules:345
 		v228 := c.arg0(v0)
 		v229 := c.arg1(v0)
 		a1 := c.xmm(v228)
@@ -3299,7 +3499,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:342
+		// lower_vector.rules:352
 		v228 := c.arg0(v0)
 		v229 := c.arg1(v0)
 		a7 := c.xmm(v228)
@@ -3318,14 +3518,14 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:111
-		v235 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v235), c.operandMem(c.signMask(v205)))), true
+		// lower_float.rules:138
+		v247 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v247), c.operandMem(c.signMask(v205)))), true
 	}
-	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:307
-		v235 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v235), c.loadMask(c.signMask(v531)))), true
+	if v543, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:317
+		v247 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v247), c.loadMask(c.signMask(v543)))), true
 	}
 	var none out
 	return none, false
@@ -3335,14 +3535,14 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:112
-		v236 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v236), c.operandMem(c.magnitudeMask(v205)))), true
+		// lower_float.rules:139
+		v248 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v248), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:308
-		v236 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v236), c.loadMask(c.magnitudeMask(v531)))), true
+	if v543, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:318
+		v248 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v248), c.loadMask(c.magnitudeMask(v543)))), true
 	}
 	var none out
 	return none, false
@@ -3352,17 +3552,17 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:113
-		v237 := c.arg0(v0)
-		v238 := c.arg1(v0)
+		// lower_float.rules:140
+		v249 := c.arg0(v0)
+		v250 := c.arg1(v0)
 		m1 := c.loadMask(c.signMask(v205))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v237))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v238), c.operandReg(m1))))), true
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v249))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v250), c.operandReg(m1))))), true
 	}
-	if v531, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:309
-		v238 := c.arg1(v0)
-		v237 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v531)), c.xmm(v238), c.xmm(v237))), true
+	if v543, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:319
+		v250 := c.arg1(v0)
+		v249 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v543)), c.xmm(v250), c.xmm(v249))), true
 	}
 	var none out
 	return none, false
@@ -3373,21 +3573,21 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:119
-		v239 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v239))), true
+		// lower_float.rules:146
+		v251 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v251))), true
 	case ir.F64:
-		// lower_float.rules:120
-		v239 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v239))), true
+		// lower_float.rules:147
+		v251 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v251))), true
 	case ir.F32X4:
-		// lower_vector.rules:313
-		v239 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v239), 8)), true
+		// lower_vector.rules:323
+		v251 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v251), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:314
-		v239 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v239), 8)), true
+		// lower_vector.rules:324
+		v251 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v251), 8)), true
 	}
 	var none out
 	return none, false
@@ -3398,21 +3598,21 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:121
-		v240 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v240))), true
+		// lower_float.rules:148
+		v252 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v252))), true
 	case ir.F64:
-		// lower_float.rules:122
-		v240 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v240))), true
+		// lower_float.rules:149
+		v252 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v252))), true
 	case ir.F32X4:
-		// lower_vector.rules:315
-		v240 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v240), 9)), true
+		// lower_vector.rules:325
+		v252 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v252), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:316
-		v240 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v240), 9)), true
+		// lower_vector.rules:326
+		v252 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v252), 9)), true
 	}
 	var none out
 	return none, false
@@ -3423,21 +3623,21 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:123
-		v241 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v241))), true
+		// lower_float.rules:150
+		v253 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v253))), true
 	case ir.F64:
-		// lower_float.rules:124
-		v241 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v241))), true
+		// lower_float.rules:151
+		v253 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v253))), true
 	case ir.F32X4:
-		// lower_vector.rules:317
-		v241 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v241), 10)), true
+		// lower_vector.rules:327
+		v253 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v253), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:318
-		v241 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v241), 10)), true
+		// lower_vector.rules:328
+		v253 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v253), 10)), true
 	}
 	var none out
 	return none, false
@@ -3448,21 +3648,21 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:125
-		v242 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v242))), true
+		// lower_float.rules:152
+		v254 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v254))), true
 	case ir.F64:
-		// lower_float.rules:126
-		v242 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v242))), true
+		// lower_float.rules:153
+		v254 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v254))), true
 	case ir.F32X4:
-		// lower_vector.rules:319
-		v242 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v242), 11)), true
+		// lower_vector.rules:329
+		v254 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v254), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:320
-		v242 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v242), 11)), true
+		// lower_vector.rules:330
+		v254 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v254), 11)), true
 	}
 	var none out
 	return none, false
@@ -3470,17 +3670,17 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v255 := c.arg0(v0)
-	v257 := c.valueType(v255)
-	if v259, ok := c.tyScalarFloat(v257); ok {
+	v267 := c.arg0(v0)
+	v269 := c.valueType(v267)
+	if v271, ok := c.tyScalarFloat(v269); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:154
-			return c.out1(c.cvtToInt(true, v259, v14, c.xmm(v255))), true
+			// lower_float.rules:181
+			return c.out1(c.cvtToInt(true, v271, v14, c.xmm(v267))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:156
-			r1 := c.cvtToInt(true, v259, ir.I32, c.xmm(v255))
+			// lower_float.rules:183
+			r1 := c.cvtToInt(true, v271, ir.I32, c.xmm(v267))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3491,17 +3691,17 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v260 := c.arg0(v0)
-	v262 := c.valueType(v260)
-	if v264, ok := c.tyScalarFloat(v262); ok {
+	v272 := c.arg0(v0)
+	v274 := c.valueType(v272)
+	if v276, ok := c.tyScalarFloat(v274); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:155
-			return c.out1(c.cvtToInt(false, v264, v14, c.xmm(v260))), true
+			// lower_float.rules:182
+			return c.out1(c.cvtToInt(false, v276, v14, c.xmm(v272))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:160
-			r1 := c.cvtToInt(false, v264, ir.I32, c.xmm(v260))
+			// lower_float.rules:187
+			r1 := c.cvtToInt(false, v276, ir.I32, c.xmm(v272))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3512,17 +3712,17 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v265 := c.arg0(v0)
-	v267 := c.valueType(v265)
-	if v269, ok := c.tyScalarFloat(v267); ok {
+	v277 := c.arg0(v0)
+	v279 := c.valueType(v277)
+	if v281, ok := c.tyScalarFloat(v279); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:164
-			return c.out1(c.cvtToIntSat(true, v269, v14, c.xmm(v265))), true
+			// lower_float.rules:191
+			return c.out1(c.cvtToIntSat(true, v281, v14, c.xmm(v277))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:166
-			r1 := c.cvtToIntSat(true, v269, ir.I32, c.xmm(v265))
+			// lower_float.rules:193
+			r1 := c.cvtToIntSat(true, v281, ir.I32, c.xmm(v277))
 			low2 := c.immConst(ir.I32, c.sminImm(v79))
 			high3 := c.immConst(ir.I32, c.smaxImm(v79))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
@@ -3531,9 +3731,9 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v267 == ir.F32X4 {
-			// lower_vector.rules:382
-			a5 := c.xmm(v265)
+		if v279 == ir.F32X4 {
+			// lower_vector.rules:392
+			a5 := c.xmm(v277)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -3546,26 +3746,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v270 := c.arg0(v0)
-	v272 := c.valueType(v270)
-	if v274, ok := c.tyScalarFloat(v272); ok {
+	v282 := c.arg0(v0)
+	v284 := c.valueType(v282)
+	if v286, ok := c.tyScalarFloat(v284); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:165
-			return c.out1(c.cvtToIntSat(false, v274, v14, c.xmm(v270))), true
+			// lower_float.rules:192
+			return c.out1(c.cvtToIntSat(false, v286, v14, c.xmm(v282))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:172
-			r1 := c.cvtToIntSat(false, v274, ir.I32, c.xmm(v270))
+			// lower_float.rules:199
+			r1 := c.cvtToIntSat(false, v286, ir.I32, c.xmm(v282))
 			high2 := c.immConst(ir.I32, c.umaxImm(v79))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v272 == ir.F32X4 {
-			// lower_vector.rules:389
-			n3 := c.sse(asm.MAXPS, c.xmm(v270), c.operandReg(c.vecZero()))
+		if v284 == ir.F32X4 {
+			// lower_vector.rules:399
+			n3 := c.sse(asm.MAXPS, c.xmm(v282), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
@@ -3583,63 +3783,63 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.I32 {
-			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v276)))), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if v290 == ir.I32 {
+			// lower_float.rules:210
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v288)))), true
 		}
 	case ir.F64:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.I64 {
-			// lower_float.rules:184
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v276)))), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if v290 == ir.I64 {
+			// lower_float.rules:211
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v288)))), true
 		}
 	case ir.I32:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.F32 {
-			// lower_float.rules:185
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v276))), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if v290 == ir.F32 {
+			// lower_float.rules:212
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v288))), true
 		}
 	case ir.I64:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.F64 {
-			// lower_float.rules:186
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v276))), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if v290 == ir.F64 {
+			// lower_float.rules:213
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v288))), true
 		}
 	case ir.I128:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.I128 {
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if v290 == ir.I128 {
 			// lower_wide.rules:227
-			return c.outPair(c.makePair(c.low(v276), c.high(v276))), true
+			return c.outPair(c.makePair(c.low(v288), c.high(v288))), true
 		}
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if _, ok := c.fitsIn64(v278); ok {
-			// lower_float.rules:187
-			return c.out1(c.gpr(v276)), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if _, ok := c.fitsIn64(v290); ok {
+			// lower_float.rules:214
+			return c.out1(c.gpr(v288)), true
 		}
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if _, ok := c.tyScalarFloat(v278); ok {
-			// lower_float.rules:188
-			return c.out1(c.xmm(v276)), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if _, ok := c.tyScalarFloat(v290); ok {
+			// lower_float.rules:215
+			return c.out1(c.xmm(v288)), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if _, ok := c.tyVec128(v278); ok {
-			// lower_float.rules:189
-			return c.out1(c.xmm(v276)), true
+		v288 := c.arg0(v0)
+		v290 := c.valueType(v288)
+		if _, ok := c.tyVec128(v290); ok {
+			// lower_float.rules:216
+			return c.out1(c.xmm(v288)), true
 		}
 	}
 	var none out
@@ -3648,42 +3848,42 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v285 := c.memFlags(v0)
-	if v289, ok := c.littleEndian(v285); ok {
+	v297 := c.memFlags(v0)
+	if v301, ok := c.littleEndian(v297); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v286 := c.arg0(v0)
-			v287 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v289, v286, v287))), true
+			v298 := c.arg0(v0)
+			v299 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v301, v298, v299))), true
 		}
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v286 := c.arg0(v0)
-			v287 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v289, v286, v287))), true
+			v298 := c.arg0(v0)
+			v299 := c.offset(v0)
+			return c.out1(c.loadXmm(v205, c.amode(v301, v298, v299))), true
 		}
 		if v207, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v286 := c.arg0(v0)
-			v287 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v289, v286, v287))), true
+			v298 := c.arg0(v0)
+			v299 := c.offset(v0)
+			return c.out1(c.loadXmm(v207, c.amode(v301, v298, v299))), true
 		}
 		if v2 == ir.I128 {
 			// lower_wide.rules:219
-			v286 := c.arg0(v0)
-			v287 := c.offset(v0)
-			m1 := c.amode(v289, v286, v287)
+			v298 := c.arg0(v0)
+			v299 := c.offset(v0)
+			m1 := c.amode(v301, v298, v299)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v291, ok := c.bigEndian(v285); ok {
+		if v303, ok := c.bigEndian(v297); ok {
 			// lower_mem.rules:21
-			v286 := c.arg0(v0)
-			v287 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v291, v286, v287)))), true
+			v298 := c.arg0(v0)
+			v299 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v303, v298, v299)))), true
 		}
 	}
 	var none out
@@ -3695,16 +3895,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v433 := c.arg0(v0)
-		v434 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v433), c.gpr(v434))), true
+		v445 := c.arg0(v0)
+		v446 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v445), c.gpr(v446))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v434 := c.arg1(v0)
-		v433 := c.arg0(v0)
-		v439 := c.valueType(v433)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v434), c.tyBitsU8(v439)), c.operandReg(c.zext64(v433)))), true
+		v446 := c.arg1(v0)
+		v445 := c.arg0(v0)
+		v451 := c.valueType(v445)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v446), c.tyBitsU8(v451)), c.operandReg(c.zext64(v445)))), true
 	}
 	var none out
 	return none, false
@@ -3712,15 +3912,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v435 := c.arg0(v0)
-	v437 := c.valueType(v435)
-	if v437 == ir.I128 {
+	v447 := c.arg0(v0)
+	v449 := c.valueType(v447)
+	if v449 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v435), c.high(v435))), true
+		return c.outPair(c.makePair(c.low(v447), c.high(v447))), true
 	}
-	if v441, ok := c.fitsIn64(v437); ok {
+	if v453, ok := c.fitsIn64(v449); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v435), c.shiftImm(asm.SHR, c.size32(v441), c.gpr(v435), c.halfBits(v441))), true
+		return c.out2(c.gpr(v447), c.shiftImm(asm.SHR, c.size32(v453), c.gpr(v447), c.halfBits(v453))), true
 	}
 	var none out
 	return none, false
@@ -3732,14 +3932,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v470 := c.arg0(v0)
-		v471 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v470), c.operandReg(c.xmm(v471)))), true
+		v482 := c.arg0(v0)
+		v483 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v482), c.operandReg(c.xmm(v483)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v470 := c.arg0(v0)
-		v471 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v470), c.operandReg(c.xmm(v471)))), true
+		v482 := c.arg0(v0)
+		v483 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v482), c.operandReg(c.xmm(v483)))), true
 	}
 	var none out
 	return none, false
@@ -3751,14 +3951,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v472 := c.arg0(v0)
-		v473 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v472), c.operandReg(c.xmm(v473)))), true
+		v484 := c.arg0(v0)
+		v485 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v484), c.operandReg(c.xmm(v485)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v472 := c.arg0(v0)
-		v473 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v472), c.operandReg(c.xmm(v473)))), true
+		v484 := c.arg0(v0)
+		v485 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v484), c.operandReg(c.xmm(v485)))), true
 	}
 	var none out
 	return none, false
@@ -3770,14 +3970,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v474 := c.arg0(v0)
-		v475 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v474), c.operandReg(c.xmm(v475)))), true
+		v486 := c.arg0(v0)
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v474 := c.arg0(v0)
-		v475 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v474), c.operandReg(c.xmm(v475)))), true
+		v486 := c.arg0(v0)
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
 	}
 	var none out
 	return none, false
@@ -3789,14 +3989,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v476 := c.arg0(v0)
-		v477 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v476), c.operandReg(c.xmm(v477)))), true
+		v488 := c.arg0(v0)
+		v489 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v476 := c.arg0(v0)
-		v477 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v476), c.operandReg(c.xmm(v477)))), true
+		v488 := c.arg0(v0)
+		v489 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
 	}
 	var none out
 	return none, false
@@ -3808,14 +4008,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v478 := c.arg0(v0)
-		v479 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v478), c.operandReg(c.xmm(v479)))), true
+		v490 := c.arg0(v0)
+		v491 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v478 := c.arg0(v0)
-		v479 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v478), c.operandReg(c.xmm(v479)))), true
+		v490 := c.arg0(v0)
+		v491 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
 	}
 	var none out
 	return none, false
@@ -3827,40 +4027,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v518), 15), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v530), 15), c.xmm(v531), c.xmm(v532))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v530), 31), c.xmm(v531), c.xmm(v532))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v518), 31), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v530), 31), c.xmm(v531), c.xmm(v532))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		v520 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v518))), c.xmm(v519), c.xmm(v520))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		v532 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
 	}
 	var none out
 	return none, false
@@ -3868,19 +4068,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v522 := c.arg0(v0)
-	v524 := c.valueType(v522)
-	if v526, ok := c.intVec(v524); ok {
+	v534 := c.arg0(v0)
+	v536 := c.valueType(v534)
+	if v538, ok := c.intVec(v536); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v526, c.xmm(v522)))), true
+		return c.out1(c.setcc(c.allTrue(v538, c.xmm(v534)))), true
 	}
-	switch v524 {
+	switch v536 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v522)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v534)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v522)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v534)))), true
 	}
 	var none out
 	return none, false
@@ -3888,27 +4088,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v527 := c.arg0(v0)
-	v529 := c.valueType(v527)
-	switch v529 {
+	v539 := c.arg0(v0)
+	v541 := c.valueType(v539)
+	switch v541 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v527))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v539))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v539))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v527))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v539))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v539))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v527))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v539))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v527)
+		a1 := c.xmm(v539)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -3920,21 +4120,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v549 := c.arg0(v0)
-		v552 := c.valueType(v549)
-		if v552 == ir.I64X2 {
-			if v554, ok := c.defInst(v549); ok {
-				v555 := c.opcode(v554)
-				if v555 == ir.OpFcvtToSintSat {
-					v556 := c.arg0(v554)
-					v558 := c.valueType(v556)
-					if v558 == ir.F64X2 {
-						v550 := c.arg1(v0)
-						if v560, ok := c.defInst(v550); ok {
-							v561 := c.opcode(v560)
-							if v561 == ir.OpVconst {
-								// lower_vector.rules:397
-								a1 := c.xmm(v556)
+		v561 := c.arg0(v0)
+		v564 := c.valueType(v561)
+		if v564 == ir.I64X2 {
+			if v566, ok := c.defInst(v561); ok {
+				v567 := c.opcode(v566)
+				if v567 == ir.OpFcvtToSintSat {
+					v568 := c.arg0(v566)
+					v570 := c.valueType(v568)
+					if v570 == ir.F64X2 {
+						v562 := c.arg1(v0)
+						if v572, ok := c.defInst(v562); ok {
+							v573 := c.opcode(v572)
+							if v573 == ir.OpVconst {
+								// lower_vector.rules:407
+								a1 := c.xmm(v568)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -3945,15 +4145,15 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:408
-		v549 := c.arg0(v0)
-		v550 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
+		// lower_vector.rules:418
+		v561 := c.arg0(v0)
+		v562 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v561), c.operandReg(c.xmm(v562)))), true
 	case ir.I16X8:
-		// lower_vector.rules:409
-		v549 := c.arg0(v0)
-		v550 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
+		// lower_vector.rules:419
+		v561 := c.arg0(v0)
+		v562 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v561), c.operandReg(c.xmm(v562)))), true
 	}
 	var none out
 	return none, false
@@ -3964,15 +4164,15 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:410
-		v577 := c.arg0(v0)
-		v578 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
+		// lower_vector.rules:420
+		v589 := c.arg0(v0)
+		v590 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
 	case ir.I16X8:
-		// lower_vector.rules:411
-		v577 := c.arg0(v0)
-		v578 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v577), c.operandReg(c.xmm(v578)))), true
+		// lower_vector.rules:421
+		v589 := c.arg0(v0)
+		v590 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
 	}
 	var none out
 	return none, false
@@ -3983,17 +4183,17 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:413
-		v579 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v579)))), true
+		// lower_vector.rules:423
+		v591 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v591)))), true
 	case ir.I32X4:
-		// lower_vector.rules:414
-		v579 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v579)))), true
+		// lower_vector.rules:424
+		v591 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v591)))), true
 	case ir.I64X2:
-		// lower_vector.rules:415
-		v579 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v579)))), true
+		// lower_vector.rules:425
+		v591 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v591)))), true
 	}
 	var none out
 	return none, false
@@ -4004,17 +4204,17 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:416
-		v580 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v580)))), true
+		// lower_vector.rules:426
+		v592 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v592)))), true
 	case ir.I32X4:
-		// lower_vector.rules:417
-		v580 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v580)))), true
+		// lower_vector.rules:427
+		v592 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v592)))), true
 	case ir.I64X2:
-		// lower_vector.rules:418
-		v580 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v580)))), true
+		// lower_vector.rules:428
+		v592 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v592)))), true
 	}
 	var none out
 	return none, false
@@ -4025,17 +4225,17 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:421
-		v581 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v581))))), true
+		// lower_vector.rules:431
+		v593 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v593))))), true
 	case ir.I32X4:
-		// lower_vector.rules:422
-		v581 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v581))))), true
+		// lower_vector.rules:432
+		v593 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v593))))), true
 	case ir.I64X2:
-		// lower_vector.rules:423
-		v581 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v581))))), true
+		// lower_vector.rules:433
+		v593 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v593))))), true
 	}
 	var none out
 	return none, false
@@ -4046,17 +4246,17 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:424
-		v582 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v582), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:434
+		v594 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v594), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:425
-		v582 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v582), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:435
+		v594 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v594), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:426
-		v582 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v582), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:436
+		v594 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v594), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4067,29 +4267,29 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:437
-		v613 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:447
+		v625 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:438
-		v613 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0), 0)), true
+		// lower_vector.rules:448
+		v625 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:439
-		v613 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v613))), 0)), true
+		// lower_vector.rules:449
+		v625 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:440
-		v613 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v613))), 68)), true
+		// lower_vector.rules:450
+		v625 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v625))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:441
-		v613 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 0)), true
+		// lower_vector.rules:451
+		v625 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v625), 0)), true
 	case ir.F64X2:
-		// lower_vector.rules:442
-		v613 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v613), 68)), true
+		// lower_vector.rules:452
+		v625 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v625), 68)), true
 	}
 	var none out
 	return none, false
@@ -4100,48 +4300,48 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:444
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+		// lower_vector.rules:454
+		v626 := c.arg0(v0)
+		v627 := c.arg1(v0)
+		v628 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
 	case ir.I16X8:
-		// lower_vector.rules:445
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+		// lower_vector.rules:455
+		v626 := c.arg0(v0)
+		v627 := c.arg1(v0)
+		v628 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
 	case ir.I32X4:
-		// lower_vector.rules:446
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+		// lower_vector.rules:456
+		v626 := c.arg0(v0)
+		v627 := c.arg1(v0)
+		v628 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
 	case ir.I64X2:
-		// lower_vector.rules:447
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v614), c.gpr(v615), c.laneU8(v616))), true
+		// lower_vector.rules:457
+		v626 := c.arg0(v0)
+		v627 := c.arg1(v0)
+		v628 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
 	case ir.F32X4:
-		// lower_vector.rules:448
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v614), c.xmm(v615), c.laneInsertps(v616))), true
+		// lower_vector.rules:458
+		v626 := c.arg0(v0)
+		v627 := c.arg1(v0)
+		v628 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v626), c.xmm(v627), c.laneInsertps(v628))), true
 	case ir.F64X2:
-		v616 := c.lane(v0)
-		switch v616 {
+		v628 := c.lane(v0)
+		switch v628 {
 		case 0:
-			// lower_vector.rules:449
-			v615 := c.arg1(v0)
-			v614 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v615), c.xmm(v614), 2)), true
+			// lower_vector.rules:459
+			v627 := c.arg1(v0)
+			v626 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v627), c.xmm(v626), 2)), true
 		case 1:
-			// lower_vector.rules:450
-			v614 := c.arg0(v0)
-			v615 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v614), c.operandReg(c.xmm(v615)))), true
+			// lower_vector.rules:460
+			v626 := c.arg0(v0)
+			v627 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v626), c.operandReg(c.xmm(v627)))), true
 		}
 	}
 	var none out
@@ -4153,24 +4353,24 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:466
-			v621 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v621)))), true
+			// lower_vector.rules:476
+			v633 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v633)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
-		// lower_vector.rules:467
-		v621 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v621)))), true
+		// lower_vector.rules:477
+		v633 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v633)))), true
 	case ir.F32X4:
-		// lower_vector.rules:468
-		v621 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v621), c.xmm(v621), 14)), true
+		// lower_vector.rules:478
+		v633 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v633), c.xmm(v633), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:469
-		v621 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v621)))), true
+		// lower_vector.rules:479
+		v633 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v633)))), true
 	}
 	var none out
 	return none, false
@@ -4380,59 +4580,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:196
+		// lower_float.rules:223
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:197
+		// lower_float.rules:224
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:198
+		// lower_float.rules:225
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:199
+		// lower_float.rules:226
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:200
+		// lower_float.rules:227
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:201
+		// lower_float.rules:228
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:202
+		// lower_float.rules:229
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:203
+		// lower_float.rules:230
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:204
+		// lower_float.rules:231
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:205
+		// lower_float.rules:232
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:206
+		// lower_float.rules:233
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:207
+		// lower_float.rules:234
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:208
+		// lower_float.rules:235
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:209
+		// lower_float.rules:236
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
@@ -4989,8 +5189,14 @@ func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
 	return c.ptest(asm.E, z1, z1)
 }
 
-// highHalf is the term high_half of lower_vector.rules:419.
+// fmaLane is the term fma_lane of lower_vector.rules:314.
+func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
+	// lower_vector.rules:315
+	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
+}
+
+// highHalf is the term high_half of lower_vector.rules:429.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:420
+	// lower_vector.rules:430
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
