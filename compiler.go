@@ -1,0 +1,47 @@
+//go:build !davit_nocompile
+
+package davit
+
+import (
+	"context"
+
+	"github.com/davit-wasm/davit/internal/compile"
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+func init() { compiler = moduleCompiler{} }
+
+// moduleCompiler is the compiler of package compile. This file is the only
+// place where this package reaches it.
+type moduleCompiler struct{}
+
+func (moduleCompiler) compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return compile.Module(module, &compile.Options{Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers})
+}
+
+// trampolines compiles a module that has nothing but one function type.
+func (m moduleCompiler) trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error) {
+	module := wasm.Encode(&wasm.Module{
+		Types: []wasm.SubType{{Final: true, CompositeType: wasm.CompositeType{
+			Kind: wasm.CompositeFunc, Func: wasm.FuncType{Params: slotTypes(params), Results: slotTypes(results)},
+		}}},
+		RecGroups: []wasm.RecGroup{{Start: 0, Len: 1}},
+	})
+	return compile.Module(module, &compile.Options{Settings: s, Workers: 1})
+}
+
+// slotTypes are value types with the given slots.
+func slotTypes(slots []image.Slot) []wasm.ValType {
+	types := make([]wasm.ValType, len(slots))
+	for i, s := range slots {
+		types[i] = [...]wasm.ValType{
+			image.SlotI32: I32, image.SlotI64: I64, image.SlotF32: F32, image.SlotF64: F64,
+			image.SlotV128: V128, image.SlotRef: FuncRef,
+		}[s]
+	}
+	return types
+}

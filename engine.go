@@ -1,0 +1,177 @@
+package davit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/vm"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Interruption is how running code is stopped: for cancellation, deadlines, and
+// Go's own needs.
+type Interruption uint8
+
+// Ways of interruption.
+const (
+	// InterruptionAuto is by signals where they are available, else by epochs.
+	InterruptionAuto Interruption = iota
+	// InterruptionSignal stops code at any instruction by Go's preemption signal;
+	// it costs running code nothing.
+	InterruptionSignal
+	// InterruptionEpoch makes every function and loop compare a counter.
+	InterruptionEpoch
+)
+
+// Config configures an engine. The zero value is a good choice.
+type Config struct {
+	// Features are the extensions of WebAssembly that modules may use; 0 means
+	// all that the engine can run.
+	Features wasm.Features
+	// ModuleLimits bound what a module may contain; zero fields mean the limits
+	// of the WebAssembly JavaScript interface.
+	ModuleLimits wasm.ModuleLimits
+	// Interruption says how running code is stopped.
+	Interruption Interruption
+	// ExplicitBounds checks every memory access in code, instead of reserving
+	// 4 GiB of address space for each memory and letting the hardware check.
+	ExplicitBounds bool
+	// CompileWorkers is how many goroutines compile a module; 0 means one for
+	// each processor.
+	CompileWorkers int
+}
+
+// Engine compiles modules and holds what they share. It may be used by many
+// goroutines. There is rarely a reason to have more than one.
+type Engine struct {
+	vm     *vm.Engine
+	config Config
+}
+
+// compiler makes images. It is nil in programs that were built without the
+// compiler, with the build tag davit_nocompile.
+var compiler interface {
+	compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error)
+	trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error)
+}
+
+// errNoCompiler is the error of whatever needs the compiler in a program that
+// was built without it.
+var errNoCompiler = errors.New("davit: this program was built without the compiler (build tag davit_nocompile)")
+
+// NewEngine makes an engine; nil means the zero Config. The error says why
+// native code cannot be run on this machine or with this configuration.
+func NewEngine(c *Config) (*Engine, error) {
+	e := &Engine{}
+	if c != nil {
+		e.config = *c
+	}
+	settings, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	if e.vm, err = vm.NewEngine(); err != nil {
+		return nil, fmt.Errorf("davit: %w", err)
+	}
+	e.vm.Trampolines = func(params, results []image.Slot) (*image.Image, error) {
+		if compiler == nil {
+			return nil, errNoCompiler
+		}
+		return compiler.trampolines(&e.config, settings, params, results)
+	}
+	return e, nil
+}
+
+// settings are the settings to compile with.
+func (e *Engine) settings() (s image.Settings, err error) {
+	s.ExplicitBounds = e.config.ExplicitBounds
+	switch signals := vm.SignalsAvailable(); e.config.Interruption {
+	case InterruptionAuto:
+		s.Epoch = !signals
+	case InterruptionSignal:
+		if !signals {
+			return s, errors.New("davit: code cannot be interrupted by signals here (GODEBUG=asyncpreemptoff=1, or a system without them)")
+		}
+	case InterruptionEpoch:
+		s.Epoch = true
+	default:
+		return s, fmt.Errorf("davit: unknown way of interruption %d", e.config.Interruption)
+	}
+	return s, nil
+}
+
+// Compile compiles a module in the binary format. The bytes must not change as
+// long as the module is used. The error is a [*wasm.Error] if the module is
+// malformed, invalid, or exceeds a limit.
+func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
+	if compiler == nil {
+		return nil, errNoCompiler
+	}
+	settings, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	img, err := compiler.compile(ctx, &e.config, settings, module)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.vm.Load(img)
+	if err != nil {
+		return nil, fmt.Errorf("davit: %w", err)
+	}
+	return &Module{engine: e, vm: m}, nil
+}
+
+// Validate checks a module without compiling it.
+func (e *Engine) Validate(module []byte) error {
+	c := &wasm.Config{Features: e.config.Features, Limits: e.config.ModuleLimits}
+	m, err := wasm.Decode(module, c)
+	if err != nil {
+		return err
+	}
+	return wasm.Validate(m, c)
+}
+
+// Module is a compiled module. It may be used by many goroutines, and
+// instantiated any number of times.
+type Module struct {
+	engine *Engine
+	vm     *vm.Module
+}
+
+// Close gives up the module. Instances of it go on working; its code is freed
+// with the last store that has one.
+func (m *Module) Close() error {
+	m.vm.Close()
+	return nil
+}
+
+// Name is the name that the module has given itself, or "".
+func (m *Module) Name() string {
+	if n := m.vm.Image.Module.Names; n != nil {
+		return n.Module
+	}
+	return ""
+}
+
+// Imports lists the imports of m in order.
+func (m *Module) Imports() []ImportType {
+	wm := m.vm.Image.Module
+	list := make([]ImportType, len(wm.Imports))
+	for i, im := range wm.Imports {
+		list[i] = ImportType{im.Module, im.Name, externTypeOf(wm, im.Kind, im.Index)}
+	}
+	return list
+}
+
+// Exports lists the exports of m in order.
+func (m *Module) Exports() []ExportType {
+	wm := m.vm.Image.Module
+	list := make([]ExportType, len(wm.Exports))
+	for i, x := range wm.Exports {
+		list[i] = ExportType{x.Name, externTypeOf(wm, x.Kind, x.Index)}
+	}
+	return list
+}

@@ -1,0 +1,187 @@
+package davit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/davit-wasm/davit/internal/vm"
+	"github.com/davit-wasm/davit/wasm"
+)
+
+// Func is a function, of an instance or of the host.
+type Func struct {
+	store *Store
+	vm    vm.Func
+	typ   *FuncType
+	slots int // size of the buffer for arguments and results
+}
+
+func (s *Store) funcOf(f vm.Func) *Func {
+	t := f.Type()
+	return &Func{s, f, t, max(slotCount(t.Params), slotCount(t.Results))}
+}
+
+// slotCount is the number of 8-byte slots that values of the given types take.
+func slotCount(types []ValType) int {
+	n := len(types)
+	for _, t := range types {
+		if t == V128 {
+			n++
+		}
+	}
+	return n
+}
+
+// NewFunc makes a function of the host. Reference types in t must be abstract.
+func NewFunc(s *Store, t FuncType, fn HostFunc) (*Func, error) {
+	if err := checkHostType(&t); err != nil {
+		return nil, err
+	}
+	f, err := s.newHostFunc(t, fn)
+	if err != nil {
+		return nil, err
+	}
+	return s.funcOf(f), nil
+}
+
+// Store is the store that f belongs to.
+func (f *Func) Store() *Store { return f.store }
+
+func (f *Func) extern() vm.Extern { return vm.Extern{Kind: wasm.KindFunc, Func: f.vm} }
+
+// Type is the type of f. It must not be changed.
+func (f *Func) Type() *FuncType { return f.typ }
+
+// Call calls f. The error holds a [*Trap] if the code trapped or was
+// interrupted because ctx ended, an [*ExitError] if the program exited, or the
+// error that a host function returned. A panic of a host function goes on in
+// the caller.
+func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
+	if len(args) != len(f.typ.Params) {
+		return nil, fmt.Errorf("davit: a function of type %v is called with %d arguments", f.typ, len(args))
+	}
+	if err := f.store.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer f.store.release()
+	var few [16]uint64
+	buffer := few[:]
+	if f.slots > len(few) {
+		buffer = make([]uint64, f.slots)
+	}
+	buffer = buffer[:f.slots]
+	if err := f.store.lowerAll(f.typ.Params, args, buffer); err != nil {
+		return nil, err
+	}
+	if err := f.store.vm.Call(ctx, f.vm, buffer); err != nil {
+		return nil, apiError(err)
+	}
+	return f.store.liftAll(f.typ.Results, buffer), nil
+}
+
+// CallRaw calls f without allocating. On entry stack holds the arguments, on
+// return the results, each in a slot, two for a v128 (low half first): i32 and
+// f32 in the low bits, floats as their bits. References cannot be passed this
+// way but as what an earlier call has returned. The stack must be as long as the
+// longer of the two lists.
+func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
+	if len(stack) < f.slots {
+		return fmt.Errorf("davit: a function of type %v is called with a stack of %d slots; %d are needed", f.typ, len(stack), f.slots)
+	}
+	if err := f.store.acquire(ctx); err != nil {
+		return err
+	}
+	defer f.store.release()
+	return apiError(f.store.vm.Call(ctx, f.vm, stack[:f.slots]))
+}
+
+// lower is v as compiled code has it, if it may be used as a t.
+func (s *Store) lower(t ValType, v Value) (vm.Value, error) {
+	if !t.IsRef() {
+		if v.typ != t {
+			return vm.Value{}, fmt.Errorf("davit: a value of type %v is wanted, one of type %v given", t, v.typ)
+		}
+		return vm.Value{Low: v.low, High: v.high}, nil
+	}
+	if !v.typ.IsRef() {
+		return vm.Value{}, fmt.Errorf("davit: a value of type %v is wanted, one of type %v given", t, v.typ)
+	}
+	if v.ref == nil {
+		if !t.Nullable() {
+			return vm.Value{}, fmt.Errorf("davit: a value of type %v is wanted, null given", t)
+		}
+		return vm.Value{}, nil
+	}
+	if h := t.Heap(); h == wasm.HeapExtern {
+		if _, isFunc := v.ref.(*Func); !isFunc || v.typ == ExternRef {
+			return vm.Value{Low: s.vm.ExternRef(v.ref)}, nil
+		}
+	} else if f, ok := v.ref.(*Func); ok && (h == wasm.HeapFunc || h.IsIndex()) {
+		if err := s.checkOwner(f.store, "function"); err != nil {
+			return vm.Value{}, err
+		}
+		if h.IsIndex() && !s.vm.FuncMatches(f.vm, t) {
+			return vm.Value{}, fmt.Errorf("davit: a function of another type is given: %v", f.typ)
+		}
+		ref, err := f.vm.Ref()
+		return vm.Value{Low: ref}, apiError(err)
+	}
+	return vm.Value{}, fmt.Errorf("davit: a value of type %v is wanted, one of type %v given", t, v.typ)
+}
+
+// lift is a value of type t that compiled code has, as a Value.
+func (s *Store) lift(t ValType, v vm.Value) Value {
+	r := Value{typ: t, low: v.Low, high: v.High}
+	if !t.IsRef() {
+		return r
+	}
+	r.low = 0
+	if v.Low == 0 {
+		return r
+	}
+	switch h := t.Heap(); h {
+	case wasm.HeapExtern, wasm.HeapNoExtern:
+		r.ref = s.vm.Extern(v.Low)
+	default:
+		r.ref = s.funcOf(s.vm.FuncOf(v.Low))
+	}
+	return r
+}
+
+func (s *Store) lowerAll(types []ValType, values []Value, buffer []uint64) error {
+	i := 0
+	for k, t := range types {
+		v, err := s.lower(t, values[k])
+		if err != nil {
+			return fmt.Errorf("argument %d: %w", k+1, err)
+		}
+		buffer[i] = v.Low
+		i++
+		if t == V128 {
+			buffer[i] = v.High
+			i++
+		}
+	}
+	return nil
+}
+
+func (s *Store) liftAll(types []ValType, buffer []uint64) []Value {
+	if len(types) == 0 {
+		return nil
+	}
+	values := make([]Value, len(types))
+	i := 0
+	for k, t := range types {
+		v := vm.Value{Low: buffer[i]}
+		i++
+		switch t {
+		case I32, F32:
+			v.Low &= 1<<32 - 1
+		case V128:
+			v.High = buffer[i]
+			i++
+		}
+		values[k] = s.lift(t, v)
+	}
+	return values
+}

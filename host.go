@@ -1,0 +1,82 @@
+package davit
+
+import (
+	"context"
+
+	"github.com/davit-wasm/davit/internal/vm"
+)
+
+// HostFunc is a Go function that WebAssembly calls. On entry stack holds the
+// arguments, on return it must hold the results: see [Func.CallRaw] for their
+// form. Of an i32 or f32 argument the upper half of the slot is undefined.
+//
+// ctx is the context of the call into WebAssembly. Calls back into the store
+// must be made with it, or with one derived from it; they must have ended when
+// the function returns.
+//
+// An error ends the guest: the call into WebAssembly returns it. So does
+// a panic, which goes on in the caller of WebAssembly. The function may block; it
+// is told by ctx when it should stop.
+type HostFunc func(ctx context.Context, c *Caller, stack []uint64) error
+
+// Caller is where a host function was called from. It must not be used after
+// the function has returned.
+type Caller struct {
+	store    *Store
+	instance *Instance // nil: called from Go
+	last     *vm.Instance
+	memory   *Memory
+}
+
+// Store is the store in which the function was called.
+func (c *Caller) Store() *Store { return c.store }
+
+// Instance is the instance whose code called the function, or nil if Go code
+// did.
+func (c *Caller) Instance() *Instance { return c.instance }
+
+// Memory is the memory that the calling instance exports as "memory", or nil if
+// there is none.
+func (c *Caller) Memory() *Memory {
+	if c.memory == nil && c.instance != nil {
+		c.memory = c.instance.Memory("memory")
+	}
+	return c.memory
+}
+
+// set makes c the caller of a function that in has called. What was found out
+// about the last one is kept: it is mostly the same.
+func (c *Caller) set(in *vm.Instance) {
+	if c.last == in {
+		return
+	}
+	c.last, c.instance, c.memory = in, nil, nil
+	if in != nil {
+		c.instance = &Instance{store: c.store, vm: in}
+	}
+}
+
+// hostFunc is a linker's function in s.
+func (s *Store) hostFunc(h *hostFunc) (vm.Func, error) {
+	if f, ok := s.hostFuncs[h]; ok {
+		return f, nil
+	}
+	f, err := s.newHostFunc(h.typ, h.fn)
+	if err == nil {
+		s.hostFuncs[h] = f
+	}
+	return f, err
+}
+
+func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
+	f, err := s.vm.NewHostFunc(t, func(vc *vm.Caller, buffer []uint64) error {
+		depth := s.depth
+		for len(s.callers) <= depth {
+			s.callers = append(s.callers, &Caller{store: s})
+		}
+		c := s.callers[depth]
+		c.set(vc.Instance())
+		return fn(s.hostContext(vc.Context()), c, buffer)
+	})
+	return f, apiError(err)
+}

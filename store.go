@@ -1,0 +1,189 @@
+package davit
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime"
+
+	"github.com/davit-wasm/davit/internal/vm"
+)
+
+// StoreConfig configures a store. Zero fields mean the defaults.
+type StoreConfig struct {
+	// Limits on what the store may hold.
+	MaxInstances     int    // 10,000
+	MaxMemories      int    // 10,000
+	MaxMemoryBytes   uint64 // of all memories together; no limit
+	MaxTables        int    // 10,000
+	MaxTableElements uint64 // of each table; 10,000,000
+
+	// MaxNesting is how deeply calls from Go into WebAssembly and back may nest;
+	// 1,000. Beyond, calls trap with TrapStackOverflow.
+	MaxNesting int
+	// StackBytes is the size of the stack for WebAssembly code; 1 MiB.
+	StackBytes uint64
+}
+
+// Store holds instances and what they consist of, as long as it is open.
+// What belongs to different stores cannot be linked.
+type Store struct {
+	engine *Engine
+	vm     *vm.Store
+
+	// turn holds a token while nobody uses the store. A call takes it and gives
+	// it back; calls by host functions of the running call go without.
+	turn    chan struct{}
+	running *callContext // of the running call, once it has called the host
+	closed  bool         // whoever has the turn may look
+
+	hostFuncs map[*hostFunc]vm.Func
+	callers   []*Caller // by depth of nesting
+	depth     int
+	contexts  *callContext // of the last call that called the host, to be used again
+	cleanup   runtime.Cleanup
+}
+
+// NewStore makes a store; nil means the zero StoreConfig. Close it to give back
+// its memory; the garbage collector does that too, at some time after the store
+// has become unreachable.
+func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
+	if c == nil {
+		c = &StoreConfig{}
+	}
+	v, err := e.vm.NewStore(vm.Limits{
+		Instances: c.MaxInstances, Memories: c.MaxMemories, MemoryBytes: c.MaxMemoryBytes, Tables: c.MaxTables,
+		TableElements: c.MaxTableElements, Nesting: c.MaxNesting, StackBytes: c.StackBytes,
+	})
+	if err != nil {
+		return nil, apiError(err)
+	}
+	s := &Store{engine: e, vm: v, turn: make(chan struct{}, 1), hostFuncs: make(map[*hostFunc]vm.Func)}
+	s.turn <- struct{}{}
+	s.cleanup = runtime.AddCleanup(s, func(v *vm.Store) { v.Close() }, v)
+	return s, nil
+}
+
+// Engine is the engine of s.
+func (s *Store) Engine() *Engine { return s.engine }
+
+// Close frees everything in the store at once. It fails with [ErrBusy] while a
+// call runs in it. Closing it again does nothing.
+func (s *Store) Close() error {
+	select {
+	case <-s.turn:
+	default:
+		return ErrBusy
+	}
+	defer func() { s.turn <- struct{}{} }()
+	if s.closed {
+		return nil
+	}
+	if err := s.vm.Close(); err != nil {
+		return apiError(err)
+	}
+	s.closed = true
+	s.cleanup.Stop()
+	s.hostFuncs, s.callers, s.contexts = nil, nil, nil
+	return nil
+}
+
+// callContext is the context that host functions get: by it, a call that a host
+// function makes is known to belong to the running call, whichever goroutine
+// makes it.
+type callContext struct {
+	context.Context
+	store *Store
+}
+
+type storeKey struct{}
+
+// Value adds the store to what the context holds.
+func (c *callContext) Value(key any) any {
+	if key == (storeKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// nested reports whether ctx is one that the running call gave to a host
+// function.
+func (s *Store) nested(ctx context.Context) bool {
+	if c, ok := ctx.(*callContext); ok && c.store == s {
+		return c == s.running
+	}
+	if ctx.Done() == nil && reflect.TypeOf(ctx) == backgroundType {
+		return false // the usual case needs no search
+	}
+	c, _ := ctx.Value(storeKey{}).(*callContext)
+	for c != nil && c.store != s {
+		c, _ = c.Context.Value(storeKey{}).(*callContext)
+	}
+	return c != nil && c == s.running
+}
+
+var backgroundType = reflect.TypeOf(context.Background())
+
+// hostContext is the context for host functions of a call with context ctx.
+func (s *Store) hostContext(ctx context.Context) context.Context {
+	if s.running != nil {
+		if s.nested(ctx) {
+			return ctx
+		}
+	}
+	if c := s.contexts; c != nil && sameContext(c.Context, ctx) {
+		s.running = c
+		return c
+	}
+	c := &callContext{ctx, s}
+	s.contexts, s.running = c, c
+	return c
+}
+
+// sameContext reports whether a and b are the same pointer. Contexts of other
+// kinds might not be comparable.
+func sameContext(a, b context.Context) bool {
+	t := reflect.TypeOf(a)
+	return t == reflect.TypeOf(b) && (t.Kind() == reflect.Pointer || t == backgroundType) && a == b
+}
+
+// acquire waits for the turn to use the store, as long as ctx lasts.
+func (s *Store) acquire(ctx context.Context) error {
+	if s.nested(ctx) {
+		s.depth++
+		return nil
+	}
+	select {
+	case <-s.turn:
+	default:
+		select {
+		case <-s.turn:
+		case <-ctx.Done():
+			return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
+		}
+	}
+	if s.closed {
+		s.turn <- struct{}{}
+		return ErrClosed
+	}
+	s.depth = 0
+	return nil
+}
+
+// release ends what acquire began.
+func (s *Store) release() {
+	if s.depth > 0 {
+		s.depth--
+		return
+	}
+	s.running = nil
+	s.turn <- struct{}{}
+}
+
+// checkOwner refuses what belongs to another store.
+func (s *Store) checkOwner(other *Store, what string) error {
+	if s != other {
+		return fmt.Errorf("davit: the %s belongs to another store", what)
+	}
+	return nil
+}
