@@ -361,10 +361,9 @@ func (o *opening) openDirectory(d *descriptor, path string) (*descriptor, Errno)
 	if o.oflags&(oflagTrunc|oflagCreat) != 0 && o.oflags&oflagDirectory == 0 {
 		return nil, ErrnoIsDir
 	}
-	// A directory cannot be written to. Programs that ask for everything
-	// beside reading get the rights that apply; those that want to write and
-	// do not say that they expect a directory are told.
-	if o.oflags&oflagDirectory == 0 && o.base&rightFdWrite != 0 {
+	// A directory cannot be written to, and programs that ask for it are told.
+	// Whatever else they ask for, they get what applies.
+	if o.base&rightFdWrite != 0 {
 		return nil, ErrnoIsDir
 	}
 	root, err := d.dir.root.OpenRoot(path)

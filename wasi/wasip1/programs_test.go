@@ -1,0 +1,293 @@
+package wasip1_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/wasi/wasip1"
+)
+
+// program is a program with its job and the expected result.
+type program struct {
+	file  string
+	args  []string
+	env   []string
+	stdin []byte
+	dirs  []wasip1.Dir
+}
+
+// result is what became of it.
+type result struct {
+	code           int
+	stdout, stderr string
+	err            error // other than an exit
+}
+
+func newEngine(t testing.TB) *davit.Engine {
+	t.Helper()
+	e, err := davit.NewEngine(nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	return e
+}
+
+// run runs a program to its end.
+func run(t testing.TB, e *davit.Engine, p *program) result {
+	t.Helper()
+	code, err := os.ReadFile(p.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	module, err := e.Compile(ctx, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer module.Close()
+	store, err := davit.NewStore(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var stdout, stderr bytes.Buffer
+	args := append([]string{filepath.Base(p.file)}, p.args...)
+	process, err := wasip1.New(&wasip1.Config{
+		Args: args, Env: p.env, Stdin: bytes.NewReader(p.stdin), Stdout: &stdout, Stderr: &stderr, Dirs: p.dirs,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Close()
+	linker := davit.NewLinker(e)
+	if err := process.Define(linker); err != nil {
+		t.Fatal(err)
+	}
+	instance, err := linker.Instantiate(ctx, store, module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = instance.Func("_start").Call(ctx)
+	r := result{stdout: stdout.String(), stderr: stderr.String()}
+	var exit *davit.ExitError
+	var trap *davit.Trap
+	switch {
+	case errors.As(err, &exit):
+		r.code = int(exit.Code)
+	case errors.As(err, &trap):
+		r.code, r.err = 134, err
+		r.stderr += trap.Backtrace()
+	default:
+		r.err = err
+	}
+	return r
+}
+
+// copyDir makes a fresh copy of a folder, without what earlier runs left.
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	leftovers, _ := filepath.Glob(filepath.Join(to, "*.cleanup"))
+	for _, f := range leftovers {
+		os.RemoveAll(f)
+	}
+	return to
+}
+
+// realPrograms are the programs that must run; others of the manifest need
+// what the compiler does not have yet.
+var realPrograms = []string{
+	"hello-c", "sqlite3", "sqlite3-file", "bzip2", "goapp", "rust-calc", "assemblyscript", "esbuild", "w3-mandel",
+	"w3-mandel_dd", "w3-smallpt-ex-mv", "wasm-tools",
+}
+
+// TestRealPrograms runs programs that other people's compilers made.
+func TestRealPrograms(t *testing.T) {
+	dir := testdata.Real(t)
+	data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest []struct {
+		Name, File, Stdin, Fixture string
+		Args, Preopen              []string
+		Env                        map[string]string
+		ExitCode                   int               `json:"exit_code"`
+		Stdout                     string            `json:"expect_stdout_sha256"`
+		Contains                   any               `json:"expect_contains"`
+		Files                      map[string]string `json:"expect_files"`
+	}
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	engine := newEngine(t)
+	seen := 0
+	for _, m := range manifest {
+		if !slices.Contains(realPrograms, m.Name) {
+			continue
+		}
+		seen++
+		t.Run(m.Name, func(t *testing.T) {
+			if testing.Short() && (m.Name == "esbuild" || m.Name == "wasm-tools") {
+				t.Skip("large")
+			}
+			p := &program{file: filepath.Join(dir, m.File), args: m.Args, stdin: []byte(m.Stdin)}
+			if name, ok := strings.CutPrefix(m.Stdin, "@"); ok {
+				if p.stdin, err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for k, v := range m.Env {
+				p.env = append(p.env, k+"="+v)
+			}
+			work := ""
+			if m.Fixture != "" {
+				work = copyDir(t, filepath.Join(dir, "fixtures", m.Fixture))
+			}
+			for _, d := range m.Preopen {
+				host, guest, _ := strings.Cut(d, ":")
+				p.dirs = append(p.dirs, wasip1.Dir{Host: filepath.Join(work, host), Guest: guest})
+			}
+			r := run(t, engine, p)
+			if r.err != nil || r.code != m.ExitCode {
+				t.Fatalf("exit code %d, want %d; %v\n%s", r.code, m.ExitCode, r.err, tail(r.stderr))
+			}
+			if m.Stdout != "" && sum(r.stdout) != m.Stdout {
+				t.Errorf("unexpected output:\n%s", tail(r.stdout))
+			}
+			for name, want := range m.Files {
+				b, err := os.ReadFile(filepath.Join(work, name))
+				if err != nil {
+					t.Error(err)
+				} else if sum(string(b)) != want {
+					t.Errorf("file %s is not as expected:\n%s", name, tail(string(b)))
+				}
+			}
+		})
+	}
+	if seen != len(realPrograms) {
+		t.Errorf("the manifest has %d of the %d programs", seen, len(realPrograms))
+	}
+}
+
+func sum(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+func tail(s string) string {
+	if len(s) > 2000 {
+		return "…" + s[len(s)-2000:]
+	}
+	return s
+}
+
+// TestSuite runs the programs of the wasi-testsuite.
+func TestSuite(t *testing.T) {
+	engine := newEngine(t)
+	files, err := filepath.Glob(filepath.Join(testdata.Conformance(t), "wasi/testsuite/*/wasm32-wasip1/*.wasm"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d programs: %v", len(files), err)
+	}
+	for _, file := range files {
+		base := strings.TrimSuffix(file, ".wasm")
+		language := filepath.Base(filepath.Dir(filepath.Dir(file)))
+		t.Run(language+"/"+filepath.Base(base), func(t *testing.T) {
+			var m struct {
+				Args           []string
+				Env            map[string]string
+				Root           string
+				ExitCode       int `json:"exit_code"`
+				Stdout, Stderr *string
+			}
+			if data, err := os.ReadFile(base + ".json"); err == nil {
+				if err := json.Unmarshal(data, &m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := &program{file: file, args: m.Args}
+			for k, v := range m.Env {
+				p.env = append(p.env, k+"="+v)
+			}
+			if m.Root != "" {
+				work := copyDir(t, filepath.Join(filepath.Dir(file), m.Root))
+				p.dirs = append(p.dirs, wasip1.Dir{Host: work, Guest: "/"})
+			}
+			r := run(t, engine, p)
+			if r.err != nil || r.code != m.ExitCode {
+				t.Fatalf("exit code %d, want %d; %v\n%s", r.code, m.ExitCode, r.err, tail(r.stderr))
+			}
+			if m.Stdout != nil && r.stdout != *m.Stdout {
+				t.Errorf("output %q, want %q", r.stdout, *m.Stdout)
+			}
+			if m.Stderr != nil && r.stderr != *m.Stderr {
+				t.Errorf("error output %q, want %q", r.stderr, *m.Stderr)
+			}
+		})
+	}
+}
+
+// TestOlderSuite runs the programs of an older suite, each with files beside it
+// that hold its arguments, input and expected output.
+func TestOlderSuite(t *testing.T) {
+	engine := newEngine(t)
+	root := filepath.Join(testdata.Conformance(t), "wasi/p1-caspervonb")
+	files, err := filepath.Glob(filepath.Join(root, "*/*.wasm"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d programs: %v", len(files), err)
+	}
+	for _, file := range files {
+		base := strings.TrimSuffix(file, ".wasm")
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(code, []byte("wasi_unstable")) {
+			continue // an older interface
+		}
+		t.Run(strings.TrimPrefix(base, root+"/"), func(t *testing.T) {
+			read := func(ext string) string {
+				b, err := os.ReadFile(base + ext)
+				if err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+				return string(b)
+			}
+			p := &program{file: file, stdin: []byte(read(".stdin"))}
+			p.args = strings.Fields(read(".arg"))
+			p.env = strings.Fields(read(".env"))
+			if _, err := os.Stat(base + ".dir"); err == nil {
+				p.dirs = []wasip1.Dir{{Host: copyDir(t, base+".dir"), Guest: filepath.Base(base) + ".dir"}}
+			}
+			want := 0
+			if s := strings.TrimSpace(read(".status")); s != "" {
+				if err := json.Unmarshal([]byte(s), &want); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := run(t, engine, p)
+			if r.code != want {
+				t.Fatalf("exit code %d, want %d; %v\n%s%s", r.code, want, r.err, tail(r.stdout), tail(r.stderr))
+			}
+			for ext, got := range map[string]string{".stdout": r.stdout, ".stderr": r.stderr} {
+				if w, err := os.ReadFile(base + ext); err == nil && got != string(w) {
+					t.Errorf("%s is %q, want %q", ext, tail(got), tail(string(w)))
+				}
+			}
+		})
+	}
+}
