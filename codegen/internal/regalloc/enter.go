@@ -247,13 +247,14 @@ func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known,
 	class := x.vreg.Class()
 	if id >= 0 {
 		lp := &g.loops.loops[id]
-		if call := lp.firstCall[class]; call != noPos {
-			// A call in the loop's hot part empties the registers, and what starts the loop in one has to be loaded at its end. That
-			// pays for values that are needed before the call, if most are there already.
-			if x.arg >= 0 {
-				return x.use <= call || x.have > 0
-			}
-			return x.use <= call && x.use >= start && x.have > 0
+		if lp.calls[class] {
+			// Every iteration empties the registers, and what the loop starts with in one has to be loaded at its end. That pays
+			// for parameters that are used before, as their new values may come in registers; for others it is no better than
+			// loading them where they are used.
+			return x.arg >= 0 && x.use <= lp.firstCall[class]
+		}
+		if lp.firstCall[class] != noPos && x.arg < 0 && x.use >= lp.to {
+			return false // it would be loaded again after each call, and not be used
 		}
 		if x.have > 0 {
 			return true // as far as there is room

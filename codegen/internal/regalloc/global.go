@@ -129,10 +129,12 @@ type transition struct {
 	weight uint32
 }
 
-// A group's key is its ProgPoint twice, plus one for all but the moves at the start of a block that belong to the edge into it.
-func edgeStartKey(inst uint32) uint32 { return uint32(Before(int(inst))) << 1 }
-func beforeKey(inst uint32) uint32    { return uint32(Before(int(inst)))<<1 | 1 }
-func afterKey(inst uint32) uint32     { return uint32(After(int(inst)))<<1 | 1 }
+// A group's key is its ProgPoint, and two bits for the order of groups at one point: moves of the edge into a block, before those of
+// the instruction, before those of the edge out of a block.
+func edgeStartKey(inst uint32) uint32 { return uint32(Before(int(inst))) << 2 }
+func beforeKey(inst uint32) uint32    { return uint32(Before(int(inst)))<<2 | 1 }
+func edgeEndKey(inst uint32) uint32   { return uint32(Before(int(inst)))<<2 | 2 }
+func afterKey(inst uint32) uint32     { return uint32(After(int(inst)))<<2 | 1 }
 
 // The spill flags.
 const (
@@ -275,7 +277,7 @@ func (g *globalAllocator) edgePlace(p, b uint32) uint32 {
 	if len(g.cfg.predEdges(int(b))) == 1 {
 		return edgeStartKey(g.f.Blocks[b].Insts.Start)
 	}
-	return beforeKey(g.f.Blocks[p].Insts.End - 1)
+	return edgeEndKey(g.f.Blocks[p].Insts.End - 1)
 }
 
 // connectBlocks makes the moves that belong to edges.
@@ -357,14 +359,14 @@ func (g *globalAllocator) addEdgeMove(key uint32, v, as VReg, to Allocation) {
 // to v's memory is in the same group.
 func (g *globalAllocator) definedOnStack(v VReg, key uint32) PReg {
 	op := g.live.defOp[v.Index()]
-	if op&edgeUse != 0 || key&1 != 0 {
+	if op&edgeUse != 0 || key&3 != 0 {
 		return NoPReg
 	}
 	p := g.out.Allocs[op].PReg()
 	if !p.Valid() || !g.env.StackPRegs.Has(p) || g.live.defPos[v.Index()]/2 != g.f.Blocks[g.live.defBlock[v.Index()]].Insts.End-1 {
 		return NoPReg
 	}
-	to := blockAt(g.f.Blocks, 0, 2*(key>>2))
+	to := blockAt(g.f.Blocks, 0, 2*(key>>3))
 	if preds := g.cfg.predEdges(int(to)); len(preds) != 1 || g.cfg.source[preds[0]] != g.live.defBlock[v.Index()] {
 		return NoPReg
 	}
@@ -560,7 +562,7 @@ func (g *globalAllocator) writeEdits() {
 		for group < len(g.groups) && g.groups[group].key < key {
 			group++
 		}
-		out.Edits = g.resolver.resolve(ProgPoint(key>>1), out.Edits, func() PRegSet {
+		out.Edits = g.resolver.resolve(ProgPoint(key>>2), out.Edits, func() PRegSet {
 			free := PRegSet{}
 			for k := group; k < len(g.groups) && g.groups[k].key == key; k++ {
 				if k == group {

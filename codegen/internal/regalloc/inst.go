@@ -566,6 +566,13 @@ func (g *globalAllocator) useAny(k int) error {
 	if free != 0 && (inReg || g.f.isRemat(v) || s.livesOn(s.end[k]) && g.nextUseOf(v, 2*s.inst+2) < g.blockEnd) {
 		return g.use(k)
 	}
+	if c := v.Class(); !late && !inReg && s.livesOn(s.end[k]) {
+		if victims := s.through[c] &^ s.used[c] &^ s.busyL[c]; victims != 0 {
+			if _, next := g.farthest(c, victims, 2*s.inst+2); next > g.nextUseOf(v, 2*s.inst+2) {
+				return g.use(k)
+			}
+		}
+	}
 	g.useMemory(k)
 	return nil
 }

@@ -9,6 +9,8 @@ type loopForest struct {
 	uses     []loopUse // values defined outside and used inside, grouped by loop
 	usesFrom []uint32  // by loop, into uses; one more than there are loops
 
+	blockCalls []uint8 // by block: a bit for each class of which an instruction clobbers all registers
+
 	members []uint32
 	top     []int32 // by loop: a loop around it, towards the outermost so far
 	seen    []uint32
@@ -26,6 +28,8 @@ type loop struct {
 	// firstCall is the position of the first instruction that clobbers all registers of a class, among the blocks that from and
 	// to count; noPos if there is none.
 	firstCall [NumClasses]uint32
+	// calls tells, per class, that every iteration executes such an instruction.
+	calls [NumClasses]bool
 	// pressure is the largest number of values live at once, per class, among the same blocks.
 	pressure [NumClasses]int32
 	// claimed are the registers of the header's parameters, once it has been entered.
@@ -149,6 +153,7 @@ func (lf *loopForest) measure(f *Function, l *liveness, pressure [][NumClasses]i
 	if len(lf.loops) == 0 {
 		return
 	}
+	lf.blockCalls = resized(lf.blockCalls, len(f.Blocks))
 	for i := range lf.loops {
 		lp := &lf.loops[i]
 		lp.from = noPos
@@ -171,8 +176,9 @@ func (lf *loopForest) measure(f *Function, l *liveness, pressure [][NumClasses]i
 		for i := blk.Insts.Start; i < blk.Insts.End; i++ {
 			if set := f.Insts[i].Clobbers; set != 0 {
 				for c := range RegClass(NumClasses) {
-					if lp.firstCall[c] > 2*i && clobbersAll(c, set) {
-						lp.firstCall[c] = 2 * i
+					if clobbersAll(c, set) {
+						lp.firstCall[c] = min(lp.firstCall[c], 2*i)
+						lf.blockCalls[b] |= 1 << c
 					}
 				}
 			}
@@ -190,7 +196,48 @@ func (lf *loopForest) measure(f *Function, l *liveness, pressure [][NumClasses]i
 			out.firstCall[c] = min(out.firstCall[c], lp.firstCall[c])
 		}
 	}
+	lf.findCalls(f)
 	lf.collectUses(f, l)
+}
+
+// findCalls finds the loops in which every way from the header back to it executes an instruction that clobbers all registers of a
+// class.
+func (lf *loopForest) findCalls(f *Function) {
+	budget := 16 * len(f.Blocks) // deep nests are not worth more
+	for i := range lf.loops {
+		lp := &lf.loops[i]
+		for class := range lp.calls {
+			if lp.firstCall[class] == noPos {
+				continue
+			}
+			// Is there a way without?
+			lf.members = append(lf.members[:0], lp.header)
+			lf.seen[lp.header] = 1
+			lp.calls[class] = true
+			for k := 0; k < len(lf.members) && lp.calls[class]; k++ {
+				m := lf.members[k]
+				budget--
+				if budget < 0 {
+					lp.calls[class] = false
+					break
+				}
+				if lf.blockCalls[m]>>class&1 != 0 {
+					continue
+				}
+				for _, e := range f.BlockEdges(int(m)) {
+					if e.To == lp.header {
+						lp.calls[class] = false
+					} else if lf.seen[e.To] == 0 && lf.contains(int32(i), e.To) {
+						lf.seen[e.To] = 1
+						lf.members = append(lf.members, e.To)
+					}
+				}
+			}
+			for _, m := range lf.members {
+				lf.seen[m] = 0
+			}
+		}
+	}
 }
 
 // collectUses lists, for each loop, the values that come in from outside and are used in its hot blocks.

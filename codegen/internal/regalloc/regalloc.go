@@ -136,6 +136,8 @@ const (
 	NoVReg VReg = 0xffffffff
 	// MaxVRegs bounds Function.NumVRegs.
 	MaxVRegs = 1 << 28
+	// MaxInsts bounds the number of Function.Insts.
+	MaxInsts = 1 << 28
 )
 
 // MakeVReg returns virtual register index of class c.

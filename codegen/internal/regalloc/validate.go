@@ -62,7 +62,7 @@ func (v *validator) checkShape() error {
 	if len(f.Blocks) == 0 {
 		return errors.New("no blocks")
 	}
-	if len(f.Insts) >= 1<<30 || len(f.Operands) >= 1<<31 || len(f.Args) >= 1<<31 || len(f.Params) >= 1<<31 {
+	if len(f.Insts) >= MaxInsts || len(f.Operands) >= 1<<31 || len(f.Args) >= 1<<31 || len(f.Params) >= 1<<31 {
 		return errors.New("too large")
 	}
 	next := uint32(0)
