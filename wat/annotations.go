@@ -19,18 +19,30 @@ const (
 // annotation takes the first unused annotation of an identifier in front of the
 // current token.
 func (p *parser) annotation(id string) *wattext.Annotation {
+	i := p.findAnnotation(id)
+	if i < 0 {
+		return nil
+	}
+	p.annotationUsed[i] = true
+	return &p.Src.Annotations[i]
+}
+
+// atAnnotation reports whether annotation would find one.
+func (p *parser) atAnnotation(id string) bool { return p.findAnnotation(id) >= 0 }
+
+// findAnnotation returns the index of what annotation takes, or -1.
+func (p *parser) findAnnotation(id string) int {
 	all := p.Src.Annotations
 	if len(all) == 0 || p.Err != nil {
-		return nil
+		return -1
 	}
 	i := sort.Search(len(all), func(i int) bool { return all[i].Token >= p.Pos })
 	for ; i < len(all) && all[i].Token == p.Pos; i++ {
 		if all[i].ID == id && !p.annotationUsed[i] {
-			p.annotationUsed[i] = true
-			return &all[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // failAnnotation fails because of annotation a.

@@ -147,6 +147,8 @@ func (p *parser) function(f *field) {
 		n++
 	}
 
+	named := func() bool { return p.Kind() == wattext.ID || p.atAnnotation(annotationName) }
+
 	p.Pos = f.typeUse
 	if p.TakeHead("type") {
 		t := p.index(&p.types)
@@ -156,7 +158,7 @@ func (p *parser) function(f *field) {
 		}
 	}
 	for p.TakeHead("param") {
-		if p.Kind() == wattext.ID {
+		if named() {
 			define()
 			p.valType()
 			p.Close()
@@ -169,7 +171,7 @@ func (p *parser) function(f *field) {
 		p.Pos = f.pos
 	}
 	for p.TakeHead("local") {
-		if p.Kind() == wattext.ID {
+		if named() {
 			define()
 			body.Locals = addLocal(body.Locals, p.valType())
 			p.Close()

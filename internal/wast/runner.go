@@ -253,12 +253,16 @@ func (x *run) compile(m *Module) (Compiled, error) {
 	return x.engine.Compile(binary)
 }
 
+// resolve finds an import: in what is registered, or else in the instance of
+// that identifier, as scripts of Wasmtime's suite expect.
 func (x *run) resolve(module, name string) (Extern, bool) {
-	m, ok := x.modules[module]
-	if !ok {
-		return nil, false
+	if m, ok := x.modules[module]; ok {
+		return m.Export(name)
 	}
-	return m.Export(name)
+	if instance, ok := x.instances[module]; ok && module != "" {
+		return instance.Export(name)
+	}
+	return nil, false
 }
 
 // module runs a module command: after one that fails there is no last instance

@@ -1,0 +1,112 @@
+package wast
+
+import (
+	"bufio"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
+)
+
+const knownFailures = "testdata/known_failures.txt"
+
+// suites are the folders of scripts about core modules.
+var suites = []string{"core", "wasmtime/misc_testsuite"}
+
+// TestConformance runs the suites on the engine. What fails must be listed in
+// known_failures.txt, and what is listed there must fail. With DAVIT_UPDATE set
+// it writes the list, and keeps the reasons that are there.
+func TestConformance(t *testing.T) {
+	root := testdata.Conformance(t)
+	if _, err := davit.NewEngine(nil); err != nil {
+		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+			t.Fatal(err)
+		}
+		t.Skipf("no native code here: %v", err)
+	}
+	known := readKnownFailures(t)
+	engines := Engines{}
+	r := Runner{NewEngine: engines.New}
+	failing := make(map[string]string)
+	for _, suite := range suites {
+		err := filepath.WalkDir(filepath.Join(root, suite), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".wast" || strings.Contains(path, "/component-model") ||
+				strings.Contains(path, "/prebuilt-json-wasm/") {
+				return err
+			}
+			rel, _ := filepath.Rel(root, path)
+			rel = filepath.ToSlash(rel)
+			result := r.RunFile(path)
+			reason, listed := known[rel]
+			delete(known, rel)
+			if len(result.Failures) == 0 {
+				if listed {
+					t.Errorf("%s passes, but is listed in %s (%s)", rel, knownFailures, reason)
+				}
+				return nil
+			}
+			first := result.Failures[0]
+			failing[rel] = reason
+			if !listed {
+				failing[rel] = fmt.Sprintf("%.120s", strings.ReplaceAll(first.Msg, "\n", " "))
+				t.Errorf("%s:%d: %s (and %d more)", rel, first.Line, first.Msg, len(result.Failures)-1)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for rel := range known {
+		t.Errorf("%s is listed in %s, but does not exist", rel, knownFailures)
+	}
+	t.Logf("%s; %d of %d messages in the suite's words; %d scripts fail as known",
+		r.Summary(), r.Messages, r.MessagesWanted, len(failing))
+	if os.Getenv("DAVIT_UPDATE") != "" {
+		writeKnownFailures(t, failing)
+	}
+}
+
+const knownFailuresHeader = `# Scripts that do not pass, and why. A script that is listed and passes is an
+# error, like one that is not listed and fails. Written by the test with
+# DAVIT_UPDATE=1; reasons are kept.
+`
+
+func readKnownFailures(t *testing.T) map[string]string {
+	known := make(map[string]string)
+	f, err := os.Open(knownFailures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		line := s.Text()
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		path, reason, ok := strings.Cut(line, ": ")
+		if !ok || reason == "" {
+			t.Fatalf("%s: no reason in %q", knownFailures, line)
+		}
+		known[path] = reason
+	}
+	return known
+}
+
+func writeKnownFailures(t *testing.T, failing map[string]string) {
+	var lines []string
+	for path, reason := range failing {
+		lines = append(lines, path+": "+reason+"\n")
+	}
+	sort.Strings(lines)
+	if err := os.WriteFile(knownFailures, []byte(knownFailuresHeader+strings.Join(lines, "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
