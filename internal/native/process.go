@@ -145,3 +145,13 @@ func Stats() Statistics {
 	}
 	return Statistics{Traps: uint64(load(process.state + layout.HandlerTraps)), Yields: uint64(load(process.state + layout.HandlerYields))}
 }
+
+// HandlerState returns the address of the signal handlers' state, laid out as
+// package layout says; the stubs lie layout.StubTextSize bytes before it. It is
+// for tests and debuggers.
+func HandlerState() uintptr {
+	if Supported() != nil {
+		return 0
+	}
+	return process.state
+}

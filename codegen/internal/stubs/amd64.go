@@ -120,6 +120,11 @@ func linuxAMD64() *builder {
 	b.RR(ADD, S64, RAX, RDX)
 	b.Ret(0)
 
+	// The processor predicts a return by the last call it saw. Switching stacks
+	// breaks the pairs, so a return would be mispredicted on the way out and again
+	// on the way in; indirect jumps are predicted by where they went before, which
+	// for the Go loop and for a host call in a loop is right nearly always.
+
 	// A resume is called as func(exec unsafe.Pointer) (status uintptr, …): the
 	// results are those of the entry trampoline, which is what returns in the
 	// end.
@@ -129,7 +134,8 @@ func linuxAMD64() *builder {
 	b.MR(MOV, S64, At(RAX, layout.ExecGoG), R14)
 	b.RM(MOV, S64, RSP, At(RAX, layout.ExecResumeSP))
 	b.Pop(RBP)
-	b.Ret(0)
+	b.Pop(RCX)
+	b.JmpR(RCX)
 
 	b.begin("exit", "Leaves native code for a service of the Go side; called by compiled code, with the exit record filled in.")
 	b.Push(RBP)
@@ -146,7 +152,8 @@ func linuxAMD64() *builder {
 	b.RM(MOV, S64, R14, At(RCX, layout.ExecGoG))
 	b.SSE(XORPS, X15, X15)
 	b.Pop(RBP)
-	b.Ret(0)
+	b.Pop(RCX)
+	b.JmpR(RCX)
 
 	b.begin("trap", "Leaves native code after a trap; the fault handler continues here.")
 	b.exec(RCX)

@@ -202,6 +202,20 @@ func sumProgram() *program {
 		p.Pop(RAX)
 		p.Pop(RBX)
 	})
+	// host: an exit trampoline. calls: calls it buffer[0] times.
+	p.function("host", func() { p.leave(layout.ExitLibcall, RDX, RSP) })
+	p.function("calls", func() {
+		p.Push(RBX)
+		p.RM(MOV, S64, RAX, At(RSI, 0))
+		p.Push(RAX)
+		p.label("calls.loop")
+		p.Call32()
+		p.ref("host")
+		p.MI(SUB, S64, At(RSP, 0), 1)
+		p.jcc(NE, "calls.loop")
+		p.Pop(RAX)
+		p.Pop(RBX)
+	})
 	// load: buffer[0] = *buffer[0], a trap site
 	p.function("load", func() {
 		p.RM(MOV, S64, RAX, At(RSI, 0))
@@ -312,7 +326,10 @@ type nop struct{}
 func (nop) Exit(*native.Stack, native.Exit) error { return nil }
 func (nop) Yield(*native.Stack) error             { return nil }
 
-func BenchmarkExit(b *testing.B) {
+func BenchmarkExit(b *testing.B)     { benchmarkExit(b, "exits") }
+func BenchmarkHostCall(b *testing.B) { benchmarkExit(b, "calls") }
+
+func benchmarkExit(b *testing.B, function string) {
 	l, s := sumProgram().load(b), newStack(b)
 	defer s.Release()
 	b.ReportAllocs()
@@ -320,7 +337,23 @@ func BenchmarkExit(b *testing.B) {
 	buffer, _ := s.Push(16)
 	*(*uintptr)(unsafe.Pointer(unsafe.SliceData(native.Bytes(buffer, 8)))) = n
 	b.ResetTimer()
-	if err := s.Call(l.entry, l.at("exits"), 0, buffer, nop{}); err != nil {
+	if err := s.Call(l.entry, l.at(function), 0, buffer, nop{}); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkEnterAndExit enters, calls the host once and returns.
+func BenchmarkEnterAndExit(b *testing.B) {
+	l, s := sumProgram().load(b), newStack(b)
+	defer s.Release()
+	buffer, _ := s.Push(16)
+	word := (*uintptr)(unsafe.Pointer(unsafe.SliceData(native.Bytes(buffer, 8))))
+	code := l.at("calls")
+	b.ReportAllocs()
+	for b.Loop() {
+		*word = 1
+		if err := s.Call(l.entry, code, 0, buffer, nop{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
