@@ -368,16 +368,12 @@ func (c *lower) cvtInt(signed bool, s, u Op, from, to ir.Type, x machine.Reg) ma
 
 func (c *lower) floatConst(t ir.Type, bits int64) machine.Reg {
 	d := c.newXmm(t)
-	size, width := asm.S64, uint8(8)
-	if t == ir.F32 {
-		size, width, bits = asm.S32, 4, bits&0xffffffff
-	}
 	if bits == 0 {
 		c.l.Emit(New(OpXmmZero, 0, 0, d))
 		return d
 	}
-	in := New(OpXmmConst, 0, size, d)
-	in.Aux = c.l.VC.AddConst(uint64(bits), 0, width)
+	in := New(OpXmmConst, 0, c.sizeOf(t), d)
+	in.Aux = c.floatMem(t, bits).Aux
 	c.l.Emit(in)
 	return d
 }

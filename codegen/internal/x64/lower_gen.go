@@ -60,6 +60,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpUextend(v0); ok {
 			return r, true
 		}
+	case ir.OpFadd:
+		if r, ok := c.lower_OpFadd(v0); ok {
+			return r, true
+		}
+	case ir.OpFmul:
+		if r, ok := c.lower_OpFmul(v0); ok {
+			return r, true
+		}
 	case ir.OpBandNot:
 		if r, ok := c.lower_OpBandNot(v0); ok {
 			return r, true
@@ -90,14 +98,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSextend:
 		if r, ok := c.lower_OpSextend(v0); ok {
-			return r, true
-		}
-	case ir.OpFadd:
-		if r, ok := c.lower_OpFadd(v0); ok {
-			return r, true
-		}
-	case ir.OpFmul:
-		if r, ok := c.lower_OpFmul(v0); ok {
 			return r, true
 		}
 	case ir.OpIstore8:
@@ -388,13 +388,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFpromote:
-		// lower_float.rules:167
-		v255 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v255))), true
+		// lower_float.rules:175
+		v259 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v259))), true
 	case ir.OpFdemote:
-		// lower_float.rules:168
-		v256 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v256))), true
+		// lower_float.rules:176
+		v260 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v260))), true
 	case ir.OpFcvtToSint:
 		if r, ok := c.lower_OpFcvtToSint(v0); ok {
 			return r, true
@@ -420,109 +420,109 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v304 := c.memFlags(v0)
-		if v308, ok := c.littleEndian(v304); ok {
+		v308 := c.memFlags(v0)
+		if v312, ok := c.littleEndian(v308); ok {
 			// lower_mem.rules:28
-			v305 := c.arg0(v0)
-			v306 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v308, v305, v306)))), true
+			v309 := c.arg0(v0)
+			v310 := c.offset(v0)
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v312, v309, v310)))), true
 		}
 	case ir.OpUload16:
-		v309 := c.memFlags(v0)
-		if v313, ok := c.littleEndian(v309); ok {
+		v313 := c.memFlags(v0)
+		if v317, ok := c.littleEndian(v313); ok {
 			// lower_mem.rules:29
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v313, v310, v311)))), true
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v317, v314, v315)))), true
 		}
 	case ir.OpUload32:
-		v314 := c.memFlags(v0)
-		if v318, ok := c.littleEndian(v314); ok {
+		v318 := c.memFlags(v0)
+		if v322, ok := c.littleEndian(v318); ok {
 			// lower_mem.rules:30
-			v315 := c.arg0(v0)
-			v316 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v318, v315, v316)))), true
+			v319 := c.arg0(v0)
+			v320 := c.offset(v0)
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v322, v319, v320)))), true
 		}
 	case ir.OpSload8:
-		v319 := c.memFlags(v0)
-		if v323, ok := c.littleEndian(v319); ok {
+		v323 := c.memFlags(v0)
+		if v327, ok := c.littleEndian(v323); ok {
 			// lower_mem.rules:31
 			v2 := c.resultType(v0)
-			v320 := c.arg0(v0)
-			v321 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v323, v320, v321)))), true
+			v324 := c.arg0(v0)
+			v325 := c.offset(v0)
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v327, v324, v325)))), true
 		}
 	case ir.OpSload16:
-		v324 := c.memFlags(v0)
-		if v328, ok := c.littleEndian(v324); ok {
+		v328 := c.memFlags(v0)
+		if v332, ok := c.littleEndian(v328); ok {
 			// lower_mem.rules:32
 			v2 := c.resultType(v0)
-			v325 := c.arg0(v0)
-			v326 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v328, v325, v326)))), true
+			v329 := c.arg0(v0)
+			v330 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v332, v329, v330)))), true
 		}
 	case ir.OpSload32:
-		v329 := c.memFlags(v0)
-		if v333, ok := c.littleEndian(v329); ok {
+		v333 := c.memFlags(v0)
+		if v337, ok := c.littleEndian(v333); ok {
 			// lower_mem.rules:33
-			v330 := c.arg0(v0)
-			v331 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v333, v330, v331)))), true
+			v334 := c.arg0(v0)
+			v335 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v337, v334, v335)))), true
 		}
 	case ir.OpStackAddr:
 		// lower_mem.rules:98
-		v427 := c.stackSlot(v0)
-		v428 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v427, v428))), true
+		v431 := c.stackSlot(v0)
+		v432 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v431, v432))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
 		// lower_control.rules:13
-		v429 := c.arg0(v0)
-		return c.branchOn(c.condOf(v429)), true
+		v433 := c.arg0(v0)
+		return c.branchOn(c.condOf(v433)), true
 	case ir.OpBrTable:
 		// lower_control.rules:16
-		v430 := c.arg0(v0)
+		v434 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v430)
+		i18 := c.gpr(v434)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:35
-		v431 := c.funcRef(v0)
-		return c.callDirect(v431), true
+		v435 := c.funcRef(v0)
+		return c.callDirect(v435), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:36
-		v432 := c.sigRef(v0)
-		v433 := c.arg0(v0)
-		return c.callRegister(v432, v433), true
+		v436 := c.sigRef(v0)
+		v437 := c.arg0(v0)
+		return c.callRegister(v436, v437), true
 	case ir.OpReturnCall:
 		// lower_control.rules:37
-		v434 := c.funcRef(v0)
-		return c.tailCallDirect(v434), true
+		v438 := c.funcRef(v0)
+		return c.tailCallDirect(v438), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:38
-		v435 := c.sigRef(v0)
-		v436 := c.arg0(v0)
-		return c.tailCallRegister(v435, v436), true
+		v439 := c.sigRef(v0)
+		v440 := c.arg0(v0)
+		return c.tailCallRegister(v439, v440), true
 	case ir.OpReturn:
 		// lower_control.rules:39
 		return c.ret(), true
 	case ir.OpTrap:
 		// lower_control.rules:45
-		v437 := c.trapCode(v0)
-		return c.ud2(v437), true
+		v441 := c.trapCode(v0)
+		return c.ud2(v441), true
 	case ir.OpTrapnz:
 		// lower_control.rules:46
-		v438 := c.arg0(v0)
-		v439 := c.trapCode(v0)
-		c.trapIf(c.condOf(v438), v439)
+		v442 := c.arg0(v0)
+		v443 := c.trapCode(v0)
+		c.trapIf(c.condOf(v442), v443)
 		return c.outNone(), true
 	case ir.OpTrapz:
 		// lower_control.rules:47
-		v440 := c.arg0(v0)
-		v441 := c.trapCode(v0)
-		c.trapIf(c.condInvert(c.condOf(v440)), v441)
+		v444 := c.arg0(v0)
+		v445 := c.trapCode(v0)
+		c.trapIf(c.condInvert(c.condOf(v444)), v445)
 		return c.outNone(), true
 	case ir.OpDebugtrap:
 		// lower_control.rules:52
@@ -541,12 +541,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:63
-		v442 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v442)), true
+		v446 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v446)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:64
-		v443 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v443)), true
+		v447 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v447)), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:78
 		return c.out1(c.physical(RBP)), true
@@ -561,8 +561,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:82
-		v444 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v444))
+		v448 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v448))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:83
@@ -578,41 +578,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v454 := c.memFlags(v0)
-			if v457, ok := c.littleEndian(v454); ok {
+			v458 := c.memFlags(v0)
+			if v461, ok := c.littleEndian(v458); ok {
 				// lower_atomic.rules:4
-				v455 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v457, v455, 0))), true
+				v459 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v461, v459, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v458 := c.memFlags(v0)
-		if v462, ok := c.littleEndian(v458); ok {
-			v459 := c.arg0(v0)
-			v464 := c.valueType(v459)
-			if v466, ok := c.fitsIn64(v464); ok {
+		v462 := c.memFlags(v0)
+		if v466, ok := c.littleEndian(v462); ok {
+			v463 := c.arg0(v0)
+			v468 := c.valueType(v463)
+			if v470, ok := c.fitsIn64(v468); ok {
 				// lower_atomic.rules:5
-				v460 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v466), c.amode(v462, v460, 0), c.gpr(v459))
+				v464 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v470), c.amode(v466, v464, 0), c.gpr(v463))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v473 := c.memFlags(v0)
-			if v478, ok := c.littleEndian(v473); ok {
+			v477 := c.memFlags(v0)
+			if v482, ok := c.littleEndian(v477); ok {
 				// lower_atomic.rules:23
-				v474 := c.arg0(v0)
-				v475 := c.arg1(v0)
-				v476 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v478, v474, 0), c.gpr(v475), c.gpr(v476))), true
+				v478 := c.arg0(v0)
+				v479 := c.arg1(v0)
+				v480 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v482, v478, 0), c.gpr(v479), c.gpr(v480))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v479 := c.constant(v0)
-		return c.out1(c.vecPool(v479)), true
+		v483 := c.constant(v0)
+		return c.out1(c.vecPool(v483)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -635,31 +635,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v492 := c.arg0(v0)
-		v493 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
+		v496 := c.arg0(v0)
+		v497 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v496), c.operandReg(c.xmm(v497)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v494 := c.arg0(v0)
-			v495 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v494), c.operandReg(c.xmm(v495)))
+			v498 := c.arg0(v0)
+			v499 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v498), c.operandReg(c.xmm(v499)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v497 := c.arg1(v0)
-		v496 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v497), c.operandReg(c.xmm(v496)))), true
+		v501 := c.arg1(v0)
+		v500 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v501), c.operandReg(c.xmm(v500)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v533 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v533)))), true
+		v537 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v537)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -670,20 +670,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v556 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v556)))), true
+		v560 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v560)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v557 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v557)))), true
+		v561 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v561)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v558 := c.arg0(v0)
-			v560 := c.valueType(v558)
-			if v560 == ir.F32X4 {
+			v562 := c.arg0(v0)
+			v564 := c.valueType(v562)
+			if v564 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v558)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v562)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -693,21 +693,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v575 := c.arg0(v0)
-			v578 := c.valueType(v575)
-			if v578 == ir.I64X2 {
-				if v580, ok := c.defInst(v575); ok {
-					v581 := c.opcode(v580)
-					if v581 == ir.OpFcvtToUintSat {
-						v582 := c.arg0(v580)
-						v584 := c.valueType(v582)
-						if v584 == ir.F64X2 {
-							v576 := c.arg1(v0)
-							if v586, ok := c.defInst(v576); ok {
-								v587 := c.opcode(v586)
-								if v587 == ir.OpVconst {
+			v579 := c.arg0(v0)
+			v582 := c.valueType(v579)
+			if v582 == ir.I64X2 {
+				if v584, ok := c.defInst(v579); ok {
+					v585 := c.opcode(v584)
+					if v585 == ir.OpFcvtToUintSat {
+						v586 := c.arg0(v584)
+						v588 := c.valueType(v586)
+						if v588 == ir.F64X2 {
+							v580 := c.arg1(v0)
+							if v590, ok := c.defInst(v580); ok {
+								v591 := c.opcode(v590)
+								if v591 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v582), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v586), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -739,52 +739,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v595 := c.memFlags(v0)
-		if v599, ok := c.littleEndian(v595); ok {
+		v599 := c.memFlags(v0)
+		if v603, ok := c.littleEndian(v599); ok {
 			// lower_vector.rules:438
-			v596 := c.arg0(v0)
-			v597 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v599, v596, v597)))), true
+			v600 := c.arg0(v0)
+			v601 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v603, v600, v601)))), true
 		}
 	case ir.OpSload8x8:
-		v600 := c.memFlags(v0)
-		if v604, ok := c.littleEndian(v600); ok {
+		v604 := c.memFlags(v0)
+		if v608, ok := c.littleEndian(v604); ok {
 			// lower_vector.rules:439
-			v601 := c.arg0(v0)
-			v602 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v604, v601, v602)))), true
+			v605 := c.arg0(v0)
+			v606 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v608, v605, v606)))), true
 		}
 	case ir.OpUload16x4:
-		v605 := c.memFlags(v0)
-		if v609, ok := c.littleEndian(v605); ok {
+		v609 := c.memFlags(v0)
+		if v613, ok := c.littleEndian(v609); ok {
 			// lower_vector.rules:440
-			v606 := c.arg0(v0)
-			v607 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v609, v606, v607)))), true
+			v610 := c.arg0(v0)
+			v611 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v613, v610, v611)))), true
 		}
 	case ir.OpSload16x4:
-		v610 := c.memFlags(v0)
-		if v614, ok := c.littleEndian(v610); ok {
+		v614 := c.memFlags(v0)
+		if v618, ok := c.littleEndian(v614); ok {
 			// lower_vector.rules:441
-			v611 := c.arg0(v0)
-			v612 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v614, v611, v612)))), true
+			v615 := c.arg0(v0)
+			v616 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v618, v615, v616)))), true
 		}
 	case ir.OpUload32x2:
-		v615 := c.memFlags(v0)
-		if v619, ok := c.littleEndian(v615); ok {
+		v619 := c.memFlags(v0)
+		if v623, ok := c.littleEndian(v619); ok {
 			// lower_vector.rules:442
-			v616 := c.arg0(v0)
-			v617 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v619, v616, v617)))), true
+			v620 := c.arg0(v0)
+			v621 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v623, v620, v621)))), true
 		}
 	case ir.OpSload32x2:
-		v620 := c.memFlags(v0)
-		if v624, ok := c.littleEndian(v620); ok {
+		v624 := c.memFlags(v0)
+		if v628, ok := c.littleEndian(v624); ok {
 			// lower_vector.rules:443
-			v621 := c.arg0(v0)
-			v622 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v624, v621, v622)))), true
+			v625 := c.arg0(v0)
+			v626 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v628, v625, v626)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -800,14 +800,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v634 := c.arg0(v0)
-		v635 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v634), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v635)))))), true
+		v638 := c.arg0(v0)
+		v639 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v639)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v636 := c.arg0(v0)
-		v637 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v636), c.operandReg(c.xmm(v637)))), true
+		v640 := c.arg0(v0)
+		v641 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v640), c.operandReg(c.xmm(v641)))), true
 	}
 	var none out
 	return none, false
@@ -818,248 +818,248 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v234 := c.hasFma()
-		if v234 {
-			v232 := c.arg2(v0)
-			if v244, ok := c.defInst(v232); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					v230 := c.arg0(v0)
-					if v240, ok := c.defInst(v230); ok {
+		v238 := c.hasFma()
+		if v238 {
+			v236 := c.arg2(v0)
+			if v248, ok := c.defInst(v236); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					v234 := c.arg0(v0)
+					if v244, ok := c.defInst(v234); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
+							// lower_float.rules:130
+							v246 := c.arg0(v244)
+							v235 := c.arg1(v0)
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v246), c.xmm(v235), c.xm(v250))), true
+						}
+					}
+					v235 := c.arg1(v0)
+					if v240, ok := c.defInst(v235); ok {
 						v241 := c.opcode(v240)
 						if v241 == ir.OpFneg {
-							// lower_float.rules:122
+							// lower_float.rules:126
 							v242 := c.arg0(v240)
-							v231 := c.arg1(v0)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v242), c.xmm(v231), c.xm(v246))), true
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v234), c.xmm(v242), c.xm(v250))), true
 						}
 					}
-					v231 := c.arg1(v0)
-					if v236, ok := c.defInst(v231); ok {
-						v237 := c.opcode(v236)
-						if v237 == ir.OpFneg {
-							// lower_float.rules:118
-							v238 := c.arg0(v236)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v230), c.xmm(v238), c.xm(v246))), true
-						}
-					}
-					// lower_float.rules:114
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v230), c.xmm(v231), c.xm(v246))), true
+					// lower_float.rules:122
+					v250 := c.arg0(v248)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v234), c.xmm(v235), c.xm(v250))), true
 				}
 			}
-			v230 := c.arg0(v0)
-			if v240, ok := c.defInst(v230); ok {
+			v234 := c.arg0(v0)
+			if v244, ok := c.defInst(v234); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					// lower_float.rules:118
+					v246 := c.arg0(v244)
+					v235 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v246), c.xmm(v235), c.xm(v236))), true
+				}
+			}
+			v235 := c.arg1(v0)
+			if v240, ok := c.defInst(v235); ok {
 				v241 := c.opcode(v240)
 				if v241 == ir.OpFneg {
-					// lower_float.rules:110
+					// lower_float.rules:114
 					v242 := c.arg0(v240)
-					v231 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v242), c.xmm(v231), c.xm(v232))), true
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v234), c.xmm(v242), c.xm(v236))), true
 				}
 			}
-			v231 := c.arg1(v0)
-			if v236, ok := c.defInst(v231); ok {
-				v237 := c.opcode(v236)
-				if v237 == ir.OpFneg {
-					// lower_float.rules:106
-					v238 := c.arg0(v236)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v230), c.xmm(v238), c.xm(v232))), true
-				}
-			}
-			// lower_float.rules:102
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+			// lower_float.rules:110
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v234), c.xmm(v235), c.xm(v236))), true
 		}
 	case ir.F64:
-		v234 := c.hasFma()
-		if v234 {
-			v232 := c.arg2(v0)
-			if v244, ok := c.defInst(v232); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					v230 := c.arg0(v0)
-					if v240, ok := c.defInst(v230); ok {
+		v238 := c.hasFma()
+		if v238 {
+			v236 := c.arg2(v0)
+			if v248, ok := c.defInst(v236); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					v234 := c.arg0(v0)
+					if v244, ok := c.defInst(v234); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
+							// lower_float.rules:131
+							v246 := c.arg0(v244)
+							v235 := c.arg1(v0)
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v246), c.xmm(v235), c.xm(v250))), true
+						}
+					}
+					v235 := c.arg1(v0)
+					if v240, ok := c.defInst(v235); ok {
 						v241 := c.opcode(v240)
 						if v241 == ir.OpFneg {
-							// lower_float.rules:123
+							// lower_float.rules:127
 							v242 := c.arg0(v240)
-							v231 := c.arg1(v0)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v242), c.xmm(v231), c.xm(v246))), true
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v234), c.xmm(v242), c.xm(v250))), true
 						}
 					}
-					v231 := c.arg1(v0)
-					if v236, ok := c.defInst(v231); ok {
-						v237 := c.opcode(v236)
-						if v237 == ir.OpFneg {
-							// lower_float.rules:119
-							v238 := c.arg0(v236)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v230), c.xmm(v238), c.xm(v246))), true
-						}
-					}
-					// lower_float.rules:115
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v230), c.xmm(v231), c.xm(v246))), true
+					// lower_float.rules:123
+					v250 := c.arg0(v248)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v234), c.xmm(v235), c.xm(v250))), true
 				}
 			}
-			v230 := c.arg0(v0)
-			if v240, ok := c.defInst(v230); ok {
+			v234 := c.arg0(v0)
+			if v244, ok := c.defInst(v234); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					// lower_float.rules:119
+					v246 := c.arg0(v244)
+					v235 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v246), c.xmm(v235), c.xm(v236))), true
+				}
+			}
+			v235 := c.arg1(v0)
+			if v240, ok := c.defInst(v235); ok {
 				v241 := c.opcode(v240)
 				if v241 == ir.OpFneg {
-					// lower_float.rules:111
+					// lower_float.rules:115
 					v242 := c.arg0(v240)
-					v231 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v242), c.xmm(v231), c.xm(v232))), true
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v234), c.xmm(v242), c.xm(v236))), true
 				}
 			}
-			v231 := c.arg1(v0)
-			if v236, ok := c.defInst(v231); ok {
-				v237 := c.opcode(v236)
-				if v237 == ir.OpFneg {
-					// lower_float.rules:107
-					v238 := c.arg0(v236)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v230), c.xmm(v238), c.xm(v232))), true
-				}
-			}
-			// lower_float.rules:103
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v230), c.xmm(v231), c.xm(v232))), true
+			// lower_float.rules:111
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v234), c.xmm(v235), c.xm(v236))), true
 		}
 	case ir.F32X4:
-		v234 := c.hasFma()
-		if v234 {
-			v232 := c.arg2(v0)
-			if v244, ok := c.defInst(v232); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					v230 := c.arg0(v0)
-					if v240, ok := c.defInst(v230); ok {
+		v238 := c.hasFma()
+		if v238 {
+			v236 := c.arg2(v0)
+			if v248, ok := c.defInst(v236); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					v234 := c.arg0(v0)
+					if v244, ok := c.defInst(v234); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
+							// lower_float.rules:132
+							v246 := c.arg0(v244)
+							v235 := c.arg1(v0)
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+						}
+					}
+					v235 := c.arg1(v0)
+					if v240, ok := c.defInst(v235); ok {
 						v241 := c.opcode(v240)
 						if v241 == ir.OpFneg {
-							// lower_float.rules:124
+							// lower_float.rules:128
 							v242 := c.arg0(v240)
-							v231 := c.arg1(v0)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v250)))), true
 						}
 					}
-					v231 := c.arg1(v0)
-					if v236, ok := c.defInst(v231); ok {
-						v237 := c.opcode(v236)
-						if v237 == ir.OpFneg {
-							// lower_float.rules:120
-							v238 := c.arg0(v236)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v246)))), true
-						}
-					}
-					// lower_float.rules:116
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+					// lower_float.rules:124
+					v250 := c.arg0(v248)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
 				}
 			}
-			v230 := c.arg0(v0)
-			if v240, ok := c.defInst(v230); ok {
+			v234 := c.arg0(v0)
+			if v244, ok := c.defInst(v234); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					// lower_float.rules:120
+					v246 := c.arg0(v244)
+					v235 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+				}
+			}
+			v235 := c.arg1(v0)
+			if v240, ok := c.defInst(v235); ok {
 				v241 := c.opcode(v240)
 				if v241 == ir.OpFneg {
-					// lower_float.rules:112
+					// lower_float.rules:116
 					v242 := c.arg0(v240)
-					v231 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v236)))), true
 				}
 			}
-			v231 := c.arg1(v0)
-			if v236, ok := c.defInst(v231); ok {
-				v237 := c.opcode(v236)
-				if v237 == ir.OpFneg {
-					// lower_float.rules:108
-					v238 := c.arg0(v236)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v232)))), true
-				}
-			}
-			// lower_float.rules:104
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+			// lower_float.rules:112
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
 		}
 		// lower_vector.rules:309
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		v232 := c.arg2(v0)
-		a1 := c.xmm(v230)
-		b2 := c.xmm(v231)
-		k3 := c.xmm(v232)
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		v236 := c.arg2(v0)
+		a1 := c.xmm(v234)
+		b2 := c.xmm(v235)
+		k3 := c.xmm(v236)
 		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
 	case ir.F64X2:
-		v234 := c.hasFma()
-		if v234 {
-			v232 := c.arg2(v0)
-			if v244, ok := c.defInst(v232); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					v230 := c.arg0(v0)
-					if v240, ok := c.defInst(v230); ok {
+		v238 := c.hasFma()
+		if v238 {
+			v236 := c.arg2(v0)
+			if v248, ok := c.defInst(v236); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					v234 := c.arg0(v0)
+					if v244, ok := c.defInst(v234); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
+							// lower_float.rules:133
+							v246 := c.arg0(v244)
+							v235 := c.arg1(v0)
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+						}
+					}
+					v235 := c.arg1(v0)
+					if v240, ok := c.defInst(v235); ok {
 						v241 := c.opcode(v240)
 						if v241 == ir.OpFneg {
-							// lower_float.rules:125
+							// lower_float.rules:129
 							v242 := c.arg0(v240)
-							v231 := c.arg1(v0)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+							v250 := c.arg0(v248)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v250)))), true
 						}
 					}
-					v231 := c.arg1(v0)
-					if v236, ok := c.defInst(v231); ok {
-						v237 := c.opcode(v236)
-						if v237 == ir.OpFneg {
-							// lower_float.rules:121
-							v238 := c.arg0(v236)
-							v246 := c.arg0(v244)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v246)))), true
-						}
-					}
-					// lower_float.rules:117
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v246)))), true
+					// lower_float.rules:125
+					v250 := c.arg0(v248)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
 				}
 			}
-			v230 := c.arg0(v0)
-			if v240, ok := c.defInst(v230); ok {
+			v234 := c.arg0(v0)
+			if v244, ok := c.defInst(v234); ok {
+				v245 := c.opcode(v244)
+				if v245 == ir.OpFneg {
+					// lower_float.rules:121
+					v246 := c.arg0(v244)
+					v235 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+				}
+			}
+			v235 := c.arg1(v0)
+			if v240, ok := c.defInst(v235); ok {
 				v241 := c.opcode(v240)
 				if v241 == ir.OpFneg {
-					// lower_float.rules:113
+					// lower_float.rules:117
 					v242 := c.arg0(v240)
-					v231 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v242), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v236)))), true
 				}
 			}
-			v231 := c.arg1(v0)
-			if v236, ok := c.defInst(v231); ok {
-				v237 := c.opcode(v236)
-				if v237 == ir.OpFneg {
-					// lower_float.rules:109
-					v238 := c.arg0(v236)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v230), c.xmm(v238), c.operandReg(c.xmm(v232)))), true
-				}
-			}
-			// lower_float.rules:105
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v230), c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+			// lower_float.rules:113
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
 		}
 		// lower_vector.rules:306
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		v232 := c.arg2(v0)
-		a4 := c.xmm(v230)
-		b5 := c.xmm(v231)
-		k6 := c.xmm(v232)
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		v236 := c.arg2(v0)
+		a4 := c.xmm(v234)
+		b5 := c.xmm(v235)
+		k6 := c.xmm(v236)
 		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
 	}
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:100
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		v232 := c.arg2(v0)
-		return c.out1(c.callFma(v205, c.xmm(v230), c.xmm(v231), c.xmm(v232))), true
+		// lower_float.rules:108
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		v236 := c.arg2(v0)
+		return c.out1(c.callFma(v205, c.xmm(v234), c.xmm(v235), c.xmm(v236))), true
 	}
 	var none out
 	return none, false
@@ -1119,11 +1119,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v481, ok := c.intVec(v2); ok {
+	if v485, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v481, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v485, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1201,7 +1201,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:157
+		// lower_float.rules:165
 		v34 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
@@ -1295,162 +1295,162 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v334 := c.memFlags(v0)
-	if v339, ok := c.littleEndian(v334); ok {
-		v335 := c.arg0(v0)
-		v341 := c.valueType(v335)
-		if v343, ok := c.fitsIn64(v341); ok {
-			if v377, ok := c.onlyUse(v335); ok {
-				if v379, ok := c.defInst(v377); ok {
-					v380 := c.opcode(v379)
-					switch v380 {
+	v338 := c.memFlags(v0)
+	if v343, ok := c.littleEndian(v338); ok {
+		v339 := c.arg0(v0)
+		v345 := c.valueType(v339)
+		if v347, ok := c.fitsIn64(v345); ok {
+			if v381, ok := c.onlyUse(v339); ok {
+				if v383, ok := c.defInst(v381); ok {
+					v384 := c.opcode(v383)
+					switch v384 {
 					case ir.OpIadd:
-						v381 := c.arg0(v379)
-						if v384, ok := c.sinkableLoad(v381); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v386 := c.sameAddress(v384, v339, v336, v337)
-							if v386 {
+						v385 := c.arg0(v383)
+						if v388, ok := c.sinkableLoad(v385); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v390 := c.sameAddress(v388, v343, v340, v341)
+							if v390 {
 								// lower_mem.rules:77
-								v382 := c.arg1(v379)
-								return c.rmw(asm.ADD, v343, v384, v382), true
+								v386 := c.arg1(v383)
+								return c.rmw(asm.ADD, v347, v388, v386), true
 							}
 						}
-						v382 := c.arg1(v379)
-						if v388, ok := c.sinkableLoad(v382); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v390 := c.sameAddress(v388, v339, v336, v337)
-							if v390 {
+						v386 := c.arg1(v383)
+						if v392, ok := c.sinkableLoad(v386); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v394 := c.sameAddress(v392, v343, v340, v341)
+							if v394 {
 								// lower_mem.rules:79
-								return c.rmw(asm.ADD, v343, v388, v381), true
+								return c.rmw(asm.ADD, v347, v392, v385), true
 							}
 						}
 					case ir.OpIsub:
-						v391 := c.arg0(v379)
-						if v394, ok := c.sinkableLoad(v391); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v396 := c.sameAddress(v394, v339, v336, v337)
-							if v396 {
+						v395 := c.arg0(v383)
+						if v398, ok := c.sinkableLoad(v395); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v400 := c.sameAddress(v398, v343, v340, v341)
+							if v400 {
 								// lower_mem.rules:81
-								v392 := c.arg1(v379)
-								return c.rmw(asm.SUB, v343, v394, v392), true
+								v396 := c.arg1(v383)
+								return c.rmw(asm.SUB, v347, v398, v396), true
 							}
 						}
 					case ir.OpBand:
-						v397 := c.arg0(v379)
-						if v400, ok := c.sinkableLoad(v397); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v402 := c.sameAddress(v400, v339, v336, v337)
-							if v402 {
+						v401 := c.arg0(v383)
+						if v404, ok := c.sinkableLoad(v401); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v406 := c.sameAddress(v404, v343, v340, v341)
+							if v406 {
 								// lower_mem.rules:83
-								v398 := c.arg1(v379)
-								return c.rmw(asm.AND, v343, v400, v398), true
+								v402 := c.arg1(v383)
+								return c.rmw(asm.AND, v347, v404, v402), true
 							}
 						}
-						v398 := c.arg1(v379)
-						if v404, ok := c.sinkableLoad(v398); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v406 := c.sameAddress(v404, v339, v336, v337)
-							if v406 {
+						v402 := c.arg1(v383)
+						if v408, ok := c.sinkableLoad(v402); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v410 := c.sameAddress(v408, v343, v340, v341)
+							if v410 {
 								// lower_mem.rules:85
-								return c.rmw(asm.AND, v343, v404, v397), true
+								return c.rmw(asm.AND, v347, v408, v401), true
 							}
 						}
 					case ir.OpBor:
-						v407 := c.arg0(v379)
-						if v410, ok := c.sinkableLoad(v407); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v412 := c.sameAddress(v410, v339, v336, v337)
-							if v412 {
+						v411 := c.arg0(v383)
+						if v414, ok := c.sinkableLoad(v411); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v416 := c.sameAddress(v414, v343, v340, v341)
+							if v416 {
 								// lower_mem.rules:87
-								v408 := c.arg1(v379)
-								return c.rmw(asm.OR, v343, v410, v408), true
+								v412 := c.arg1(v383)
+								return c.rmw(asm.OR, v347, v414, v412), true
 							}
 						}
-						v408 := c.arg1(v379)
-						if v414, ok := c.sinkableLoad(v408); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v416 := c.sameAddress(v414, v339, v336, v337)
-							if v416 {
+						v412 := c.arg1(v383)
+						if v418, ok := c.sinkableLoad(v412); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v420 := c.sameAddress(v418, v343, v340, v341)
+							if v420 {
 								// lower_mem.rules:89
-								return c.rmw(asm.OR, v343, v414, v407), true
+								return c.rmw(asm.OR, v347, v418, v411), true
 							}
 						}
 					case ir.OpBxor:
-						v417 := c.arg0(v379)
-						if v420, ok := c.sinkableLoad(v417); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v422 := c.sameAddress(v420, v339, v336, v337)
-							if v422 {
+						v421 := c.arg0(v383)
+						if v424, ok := c.sinkableLoad(v421); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v426 := c.sameAddress(v424, v343, v340, v341)
+							if v426 {
 								// lower_mem.rules:91
-								v418 := c.arg1(v379)
-								return c.rmw(asm.XOR, v343, v420, v418), true
+								v422 := c.arg1(v383)
+								return c.rmw(asm.XOR, v347, v424, v422), true
 							}
 						}
-						v418 := c.arg1(v379)
-						if v424, ok := c.sinkableLoad(v418); ok {
-							v336 := c.arg1(v0)
-							v337 := c.offset(v0)
-							v426 := c.sameAddress(v424, v339, v336, v337)
-							if v426 {
+						v422 := c.arg1(v383)
+						if v428, ok := c.sinkableLoad(v422); ok {
+							v340 := c.arg1(v0)
+							v341 := c.offset(v0)
+							v430 := c.sameAddress(v428, v343, v340, v341)
+							if v430 {
 								// lower_mem.rules:93
-								return c.rmw(asm.XOR, v343, v424, v417), true
+								return c.rmw(asm.XOR, v347, v428, v421), true
 							}
 						}
 					}
 				}
 			}
-			if v365, ok := c.simm32(v335); ok {
+			if v369, ok := c.simm32(v339); ok {
 				// lower_mem.rules:52
-				v336 := c.arg1(v0)
-				v337 := c.offset(v0)
-				c.storeImm(c.sizeOf(v343), c.amode(v339, v336, v337), v365)
+				v340 := c.arg1(v0)
+				v341 := c.offset(v0)
+				c.storeImm(c.sizeOf(v347), c.amode(v343, v340, v341), v369)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:47
-			v336 := c.arg1(v0)
-			v337 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v343), v339, c.gpr(v335), v336, v337), true
+			v340 := c.arg1(v0)
+			v341 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v347), v343, c.gpr(v339), v340, v341), true
 		}
-		if v373, ok := c.tyScalarFloat(v341); ok {
+		if v377, ok := c.tyScalarFloat(v345); ok {
 			// lower_mem.rules:60
-			v336 := c.arg1(v0)
-			v337 := c.offset(v0)
-			c.storeXmm(v373, c.amode(v339, v336, v337), c.xmm(v335))
+			v340 := c.arg1(v0)
+			v341 := c.offset(v0)
+			c.storeXmm(v377, c.amode(v343, v340, v341), c.xmm(v339))
 			return c.outNone(), true
 		}
-		if v375, ok := c.tyVec128(v341); ok {
+		if v379, ok := c.tyVec128(v345); ok {
 			// lower_mem.rules:62
-			v336 := c.arg1(v0)
-			v337 := c.offset(v0)
-			c.storeXmm(v375, c.amode(v339, v336, v337), c.xmm(v335))
+			v340 := c.arg1(v0)
+			v341 := c.offset(v0)
+			c.storeXmm(v379, c.amode(v343, v340, v341), c.xmm(v339))
 			return c.outNone(), true
 		}
-		if v341 == ir.I128 {
+		if v345 == ir.I128 {
 			// lower_wide.rules:222
-			v336 := c.arg1(v0)
-			v337 := c.offset(v0)
-			m1 := c.amode(v339, v336, v337)
-			c.storeGpr(asm.S64, m1, c.low(v335))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v335))
+			v340 := c.arg1(v0)
+			v341 := c.offset(v0)
+			m1 := c.amode(v343, v340, v341)
+			c.storeGpr(asm.S64, m1, c.low(v339))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v339))
 			return c.outNone(), true
 		}
 	}
-	if v363, ok := c.bigEndian(v334); ok {
-		v335 := c.arg0(v0)
-		v341 := c.valueType(v335)
-		if v343, ok := c.fitsIn64(v341); ok {
+	if v367, ok := c.bigEndian(v338); ok {
+		v339 := c.arg0(v0)
+		v345 := c.valueType(v339)
+		if v347, ok := c.fitsIn64(v345); ok {
 			// lower_mem.rules:51
-			v336 := c.arg1(v0)
-			v337 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v343), v363, c.swapBytes(v343, c.gpr(v335)), v336, v337), true
+			v340 := c.arg1(v0)
+			v341 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v347), v367, c.swapBytes(v347, c.gpr(v339)), v340, v341), true
 		}
 	}
 	var none out
@@ -1477,11 +1477,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v481, ok := c.intVec(v2); ok {
+	if v485, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v481, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v485, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1513,7 +1513,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v52), c.rmi(v53))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:158
+		// lower_float.rules:166
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.out1(c.sse(asm.ORPS, c.xmm(v52), c.operandReg(c.xmm(v53)))), true
@@ -1560,7 +1560,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:159
+		// lower_float.rules:167
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
@@ -1810,6 +1810,104 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpFadd is the part of lower for one case.
+func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v213 := c.arg0(v0)
+		if _, ok := c.floatBits(v213); ok {
+			// lower_float.rules:86
+			v214 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.xm(v213))), true
+		}
+		if v216, ok := c.sinkableLoad(v213); ok {
+			// lower_float.rules:85
+			v214 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.operandMem(c.sink(v216)))), true
+		}
+		// lower_float.rules:83
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSS, c.xmm(v213), c.xm(v214))), true
+	case ir.F64:
+		v213 := c.arg0(v0)
+		if _, ok := c.floatBits(v213); ok {
+			// lower_float.rules:88
+			v214 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.xm(v213))), true
+		}
+		if v216, ok := c.sinkableLoad(v213); ok {
+			// lower_float.rules:87
+			v214 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.operandMem(c.sink(v216)))), true
+		}
+		// lower_float.rules:84
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
+	case ir.F32X4:
+		// lower_vector.rules:295
+		v213 := c.arg0(v0)
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPS, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
+	case ir.F64X2:
+		// lower_vector.rules:296
+		v213 := c.arg0(v0)
+		v214 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPD, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFmul is the part of lower for one case.
+func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v221 := c.arg0(v0)
+		if _, ok := c.floatBits(v221); ok {
+			// lower_float.rules:94
+			v222 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v222), c.xm(v221))), true
+		}
+		if v224, ok := c.sinkableLoad(v221); ok {
+			// lower_float.rules:93
+			v222 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v222), c.operandMem(c.sink(v224)))), true
+		}
+		// lower_float.rules:91
+		v222 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSS, c.xmm(v221), c.xm(v222))), true
+	case ir.F64:
+		v221 := c.arg0(v0)
+		if _, ok := c.floatBits(v221); ok {
+			// lower_float.rules:96
+			v222 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v222), c.xm(v221))), true
+		}
+		if v224, ok := c.sinkableLoad(v221); ok {
+			// lower_float.rules:95
+			v222 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v222), c.operandMem(c.sink(v224)))), true
+		}
+		// lower_float.rules:92
+		v222 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSD, c.xmm(v221), c.xm(v222))), true
+	case ir.F32X4:
+		// lower_vector.rules:299
+		v221 := c.arg0(v0)
+		v222 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPS, c.xmm(v221), c.operandReg(c.xmm(v222)))), true
+	case ir.F64X2:
+		// lower_vector.rules:300
+		v221 := c.arg0(v0)
+		v222 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPD, c.xmm(v221), c.operandReg(c.xmm(v222)))), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpBandNot is the part of lower for one case.
 func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 	v47 := c.hasBmi1()
@@ -1830,7 +1928,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v66)), c.operandReg(c.gpr(v65)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:160
+		// lower_float.rules:168
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v66), c.operandReg(c.xmm(v65)))), true
@@ -2065,100 +2163,22 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpFadd is the part of lower for one case.
-func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v213 := c.arg0(v0)
-		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:81
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.operandMem(c.sink(v216)))), true
-		}
-		// lower_float.rules:79
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSS, c.xmm(v213), c.xm(v214))), true
-	case ir.F64:
-		v213 := c.arg0(v0)
-		if v216, ok := c.sinkableLoad(v213); ok {
-			// lower_float.rules:82
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.operandMem(c.sink(v216)))), true
-		}
-		// lower_float.rules:80
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
-	case ir.F32X4:
-		// lower_vector.rules:295
-		v213 := c.arg0(v0)
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPS, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
-	case ir.F64X2:
-		// lower_vector.rules:296
-		v213 := c.arg0(v0)
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPD, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFmul is the part of lower for one case.
-func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v219 := c.arg0(v0)
-		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:87
-			v220 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v220), c.operandMem(c.sink(v222)))), true
-		}
-		// lower_float.rules:85
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSS, c.xmm(v219), c.xm(v220))), true
-	case ir.F64:
-		v219 := c.arg0(v0)
-		if v222, ok := c.sinkableLoad(v219); ok {
-			// lower_float.rules:88
-			v220 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v220), c.operandMem(c.sink(v222)))), true
-		}
-		// lower_float.rules:86
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSD, c.xmm(v219), c.xm(v220))), true
-	case ir.F32X4:
-		// lower_vector.rules:299
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPS, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
-	case ir.F64X2:
-		// lower_vector.rules:300
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPD, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
-	}
-	var none out
-	return none, false
-}
-
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v344 := c.memFlags(v0)
-	if v349, ok := c.littleEndian(v344); ok {
-		v345 := c.arg0(v0)
-		if v367, ok := c.simm32(v345); ok {
+	v348 := c.memFlags(v0)
+	if v353, ok := c.littleEndian(v348); ok {
+		v349 := c.arg0(v0)
+		if v371, ok := c.simm32(v349); ok {
 			// lower_mem.rules:54
-			v346 := c.arg1(v0)
-			v347 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v349, v346, v347), v367)
+			v350 := c.arg1(v0)
+			v351 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v353, v350, v351), v371)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:48
-		v346 := c.arg1(v0)
-		v347 := c.offset(v0)
-		return c.storeInt(asm.S8, v349, c.gpr(v345), v346, v347), true
+		v350 := c.arg1(v0)
+		v351 := c.offset(v0)
+		return c.storeInt(asm.S8, v353, c.gpr(v349), v350, v351), true
 	}
 	var none out
 	return none, false
@@ -2166,20 +2186,20 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v350 := c.memFlags(v0)
-	if v355, ok := c.littleEndian(v350); ok {
-		v351 := c.arg0(v0)
-		if v369, ok := c.simm32(v351); ok {
+	v354 := c.memFlags(v0)
+	if v359, ok := c.littleEndian(v354); ok {
+		v355 := c.arg0(v0)
+		if v373, ok := c.simm32(v355); ok {
 			// lower_mem.rules:56
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v355, v352, v353), v369)
+			v356 := c.arg1(v0)
+			v357 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v359, v356, v357), v373)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:49
-		v352 := c.arg1(v0)
-		v353 := c.offset(v0)
-		return c.storeInt(asm.S16, v355, c.gpr(v351), v352, v353), true
+		v356 := c.arg1(v0)
+		v357 := c.offset(v0)
+		return c.storeInt(asm.S16, v359, c.gpr(v355), v356, v357), true
 	}
 	var none out
 	return none, false
@@ -2187,20 +2207,20 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v356 := c.memFlags(v0)
-	if v361, ok := c.littleEndian(v356); ok {
-		v357 := c.arg0(v0)
-		if v371, ok := c.simm32(v357); ok {
+	v360 := c.memFlags(v0)
+	if v365, ok := c.littleEndian(v360); ok {
+		v361 := c.arg0(v0)
+		if v375, ok := c.simm32(v361); ok {
 			// lower_mem.rules:58
-			v358 := c.arg1(v0)
-			v359 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v361, v358, v359), v371)
+			v362 := c.arg1(v0)
+			v363 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v365, v362, v363), v375)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v358 := c.arg1(v0)
-		v359 := c.offset(v0)
-		return c.storeInt(asm.S32, v361, c.gpr(v357), v358, v359), true
+		v362 := c.arg1(v0)
+		v363 := c.offset(v0)
+		return c.storeInt(asm.S32, v365, c.gpr(v361), v362, v363), true
 	}
 	var none out
 	return none, false
@@ -2210,30 +2230,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v467 := c.memFlags(v0)
-		if v472, ok := c.littleEndian(v467); ok {
-			v468 := c.atomicOp(v0)
-			switch v468 {
+		v471 := c.memFlags(v0)
+		if v476, ok := c.littleEndian(v471); ok {
+			v472 := c.atomicOp(v0)
+			switch v472 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v469 := c.arg0(v0)
-				v470 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v472, v469, 0), c.gpr(v470))), true
+				v473 := c.arg0(v0)
+				v474 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v476, v473, 0), c.gpr(v474))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v469 := c.arg0(v0)
-				v470 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v472, v469, 0), c.gpr(v470))), true
+				v473 := c.arg0(v0)
+				v474 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v476, v473, 0), c.gpr(v474))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v469 := c.arg0(v0)
-				v470 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v472, v469, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v470)))), true
+				v473 := c.arg0(v0)
+				v474 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v476, v473, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v474)))), true
 			}
 			// lower_atomic.rules:18
-			v469 := c.arg0(v0)
-			v470 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v468, c.amode(v472, v469, 0), c.gpr(v470))), true
+			v473 := c.arg0(v0)
+			v474 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v472, c.amode(v476, v473, 0), c.gpr(v474))), true
 		}
 	}
 	var none out
@@ -2245,39 +2265,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v498 := c.arg0(v0)
-		if v501, ok := c.defInst(v498); ok {
-			v502 := c.opcode(v501)
-			switch v502 {
+		v502 := c.arg0(v0)
+		if v505, ok := c.defInst(v502); ok {
+			v506 := c.opcode(v505)
+			switch v506 {
 			case ir.OpImul:
-				v503 := c.arg0(v501)
-				if v506, ok := c.defInst(v503); ok {
-					v507 := c.opcode(v506)
-					if v507 == ir.OpSwidenLow {
-						v504 := c.arg1(v501)
-						if v510, ok := c.defInst(v504); ok {
-							v511 := c.opcode(v510)
-							if v511 == ir.OpSwidenLow {
-								v499 := c.arg1(v0)
-								if v514, ok := c.defInst(v499); ok {
-									v515 := c.opcode(v514)
-									if v515 == ir.OpImul {
-										v516 := c.arg0(v514)
-										if v519, ok := c.defInst(v516); ok {
-											v520 := c.opcode(v519)
-											if v520 == ir.OpSwidenHigh {
-												v508 := c.arg0(v506)
-												v521 := c.arg0(v519)
-												if v508 == v521 {
-													v517 := c.arg1(v514)
-													if v523, ok := c.defInst(v517); ok {
-														v524 := c.opcode(v523)
-														if v524 == ir.OpSwidenHigh {
-															v512 := c.arg0(v510)
-															v525 := c.arg0(v523)
-															if v512 == v525 {
+				v507 := c.arg0(v505)
+				if v510, ok := c.defInst(v507); ok {
+					v511 := c.opcode(v510)
+					if v511 == ir.OpSwidenLow {
+						v508 := c.arg1(v505)
+						if v514, ok := c.defInst(v508); ok {
+							v515 := c.opcode(v514)
+							if v515 == ir.OpSwidenLow {
+								v503 := c.arg1(v0)
+								if v518, ok := c.defInst(v503); ok {
+									v519 := c.opcode(v518)
+									if v519 == ir.OpImul {
+										v520 := c.arg0(v518)
+										if v523, ok := c.defInst(v520); ok {
+											v524 := c.opcode(v523)
+											if v524 == ir.OpSwidenHigh {
+												v512 := c.arg0(v510)
+												v525 := c.arg0(v523)
+												if v512 == v525 {
+													v521 := c.arg1(v518)
+													if v527, ok := c.defInst(v521); ok {
+														v528 := c.opcode(v527)
+														if v528 == ir.OpSwidenHigh {
+															v516 := c.arg0(v514)
+															v529 := c.arg0(v527)
+															if v516 == v529 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v508), c.operandReg(c.xmm(v512)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v512), c.operandReg(c.xmm(v516)))), true
 															}
 														}
 													}
@@ -2291,28 +2311,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v499 := c.arg1(v0)
-				if v514, ok := c.defInst(v499); ok {
-					v515 := c.opcode(v514)
-					if v515 == ir.OpSwidenHigh {
-						v526 := c.arg0(v501)
-						v527 := c.arg0(v514)
-						if v526 == v527 {
+				v503 := c.arg1(v0)
+				if v518, ok := c.defInst(v503); ok {
+					v519 := c.opcode(v518)
+					if v519 == ir.OpSwidenHigh {
+						v530 := c.arg0(v505)
+						v531 := c.arg0(v518)
+						if v530 == v531 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v526), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v530), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v499 := c.arg1(v0)
-				if v514, ok := c.defInst(v499); ok {
-					v515 := c.opcode(v514)
-					if v515 == ir.OpUwidenHigh {
-						v528 := c.arg0(v501)
-						v529 := c.arg0(v514)
-						if v528 == v529 {
+				v503 := c.arg1(v0)
+				if v518, ok := c.defInst(v503); ok {
+					v519 := c.opcode(v518)
+					if v519 == ir.OpUwidenHigh {
+						v532 := c.arg0(v505)
+						v533 := c.arg0(v518)
+						if v532 == v533 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v528)
+							a1 := c.xmm(v532)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2320,49 +2340,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v499 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v498), c.operandReg(c.xmm(v499)))), true
+		v503 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v502), c.operandReg(c.xmm(v503)))), true
 	case ir.I16X8:
-		v498 := c.arg0(v0)
-		if v501, ok := c.defInst(v498); ok {
-			v502 := c.opcode(v501)
-			switch v502 {
+		v502 := c.arg0(v0)
+		if v505, ok := c.defInst(v502); ok {
+			v506 := c.opcode(v505)
+			switch v506 {
 			case ir.OpSwidenLow:
-				v499 := c.arg1(v0)
-				if v514, ok := c.defInst(v499); ok {
-					v515 := c.opcode(v514)
-					if v515 == ir.OpSwidenHigh {
-						v526 := c.arg0(v501)
-						v527 := c.arg0(v514)
-						if v526 == v527 {
+				v503 := c.arg1(v0)
+				if v518, ok := c.defInst(v503); ok {
+					v519 := c.opcode(v518)
+					if v519 == ir.OpSwidenHigh {
+						v530 := c.arg0(v505)
+						v531 := c.arg0(v518)
+						if v530 == v531 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v526)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v530)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v499 := c.arg1(v0)
-				if v514, ok := c.defInst(v499); ok {
-					v515 := c.opcode(v514)
-					if v515 == ir.OpUwidenHigh {
-						v528 := c.arg0(v501)
-						v529 := c.arg0(v514)
-						if v528 == v529 {
+				v503 := c.arg1(v0)
+				if v518, ok := c.defInst(v503); ok {
+					v519 := c.opcode(v518)
+					if v519 == ir.OpUwidenHigh {
+						v532 := c.arg0(v505)
+						v533 := c.arg0(v518)
+						if v532 == v533 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v528), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v532), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v499 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v498), c.operandReg(c.xmm(v499)))), true
+		v503 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v502), c.operandReg(c.xmm(v503)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v498 := c.arg0(v0)
-		v499 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v498)), c.operandReg(c.byteSums(c.xmm(v499))))), true
+		v502 := c.arg0(v0)
+		v503 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v502)), c.operandReg(c.byteSums(c.xmm(v503))))), true
 	}
 	var none out
 	return none, false
@@ -2373,60 +2393,60 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v257 := c.arg0(v0)
-		if v545, ok := c.defInst(v257); ok {
-			v546 := c.opcode(v545)
-			if v546 == ir.OpSwidenLow {
-				v547 := c.arg0(v545)
-				v549 := c.valueType(v547)
-				if v549 == ir.I32X4 {
+		v261 := c.arg0(v0)
+		if v549, ok := c.defInst(v261); ok {
+			v550 := c.opcode(v549)
+			if v550 == ir.OpSwidenLow {
+				v551 := c.arg0(v549)
+				v553 := c.valueType(v551)
+				if v553 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v547)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v551)))), true
 				}
 			}
 		}
-		v259 := c.valueType(v257)
-		if v259 == ir.I64X2 {
+		v263 := c.valueType(v261)
+		if v263 == ir.I64X2 {
 			// lower_vector.rules:364
-			a1 := c.xmm(v257)
+			a1 := c.xmm(v261)
 			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v257 := c.arg0(v0)
-		v259 := c.valueType(v257)
-		if _, ok := c.ty8Or16(v259); ok {
-			// lower_float.rules:170
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v257)))), true
+		v261 := c.arg0(v0)
+		v263 := c.valueType(v261)
+		if _, ok := c.ty8Or16(v263); ok {
+			// lower_float.rules:178
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v261)))), true
 		}
-		switch v259 {
+		switch v263 {
 		case ir.I32:
-			// lower_float.rules:171
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v257))), true
+			// lower_float.rules:179
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v261))), true
 		case ir.I64:
-			// lower_float.rules:172
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v257))), true
+			// lower_float.rules:180
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v261))), true
 		}
 	case ir.F64:
-		v257 := c.arg0(v0)
-		v259 := c.valueType(v257)
-		if _, ok := c.ty8Or16(v259); ok {
-			// lower_float.rules:173
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v257)))), true
+		v261 := c.arg0(v0)
+		v263 := c.valueType(v261)
+		if _, ok := c.ty8Or16(v263); ok {
+			// lower_float.rules:181
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v261)))), true
 		}
-		switch v259 {
+		switch v263 {
 		case ir.I32:
-			// lower_float.rules:174
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v257))), true
+			// lower_float.rules:182
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v261))), true
 		case ir.I64:
-			// lower_float.rules:175
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v257))), true
+			// lower_float.rules:183
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v261))), true
 		}
 	case ir.F32X4:
-		v257 := c.arg0(v0)
-		v259 := c.valueType(v257)
-		if v259 == ir.I32X4 {
+		v261 := c.arg0(v0)
+		v263 := c.valueType(v261)
+		if v263 == ir.I32X4 {
 			// lower_vector.rules:362
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v257)))), true
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v261)))), true
 		}
 	}
 	var none out
@@ -2438,58 +2458,58 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v262 := c.arg0(v0)
-		if v551, ok := c.defInst(v262); ok {
-			v552 := c.opcode(v551)
-			if v552 == ir.OpUwidenLow {
-				v553 := c.arg0(v551)
-				v555 := c.valueType(v553)
-				if v555 == ir.I32X4 {
+		v266 := c.arg0(v0)
+		if v555, ok := c.defInst(v266); ok {
+			v556 := c.opcode(v555)
+			if v556 == ir.OpUwidenLow {
+				v557 := c.arg0(v555)
+				v559 := c.valueType(v557)
+				if v559 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v553), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v557), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v264 := c.valueType(v262)
-		if v264 == ir.I64X2 {
+		v268 := c.valueType(v266)
+		if v268 == ir.I64X2 {
 			// lower_vector.rules:371
-			a2 := c.xmm(v262)
+			a2 := c.xmm(v266)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
 			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
 			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32:
-		v262 := c.arg0(v0)
-		v264 := c.valueType(v262)
-		if _, ok := c.fitsIn32(v264); ok {
-			// lower_float.rules:177
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v262)))), true
+		v266 := c.arg0(v0)
+		v268 := c.valueType(v266)
+		if _, ok := c.fitsIn32(v268); ok {
+			// lower_float.rules:185
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v266)))), true
 		}
 	case ir.F64:
-		v262 := c.arg0(v0)
-		v264 := c.valueType(v262)
-		if _, ok := c.fitsIn32(v264); ok {
-			// lower_float.rules:178
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v262)))), true
+		v266 := c.arg0(v0)
+		v268 := c.valueType(v266)
+		if _, ok := c.fitsIn32(v268); ok {
+			// lower_float.rules:186
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v266)))), true
 		}
 	case ir.F32X4:
-		v262 := c.arg0(v0)
-		v264 := c.valueType(v262)
-		if v264 == ir.I32X4 {
+		v266 := c.arg0(v0)
+		v268 := c.valueType(v266)
+		if v268 == ir.I32X4 {
 			// lower_vector.rules:377
-			a5 := c.xmm(v262)
+			a5 := c.xmm(v266)
 			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	}
-	v262 := c.arg0(v0)
-	v264 := c.valueType(v262)
-	if v264 == ir.I64 {
+	v266 := c.arg0(v0)
+	v268 := c.valueType(v266)
+	if v268 == ir.I64 {
 		if v205, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:179
-			return c.out1(c.cvtU64(v205, c.gpr(v262))), true
+			// lower_float.rules:187
+			return c.out1(c.cvtU64(v205, c.gpr(v266))), true
 		}
 	}
 	var none out
@@ -2501,51 +2521,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v630 := c.lane(v0)
-		if v630 == 0 {
+		v634 := c.lane(v0)
+		if v634 == 0 {
 			// lower_vector.rules:470
-			v629 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v629))), true
+			v633 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v633))), true
 		}
 		// lower_vector.rules:468
-		v629 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v629), c.laneU8(v630))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v633), c.laneU8(v634))), true
 	case ir.I64:
-		v630 := c.lane(v0)
-		if v630 == 0 {
+		v634 := c.lane(v0)
+		if v634 == 0 {
 			// lower_vector.rules:471
-			v629 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v629))), true
+			v633 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v633))), true
 		}
 		// lower_vector.rules:469
-		v629 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v629), c.laneU8(v630))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v633), c.laneU8(v634))), true
 	}
-	v630 := c.lane(v0)
-	if v630 == 0 {
+	v634 := c.lane(v0)
+	if v634 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v629 := c.arg0(v0)
-			return c.out1(c.xmm(v629)), true
+			v633 := c.arg0(v0)
+			return c.out1(c.xmm(v633)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v629 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v629), c.laneU8(v630))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v633), c.laneU8(v634))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v629 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v629), c.laneU8(v630))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v633), c.laneU8(v634))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), c.laneU8(v630))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v633), c.laneU8(v634))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 238)), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v633), 238)), true
 	}
 	var none out
 	return none, false
@@ -2553,16 +2573,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v638 := c.arg0(v0)
-	v639 := c.arg1(v0)
-	if v638 == v639 {
+	v642 := c.arg0(v0)
+	v643 := c.arg1(v0)
+	if v642 == v643 {
 		// lower_vector.rules:490
-		v640 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.shuffleSame(v640)))), true
+		v644 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v642), c.operandReg(c.shuffleSame(v644)))), true
 	}
 	// lower_vector.rules:488
-	v640 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.shuffleFirst(v640))), c.sse(asm.PSHUFB, c.xmm(v639), c.operandReg(c.shuffleSecond(v640))))), true
+	v644 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v642), c.operandReg(c.shuffleFirst(v644))), c.sse(asm.PSHUFB, c.xmm(v643), c.operandReg(c.shuffleSecond(v644))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2595,10 +2615,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v481, ok := c.intVec(v2); ok {
+	if v485, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v481, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v485, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -2655,7 +2675,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v64))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:161
+		// lower_float.rules:169
 		v64 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v64), c.operandMem(c.onesMask()))), true
 	}
@@ -3366,25 +3386,25 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:83
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSS, c.xmm(v217), c.xm(v218))), true
+		// lower_float.rules:89
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSS, c.xmm(v219), c.xm(v220))), true
 	case ir.F64:
-		// lower_float.rules:84
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSD, c.xmm(v217), c.xm(v218))), true
+		// lower_float.rules:90
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSD, c.xmm(v219), c.xm(v220))), true
 	case ir.F32X4:
 		// lower_vector.rules:297
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPS, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
 	case ir.F64X2:
 		// lower_vector.rules:298
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPD, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
 	}
 	var none out
 	return none, false
@@ -3395,25 +3415,25 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:89
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSS, c.xmm(v223), c.xm(v224))), true
+		// lower_float.rules:97
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSS, c.xmm(v227), c.xm(v228))), true
 	case ir.F64:
-		// lower_float.rules:90
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSD, c.xmm(v223), c.xm(v224))), true
+		// lower_float.rules:98
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
 		// lower_vector.rules:301
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPS, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
 	case ir.F64X2:
 		// lower_vector.rules:302
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPD, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
 	}
 	var none out
 	return none, false
@@ -3424,21 +3444,21 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:91
-		v225 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v225))), true
+		// lower_float.rules:99
+		v229 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v229))), true
 	case ir.F64:
-		// lower_float.rules:92
-		v225 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v225))), true
+		// lower_float.rules:100
+		v229 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v229))), true
 	case ir.F32X4:
 		// lower_vector.rules:303
-		v225 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v225)))), true
+		v229 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v229)))), true
 	case ir.F64X2:
 		// lower_vector.rules:304
-		v225 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v225)))), true
+		v229 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v229)))), true
 	}
 	var none out
 	return none, false
@@ -3448,27 +3468,27 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:94
-		v226 := c.arg0(v0)
-		v227 := c.arg1(v0)
-		return c.out1(c.minMax(v205, false, c.xmm(v226), c.xmm(v227))), true
+		// lower_float.rules:102
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		return c.out1(c.minMax(v205, false, c.xmm(v230), c.xmm(v231))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:334
-		v226 := c.arg0(v0)
-		v227 := c.arg1(v0)
-		a1 := c.xmm(v226)
-		b2 := c.xmm(v227)
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		a1 := c.xmm(v230)
+		b2 := c.xmm(v231)
 		r3 := c.sse(asm.ORPS, c.sse(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.sse(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
 		// lower_vector.rules:339
-		v226 := c.arg0(v0)
-		v227 := c.arg1(v0)
-		a5 := c.xmm(v226)
-		b6 := c.xmm(v227)
+		v230 := c.arg0(v0)
+		v231 := c.arg1(v0)
+		a5 := c.xmm(v230)
+		b6 := c.xmm(v231)
 		r7 := c.sse(asm.ORPD, c.sse(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.sse(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
 		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.sse(asm.ORPD, r7, c.operandReg(nan8))))), true
@@ -3481,18 +3501,18 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:95
-		v228 := c.arg0(v0)
-		v229 := c.arg1(v0)
-		return c.out1(c.minMax(v205, true, c.xmm(v228), c.xmm(v229))), true
+		// lower_float.rules:103
+		v232 := c.arg0(v0)
+		v233 := c.arg1(v0)
+		return c.out1(c.minMax(v205, true, c.xmm(v232), c.xmm(v233))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:345
-		v228 := c.arg0(v0)
-		v229 := c.arg1(v0)
-		a1 := c.xmm(v228)
-		b2 := c.xmm(v229)
+		v232 := c.arg0(v0)
+		v233 := c.arg1(v0)
+		a1 := c.xmm(v232)
+		b2 := c.xmm(v233)
 		m3 := c.sse(asm.MAXPS, a1, c.operandReg(b2))
 		d4 := c.sse(asm.XORPS, c.sse(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
 		r5 := c.sse(asm.SUBPS, c.sse(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
@@ -3500,10 +3520,10 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
 		// lower_vector.rules:352
-		v228 := c.arg0(v0)
-		v229 := c.arg1(v0)
-		a7 := c.xmm(v228)
-		b8 := c.xmm(v229)
+		v232 := c.arg0(v0)
+		v233 := c.arg1(v0)
+		a7 := c.xmm(v232)
+		b8 := c.xmm(v233)
 		m9 := c.sse(asm.MAXPD, a7, c.operandReg(b8))
 		d10 := c.sse(asm.XORPD, c.sse(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
 		r11 := c.sse(asm.SUBPD, c.sse(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
@@ -3518,14 +3538,14 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:138
-		v247 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v247), c.operandMem(c.signMask(v205)))), true
+		// lower_float.rules:146
+		v251 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v251), c.operandMem(c.signMask(v205)))), true
 	}
-	if v543, ok := c.floatVec(v2); ok {
+	if v547, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
-		v247 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v247), c.loadMask(c.signMask(v543)))), true
+		v251 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v251), c.loadMask(c.signMask(v547)))), true
 	}
 	var none out
 	return none, false
@@ -3535,14 +3555,14 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:139
-		v248 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v248), c.operandMem(c.magnitudeMask(v205)))), true
+		// lower_float.rules:147
+		v252 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v252), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v543, ok := c.floatVec(v2); ok {
+	if v547, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
-		v248 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v248), c.loadMask(c.magnitudeMask(v543)))), true
+		v252 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v252), c.loadMask(c.magnitudeMask(v547)))), true
 	}
 	var none out
 	return none, false
@@ -3552,17 +3572,17 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:140
-		v249 := c.arg0(v0)
-		v250 := c.arg1(v0)
+		// lower_float.rules:148
+		v253 := c.arg0(v0)
+		v254 := c.arg1(v0)
 		m1 := c.loadMask(c.signMask(v205))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v249))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v250), c.operandReg(m1))))), true
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v253))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v254), c.operandReg(m1))))), true
 	}
-	if v543, ok := c.floatVec(v2); ok {
+	if v547, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
-		v250 := c.arg1(v0)
-		v249 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v543)), c.xmm(v250), c.xmm(v249))), true
+		v254 := c.arg1(v0)
+		v253 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v547)), c.xmm(v254), c.xmm(v253))), true
 	}
 	var none out
 	return none, false
@@ -3573,21 +3593,21 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:146
-		v251 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v251))), true
+		// lower_float.rules:154
+		v255 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v255))), true
 	case ir.F64:
-		// lower_float.rules:147
-		v251 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v251))), true
+		// lower_float.rules:155
+		v255 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v255))), true
 	case ir.F32X4:
 		// lower_vector.rules:323
-		v251 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v251), 8)), true
+		v255 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v255), 8)), true
 	case ir.F64X2:
 		// lower_vector.rules:324
-		v251 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v251), 8)), true
+		v255 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v255), 8)), true
 	}
 	var none out
 	return none, false
@@ -3598,21 +3618,21 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:148
-		v252 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v252))), true
+		// lower_float.rules:156
+		v256 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v256))), true
 	case ir.F64:
-		// lower_float.rules:149
-		v252 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v252))), true
+		// lower_float.rules:157
+		v256 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v256))), true
 	case ir.F32X4:
 		// lower_vector.rules:325
-		v252 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v252), 9)), true
+		v256 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v256), 9)), true
 	case ir.F64X2:
 		// lower_vector.rules:326
-		v252 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v252), 9)), true
+		v256 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v256), 9)), true
 	}
 	var none out
 	return none, false
@@ -3623,21 +3643,21 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:150
-		v253 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v253))), true
+		// lower_float.rules:158
+		v257 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v257))), true
 	case ir.F64:
-		// lower_float.rules:151
-		v253 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v253))), true
+		// lower_float.rules:159
+		v257 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v257))), true
 	case ir.F32X4:
 		// lower_vector.rules:327
-		v253 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v253), 10)), true
+		v257 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v257), 10)), true
 	case ir.F64X2:
 		// lower_vector.rules:328
-		v253 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v253), 10)), true
+		v257 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v257), 10)), true
 	}
 	var none out
 	return none, false
@@ -3648,21 +3668,21 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:152
-		v254 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v254))), true
+		// lower_float.rules:160
+		v258 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v258))), true
 	case ir.F64:
-		// lower_float.rules:153
-		v254 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v254))), true
+		// lower_float.rules:161
+		v258 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v258))), true
 	case ir.F32X4:
 		// lower_vector.rules:329
-		v254 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v254), 11)), true
+		v258 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v258), 11)), true
 	case ir.F64X2:
 		// lower_vector.rules:330
-		v254 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v254), 11)), true
+		v258 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v258), 11)), true
 	}
 	var none out
 	return none, false
@@ -3670,17 +3690,17 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v267 := c.arg0(v0)
-	v269 := c.valueType(v267)
-	if v271, ok := c.tyScalarFloat(v269); ok {
+	v271 := c.arg0(v0)
+	v273 := c.valueType(v271)
+	if v275, ok := c.tyScalarFloat(v273); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:181
-			return c.out1(c.cvtToInt(true, v271, v14, c.xmm(v267))), true
+			// lower_float.rules:189
+			return c.out1(c.cvtToInt(true, v275, v14, c.xmm(v271))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:183
-			r1 := c.cvtToInt(true, v271, ir.I32, c.xmm(v267))
+			// lower_float.rules:191
+			r1 := c.cvtToInt(true, v275, ir.I32, c.xmm(v271))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3691,17 +3711,17 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v272 := c.arg0(v0)
-	v274 := c.valueType(v272)
-	if v276, ok := c.tyScalarFloat(v274); ok {
+	v276 := c.arg0(v0)
+	v278 := c.valueType(v276)
+	if v280, ok := c.tyScalarFloat(v278); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:182
-			return c.out1(c.cvtToInt(false, v276, v14, c.xmm(v272))), true
+			// lower_float.rules:190
+			return c.out1(c.cvtToInt(false, v280, v14, c.xmm(v276))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:187
-			r1 := c.cvtToInt(false, v276, ir.I32, c.xmm(v272))
+			// lower_float.rules:195
+			r1 := c.cvtToInt(false, v280, ir.I32, c.xmm(v276))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3712,17 +3732,17 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v277 := c.arg0(v0)
-	v279 := c.valueType(v277)
-	if v281, ok := c.tyScalarFloat(v279); ok {
+	v281 := c.arg0(v0)
+	v283 := c.valueType(v281)
+	if v285, ok := c.tyScalarFloat(v283); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:191
-			return c.out1(c.cvtToIntSat(true, v281, v14, c.xmm(v277))), true
+			// lower_float.rules:199
+			return c.out1(c.cvtToIntSat(true, v285, v14, c.xmm(v281))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:193
-			r1 := c.cvtToIntSat(true, v281, ir.I32, c.xmm(v277))
+			// lower_float.rules:201
+			r1 := c.cvtToIntSat(true, v285, ir.I32, c.xmm(v281))
 			low2 := c.immConst(ir.I32, c.sminImm(v79))
 			high3 := c.immConst(ir.I32, c.smaxImm(v79))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
@@ -3731,9 +3751,9 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v279 == ir.F32X4 {
+		if v283 == ir.F32X4 {
 			// lower_vector.rules:392
-			a5 := c.xmm(v277)
+			a5 := c.xmm(v281)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -3746,26 +3766,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v282 := c.arg0(v0)
-	v284 := c.valueType(v282)
-	if v286, ok := c.tyScalarFloat(v284); ok {
+	v286 := c.arg0(v0)
+	v288 := c.valueType(v286)
+	if v290, ok := c.tyScalarFloat(v288); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:192
-			return c.out1(c.cvtToIntSat(false, v286, v14, c.xmm(v282))), true
+			// lower_float.rules:200
+			return c.out1(c.cvtToIntSat(false, v290, v14, c.xmm(v286))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:199
-			r1 := c.cvtToIntSat(false, v286, ir.I32, c.xmm(v282))
+			// lower_float.rules:207
+			r1 := c.cvtToIntSat(false, v290, ir.I32, c.xmm(v286))
 			high2 := c.immConst(ir.I32, c.umaxImm(v79))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v284 == ir.F32X4 {
+		if v288 == ir.F32X4 {
 			// lower_vector.rules:399
-			n3 := c.sse(asm.MAXPS, c.xmm(v282), c.operandReg(c.vecZero()))
+			n3 := c.sse(asm.MAXPS, c.xmm(v286), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
@@ -3783,63 +3803,63 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if v290 == ir.I32 {
-			// lower_float.rules:210
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v288)))), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if v294 == ir.I32 {
+			// lower_float.rules:218
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v292)))), true
 		}
 	case ir.F64:
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if v290 == ir.I64 {
-			// lower_float.rules:211
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v288)))), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if v294 == ir.I64 {
+			// lower_float.rules:219
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v292)))), true
 		}
 	case ir.I32:
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if v290 == ir.F32 {
-			// lower_float.rules:212
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v288))), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if v294 == ir.F32 {
+			// lower_float.rules:220
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v292))), true
 		}
 	case ir.I64:
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if v290 == ir.F64 {
-			// lower_float.rules:213
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v288))), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if v294 == ir.F64 {
+			// lower_float.rules:221
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v292))), true
 		}
 	case ir.I128:
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if v290 == ir.I128 {
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if v294 == ir.I128 {
 			// lower_wide.rules:227
-			return c.outPair(c.makePair(c.low(v288), c.high(v288))), true
+			return c.outPair(c.makePair(c.low(v292), c.high(v292))), true
 		}
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if _, ok := c.fitsIn64(v290); ok {
-			// lower_float.rules:214
-			return c.out1(c.gpr(v288)), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if _, ok := c.fitsIn64(v294); ok {
+			// lower_float.rules:222
+			return c.out1(c.gpr(v292)), true
 		}
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if _, ok := c.tyScalarFloat(v290); ok {
-			// lower_float.rules:215
-			return c.out1(c.xmm(v288)), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if _, ok := c.tyScalarFloat(v294); ok {
+			// lower_float.rules:223
+			return c.out1(c.xmm(v292)), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v288 := c.arg0(v0)
-		v290 := c.valueType(v288)
-		if _, ok := c.tyVec128(v290); ok {
-			// lower_float.rules:216
-			return c.out1(c.xmm(v288)), true
+		v292 := c.arg0(v0)
+		v294 := c.valueType(v292)
+		if _, ok := c.tyVec128(v294); ok {
+			// lower_float.rules:224
+			return c.out1(c.xmm(v292)), true
 		}
 	}
 	var none out
@@ -3848,42 +3868,42 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v297 := c.memFlags(v0)
-	if v301, ok := c.littleEndian(v297); ok {
+	v301 := c.memFlags(v0)
+	if v305, ok := c.littleEndian(v301); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v301, v298, v299))), true
+			v302 := c.arg0(v0)
+			v303 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v305, v302, v303))), true
 		}
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v301, v298, v299))), true
+			v302 := c.arg0(v0)
+			v303 := c.offset(v0)
+			return c.out1(c.loadXmm(v205, c.amode(v305, v302, v303))), true
 		}
 		if v207, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v301, v298, v299))), true
+			v302 := c.arg0(v0)
+			v303 := c.offset(v0)
+			return c.out1(c.loadXmm(v207, c.amode(v305, v302, v303))), true
 		}
 		if v2 == ir.I128 {
 			// lower_wide.rules:219
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			m1 := c.amode(v301, v298, v299)
+			v302 := c.arg0(v0)
+			v303 := c.offset(v0)
+			m1 := c.amode(v305, v302, v303)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v303, ok := c.bigEndian(v297); ok {
+		if v307, ok := c.bigEndian(v301); ok {
 			// lower_mem.rules:21
-			v298 := c.arg0(v0)
-			v299 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v303, v298, v299)))), true
+			v302 := c.arg0(v0)
+			v303 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v307, v302, v303)))), true
 		}
 	}
 	var none out
@@ -3895,16 +3915,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v445 := c.arg0(v0)
-		v446 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v445), c.gpr(v446))), true
+		v449 := c.arg0(v0)
+		v450 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v449), c.gpr(v450))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v446 := c.arg1(v0)
-		v445 := c.arg0(v0)
-		v451 := c.valueType(v445)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v446), c.tyBitsU8(v451)), c.operandReg(c.zext64(v445)))), true
+		v450 := c.arg1(v0)
+		v449 := c.arg0(v0)
+		v455 := c.valueType(v449)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v450), c.tyBitsU8(v455)), c.operandReg(c.zext64(v449)))), true
 	}
 	var none out
 	return none, false
@@ -3912,15 +3932,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v447 := c.arg0(v0)
-	v449 := c.valueType(v447)
-	if v449 == ir.I128 {
+	v451 := c.arg0(v0)
+	v453 := c.valueType(v451)
+	if v453 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v447), c.high(v447))), true
+		return c.outPair(c.makePair(c.low(v451), c.high(v451))), true
 	}
-	if v453, ok := c.fitsIn64(v449); ok {
+	if v457, ok := c.fitsIn64(v453); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v447), c.shiftImm(asm.SHR, c.size32(v453), c.gpr(v447), c.halfBits(v453))), true
+		return c.out2(c.gpr(v451), c.shiftImm(asm.SHR, c.size32(v457), c.gpr(v451), c.halfBits(v457))), true
 	}
 	var none out
 	return none, false
@@ -3932,14 +3952,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v482 := c.arg0(v0)
-		v483 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v482), c.operandReg(c.xmm(v483)))), true
+		v486 := c.arg0(v0)
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v482 := c.arg0(v0)
-		v483 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v482), c.operandReg(c.xmm(v483)))), true
+		v486 := c.arg0(v0)
+		v487 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
 	}
 	var none out
 	return none, false
@@ -3951,14 +3971,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v484 := c.arg0(v0)
-		v485 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v484), c.operandReg(c.xmm(v485)))), true
+		v488 := c.arg0(v0)
+		v489 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v484 := c.arg0(v0)
-		v485 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v484), c.operandReg(c.xmm(v485)))), true
+		v488 := c.arg0(v0)
+		v489 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
 	}
 	var none out
 	return none, false
@@ -3970,14 +3990,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v486 := c.arg0(v0)
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v490 := c.arg0(v0)
+		v491 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v486 := c.arg0(v0)
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v490 := c.arg0(v0)
+		v491 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
 	}
 	var none out
 	return none, false
@@ -3989,14 +4009,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v488 := c.arg0(v0)
-		v489 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
+		v492 := c.arg0(v0)
+		v493 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v488 := c.arg0(v0)
-		v489 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
+		v492 := c.arg0(v0)
+		v493 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
 	}
 	var none out
 	return none, false
@@ -4008,14 +4028,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v490 := c.arg0(v0)
-		v491 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
+		v494 := c.arg0(v0)
+		v495 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v494), c.operandReg(c.xmm(v495)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v490 := c.arg0(v0)
-		v491 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
+		v494 := c.arg0(v0)
+		v495 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v494), c.operandReg(c.xmm(v495)))), true
 	}
 	var none out
 	return none, false
@@ -4027,40 +4047,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v530), 15), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v534), 15), c.xmm(v535), c.xmm(v536))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v530), 31), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v534), 31), c.xmm(v535), c.xmm(v536))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v530), 31), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v534), 31), c.xmm(v535), c.xmm(v536))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		v532 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v530))), c.xmm(v531), c.xmm(v532))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		v536 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
 	}
 	var none out
 	return none, false
@@ -4068,19 +4088,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v534 := c.arg0(v0)
-	v536 := c.valueType(v534)
-	if v538, ok := c.intVec(v536); ok {
+	v538 := c.arg0(v0)
+	v540 := c.valueType(v538)
+	if v542, ok := c.intVec(v540); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v538, c.xmm(v534)))), true
+		return c.out1(c.setcc(c.allTrue(v542, c.xmm(v538)))), true
 	}
-	switch v536 {
+	switch v540 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v534)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v538)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v534)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v538)))), true
 	}
 	var none out
 	return none, false
@@ -4088,27 +4108,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v539 := c.arg0(v0)
-	v541 := c.valueType(v539)
-	switch v541 {
+	v543 := c.arg0(v0)
+	v545 := c.valueType(v543)
+	switch v545 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v539))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v543))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v539))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v543))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v539))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v543))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v539))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v543))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v539))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v543))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v539)
+		a1 := c.xmm(v543)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4120,21 +4140,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v561 := c.arg0(v0)
-		v564 := c.valueType(v561)
-		if v564 == ir.I64X2 {
-			if v566, ok := c.defInst(v561); ok {
-				v567 := c.opcode(v566)
-				if v567 == ir.OpFcvtToSintSat {
-					v568 := c.arg0(v566)
-					v570 := c.valueType(v568)
-					if v570 == ir.F64X2 {
-						v562 := c.arg1(v0)
-						if v572, ok := c.defInst(v562); ok {
-							v573 := c.opcode(v572)
-							if v573 == ir.OpVconst {
+		v565 := c.arg0(v0)
+		v568 := c.valueType(v565)
+		if v568 == ir.I64X2 {
+			if v570, ok := c.defInst(v565); ok {
+				v571 := c.opcode(v570)
+				if v571 == ir.OpFcvtToSintSat {
+					v572 := c.arg0(v570)
+					v574 := c.valueType(v572)
+					if v574 == ir.F64X2 {
+						v566 := c.arg1(v0)
+						if v576, ok := c.defInst(v566); ok {
+							v577 := c.opcode(v576)
+							if v577 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v568)
+								a1 := c.xmm(v572)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4146,14 +4166,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v561 := c.arg0(v0)
-		v562 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v561), c.operandReg(c.xmm(v562)))), true
+		v565 := c.arg0(v0)
+		v566 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v565), c.operandReg(c.xmm(v566)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v561 := c.arg0(v0)
-		v562 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v561), c.operandReg(c.xmm(v562)))), true
+		v565 := c.arg0(v0)
+		v566 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v565), c.operandReg(c.xmm(v566)))), true
 	}
 	var none out
 	return none, false
@@ -4165,14 +4185,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v589 := c.arg0(v0)
-		v590 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
+		v593 := c.arg0(v0)
+		v594 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v593), c.operandReg(c.xmm(v594)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v589 := c.arg0(v0)
-		v590 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
+		v593 := c.arg0(v0)
+		v594 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v593), c.operandReg(c.xmm(v594)))), true
 	}
 	var none out
 	return none, false
@@ -4184,16 +4204,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v591 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v591)))), true
+		v595 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v595)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v591 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v591)))), true
+		v595 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v595)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v591 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v591)))), true
+		v595 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v595)))), true
 	}
 	var none out
 	return none, false
@@ -4205,16 +4225,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v592 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v592)))), true
+		v596 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v596)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v592 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v592)))), true
+		v596 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v596)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v592 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v592)))), true
+		v596 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v596)))), true
 	}
 	var none out
 	return none, false
@@ -4226,16 +4246,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v593 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v593))))), true
+		v597 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v597))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v593 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v593))))), true
+		v597 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v597))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v593 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v593))))), true
+		v597 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v597))))), true
 	}
 	var none out
 	return none, false
@@ -4247,16 +4267,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v594 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v594), c.operandReg(c.vecZero()))), true
+		v598 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v598), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v594 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v594), c.operandReg(c.vecZero()))), true
+		v598 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v598), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v594 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v594), c.operandReg(c.vecZero()))), true
+		v598 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v598), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4268,28 +4288,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v625 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), c.operandReg(c.vecZero()))), true
+		v629 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v625 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), 0), 0)), true
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v625 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v625))), 0)), true
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v625 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v625))), 68)), true
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v629))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v625 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v625), 0)), true
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v625 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v625), 68)), true
+		v629 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 68)), true
 	}
 	var none out
 	return none, false
@@ -4301,47 +4321,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v626 := c.arg0(v0)
-		v627 := c.arg1(v0)
-		v628 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		v632 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v626 := c.arg0(v0)
-		v627 := c.arg1(v0)
-		v628 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		v632 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v626 := c.arg0(v0)
-		v627 := c.arg1(v0)
-		v628 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		v632 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v626 := c.arg0(v0)
-		v627 := c.arg1(v0)
-		v628 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v626), c.gpr(v627), c.laneU8(v628))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		v632 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v626 := c.arg0(v0)
-		v627 := c.arg1(v0)
-		v628 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v626), c.xmm(v627), c.laneInsertps(v628))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		v632 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v630), c.xmm(v631), c.laneInsertps(v632))), true
 	case ir.F64X2:
-		v628 := c.lane(v0)
-		switch v628 {
+		v632 := c.lane(v0)
+		switch v632 {
 		case 0:
 			// lower_vector.rules:459
-			v627 := c.arg1(v0)
-			v626 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v627), c.xmm(v626), 2)), true
+			v631 := c.arg1(v0)
+			v630 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v631), c.xmm(v630), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v626 := c.arg0(v0)
-			v627 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v626), c.operandReg(c.xmm(v627)))), true
+			v630 := c.arg0(v0)
+			v631 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v630), c.operandReg(c.xmm(v631)))), true
 		}
 	}
 	var none out
@@ -4354,23 +4374,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v633 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v633)))), true
+			v637 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v637)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v633 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v633)))), true
+		v637 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v637)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v633 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v633), c.xmm(v633), 14)), true
+		v637 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v637), c.xmm(v637), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v633 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v633)))), true
+		v637 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v637)))), true
 	}
 	var none out
 	return none, false
@@ -4580,59 +4600,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:223
+		// lower_float.rules:231
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:224
+		// lower_float.rules:232
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:225
+		// lower_float.rules:233
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:226
+		// lower_float.rules:234
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:227
+		// lower_float.rules:235
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:228
+		// lower_float.rules:236
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:229
+		// lower_float.rules:237
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:230
+		// lower_float.rules:238
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:231
+		// lower_float.rules:239
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:232
+		// lower_float.rules:240
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:233
+		// lower_float.rules:241
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:234
+		// lower_float.rules:242
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:235
+		// lower_float.rules:243
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:236
+		// lower_float.rules:244
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}

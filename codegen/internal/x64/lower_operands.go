@@ -166,13 +166,35 @@ func (c *lower) rmiExact(v ir.Value) operand {
 	return operand{reg: c.gpr(v)}
 }
 
+// xm is v in memory if it is a constant, which lies in the constant pool anyway, or a load that can be done here.
 func (c *lower) xm(v ir.Value) operand {
+	if bits, ok := c.floatBits(v); ok {
+		return operand{kind: operandInMem, mem: c.floatMem(c.valueType(v), bits)}
+	}
 	if t := c.valueType(v); t == ir.F32 || t == ir.F64 {
 		if ld, ok := c.sinkableLoad(v); ok {
 			return operand{kind: operandInMem, mem: c.sink(ld)}
 		}
 	}
 	return operand{reg: c.xmm(v)}
+}
+
+// floatBits is the bits of constant v of type f32 or f64, unless that is +0, which is better made than loaded.
+func (c *lower) floatBits(v ir.Value) (int64, bool) {
+	i, ok := c.defInst(v)
+	if !ok {
+		return 0, false
+	}
+	d := c.f.Inst(i)
+	return d.Imm, (d.Op == ir.OpF32const || d.Op == ir.OpF64const) && d.Imm != 0
+}
+
+// floatMem is the address of a constant in the pool.
+func (c *lower) floatMem(t ir.Type, bits int64) Amode {
+	if t == ir.F32 {
+		return MemConstant(c.l.VC.AddConst(uint64(uint32(bits)), 0, 4))
+	}
+	return MemConstant(c.l.VC.AddConst(uint64(bits), 0, 8))
 }
 
 // zeroUpper32 matches values of 32 bits whose definition is an instruction that writes a 32-bit register, and so clears the
@@ -216,6 +238,9 @@ func (c *lower) zext32(v ir.Value) machine.Reg {
 
 func (c *lower) zext64(v ir.Value) machine.Reg {
 	t := c.valueType(v)
+	if k, ok := c.uconst(v); ok {
+		return c.immConst(ir.I64, k)
+	}
 	if t == ir.I64 {
 		return c.gpr(v)
 	}
@@ -242,6 +267,9 @@ func (c *lower) sextTo(v ir.Value, to asm.Size) machine.Reg {
 	from := c.sizeOf(c.valueType(v))
 	if from >= to {
 		return c.gpr(v)
+	}
+	if k, ok := c.sconst(v); ok {
+		return c.immConst(ir.I64, k)
 	}
 	if ld, ok := c.sinkableLoad(v); ok {
 		return c.movsx(from, to, operand{kind: operandInMem, mem: c.sink(ld)})
@@ -295,11 +323,11 @@ func (c *lower) amode(f ir.MemFlags, addr ir.Value, off int32) Amode {
 			break
 		}
 		x, y := c.arg0(i), c.arg1(i)
-		if k, ok := c.sconst(x); ok && fitsInt32(disp+k) {
+		if k, ok := c.wideConst(x); ok && fitsInt32(disp+k) {
 			base, disp = y, disp+k
 			continue
 		}
-		if k, ok := c.sconst(y); ok && fitsInt32(disp+k) {
+		if k, ok := c.wideConst(y); ok && fitsInt32(disp+k) {
 			base, disp = x, disp+k
 			continue
 		}
@@ -338,6 +366,14 @@ func (c *lower) amode(f ir.MemFlags, addr ir.Value, off int32) Amode {
 		m.Trap = uint8(code)
 	}
 	return m
+}
+
+// wideConst is the value of v of 64 bits if it is a constant or a zero-extended one.
+func (c *lower) wideConst(v ir.Value) (int64, bool) {
+	if i, ok := c.defInst(v); ok && c.opcode(i) == ir.OpUextend {
+		return c.uconst(c.arg0(i))
+	}
+	return c.sconst(v)
 }
 
 func fitsInt32(k int64) bool { return k == int64(int32(k)) }
