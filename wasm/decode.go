@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"fmt"
 	"math"
 	"strings"
 )
@@ -340,12 +341,28 @@ const (
 	limitPageSize
 )
 
+// limitsFeature says which feature flags that are not allowed belong to.
+func limitsFeature(flags byte) string {
+	var f Features
+	switch {
+	case flags&limitShared != 0:
+		f = FeatureThreads
+	case flags&limit64 != 0:
+		f = FeatureMemory64
+	case flags&limitPageSize != 0:
+		f = FeatureCustomPageSizes
+	default:
+		return ""
+	}
+	return fmt.Sprintf(" (the feature %v is not enabled here)", f)
+}
+
 // readLimits reads limits whose flags may have the bits of allowed.
 func (d *decoder) readLimits(allowed byte) (l Limits, flags byte) {
 	start := d.pos
 	flags = d.byte()
 	if flags&^allowed != 0 {
-		d.fail(Malformed, start, "malformed limits flags")
+		d.fail(Malformed, start, "malformed limits flags %#02x%s", flags, limitsFeature(flags&^allowed))
 		return l, 0
 	}
 	l.HasMax = flags&limitMax != 0

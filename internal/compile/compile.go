@@ -21,7 +21,7 @@ import (
 // Features are the features that modules may use. What validates but cannot be
 // compiled yet, such as the instructions on structs, is refused by name when it
 // is met.
-const Features = wasm.Features3 &^ (wasm.FeatureSIMD | wasm.FeatureRelaxedSIMD)
+const Features = wasm.Features3&^(wasm.FeatureSIMD|wasm.FeatureRelaxedSIMD) | wasm.FeatureWideArithmetic
 
 // Options say how to compile. The zero value compiles for this machine.
 type Options struct {

@@ -208,4 +208,5 @@ const (
 	LibElemDrop   = 10
 	LibInterrupt  = 11 // (): epoch deadline reached; returns to continue, or the activation is cancelled
 	LibRaise      = 12 // (trap code): raise a trap from code that cannot fault
+	LibSubtype    = 13 // (vmctx, type id, type id) → 1 if the first type is derived from the second, else 0
 )

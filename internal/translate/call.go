@@ -94,6 +94,22 @@ func (t *Translator) callee(typ, table uint32) ir.Value {
 	id := t.load(ir.I32, flags.WithTrap(trap(image.TrapUninitializedElement)), record, layout.FuncRecordTypeID)
 	ids := t.load(ir.I64, t.fixed(), t.vmctx, layout.InstTypeIDs)
 	want := t.load(ir.I32, t.fixed(), ids, int32(4*typ))
-	t.trapIf(image.TrapIndirectCallType, t.compare(ir.NotEqual, id, want))
+	differs := t.compare(ir.NotEqual, id, want)
+	if t.m.Wasm.Types[typ].Final {
+		t.trapIf(image.TrapIndirectCallType, differs)
+		return record
+	}
+	// The function may be of a type derived from the wanted one. That is rare
+	// enough to ask the runtime.
+	ask, next := t.b.CreateBlock(), t.b.CreateBlock()
+	t.f.SetCold(ask, true)
+	t.b.Brif(differs, ask, nil, next, nil)
+	t.b.Seal(ask)
+	t.b.SwitchTo(ask)
+	derived := t.libcallResult(ir.I64, t.libcall(layout.LibSubtype, id, want))
+	t.emit(ir.InstData{Op: ir.OpTrapz, Type: ir.I64, Trap: trap(image.TrapIndirectCallType)}, derived)
+	t.b.Jump(next)
+	t.b.Seal(next)
+	t.b.SwitchTo(next)
 	return record
 }

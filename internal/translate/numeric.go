@@ -139,10 +139,35 @@ func (t *Translator) conversion() bool {
 		t.extendFrom(ir.I16, ir.I64)
 	case wasm.OpI64Extend32S:
 		t.extendFrom(ir.I32, ir.I64)
+	case wasm.OpI64Add128, wasm.OpI64Sub128:
+		op := ir.OpIadd
+		if t.in.Op == wasm.OpI64Sub128 {
+			op = ir.OpIsub
+		}
+		y := t.popWide()
+		x := t.popWide()
+		low, high := t.b.Isplit(t.binary(op, x, y))
+		t.push(low)
+		t.push(high)
+	case wasm.OpI64MulWideS, wasm.OpI64MulWideU:
+		op := ir.OpSmulhi
+		if t.in.Op == wasm.OpI64MulWideU {
+			op = ir.OpUmulhi
+		}
+		y := t.pop()
+		x := t.pop()
+		t.push(t.binary(ir.OpImul, x, y))
+		t.push(t.binary(op, x, y))
 	default:
 		return false
 	}
 	return true
+}
+
+// popWide pops the two halves of a 128-bit number.
+func (t *Translator) popWide() ir.Value {
+	high := t.pop()
+	return t.b.Iconcat(t.pop(), high)
 }
 
 func (t *Translator) extendFrom(from, to ir.Type) {

@@ -67,6 +67,11 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 		}
 	case layout.LibElemDrop:
 		in.elements[arg[0]] = nil
+	case layout.LibSubtype:
+		buf[0] = 0
+		if a.store.engine.isSubtype(uint32(arg[0]), uint32(arg[1])) {
+			buf[0] = 1
+		}
 	default:
 		return fmt.Errorf("compiled code asks for the unknown service %d", number)
 	}
