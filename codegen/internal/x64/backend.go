@@ -33,6 +33,7 @@ type Backend struct {
 	retArea    uint32 // largest result area of a callee
 	tailRoom   uint32
 	makesCalls bool
+	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
 	loc        uint32 // source location of the instruction being emitted
 }
@@ -65,6 +66,7 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	b.retPtr, b.err = machine.NoReg, nil
 	b.nextCall, b.nextBlock = none, -1
 	b.outgoing, b.retArea, b.tailRoom, b.makesCalls = 0, 0, 0, false
+	b.clobbered = regalloc.PRegSet{}
 	b.low = lower{l: l, f: f}
 	var err error
 	if b.conv, err = b.convention(f.Sig.CallConv); err != nil {
@@ -148,7 +150,7 @@ func (b *Backend) Frame(l *machine.Lower, out *regalloc.Output) machine.Frame {
 		Spill: out.SpillUnits * 8, TailRoom: b.tailRoom, Incoming: b.sig.StackArgs,
 	}
 	for p := range b.conv.CalleeSaved.All {
-		if out.Used.Has(p) {
+		if out.Used.Has(p) || b.clobbered.Has(p) {
 			f.Saved = append(f.Saved, p)
 		}
 	}

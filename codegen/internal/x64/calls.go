@@ -425,6 +425,7 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 		}
 	}
 	info.Clobbers = vc.Clobbers(clobbers)
+	b.clobbered = b.clobbered.Union(clobbers)
 	info.Operands.Start = uint32(len(vc.CallOperands))
 	vc.CallOperands = append(vc.CallOperands, ops...)
 	info.Operands.End = uint32(len(vc.CallOperands))
@@ -481,6 +482,7 @@ func (b *Backend) libcall(l *machine.Lower, name ir.Name, ret ir.Type, args ...m
 	vc.CallOperands = append(vc.CallOperands, regalloc.DefFixed(d.VReg(), conv.Rets[d.Class()][0]))
 	info.Operands.End = uint32(len(vc.CallOperands))
 	info.Clobbers = vc.Clobbers(conv.Clobbers)
+	b.clobbered = b.clobbered.Union(conv.Clobbers)
 	in.Aux = uint32(len(vc.Calls))
 	vc.Calls = append(vc.Calls, info)
 	b.makesCalls = true
