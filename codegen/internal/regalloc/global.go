@@ -413,7 +413,7 @@ func (g *globalAllocator) placeStores() {
 			vreg := f.Operands[op].VReg
 			for _, e := range f.BlockEdges(int(b)) {
 				start := f.Blocks[e.To].Insts.Start
-				if g.live.rangeAt(uint32(v), 2*start) != 0 || slices.Contains(f.EdgeArgs(e), vreg) {
+				if g.live.rangeAt(uint32(v), 2*start) != 0 { // arguments come from the register
 					g.moves = append(g.moves, pendingMove{edgeStartKey(start), vreg, g.out.Allocs[op], memory(vreg)})
 				}
 			}
