@@ -34,9 +34,13 @@ func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
 	if size > 1<<(layout.AddressBits-1) {
 		return nil, fmt.Errorf("native: reservation of %d bytes", size)
 	}
+	if err := takeMappings(mappingsPerMemory); err != nil {
+		return nil, err
+	}
 	n := (uintptr(size) + MemoryUnit - 1) &^ (MemoryUnit - 1)
 	base, err := mapAligned(n, MemoryUnit, protNone)
 	if err != nil {
+		giveMappings(mappingsPerMemory)
 		return nil, err
 	}
 	m := &Memory{base: base, size: n, guarded: guarded}
@@ -128,5 +132,6 @@ func (m *Memory) Free() {
 		process.memory.set(m.base, m.base+m.size, false)
 	}
 	unmap(m.base, m.size)
+	giveMappings(mappingsPerMemory)
 	m.base, m.size = 0, 0
 }

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -78,32 +77,18 @@ func discard(addr, size uintptr) error {
 	return nil
 }
 
-// mapError explains err. The kernel says ENOMEM for two reasons; the limit on
-// the number of mappings is the one that can be raised.
 func mapError(what string, size uintptr, err error) error {
-	if !errors.Is(err, unix.ENOMEM) {
-		return fmt.Errorf("native: %s (%d bytes): %w", what, size, err)
-	}
-	n, limit := mappings()
-	if limit > 0 && n >= limit-16 {
-		return fmt.Errorf("native: %s (%d bytes): %w: the process has %d mappings and the limit is %d; raise vm.max_map_count", what, size, err, n, limit)
-	}
-	return fmt.Errorf("native: %s (%d bytes): %w: not enough memory or address space", what, size, err)
+	return fmt.Errorf("native: %s (%d bytes): %w", what, size, err)
 }
 
-// mappings returns the number of mappings of this process and its limit, 0 if
-// unknown.
-func mappings() (n, limit int) {
+// mappingLimit returns how many mappings a process may have, 0 if unknown.
+func mappingLimit() int {
 	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
 	if err != nil {
-		return 0, 0
+		return 0
 	}
-	limit, _ = strconv.Atoi(strings.TrimSpace(string(text)))
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return 0, 0
-	}
-	return strings.Count(string(maps), "\n"), limit
+	limit, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return limit
 }
 
 // codeMemory is the address range of all code: executable at exec, writable at
@@ -114,16 +99,19 @@ type codeMemory struct {
 	fd          int // -1 without memory files
 }
 
+// memfdCreate is changed by tests.
+var memfdCreate = unix.MemfdCreate
+
 func newCodeMemory(size uintptr) (codeMemory, error) {
 	exec, err := mapAligned(size, 1<<21, protNone)
 	if err != nil {
 		return codeMemory{}, err
 	}
 	fallback := codeMemory{exec: exec, write: exec, fd: -1}
-	fd, err := unix.MemfdCreate("davit-code", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	fd, err := memfdCreate("davit-code", unix.MFD_CLOEXEC|unix.MFD_EXEC)
 	if err != nil {
 		// Kernels before 6.3 do not know MFD_EXEC.
-		if fd, err = unix.MemfdCreate("davit-code", unix.MFD_CLOEXEC); err != nil {
+		if fd, err = memfdCreate("davit-code", unix.MFD_CLOEXEC); err != nil {
 			return fallback, nil
 		}
 	}

@@ -33,3 +33,5 @@ func (m *codeMemory) executable(off, size uintptr) error { return unsupported() 
 func (m *codeMemory) release(off, size uintptr)          {}
 
 func syncCores() {}
+
+func mappingLimit() int { return 0 }

@@ -56,6 +56,7 @@ func setUp() error {
 		return fmt.Errorf("native: %w on %s/%s", ErrUnsupported, runtime.GOOS, runtime.GOARCH)
 	}
 	p := &process
+	setMappingLimit(mappingLimit())
 	var err error
 	if p.code, err = newCodeMemory(codeRange); err != nil {
 		return err

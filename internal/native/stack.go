@@ -64,10 +64,9 @@ type suspension struct {
 // stacks is the pool of stacks.
 var stacks struct {
 	sync.Mutex
-	hot, cold   []*Stack // cold ones have given their memory back
-	slab        uintptr  // next region that was never used
-	slabLeft    int
-	inExistence int
+	hot, cold []*Stack // cold ones have given their memory back
+	slab      uintptr  // next region that was never used
+	slabLeft  int
 }
 
 // AcquireStack returns a stack of which native code can use at least size
@@ -115,17 +114,20 @@ func takeStack() (*Stack, error) {
 	if stacks.slabLeft == 0 {
 		base, err := mapAligned(stackSlab*layout.StackRegionSize, layout.StackRegionSize, protNone)
 		if err != nil {
-			return nil, fmt.Errorf("%w (%d native stacks exist)", err, stacks.inExistence)
+			return nil, err
 		}
 		stacks.slab, stacks.slabLeft = base, stackSlab
 	}
+	if err := takeMappings(mappingsPerStack); err != nil {
+		return nil, err
+	}
 	s := &Stack{exec: stacks.slab}
 	if err := protect(s.exec, stackUnit, protReadWrite); err != nil {
+		giveMappings(mappingsPerStack)
 		return nil, err
 	}
 	stacks.slab += layout.StackRegionSize
 	stacks.slabLeft--
-	stacks.inExistence++
 	s.low = s.exec + layout.StackRegionSize
 	*s.word(layout.ExecExitStub) = process.stubs + stubExit
 	process.memory.set(s.exec+stackUnit, s.low, true) // all guard, at first

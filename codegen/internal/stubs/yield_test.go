@@ -382,7 +382,7 @@ func TestStepEntryAndResume(t *testing.T) {
 		}
 	}
 	s.Pop(16)
-	if exits != 30 || h.yields < 30*20 {
+	if exits != 30 || h.yields < 30*15 {
 		t.Errorf("%d exits, %d yields", exits, h.yields)
 	}
 }
