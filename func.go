@@ -73,7 +73,7 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 	if err := f.store.lowerAll(f.typ.Params, args, buffer); err != nil {
 		return nil, err
 	}
-	if err := f.store.vm.Call(ctx, f.vm, buffer); err != nil {
+	if err := f.store.vm.Call(ctx, &f.vm, buffer); err != nil {
 		return nil, apiError(err)
 	}
 	return f.store.liftAll(f.typ.Results, buffer), nil
@@ -92,7 +92,10 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 		return err
 	}
 	defer f.store.release()
-	return apiError(f.store.vm.Call(ctx, f.vm, stack[:f.slots]))
+	if err := f.store.vm.Call(ctx, &f.vm, stack); err != nil {
+		return apiError(err)
+	}
+	return nil
 }
 
 // lower is v as compiled code has it, if it may be used as a t.

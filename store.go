@@ -31,9 +31,9 @@ type Store struct {
 	engine *Engine
 	vm     *vm.Store
 
-	// turn holds a token while nobody uses the store. A call takes it and gives
-	// it back; calls by host functions of the running call go without.
-	turn    chan struct{}
+	// turn is taken by whoever uses the store; calls by host functions of the
+	// running call go without.
+	turn    turn
 	running *callContext // of the running call, once it has called the host
 	closed  bool         // whoever has the turn may look
 
@@ -58,8 +58,7 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, apiError(err)
 	}
-	s := &Store{engine: e, vm: v, turn: make(chan struct{}, 1), hostFuncs: make(map[*hostFunc]vm.Func)}
-	s.turn <- struct{}{}
+	s := &Store{engine: e, vm: v, turn: newTurn(), hostFuncs: make(map[*hostFunc]vm.Func)}
 	s.cleanup = runtime.AddCleanup(s, func(v *vm.Store) { v.Close() }, v)
 	return s, nil
 }
@@ -70,12 +69,10 @@ func (s *Store) Engine() *Engine { return s.engine }
 // Close frees everything in the store at once. It fails with [ErrBusy] while a
 // call runs in it. Closing it again does nothing.
 func (s *Store) Close() error {
-	select {
-	case <-s.turn:
-	default:
+	if !s.turn.try() {
 		return ErrBusy
 	}
-	defer func() { s.turn <- struct{}{} }()
+	defer s.turn.give()
 	if s.closed {
 		return nil
 	}
@@ -149,24 +146,28 @@ func sameContext(a, b context.Context) bool {
 
 // acquire waits for the turn to use the store, as long as ctx lasts.
 func (s *Store) acquire(ctx context.Context) error {
+	if s.turn.try() {
+		if s.closed {
+			s.turn.give()
+			return ErrClosed
+		}
+		return nil
+	}
+	return s.acquireTaken(ctx)
+}
+
+func (s *Store) acquireTaken(ctx context.Context) error {
 	if s.nested(ctx) {
 		s.depth++
 		return nil
 	}
-	select {
-	case <-s.turn:
-	default:
-		select {
-		case <-s.turn:
-		case <-ctx.Done():
-			return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
-		}
+	if !s.turn.wait(ctx) {
+		return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
 	}
 	if s.closed {
-		s.turn <- struct{}{}
+		s.turn.give()
 		return ErrClosed
 	}
-	s.depth = 0
 	return nil
 }
 
@@ -177,7 +178,7 @@ func (s *Store) release() {
 		return
 	}
 	s.running = nil
-	s.turn <- struct{}{}
+	s.turn.give()
 }
 
 // checkOwner refuses what belongs to another store.

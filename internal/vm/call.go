@@ -55,18 +55,68 @@ func (c *Caller) Backtrace() []Frame {
 }
 
 // BufferWords is the size of the buffer that a call of f needs.
-func (f Func) BufferWords() int { return f.words }
+func (f *Func) BufferWords() int { return f.words }
 
 // Call calls f. The buffer has [Func.BufferWords] words, arguments at first,
 // results afterwards. The error is a *[Trap], or what a host function returned.
-func (s *Store) Call(ctx context.Context, f Func, buffer []uint64) error {
-	if f.store != s {
-		return errors.New("the function belongs to another store")
+//
+// A call that nothing else is under way around, and that comes back without
+// having left for Go, touches little more than the native stack: what the Go
+// side of native code needs is made when native code first asks for it.
+func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
+	if f.store != s || s.closed {
+		return s.refuse()
 	}
+	if f.host != nil || s.depth > 0 || s.epochs || s.stack == nil || f.words > scratchWords {
+		return s.call(ctx, f, buffer)
+	}
+	if done := ctx.Done(); done != nil {
+		select {
+		case <-done:
+			return &Trap{Code: image.TrapInterrupt, Cause: context.Cause(ctx)}
+		default:
+		}
+	}
+	mem := unsafe.Slice((*uint64)(s.scratch), scratchWords)
+	buffer = buffer[:f.words]
+	for i, v := range buffer {
+		mem[i] = v
+	}
+	status := (*f.entry)(s.stack.Exec(), uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(s.scratch))
+	if status != layout.ExitDone {
+		if err := s.serve(ctx, status); err != nil {
+			return s.convert(err)
+		}
+	}
+	for i := range buffer {
+		buffer[i] = mem[i]
+	}
+	return nil
+}
+
+// scratchWords is the size of the buffer that a store has for calls that are
+// not nested.
+const scratchWords = 32
+
+func (s *Store) refuse() error {
 	if s.closed {
 		return errStoreClosed
 	}
-	return s.call(ctx, f, buffer)
+	return errors.New("the function belongs to another store")
+}
+
+// serve does what native code left for until it returns.
+func (s *Store) serve(ctx context.Context, status uintptr) error {
+	a := s.push(ctx)
+	defer s.pop(a)
+	for {
+		if err := s.stack.Serve(status, a); err != nil {
+			return err
+		}
+		if status = s.resume(s.stack.Exec()); status == layout.ExitDone {
+			return nil
+		}
+	}
 }
 
 // push makes the activation for a call; activations are kept for the next.
@@ -91,7 +141,8 @@ func (s *Store) pop(a *activation) {
 	a.deadline = time.Time{}
 }
 
-func (s *Store) call(ctx context.Context, f Func, buffer []uint64) error {
+// call is Call in general.
+func (s *Store) call(ctx context.Context, f *Func, buffer []uint64) error {
 	a := s.push(ctx)
 	defer s.pop(a)
 	if a.done != nil {
@@ -104,33 +155,43 @@ func (s *Store) call(ctx context.Context, f Func, buffer []uint64) error {
 		return f.host.fn(&a.caller, buffer)
 	}
 	if s.stack == nil {
-		stack, err := native.AcquireStack(int(s.limits.StackBytes))
-		if err != nil {
+		if err := s.makeStack(); err != nil {
 			return err
 		}
-		stack.Nesting = s.limits.Nesting
-		s.stack = stack
 	}
-	stack := s.stack
-	old := stack.SetStore(uintptr(s.ctx))
-	defer stack.SetStore(old)
 	if s.epochs {
 		s.startTicking()
 		defer s.stopTicking()
 	}
 	n := 8 * f.words
-	at, err := stack.Push(n)
+	at, err := s.stack.Push(n)
 	if err != nil {
-		return &Trap{Code: image.TrapStackOverflow, Frames: s.suspendedFrames()}
+		return s.convert(err)
 	}
-	defer stack.Pop(n)
+	defer s.stack.Pop(n)
 	mem := unsafe.Slice((*uint64)(pointer(uint64(at))), f.words)
 	copy(mem, buffer)
-	err = stack.Call(native.Func[native.Entry](f.entry), uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), at, a)
+	err = s.stack.Call(*f.entry, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), at, a)
 	if err != nil {
 		return s.convert(err)
 	}
 	copy(buffer, mem)
+	return nil
+}
+
+// makeStack gets the store its native stack.
+func (s *Store) makeStack() error {
+	scratch, err := s.arena.alloc(8 * scratchWords)
+	if err != nil {
+		return err
+	}
+	stack, err := native.AcquireStack(int(s.limits.StackBytes))
+	if err != nil {
+		return err
+	}
+	stack.Nesting = s.limits.Nesting
+	stack.SetStore(uintptr(s.ctx))
+	s.stack, s.scratch, s.resume = stack, scratch, native.Resume[func(unsafe.Pointer) uintptr]()
 	return nil
 }
 
@@ -214,10 +275,24 @@ func (a *activation) interrupted() error {
 		default:
 		}
 		if !x.deadline.IsZero() && !time.Now().Before(x.deadline) {
-			return &Trap{Code: image.TrapInterrupt, Cause: context.DeadlineExceeded}
+			return &Trap{Code: image.TrapInterrupt, Cause: x.deadlineCause()}
 		}
 	}
 	return nil
+}
+
+// deadlineCause is the cause of the end of a's context, whose deadline has
+// passed. Its timer fires now at the latest, as this goroutine waits; should
+// the context be one without a timer, the wait is short.
+func (a *activation) deadlineCause() error {
+	t := time.NewTimer(50 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-a.done:
+		return context.Cause(a.ctx)
+	case <-t.C:
+		return context.DeadlineExceeded
+	}
 }
 
 // Epochs: code that checks for interruption itself leaves when the store's

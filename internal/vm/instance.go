@@ -65,7 +65,7 @@ func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern) (*
 	}
 	if wm := m.Image.Module; wm.HasStart {
 		start := in.Func(wm.Start)
-		if err := s.call(ctx, start, make([]uint64, start.words)); err != nil {
+		if err := s.Call(ctx, &start, make([]uint64, start.words)); err != nil {
 			return nil, err
 		}
 	}
@@ -330,8 +330,8 @@ func (in *Instance) Func(i uint32) Func {
 	}
 	img := in.module.Image
 	typ := img.Module.Funcs[i].Type
-	sig := &img.Signatures[img.TypeSignatures[typ]]
-	return Func{store: in.store, record: in.record(i), typ: in.module.types[typ], words: sig.BufferSize() / 8, entry: uintptr(in.module.base) + uintptr(sig.Entry)}
+	sig := img.TypeSignatures[typ]
+	return Func{store: in.store, record: in.record(i), typ: in.module.types[typ], words: img.Signatures[sig].BufferSize() / 8, entry: &in.module.entries[sig]}
 }
 
 // Export finds an export by name.

@@ -18,8 +18,10 @@ type Module struct {
 	code   *native.Code
 	base   uint64
 	types  []uint32 // identity by type index
-	refs   atomic.Int64
-	closed atomic.Bool
+	// entries are the entry trampolines by signature.
+	entries []native.Entry
+	refs    atomic.Int64
+	closed  atomic.Bool
 
 	// exports finds exports by name, made when first asked for.
 	exports     map[string]int
@@ -56,6 +58,7 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 	m.types = e.types.Intern(img.Module)
 	for i := range img.Signatures {
 		s := &img.Signatures[i]
+		m.entries = append(m.entries, native.Func[native.Entry](code.Base()+uintptr(s.Entry)))
 		key := signatureKey(s.Params, s.Results)
 		e.signatures[key] = append(e.signatures[key], trampolines{m, m.base + uint64(s.Entry), m.base + uint64(s.Exit)})
 	}

@@ -69,7 +69,9 @@ type Store struct {
 	tables    int
 	memBytes  uint64 // of all memories
 
-	stack       *native.Stack // made at the first call, kept
+	stack       *native.Stack // got at the first call, kept
+	scratch     unsafe.Pointer
+	resume      func(exec unsafe.Pointer) (status uintptr)
 	activations []*activation // of calls under way, and behind them those of earlier ones
 	depth       int           // calls under way
 	current     *activation
@@ -172,8 +174,8 @@ type Func struct {
 	record unsafe.Pointer // nil: of the host
 	host   *host          // nil: of an instance
 	typ    uint32
-	words  int     // size of the buffer for a call
-	entry  uintptr // entry trampoline, of a function of an instance
+	words  int           // size of the buffer for a call
+	entry  *native.Entry // of a function of an instance
 }
 
 // FuncMatches reports whether f may be used as a value of type t, a reference

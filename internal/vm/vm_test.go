@@ -64,7 +64,7 @@ func callContext(t *testing.T, ctx context.Context, in *vm.Instance, name string
 	}
 	buf := make([]uint64, max(1, x.Func.BufferWords()))
 	copy(buf, args)
-	err := in.Store().Call(ctx, x.Func, buf)
+	err := in.Store().Call(ctx, &x.Func, buf)
 	return buf[0], err
 }
 
