@@ -214,18 +214,29 @@ func (s *Store) suspendedFrames() (frames []Frame) {
 	return frames
 }
 
-// Exit implements native.Host: it does what native code asks for.
+// Exit implements native.Host: it does what native code asks for. Code that
+// spends its time in the services of the Go side is rarely met by a signal
+// itself, so the end of the context is looked for here too.
 func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
+	var err error
 	if e.Kind == layout.ExitHost {
 		h := a.store.hosts[*word(pointer(uint64(e.Data)), layout.HostContextIndex)]
 		a.caller = Caller{a: a, stack: stack}
 		if e.Caller != 0 {
 			a.caller.instance = a.store.instances[*word(pointer(uint64(e.Caller)), layout.InstIndex)]
 		}
-		return a.withFrames(stack, h.fn(&a.caller, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words)))
+		err = h.fn(&a.caller, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words))
+	} else {
+		err = a.libcall(uint64(e.Data), unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords))
 	}
-	buffer := unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords)
-	return a.withFrames(stack, a.libcall(uint64(e.Data), buffer))
+	if err == nil && a.done != nil {
+		select {
+		case <-a.done:
+			err = a.interrupted()
+		default:
+		}
+	}
+	return a.withFrames(stack, err)
 }
 
 // libcallWords is how many arguments a libcall has at most, with the context.
