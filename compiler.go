@@ -17,10 +17,7 @@ func init() { compiler = moduleCompiler{} }
 type moduleCompiler struct{}
 
 func (moduleCompiler) compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	return compile.Module(module, &compile.Options{Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers})
+	return compile.Module(module, &compile.Options{Context: ctx, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers})
 }
 
 // trampolines compiles a module that has nothing but one function type.

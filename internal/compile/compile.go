@@ -10,6 +10,7 @@
 package compile
 
 import (
+	"context"
 	"runtime"
 
 	"github.com/davit-wasm/davit/codegen/isa"
@@ -30,6 +31,7 @@ type Options struct {
 	Features wasm.Features     // 0: Features; of others only those in Features are in effect
 	Limits   wasm.ModuleLimits // zero fields: the default
 	Workers  int               // 0: as many as there are processors
+	Context  context.Context   // ends the compilation early; may be nil
 }
 
 // Target is the target for this machine with the settings that the runtime
@@ -59,7 +61,8 @@ func targetSettings() []string {
 type UnsupportedError = translate.UnsupportedError
 
 // Module compiles a module. The error is a [*wasm.Error] if the module is
-// refused, or a [*UnsupportedError]. The image refers to data.
+// refused, an [*UnsupportedError], the cause of the context's end, or wraps
+// [codegen.ErrBug]. The image refers to data.
 func Module(data []byte, o *Options) (*image.Image, error) {
 	if o == nil {
 		o = &Options{}
@@ -87,6 +90,10 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		return nil, err
 	}
 	j := newJob(translate.NewModule(env, o.Settings), target)
+	j.ctx = o.Context
+	if j.ctx == nil {
+		j.ctx = context.Background()
+	}
 	workers := o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)

@@ -1,7 +1,10 @@
 package compile
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"math/rand"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -202,6 +205,45 @@ func TestUnsupported(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: error %v does not say %q", name, err, words)
 		}
+	}
+}
+
+// TestMutations compiles truncated and bit-flipped programs, which must be
+// refused or compiled, whatever they are.
+func TestMutations(t *testing.T) {
+	rnd := rand.New(rand.NewSource(1))
+	o := options(t, 1, image.Settings{})
+	compiled := 0
+	for i := range 1000 {
+		name := []string{"hello-c.wasm", "assemblyscript.wasm", "w3-mandel_dd.wasm"}[i%3]
+		data := bytes.Clone(read(t, name))
+		for range 1 + rnd.Intn(3) {
+			data[rnd.Intn(len(data))] ^= 1 << rnd.Intn(8)
+		}
+		_, err := Module(data, o)
+		var w *wasm.Error
+		var u *UnsupportedError
+		if err == nil {
+			compiled++
+		} else if !errors.As(err, &w) && !errors.As(err, &u) {
+			t.Fatalf("%s, mutation %d: %v", name, i, err)
+		}
+	}
+	t.Logf("%d of 1000 compiled", compiled)
+	if compiled == 0 {
+		t.Error("every mutation was refused")
+	}
+}
+
+// TestCancel: compilation ends with its context.
+func TestCancel(t *testing.T) {
+	o := options(t, 2, image.Settings{})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cause := errors.New("enough")
+	cancel(cause)
+	o.Context = ctx
+	if _, err := Module(read(t, "w3-mandel.wasm"), o); !errors.Is(err, cause) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,6 +1,9 @@
 package compile
 
 import (
+	"context"
+	"fmt"
+	"runtime/debug"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -16,6 +19,7 @@ import (
 // in the order of their indexes, then for each signature its entry and its exit
 // trampoline.
 type job struct {
+	ctx    context.Context
 	module *translate.Module
 	target *isa.TargetISA
 	sigs   []image.Signature
@@ -83,7 +87,7 @@ func (j *job) run(workers int) error {
 		w := worker{job: j, f: ir.NewFunction(ir.Name{}, ir.Signature{})}
 		for {
 			from := int(next.Add(batch)) - batch
-			if from >= len(j.queue) {
+			if from >= len(j.queue) || j.ctx.Err() != nil {
 				return
 			}
 			for _, item := range j.queue[from:min(from+batch, len(j.queue))] {
@@ -102,14 +106,14 @@ func (j *job) run(workers int) error {
 		}
 	}
 	workers = min(workers, (len(j.items)+batch-1)/batch)
-	if workers <= 1 {
-		work()
-		return first
-	}
-	for range workers {
+	for range workers - 1 {
 		wg.Go(work)
 	}
+	work()
 	wg.Wait()
+	if first == nil {
+		first = context.Cause(j.ctx)
+	}
 	return first
 }
 
@@ -144,7 +148,16 @@ func (c *chunk[T]) take(n int) []T {
 	return s
 }
 
-func (w *worker) compile(item uint32) error {
+// compile compiles an item. A bug in translation becomes an error here, as one
+// in the code generator does there, so that it ends neither the program nor the
+// other workers.
+func (w *worker) compile(item uint32) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("function %v: %w: %v\n%s", w.f.Name, codegen.ErrBug, r, debug.Stack())
+			w.tr, w.tramp = translate.Translator{}, translate.Trampolines{} // whatever state they are in
+		}
+	}()
 	switch n := int(item) - w.bodies; {
 	case n < 0:
 		index := uint32(w.module.Wasm.NumImportedFuncs) + item
