@@ -97,9 +97,7 @@ type globalAllocator struct {
 	inst instState
 	cand candidates
 
-	spillList []spillInterval
-	slotHeap  []slotEnd
-	freeSlots [256][]uint32
+	slots slotAssigner
 }
 
 // regState says that a register holds a value.
@@ -141,6 +139,7 @@ const (
 	inMemory   uint8 = 1 << iota // something reads the value's memory
 	bornThere                    // the value's definition, or for a rematerializable value each use, writes its memory
 	storeEarly                   // its memory must be right even while it is in a register
+	stored                       // its memory is right all its life
 )
 
 // memory is the memory of value v in a pendingMove.
@@ -195,6 +194,7 @@ func (g *globalAllocator) prepare() {
 	g.entry = resized(g.entry, len(f.Blocks))
 	g.exit = resized(g.exit, len(f.Blocks))
 	g.states, g.moves, g.groups, g.transitions = g.states[:0], g.moves[:0], g.groups[:0], g.transitions[:0]
+	g.slots.pairs = g.slots.pairs[:0]
 	g.events.compute(f)
 	g.findWants()
 	g.measurePressure()
@@ -297,6 +297,11 @@ func (g *globalAllocator) connectBlocks() {
 				continue // begins with what its predecessor ends with
 			}
 			key := g.edgePlace(p, uint32(b))
+			for k, v := range params {
+				if a := args[k]; a != v && !f.isRemat(a) {
+					g.slots.pairs = append(g.slots.pairs, slotPair{uint32(a.Index()), uint32(v.Index()), weight(f, int(p))})
+				}
+			}
 			first := len(g.moves)
 			var occupied PRegSet
 			for _, s := range g.statesOf(g.exit[p]) {
@@ -387,6 +392,9 @@ func (g *globalAllocator) placeStores() {
 	for v := range f.NumVRegs {
 		if g.spilled[v]&inMemory == 0 || g.spilled[v]&bornThere != 0 || g.live.defPos[v] == noPos || v < len(f.Remat) && f.Remat[v] {
 			cost[v] = 0
+			if g.spilled[v]&bornThere != 0 {
+				g.spilled[v] |= stored
+			}
 			continue
 		}
 		op, b := g.live.defOp[v], g.live.defBlock[v]
@@ -402,6 +410,7 @@ func (g *globalAllocator) placeStores() {
 			continue // its transitions store it
 		}
 		cost[v] = early
+		g.spilled[v] |= stored
 		switch {
 		case op&edgeUse != 0:
 			for _, s := range g.statesOf(g.entry[b]) {
@@ -426,97 +435,6 @@ func (g *globalAllocator) placeStores() {
 		if c := cost[t.vreg.Index()]; c != 0 && c != early {
 			g.moves = append(g.moves, pendingMove{t.key, t.vreg, RegAlloc(t.from), memory(t.vreg)})
 		}
-	}
-}
-
-// spillInterval is a value that needs a slot, from the start of its first live range to the end of its last.
-type spillInterval struct {
-	from, to uint32
-	vreg     VReg
-}
-
-// slotEnd is a slot in use.
-type slotEnd struct {
-	to, slot uint32
-	units    uint8
-}
-
-// assignSlots gives each value that is in memory somewhere a slot, which other values may have at other times.
-func (g *globalAllocator) assignSlots() {
-	f := g.f
-	g.spillList = g.spillList[:0]
-	add := func(v VReg) {
-		if s := g.spilled[v.Index()]; s&inMemory == 0 || f.isRemat(v) && s&bornThere == 0 {
-			return
-		}
-		rs := g.live.rangesOf(uint32(v.Index()))
-		g.spillList = append(g.spillList, spillInterval{rs[0].from, rs[len(rs)-1].to, v})
-	}
-	for i, o := range f.Operands {
-		if o.Kind == Def && g.live.defOp[o.VReg.Index()] == uint32(i) {
-			add(o.VReg)
-		}
-	}
-	for _, p := range f.Params {
-		add(p)
-	}
-	slices.SortFunc(g.spillList, func(a, b spillInterval) int {
-		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.vreg, b.vreg))
-	})
-	for i := range g.freeSlots {
-		g.freeSlots[i] = g.freeSlots[i][:0]
-	}
-	heap := g.slotHeap[:0]
-	for _, s := range g.spillList {
-		for len(heap) > 0 && heap[0].to <= s.from {
-			g.freeSlots[heap[0].units] = append(g.freeSlots[heap[0].units], heap[0].slot)
-			heap = popSlot(heap)
-		}
-		n := f.spillUnits(s.vreg, g.env)
-		var slot uint32
-		if free := g.freeSlots[n]; len(free) > 0 {
-			slot = free[len(free)-1]
-			g.freeSlots[n] = free[:len(free)-1]
-		} else {
-			slot = takeSlot(&g.out.SpillUnits, n)
-		}
-		heap = pushSlot(heap, slotEnd{s.to, slot, n})
-		g.slotOf[s.vreg.Index()] = SlotAlloc(slot)
-	}
-	g.slotHeap = heap
-	g.out.Stats.Spilled = len(g.spillList)
-}
-
-func pushSlot(h []slotEnd, s slotEnd) []slotEnd {
-	h = append(h, s)
-	for i := len(h) - 1; i > 0; {
-		p := (i - 1) / 2
-		if h[p].to <= h[i].to {
-			break
-		}
-		h[p], h[i] = h[i], h[p]
-		i = p
-	}
-	return h
-}
-
-func popSlot(h []slotEnd) []slotEnd {
-	n := len(h) - 1
-	h[0] = h[n]
-	h = h[:n]
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= n {
-			return h
-		}
-		if c+1 < n && h[c+1].to < h[c].to {
-			c++
-		}
-		if h[i].to <= h[c].to {
-			return h
-		}
-		h[i], h[c] = h[c], h[i]
-		i = c
 	}
 }
 
@@ -554,8 +472,8 @@ func (g *globalAllocator) writeEdits() {
 		for ; i < len(g.moves) && g.moves[i].key == key; i++ {
 			m := &g.moves[i]
 			to := g.place(m.to, false)
-			if to == 0 {
-				continue // memory that nothing reads
+			if to == 0 || m.to.IsSlot() && m.to != memory(m.vreg) && g.slotOf[m.vreg.Index()] == to && g.spilled[m.vreg.Index()]&stored != 0 {
+				continue // memory that nothing reads, or a parameter's, where the argument is already
 			}
 			g.resolver.add(m.vreg, g.place(m.from, true), to)
 		}
