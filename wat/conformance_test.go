@@ -119,3 +119,71 @@ func TestSuiteModules(t *testing.T) {
 	})
 	t.Logf("%d modules accepted, %d refused, %d of them in the suite's words", good, refused, wording)
 }
+
+// notSpecText are files that are no modules as the specification has them.
+var notSpecText = map[string]string{
+	"wasmtime/disas/multi-17.wat":            "(type 0) stands for a type that only a later type use defines",
+	"wasmtime/misc_testsuite/issue11563.wat": "two modules",
+}
+
+// TestTextFiles parses the modules that lie in files of their own: all are
+// valid, but those that use what is not supported and say so.
+func TestTextFiles(t *testing.T) {
+	root := testdata.Conformance(t)
+	config := &wasm.Config{Features: wasm.FeaturesAll}
+	parsed := 0
+	for _, dir := range []string{"core/fuzzcases-wazero", "wasmtime/disas", "wasmtime/misc_testsuite"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".wat" {
+				return err
+			}
+			src, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(root, path)
+			b, err := wat.Compile(src, nil)
+			if err != nil {
+				if reason := notSpecText[rel]; reason != "" {
+					return nil
+				}
+				if !notModule(src, err) {
+					t.Errorf("%s: %v", rel, err)
+				}
+				return nil
+			}
+			m, err := wasm.Decode(b, config)
+			if err == nil {
+				err = wasm.Validate(m, config)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", rel, err)
+			}
+			parsed++
+			theirs, err := os.ReadFile(strings.TrimSuffix(path, ".wat") + ".wasm")
+			if err != nil {
+				return nil
+			}
+			other, err := wasm.Decode(theirs, config)
+			if err != nil {
+				t.Errorf("%s: its binary: %v", rel, err)
+				return nil
+			}
+			ids := make(map[string]int)
+			if x, y := describe(t, m, ids), describe(t, other, ids); x != y {
+				t.Errorf("%s differs from the binary beside it:\n%.2000s\n---\n%.2000s", rel, x, y)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d files", parsed)
+}
+
+// notModule reports whether a file is refused because it is a component, or
+// uses a proposal that is refused by name.
+func notModule(src []byte, err error) bool {
+	return strings.Contains(string(src), "(component") || strings.Contains(err.Error(), "not supported")
+}

@@ -183,10 +183,12 @@ func (p *parser) surveyEntity(f *field, s *space) {
 	}
 	if string(p.Head()) == "import" {
 		f.imported = true
-		p.checkImportOrder()
+		p.checkImportOrder(f.kind == fieldTag)
 		return
 	}
-	if p.hasDefinition == "" {
+	if f.kind == fieldTag {
+		p.hasTag = true
+	} else if p.hasDefinition == "" {
 		p.hasDefinition = s.kind
 		if f.kind == fieldFunc {
 			p.hasDefinition = "function"
@@ -212,14 +214,20 @@ func (p *parser) surveyEntity(f *field, s *space) {
 	}
 }
 
-func (p *parser) checkImportOrder() {
-	if p.hasDefinition != "" {
+// checkImportOrder checks that imports come before definitions. Other tools let
+// them follow definitions of tags, as long as it is not tags that are imported.
+func (p *parser) checkImportOrder(tag bool) {
+	switch {
+	case p.hasDefinition != "":
 		p.Fail("import after %s", p.hasDefinition)
+	case tag && p.hasTag:
+		p.Fail("import after tag")
 	}
 }
 
 func (p *parser) surveyImport(f *field) {
-	p.checkImportOrder()
+	p.checkImportOrder(false)
+	start := p.Pos
 	p.TakeName()
 	if p.Kind() == wattext.LParen && string(p.Head()) == "item" {
 		p.Fail("unexpected token item: compact import sections are not supported")
@@ -241,6 +249,9 @@ func (p *parser) surveyImport(f *field) {
 		f.of, f.index = wasm.KindGlobal, p.define(&p.globals)
 	case "tag":
 		f.of, f.index = wasm.KindTag, p.define(&p.tags)
+		if p.hasTag {
+			p.FailAt(start, "import after tag")
+		}
 	default:
 		p.Pos = kind
 		p.unexpected("`func`, `table`, `memory`, `global` or `tag`")

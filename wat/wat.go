@@ -86,11 +86,19 @@ type parser struct {
 	opts Options
 	m    *wasm.Module
 
-	fields                                                      []field
-	types, funcs, tables, memories, globals, tags, elems, datas space
-	fieldIDs                                                    map[uint32]map[string]uint32 // of struct types
-	hasDefinition                                               string                       // kind of the first definition that is no import
-	usesData                                                    bool                         // an instruction names a data segment
+	fields        []field
+	types         space
+	funcs         space
+	tables        space
+	memories      space
+	globals       space
+	tags          space
+	elems         space
+	datas         space
+	fieldIDs      map[uint32]map[string]uint32 // of struct types
+	hasDefinition string                       // kind of the first definition that is no import, but of tags
+	hasTag        bool                         // a tag was defined
+	usesData      bool                         // an instruction names a data segment
 
 	signatures map[string]uint32 // function types that type uses can find, by signatureKey
 	key        []byte

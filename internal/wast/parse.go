@@ -108,6 +108,10 @@ func (p *parser) command(depth int) Command {
 	case "invoke", "get":
 		p.Pos = start
 		c.Kind, c.Action = KindAction, p.action()
+		if p.unsupported != "" {
+			c.Kind, c.Message = KindUnsupported, p.unsupported+" is not supported"
+			p.unsupported = ""
+		}
 		return c
 	case "assert_return":
 		c.Kind, c.Action = KindReturn, p.action()
@@ -116,8 +120,8 @@ func (p *parser) command(depth int) Command {
 		}
 	case "assert_trap":
 		c.Kind = KindTrap
-		if string(p.Head()) == "module" {
-			c.Module = p.module(&c)
+		if head := string(p.Head()); head == "module" || head == "component" {
+			c.Module = p.module()
 		} else {
 			c.Action = p.action()
 		}
@@ -134,22 +138,23 @@ func (p *parser) command(depth int) Command {
 		c.Kind = map[string]Kind{"assert_invalid": KindInvalid, "assert_malformed": KindMalformed,
 			"assert_unlinkable": KindUnlinkable, "assert_invalid_custom": KindInvalidCustom,
 			"assert_malformed_custom": KindMalformedCustom}[string(head)]
-		c.Module = p.module(&c)
+		c.Module = p.module()
 		c.Message = p.message()
 	case "thread":
 		p.thread(&c, depth)
 	case "wait":
 		c.Kind, c.Name = KindWait, p.TakeID()
 	case "component", "script", "input", "output":
-		c.Kind, c.Message = KindUnsupported, string(head)+" is not supported"
+		p.unsupported = string(head)
 		p.Pos = end
 	default:
 		p.Pos = start + 1
 		p.Unexpected("a command")
 		return c
 	}
-	if c.Kind == KindUnsupported && p.Err == nil {
-		p.Pos = end
+	if p.unsupported != "" {
+		c.Kind, c.Message = KindUnsupported, p.unsupported+" is not supported"
+		p.unsupported = ""
 	}
 	p.Close()
 	return c
@@ -172,16 +177,16 @@ func (p *parser) moduleCommand(c *Command) {
 		return
 	}
 	c.Kind = KindModule
-	c.Module = p.module(c)
+	c.Module = p.module()
 }
 
-// module reads `(module …)` of any form. What is no module makes c unsupported.
-func (p *parser) module(c *Command) *Module {
+// module reads `(module …)` of any form, or steps over a component.
+func (p *parser) module() *Module {
 	start := p.Pos
 	m := &Module{Line: p.lineOf(start)}
 	if string(p.Head()) != "module" {
 		if p.Kind() == wattext.LParen {
-			c.Kind, c.Message = KindUnsupported, "component is not supported"
+			p.unsupported = "component"
 			p.SkipList()
 		} else {
 			p.Unexpected("a module")
@@ -263,6 +268,11 @@ func (p *parser) action() *Action {
 func (p *parser) result(exact bool) (r Result) {
 	start := p.Pos
 	head := string(p.Head())
+	if isComponentValue(head) {
+		p.unsupported = head
+		p.SkipList()
+		return r
+	}
 	p.Next()
 	p.Next()
 	switch head {
@@ -306,6 +316,17 @@ func (p *parser) result(exact bool) (r Result) {
 	}
 	p.Close()
 	return r
+}
+
+// isComponentValue reports whether head begins a value of a component's type.
+func isComponentValue(head string) bool {
+	switch head {
+	case "bool.const", "u8.const", "s8.const", "u16.const", "s16.const", "u32.const", "s32.const", "u64.const",
+		"s64.const", "char.const", "str.const", "list.const", "record.const", "tuple.const", "variant.const",
+		"enum.const", "option.some", "option.none", "result.ok", "result.err", "flags.const":
+		return true
+	}
+	return false
 }
 
 // heapTypes are the heap types that constants may have.

@@ -181,5 +181,6 @@ type Result struct {
 // parser reads a script.
 type parser struct {
 	wattext.Cursor
-	line, lineOff int // the line of offset lineOff: lines are asked for in order
+	unsupported   string // what the command has that is not supported
+	line, lineOff int    // the line of offset lineOff: lines are asked for in order
 }
