@@ -143,6 +143,21 @@ func (m *Module) Address(id FuncID) uintptr { return m.funcs[id].addr }
 // Size is the size of a finalized function's code and constants in bytes.
 func (m *Module) Size(id FuncID) int { return int(m.funcs[id].size) }
 
+// Undefined lists the names that are used by what the next Finalize links, and
+// that nothing defines, in the order of their first use.
+func (m *Module) Undefined() (names []ir.Name) {
+	for i := range m.pending {
+		for _, r := range m.pending[i].relocs {
+			id, ok := m.names[r.Name]
+			_, symbol := m.symbols[r.Name]
+			if !symbol && !(ok && m.funcs[id].defined) && !slices.Contains(names, r.Name) {
+				names = append(names, r.Name)
+			}
+		}
+	}
+	return names
+}
+
 // pend keeps a copy of code until Finalize.
 func (m *Module) pend(code *codegen.CompiledCode, fn FuncID, tramp int) {
 	m.pending = append(m.pending, blob{
@@ -285,3 +300,6 @@ func (m *Module) Close() {
 func cloneSignature(s ir.Signature) ir.Signature {
 	return ir.Signature{Params: slices.Clone(s.Params), Returns: slices.Clone(s.Returns), CallConv: s.CallConv}
 }
+
+// Signature is the signature of a defined function, not to be changed.
+func (m *Module) Signature(id FuncID) *ir.Signature { return &m.funcs[id].sig }

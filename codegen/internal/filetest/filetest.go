@@ -93,6 +93,7 @@ func File(path string, o Options) (Result, error) {
 // file is a test file as it is run.
 type file struct {
 	*clif.File
+	src string
 	opt Options
 	res *Result
 }
@@ -104,7 +105,7 @@ func Source(name, src string, o Options) (res Result) {
 		res.fail("%v", err)
 		return res
 	}
-	f := &file{File: parsed, opt: o, res: &res}
+	f := &file{File: parsed, src: src, opt: o, res: &res}
 	n := 0
 	for _, h := range parsed.Header {
 		if h.Word != "test" {

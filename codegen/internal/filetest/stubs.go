@@ -1,5 +1,3 @@
 package filetest
 
-func (f *file) run()                  {}
-func (f *file) interpret()            {}
-func (f *file) compile(args []string) {}
+func (f *file) interpret() {}

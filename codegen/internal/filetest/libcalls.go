@@ -1,0 +1,78 @@
+package filetest
+
+import (
+	"math"
+
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+// libcalls are the library functions that compiled and interpreted code calls,
+// on the bits of their arguments.
+var libcalls = map[string]func(args []uint64) (uint64, error){
+	"CeilF32":    unary32(math.Ceil),
+	"FloorF32":   unary32(math.Floor),
+	"TruncF32":   unary32(math.Trunc),
+	"NearestF32": unary32(math.RoundToEven),
+	"CeilF64":    unary64(math.Ceil),
+	"FloorF64":   unary64(math.Floor),
+	"TruncF64":   unary64(math.Trunc),
+	"NearestF64": unary64(math.RoundToEven),
+	"FmaF64": func(a []uint64) (uint64, error) {
+		return math.Float64bits(math.FMA(math.Float64frombits(a[0]), math.Float64frombits(a[1]), math.Float64frombits(a[2]))), nil
+	},
+	"FmaF32": func(a []uint64) (uint64, error) {
+		return uint64(fma32(uint32(a[0]), uint32(a[1]), uint32(a[2]))), nil
+	},
+}
+
+func unary64(f func(float64) float64) func([]uint64) (uint64, error) {
+	return func(a []uint64) (uint64, error) { return math.Float64bits(f(math.Float64frombits(a[0]))), nil }
+}
+
+func unary32(f func(float64) float64) func([]uint64) (uint64, error) {
+	return func(a []uint64) (uint64, error) {
+		return uint64(math.Float32bits(float32(f(float64(math.Float32frombits(uint32(a[0]))))))), nil
+	}
+}
+
+// fma32 is x*y+z rounded once. The product is exact in 64 bits; the sum is
+// rounded to odd there, so that rounding it to 32 bits is right.
+func fma32(x, y, z uint32) uint32 {
+	a, b, c := float64(math.Float32frombits(x)), float64(math.Float32frombits(y)), float64(math.Float32frombits(z))
+	p := a * b
+	s := p + c
+	if math.IsNaN(s) || math.IsInf(s, 0) {
+		return math.Float32bits(float32(s))
+	}
+	// The error of the sum, by Knuth's two-sum.
+	t := s - p
+	e := (p - (s - t)) + (c - t)
+	if e != 0 && math.Float64bits(s)&1 == 0 {
+		// The exact sum is not s: move to the neighbour in its direction, which
+		// is odd.
+		if (e > 0) == (s > 0) {
+			s = math.Float64frombits(math.Float64bits(s) + 1)
+		} else {
+			s = math.Float64frombits(math.Float64bits(s) - 1)
+		}
+	}
+	return math.Float32bits(float32(s))
+}
+
+// libcallSignature is the signature of a library function that the code
+// generator itself calls.
+func libcallSignature(name ir.Name) (s ir.Signature, ok bool) {
+	if libcalls[name.Text] == nil {
+		return s, false
+	}
+	t := ir.F64
+	if name.Text[len(name.Text)-2:] == "32" {
+		t = ir.F32
+	}
+	p := ir.Param{Type: t}
+	s = ir.Signature{Params: []ir.Param{p}, Returns: []ir.Param{p}, CallConv: ir.SystemV}
+	if name.Text[:3] == "Fma" {
+		s.Params = []ir.Param{p, p, p}
+	}
+	return s, true
+}
