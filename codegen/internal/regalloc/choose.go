@@ -80,6 +80,30 @@ func (x *eventIndex) next(p PReg, pos uint32) uint32 {
 	return best
 }
 
+// nextAll returns the position, not before pos, of the next instruction that clobbers all registers in regs, or noPos.
+func (x *eventIndex) nextAll(regs PRegSet, pos uint32) uint32 {
+	best := noPos
+	for k := 1; k < len(x.sets); k++ {
+		list := x.clobbers[k]
+		if len(list) == 0 || !regs.Minus(x.sets[k]).Empty() {
+			continue
+		}
+		c := advance(list, x.at[k], pos)
+		x.at[k] = c
+		if c < len(list) {
+			best = min(best, list[c])
+		}
+	}
+	return best
+}
+
+// nextCall returns the position, not before pos, of the next instruction that clobbers all registers of class c, or noPos.
+func (g *globalAllocator) nextCall(c RegClass, pos uint32) uint32 {
+	var regs PRegSet
+	regs[c] = g.allocatable[c]
+	return g.events.nextAll(regs, pos)
+}
+
 // findWants finds, for each value, the register that a use of it needs, or of a value that takes its place; and the block
 // parameter that it becomes. Going backward, the nearest use has the last word.
 func (g *globalAllocator) findWants() {

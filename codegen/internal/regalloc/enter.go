@@ -272,7 +272,7 @@ func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known,
 	if f.isRemat(x.vreg) {
 		return false
 	}
-	return x.have > 0 && missing <= here && x.use < start+far
+	return x.have > 0 && missing <= here && x.use < start+far && (x.use < g.blockEnd || x.use < g.nextCall(class, start))
 }
 
 // makeRoomInLoop drops values that are not used in the loop, those needed last first, until its pressure fits the registers.

@@ -392,7 +392,7 @@ func (g *globalAllocator) placeStores() {
 	for v := range f.NumVRegs {
 		if g.spilled[v]&inMemory == 0 || g.spilled[v]&bornThere != 0 || g.live.defPos[v] == noPos || v < len(f.Remat) && f.Remat[v] {
 			cost[v] = 0
-			if g.spilled[v]&bornThere != 0 {
+			if g.spilled[v]&bornThere != 0 && (v >= len(f.Remat) || !f.Remat[v]) {
 				g.spilled[v] |= stored
 			}
 			continue
