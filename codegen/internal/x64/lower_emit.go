@@ -105,9 +105,18 @@ func (c *lower) imulImm(size asm.Size, x operand, k int32) machine.Reg {
 	return d
 }
 
+// same is the result of an operation that changes nothing. What writes 32 bits clears the upper half of the register, which
+// zeroUpper32 relies on, so that must be done here too.
+func (c *lower) same(size asm.Size, a machine.Reg) machine.Reg {
+	if size == asm.S32 {
+		return c.movzx(size, operand{reg: a})
+	}
+	return a
+}
+
 func (c *lower) shiftImm(op asm.Op, size asm.Size, a machine.Reg, n uint8) machine.Reg {
 	if n == 0 {
-		return a
+		return c.same(size, a)
 	}
 	d := c.newGpr()
 	c.l.Emit(NewImm(OpAluRI, uint16(op), size, int64(n), d, a))
@@ -159,7 +168,7 @@ func (c *lower) add(size asm.Size, a, b machine.Reg) machine.Reg {
 
 func (c *lower) addImm(size asm.Size, a machine.Reg, k int32) machine.Reg {
 	if k == 0 {
-		return a
+		return c.same(size, a)
 	}
 	return c.lea(size, MemAt(a, k))
 }
