@@ -24,6 +24,7 @@ func (p *parser) annotation(id string) *wattext.Annotation {
 		return nil
 	}
 	p.annotationUsed[i] = true
+	p.lastAnnotation = i
 	return &p.Src.Annotations[i]
 }
 
@@ -37,6 +38,9 @@ func (p *parser) findAnnotation(id string) int {
 		return -1
 	}
 	i := sort.Search(len(all), func(i int) bool { return all[i].Token >= p.Pos })
+	if last := p.lastAnnotation; last > i && all[last].Token == p.Pos && all[last].ID == id {
+		i = last // all before it of this identifier were taken; there may be very many
+	}
 	for ; i < len(all) && all[i].Token == p.Pos; i++ {
 		if all[i].ID == id && !p.annotationUsed[i] {
 			return i

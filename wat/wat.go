@@ -104,6 +104,7 @@ type parser struct {
 	key        []byte
 
 	annotationUsed []bool // for Src.Annotations
+	lastAnnotation int    // the one that was used last
 	hints          []funcHints
 
 	typeUse typeUse
