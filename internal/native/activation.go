@@ -67,18 +67,38 @@ func (s *Stack) Call(f Entry, code, vmctx, buffer uintptr, h Host) error {
 		return err
 	}
 	status := f(pointer(s.exec), code, vmctx, buffer)
-	for status != layout.ExitDone {
+	if status == layout.ExitDone {
+		return nil
+	}
+	defer s.Unwind(s.Mark())
+	for {
 		if err := s.Serve(status, h); err != nil {
 			return err
 		}
 		status = Func[func(unsafe.Pointer) uintptr](process.stubs + stubResume)(pointer(s.exec))
+		if status == layout.ExitDone {
+			return nil
+		}
 	}
-	return nil
+}
+
+// Mark tells how much native code is suspended on the stack, for [Stack.Unwind].
+func (s *Stack) Mark() int { return len(s.suspended) }
+
+// Unwind puts the stack into the state it had at mark. Who serves exits of
+// native code defers it, because a [Host] may panic or end the goroutine; else
+// it has nothing to do.
+func (s *Stack) Unwind(mark int) {
+	if len(s.suspended) > mark {
+		s.restore(mark)
+	}
+	s.inHost = false
 }
 
 // Ready returns an error if the stack has no room for another call. Callers of
 // typed entry trampolines ask first; Call does so itself.
 func (s *Stack) Ready() error {
+	s.nest()
 	if len(s.suspended) >= s.Nesting || *s.word(layout.ExecEntrySP) < *s.word(layout.ExecStackLimit) {
 		return ErrStackExhausted
 	}
@@ -106,7 +126,40 @@ func (s *Stack) Serve(status uintptr, h Host) error {
 }
 
 func (s *Stack) serveExit(h Host) error {
-	sus := suspension{
+	e := Exit{
+		Kind:   int(*s.word(layout.ExecExitKind)),
+		Data:   *s.word(layout.ExecExitData),
+		Buffer: *s.word(layout.ExecExitArg),
+		Caller: *s.word(layout.ExecExitCaller),
+	}
+	mark := len(s.suspended)
+	s.inHost = true
+	err := h.Exit(s, e)
+	s.inHost = false
+	if len(s.suspended) > mark {
+		s.restore(mark)
+	}
+	return err
+}
+
+// nest makes room for a call out of a host function, if one is running for
+// which that has not been done: the records of the suspended code are saved, and
+// entries begin below its frames. They are put back when the host function ends.
+// Most host functions do not call back, and then nothing needs to be saved.
+func (s *Stack) nest() {
+	if !s.inHost {
+		return
+	}
+	s.inHost = false
+	sus := s.current()
+	s.suspended = append(s.suspended, sus)
+	*s.word(layout.ExecEntrySP) = sus.resumeSP &^ 15
+}
+
+// current is what the records say of the code that is suspended in a host
+// function.
+func (s *Stack) current() suspension {
+	return suspension{
 		entrySP:  *s.word(layout.ExecEntrySP),
 		entryFP:  *s.word(layout.ExecEntryFP),
 		resumeSP: *s.word(layout.ExecResumeSP),
@@ -114,30 +167,19 @@ func (s *Stack) serveExit(h Host) error {
 		exitPC:   *s.word(layout.ExecExitPC),
 		store:    *s.word(layout.ExecStore),
 	}
-	e := Exit{
-		Kind:   int(*s.word(layout.ExecExitKind)),
-		Data:   *s.word(layout.ExecExitData),
-		Buffer: *s.word(layout.ExecExitArg),
-		Caller: *s.word(layout.ExecExitCaller),
-	}
-	s.suspended = append(s.suspended, sus)
-	// Nested calls go below the suspended frames.
-	*s.word(layout.ExecEntrySP) = sus.resumeSP &^ 15
-	defer s.unsuspend() // also if h panics or ends the goroutine
-	return h.Exit(s, e)
 }
 
-// unsuspend puts the records back as they were when native code exited.
-func (s *Stack) unsuspend() {
-	n := len(s.suspended) - 1
-	sus := &s.suspended[n]
+// restore puts the records back as they were when the code at mark, and what
+// came after it, was suspended.
+func (s *Stack) restore(mark int) {
+	sus := &s.suspended[mark]
 	*s.word(layout.ExecEntrySP) = sus.entrySP
 	*s.word(layout.ExecEntryFP) = sus.entryFP
 	*s.word(layout.ExecResumeSP) = sus.resumeSP
 	*s.word(layout.ExecExitFP) = sus.exitFP
 	*s.word(layout.ExecExitPC) = sus.exitPC
 	*s.word(layout.ExecStore) = sus.store
-	s.suspended = s.suspended[:n]
+	s.suspended = s.suspended[:mark]
 }
 
 func (s *Stack) serveYield(h Host) error {
@@ -203,6 +245,12 @@ func (s *Stack) callers(fp uintptr) iter.Seq[uintptr] {
 }
 
 func (s *Stack) walkSuspended(yield func(uintptr) bool) {
+	if s.inHost {
+		sus := s.current()
+		if !yield(sus.exitPC) || !s.walk(sus.exitFP, sus.entryFP, yield) {
+			return
+		}
+	}
 	for i := len(s.suspended) - 1; i >= 0; i-- {
 		sus := &s.suspended[i]
 		if !yield(sus.exitPC) || !s.walk(sus.exitFP, sus.entryFP, yield) {

@@ -50,7 +50,10 @@ type Stack struct {
 	low  uintptr // lowest mapped byte
 	// Nesting is the deepest nesting of calls that Call allows.
 	Nesting int
-	// suspended are the exits to Go that have not been resumed yet, innermost
+	// inHost says that native code waits for a host function that has not used
+	// the stack; the records in the execution context are that code's.
+	inHost bool
+	// suspended are the other exits to Go that have not been resumed yet, innermost
 	// last.
 	suspended []suspension
 }
@@ -153,7 +156,7 @@ func (s *Stack) grow(low uintptr) error {
 // Release gives the stack back to the pool. No native code may be suspended on
 // it.
 func (s *Stack) Release() {
-	if len(s.suspended) != 0 {
+	if len(s.suspended) != 0 || s.inHost {
 		panic("native: stack released with native code suspended on it")
 	}
 	stacks.Lock()
@@ -190,6 +193,7 @@ func (s *Stack) SetStore(store uintptr) (old uintptr) {
 // starts: room for arguments and results, which must not lie in the Go heap.
 // [Stack.Pop] gives them back. The contents are undefined.
 func (s *Stack) Push(n int) (addr uintptr, err error) {
+	s.nest()
 	sp := *s.word(layout.ExecEntrySP)
 	if limit := *s.word(layout.ExecStackLimit); n < 0 || sp < limit || sp-limit < uintptr(n) {
 		return 0, ErrStackExhausted

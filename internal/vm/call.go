@@ -108,7 +108,7 @@ func (s *Store) refuse() error {
 // serve does what native code left for until it returns.
 func (s *Store) serve(ctx context.Context, status uintptr) error {
 	a := s.push(ctx)
-	defer s.pop(a)
+	defer s.unwind(a)
 	for {
 		if err := s.stack.Serve(status, a); err != nil {
 			return err
@@ -132,6 +132,12 @@ func (s *Store) push(ctx context.Context) *activation {
 		a.deadline, _ = ctx.Deadline()
 	}
 	return a
+}
+
+// unwind ends an activation that served native code itself.
+func (s *Store) unwind(a *activation) {
+	s.stack.Unwind(0) // it was the outermost
+	s.pop(a)
 }
 
 func (s *Store) pop(a *activation) {
