@@ -46,6 +46,7 @@ type Emitter struct {
 	tables []Label // by jump table
 	consts []Label // by constant, NoLabel if not used
 	remat  Inst    // the instruction being executed again
+	edit   bool    // a move or an instruction executed again is being emitted
 	extra  Label   // first of the labels of VC.NewLabel
 	Empty  int     // blocks that were left out
 }
@@ -101,6 +102,10 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 
 // edits emits the moves at point p.
 func (e *Emitter) edits(b EmitBackend, p regalloc.ProgPoint) {
+	if len(e.rest) == 0 || e.rest[0].At > p {
+		return
+	}
+	e.edit = true
 	for len(e.rest) > 0 && e.rest[0].At <= p {
 		x := &e.rest[0]
 		if x.From.Kind() == regalloc.AllocRemat {
@@ -114,7 +119,12 @@ func (e *Emitter) edits(b EmitBackend, p regalloc.ProgPoint) {
 		}
 		e.rest = e.rest[1:]
 	}
+	e.edit = false
 }
+
+// InEdit reports whether the instruction being emitted is one executed again
+// among the allocator's moves, and so not where its number says.
+func (e *Emitter) InEdit() bool { return e.edit }
 
 // elided reports whether the instruction has come to nothing: a move to where
 // the value already is, or a constant that is made where it is used.

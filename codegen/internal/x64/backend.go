@@ -35,6 +35,8 @@ type Backend struct {
 	makesCalls bool
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
+	flags      flagResult
+	saved      []regalloc.PReg
 	loc        uint32 // source location of the instruction being emitted
 }
 

@@ -57,7 +57,9 @@ type outOfLineTrap struct {
 
 // StartCode gives the back end the slice to append the function to, and
 // EndCode takes it back.
-func (b *Backend) StartCode(code []byte) { b.asm.Buf, b.traps = code, b.traps[:0] }
+func (b *Backend) StartCode(code []byte) {
+	b.asm.Buf, b.traps, b.flags = code, b.traps[:0], flagResult{inst: none}
+}
 
 // EndCode returns the code.
 func (b *Backend) EndCode() []byte { return b.asm.Buf }
@@ -221,7 +223,11 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpMovP, OpMovToP:
 		a.RR(asm.MOV, asm.S64, hw(r[0]), hw(r[1]))
 	case OpMovImm:
-		a.MovRI(size, hw(r[0]), in.Imm)
+		if in.Imm == 0 && !e.InEdit() && flagsDead(e, n) {
+			a.Zero(hw(r[0]))
+		} else {
+			a.MovRI(size, hw(r[0]), in.Imm)
+		}
 	case OpXmmZero:
 		a.SSE(asm.XORPS, hw(r[0]), hw(r[0]))
 	case OpXmmConst:
@@ -250,12 +256,15 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		} else {
 			a.RR(op, size, hw(r[0]), hw(r[2]))
 		}
+		b.noteFlags(e, n, in)
 	case OpAluRI:
 		a.RI(op, size, hw(r[0]), int32(in.Imm))
+		b.noteFlags(e, n, in)
 	case OpAluRM:
 		b.trapHere(e, in)
 		a.RM(op, size, hw(r[0]), mem(e, in))
 		b.ripFixup(e, in)
+		b.noteFlags(e, n, in)
 	case OpAluMR, OpCmpMR, OpStore:
 		b.trapHere(e, in)
 		b.lock(in)
@@ -268,6 +277,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		b.ripFixup(e, in)
 	case OpUnaryR:
 		a.R(op, size, hw(r[0]))
+		b.noteFlags(e, n, in)
 	case OpUnaryM, OpShiftMC:
 		b.trapHere(e, in)
 		b.lock(in)
@@ -293,6 +303,9 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.Bswap(size, hw(r[0]))
 	case OpLoad:
 		if op == asm.LEA && b.addForLea(size, in) {
+			if in.R[machine.SlotIndex] != machine.NoReg || in.Disp != 0 {
+				b.noteFlags(e, n, in)
+			}
 			return
 		}
 		b.trapHere(e, in)
@@ -361,6 +374,9 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.Emit(asm.MFENCE)
 
 	case OpCmpRR:
+		if op == asm.TEST && r[0] == r[1] && b.redundantTest(e, n, r[0], size) {
+			return
+		}
 		if r[1].IsSlot() {
 			if op == asm.CMP {
 				a.RM(op, size, hw(r[0]), slot(e, r[1]))
@@ -374,6 +390,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		switch {
 		case r[0].IsSlot():
 			a.MI(op, size, slot(e, r[0]), int32(in.Imm))
+		case op == asm.CMP && in.Imm == 0 && b.redundantTest(e, n, r[0], size):
 		case op == asm.CMP && in.Imm == 0:
 			a.RR(asm.TEST, size, hw(r[0]), hw(r[0])) // the same flags in fewer bytes
 		default:
