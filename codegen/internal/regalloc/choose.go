@@ -113,6 +113,7 @@ func (g *globalAllocator) findWants() {
 		for _, e := range f.BlockEdges(b) {
 			params := f.BlockParams(int(e.To))
 			for k, v := range f.EdgeArgs(e) {
+				g.paramOf[int(e.Args.Start)+k] = uint32(params[k].Index())
 				if g.target[v.Index()] == 0 && params[k] != v {
 					g.target[v.Index()] = uint32(params[k].Index()) + 1
 				}
@@ -152,6 +153,7 @@ const far = 1 << 20
 // A use in a loop around pos that is not ahead is one loop iteration away. Uses outside of the loop are far, uses in cold blocks do not
 // count.
 func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
+	f := g.f
 	uses := g.live.usesOf(uint32(v.Index()))
 	at := 0
 	// Most values have few uses.
@@ -162,18 +164,24 @@ func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
 			at++
 		}
 	}
-	if at < len(uses) && uses[at].pos < g.blockEnd {
-		return uses[at].pos
-	}
-	f := g.f
-	if !f.Blocks[g.block].Cold {
-		for tries := 0; at < len(uses) && tries < 4 && f.Blocks[blockAt(f.Blocks, g.block, uses[at].pos)].Cold; tries++ {
-			at++
-		}
-	}
+	cold := f.Blocks[g.block].Cold
 	next := noPos >> 2
-	if at < len(uses) {
-		next = uses[at].pos
+	for tries := 0; at < len(uses) && tries < 6; at++ {
+		u := uses[at].pos
+		if uses[at].op&edgeUse != 0 {
+			if u = g.edgeNeeds(v, uses[at]); u == noPos {
+				continue
+			}
+		}
+		if u < g.blockEnd {
+			return u
+		}
+		tries++
+		if !cold && f.Blocks[blockAt(f.Blocks, g.block, uses[at].pos)].Cold {
+			continue
+		}
+		next = u
+		break
 	}
 	penalty := uint32(0)
 	for id := g.loop; id >= 0 && penalty < 16*far; id = g.loops.loops[id].parent {
@@ -182,13 +190,38 @@ func (g *globalAllocator) nextUseOf(v VReg, pos uint32) uint32 {
 			return next + penalty
 		}
 		if g.live.defPos[v.Index()] < lp.from || g.live.defPos[v.Index()] >= lp.to {
-			if k := firstUse(uses, lp.from); k < len(uses) && uses[k].pos < pos {
-				return lp.to + (uses[k].pos - lp.from) + penalty
+			for k := firstUse(uses, lp.from); k < len(uses) && uses[k].pos < pos; k++ {
+				if uses[k].op&edgeUse == 0 || g.edgeNeeds(v, uses[k]) != noPos {
+					return lp.to + (uses[k].pos - lp.from) + penalty
+				}
 			}
 		}
 		penalty += far
 	}
 	return next + penalty
+}
+
+// edgeNeeds returns the position at which v is needed in a register because of a use as an edge argument, or noPos. It depends on the
+// parameter: one that starts its block in memory, and v itself, passed again and again, need no register; one that is not decided
+// yet needs it when it is used itself.
+func (g *globalAllocator) edgeNeeds(v VReg, u useRef) uint32 {
+	e := u.op &^ edgeUse
+	p := g.paramOf[e]
+	if p == uint32(v.Index()) {
+		return noPos
+	}
+	switch g.paramState[p] {
+	case paramInReg:
+		return u.pos
+	case paramInMemory:
+		return noPos
+	}
+	for _, use := range g.live.usesOf(p) {
+		if use.op&edgeUse == 0 && use.pos >= g.live.defPos[p] {
+			return u.pos + (use.pos - g.live.defPos[p])
+		}
+	}
+	return noPos
 }
 
 // nextUseIn returns when the value in p is used next, at or after pos.

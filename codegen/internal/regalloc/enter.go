@@ -44,12 +44,17 @@ func (g *globalAllocator) enterBlock(b uint32) {
 		g.states = append(g.states, regState{p, g.vregIn[p]})
 	}
 	g.entry[b] = Range{start, uint32(len(g.states))}
-	if id := g.loops.header[b]; id >= 0 {
-		for _, v := range f.BlockParams(int(b)) {
-			if p := g.regOf[v.Index()]; p.Valid() {
-				g.loops.loops[id].claimed.Add(p)
-				g.claimed.Add(p)
-			}
+	id := g.loops.header[b]
+	for _, v := range f.BlockParams(int(b)) {
+		p := g.regOf[v.Index()]
+		if !p.Valid() {
+			g.paramState[v.Index()] = paramInMemory
+			continue
+		}
+		g.paramState[v.Index()] = paramInReg
+		if id >= 0 {
+			g.loops.loops[id].claimed.Add(p)
+			g.claimed.Add(p)
 		}
 	}
 }
@@ -283,7 +288,7 @@ func (g *globalAllocator) makeRoomInLoop(lp *loop) {
 		for over > 0 {
 			worst := -1
 			for i := range c.list {
-				if x := &c.list[i]; !x.drop && x.arg < 0 && x.vreg.Class() == class && x.use >= lp.to {
+				if x := &c.list[i]; !x.drop && x.vreg.Class() == class && x.use >= lp.to {
 					if worst < 0 || x.use > c.list[worst].use {
 						worst = i
 					}

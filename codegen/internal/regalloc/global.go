@@ -85,6 +85,9 @@ type globalAllocator struct {
 	target    []uint32 // 1 + parameter (VReg index) that the value is passed for
 	targetReg []PReg   // by parameter: the register it has or a value passed for it has
 
+	paramOf    []uint32 // by edge argument (index in Function.Args): the value it is passed for
+	paramState []uint8  // by parameter: where it starts its block
+
 	entered []uint32 // by value: 1 + the last connected block that has it in a register at its start
 
 	moves       []pendingMove
@@ -142,6 +145,12 @@ const (
 	stored                       // its memory is right all its life
 )
 
+// Where a parameter starts its block, if that is decided.
+const (
+	paramInReg uint8 = iota + 1
+	paramInMemory
+)
+
 // memory is the memory of value v in a pendingMove.
 func memory(v VReg) Allocation { return SlotAlloc(uint32(v.Index())) }
 
@@ -188,6 +197,8 @@ func (g *globalAllocator) prepare() {
 	g.spilled = resized(g.spilled, n)
 	g.slotOf = resized(g.slotOf, n)
 	g.entered = resized(g.entered, n)
+	g.paramOf = resized(g.paramOf, len(f.Args))
+	g.paramState = resized(g.paramState, n)
 	for v := range n {
 		g.regOf[v], g.want[v], g.targetReg[v] = NoPReg, NoPReg, NoPReg
 	}
