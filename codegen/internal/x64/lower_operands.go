@@ -301,10 +301,20 @@ func (c *lower) sink(i ir.Inst) Amode {
 	return c.amode(d.Flags, c.f.Arg(i, 0), int32(d.Imm))
 }
 
-// sameAddress reports whether load i accesses what a store with the given flags, address and offset does.
+// sameAddress reports whether load i accesses what a store with the given flags, address and offset does. Besides equal values
+// it knows two additions of the same operands to be equal: a WebAssembly load and store of one local each have their own.
 func (c *lower) sameAddress(i ir.Inst, f ir.MemFlags, addr ir.Value, off int32) bool {
 	d := c.f.Inst(i)
-	return d.Flags == f && c.f.Arg(i, 0) == addr && int32(d.Imm) == off
+	if d.Flags != f || int32(d.Imm) != off {
+		return false
+	}
+	other := c.f.Arg(i, 0)
+	if other == addr {
+		return true
+	}
+	x, ok := c.defInst(addr)
+	y, ok2 := c.defInst(other)
+	return ok && ok2 && c.opcode(x) == ir.OpIadd && c.opcode(y) == ir.OpIadd && c.arg0(x) == c.arg0(y) && c.arg1(x) == c.arg1(y)
 }
 
 // ---- Addresses
