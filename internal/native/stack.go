@@ -184,6 +184,7 @@ func (s *Stack) Exec() unsafe.Pointer { return pointer(s.exec) }
 // before. The field is set back when Go returns into native code that was
 // suspended.
 func (s *Stack) SetStore(store uintptr) (old uintptr) {
+	s.nest()
 	old = *s.word(layout.ExecStore)
 	*s.word(layout.ExecStore) = store
 	return old

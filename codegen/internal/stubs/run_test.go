@@ -357,3 +357,53 @@ func BenchmarkEnterAndExit(b *testing.B) {
 		}
 	}
 }
+
+// TestHostUsesStack has a host function use the stack in every way, none of
+// which may disturb the code that waits for it.
+func TestHostUsesStack(t *testing.T) {
+	l, s := sumProgram().load(t), newStack(t)
+	defer s.Release()
+	defer l.code.Release()
+	s.SetStore(111)
+	level := 0
+	var h *host
+	h = &host{exit: func(s *native.Stack, e native.Exit) error {
+		level++
+		defer func() { level-- }()
+		if level == 1 {
+			for i := range 3 {
+				if old := s.SetStore(222); i == 0 && old != 111 {
+					t.Errorf("store %d", old)
+				}
+				at, err := s.Push(5000)
+				if err != nil {
+					return err
+				}
+				b := native.Bytes(at, 5000)
+				for i := range b {
+					b[i] = 0xEE
+				}
+				if got, err := l.call(s, "ask", h, 5); err != nil || got[0] != 11 {
+					t.Error(got, err)
+				}
+				s.Pop(5000)
+				n := 0
+				for range s.Callers() {
+					n++
+				}
+				if n != 2 {
+					t.Errorf("%d callers", n)
+				}
+			}
+		}
+		b := native.Bytes(e.Buffer, 8)
+		binary.LittleEndian.PutUint64(b, 2*binary.LittleEndian.Uint64(b))
+		return nil
+	}}
+	if got, err := l.call(s, "ask", h, 20); err != nil || got[0] != 41 {
+		t.Fatal(got, err)
+	}
+	if old := s.SetStore(0); old != 111 {
+		t.Errorf("store %d afterwards", old)
+	}
+}
