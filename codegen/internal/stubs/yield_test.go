@@ -17,6 +17,8 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sys/cpu"
+
 	. "github.com/davit-wasm/davit/codegen/internal/x64/asm"
 	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/internal/native"
@@ -188,6 +190,82 @@ func TestYieldKeepsState(t *testing.T) {
 		t.Error("no yield")
 	}
 	t.Logf("%d yields", yields.Load())
+}
+
+// TestYieldKeepsWideVectors interrupts loops that keep values in the upper
+// parts of ymm and zmm registers, and in mask registers.
+func TestYieldKeepsWideVectors(t *testing.T) {
+	if !native.SignalsAvailable() {
+		t.Skip("no preemption signal")
+	}
+	p := newProgram()
+	// Each adds one to all lanes as often as buffer[0] says and returns the
+	// topmost lane.
+	p.function("ymm", func() {
+		p.RM(MOV, S64, RCX, At(RSI, 0))
+		p.VEX(PXOR, 1, X9, X9, X9)
+		p.MovRI(S64, RAX, 1)
+		p.VEX(MOVQ, 0, X10, NoReg, RAX)
+		p.VEX(VPBROADCASTQ, 1, X10, NoReg, X10)
+		p.label("ymm.loop")
+		p.VEX(PADDQ, 1, X9, X9, X10)
+		p.RI(SUB, S64, RCX, 1)
+		p.jcc(NE, "ymm.loop")
+		p.VEXI(VEXTRACTI128, 1, X9, NoReg, X9, 1)
+		p.VEXI(PEXTRQ, 0, X9, NoReg, RCX, 1)
+		p.MR(MOV, S64, At(RSI, 0), RCX)
+	})
+	p.function("zmm", func() {
+		p.RM(MOV, S64, RCX, At(RSI, 0))
+		p.MovRI(S64, RAX, 0x80)
+		p.VEX(KMOVW_G, 0, 5, NoReg, RAX) // only the topmost lane counts
+		p.EVEX(VPXORQ, EVEX{L: 2}, 25, 25, 25)
+		p.MovRI(S64, RAX, 1)
+		p.EVEX(VPBROADCASTQ_R, EVEX{L: 2}, 26, NoReg, RAX)
+		p.label("zmm.loop")
+		p.EVEX(PADDQ, EVEX{L: 2, Mask: 5}, 25, 25, 26)
+		p.RI(SUB, S64, RCX, 1)
+		p.jcc(NE, "zmm.loop")
+		p.RR(MOV, S64, RDX, RSP)
+		p.RI(SUB, S64, RSP, 128)
+		p.RI(AND, S64, RSP, -64)
+		p.EVEXM(VMOVDQA64_ST, EVEX{L: 2}, 25, NoReg, At(RSP, 0))
+		p.RM(MOV, S64, RCX, At(RSP, 56))
+		p.RM(ADD, S64, RCX, At(RSP, 48)) // 0
+		p.RR(MOV, S64, RSP, RDX)
+		p.MR(MOV, S64, At(RSI, 0), RCX)
+	})
+	l := p.load(t)
+	defer l.code.Release()
+	for function, have := range map[string]bool{"ymm": cpu.X86.HasAVX2, "zmm": cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ} {
+		if !have {
+			t.Logf("no %s registers", function)
+			continue
+		}
+		var stop atomic.Bool
+		var collector, loops sync.WaitGroup
+		collector.Go(func() {
+			for !stop.Load() {
+				runtime.GC()
+			}
+		})
+		for range 4 {
+			loops.Go(func() {
+				s := newStack(t)
+				defer s.Release()
+				// Until a yield has come, so that the test is not about luck.
+				for h, n := new(host), uintptr(50_000_000); h.yields == 0; {
+					if got, err := l.call(s, function, h, n); err != nil || got[0] != n {
+						t.Errorf("%s: %d, want %d; %v", function, got[0], n, err)
+						return
+					}
+				}
+			})
+		}
+		loops.Wait()
+		stop.Store(true)
+		collector.Wait()
+	}
 }
 
 // The tests by single-stepping set the processor's trap flag, so that it raises
