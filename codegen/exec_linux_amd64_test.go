@@ -3,6 +3,7 @@ package codegen_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -83,6 +84,9 @@ func build(t *testing.T, text string, settings ...string) *machineCode {
 	for _, f := range funcs {
 		code := m.compile(f.Function)
 		at := m.place(code)
+		kept := *code
+		kept.Traps = slices.Clone(code.Traps)
+		m.codes[f.Function.Name.Text] = &kept
 		m.addr[f.Function.Name.Text] = uintptr(unsafe.Pointer(&m.mem[at]))
 		for _, r := range code.Relocs {
 			patches = append(patches, patch{at + int(r.Offset), r.Kind, r.Name.Text, r.Addend})

@@ -11,6 +11,7 @@ type pass struct {
 var passes = [...]pass{
 	{"verify", (*Context).verify},           // the rules of the IR
 	{"legalize", (*Context).legalize},       // what back ends don't want to see
+	{"nan", (*Context).canonicalizeNaN},     // one NaN instead of many, if wanted
 	{"unreachable", (*Context).unreachable}, // blocks that nothing leads to
 	{"lower", (*Context).lower},             // machine instructions with virtual registers
 	{"regalloc", (*Context).regalloc},       // a place for every virtual register

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/davit-wasm/davit/codegen/ir"
 )
 
 func TestFib(t *testing.T) {
@@ -310,5 +312,96 @@ block0(v0: i64):
 }`)
 	if out := m.call("f", 2, 0); out[0] != 0 || out[1] != 0 {
 		t.Errorf("differences %#x", out)
+	}
+}
+
+// TestStackLimit calls a function with a limit that is in its context, below
+// and above where the stack is. The trap is a jump to a ud2, which a test can
+// not survive, so only the code on the way is looked at where it would trap.
+func TestStackLimit(t *testing.T) {
+	m := build(t, `
+function %limited(i64 vmctx, i64) -> i64 system_v {
+  gv0 = vmctx
+  gv1 = load.i64 notrap aligned gv0+8
+  gv2 = iadd_imm.i64 gv1, 16
+  stack_limit = gv2
+  ss0 = explicit_slot 64
+block0(v0: i64, v1: i64):
+  v2 = stack_addr.i64 ss0
+  store notrap v1, v2
+  v3 = load.i64 notrap v2
+  return v3
+}
+function %main(i64) -> i64, i64 system_v {
+  fn0 = colocated %limited(i64 vmctx, i64) -> i64 system_v
+  ss0 = explicit_slot 16
+block0(v0: i64):
+  v1 = stack_addr.i64 ss0
+  v2 = get_stack_pointer.i64
+  v3 = iconst.i64 -4096
+  v4 = iadd v2, v3
+  store v4, v1+8
+  v5 = call fn0(v1, v0)
+  return v5, v4
+}`)
+	if out := m.call("main", 2, 42); out[0] != 42 {
+		t.Errorf("got %v", out)
+	}
+	traps := m.codes["limited"].Traps
+	if len(traps) != 1 || traps[0].Code != ir.TrapStackOverflow {
+		t.Errorf("traps %v, want one of stk_ovf", traps)
+	}
+}
+
+// TestLargeFrame has probes, unrolled and in a loop, and slots far apart.
+func TestLargeFrame(t *testing.T) {
+	for _, size := range []int{100, 5000, 12288, 100000, 1 << 20} {
+		m := build(t, fmt.Sprintf(`
+function %%f(i64) -> i64 system_v {
+  ss0 = explicit_slot %d
+  ss1 = explicit_slot 16
+  fn0 = colocated %%g(i64) -> i64 system_v
+block0(v0: i64):
+  v1 = stack_addr.i64 ss0
+  v2 = stack_addr.i64 ss1
+  v3 = iconst.i64 1
+  v4 = iadd v0, v3
+  store v0, v1
+  store v4, v1+%d
+  store v0, v2+8
+  v5 = call fn0(v0)
+  v6 = load.i64 v1
+  v7 = load.i64 v1+%d
+  v8 = load.i64 v2+8
+  v9 = iadd v5, v6
+  v10 = iadd v9, v7
+  v11 = iadd v10, v8
+  return v11
+}
+function %%g(i64) -> i64 system_v {
+block0(v0: i64):
+  return v0
+}`, size, size-8, size-8), "enable_probestack=true", "probestack_strategy=inline")
+		if got := m.call1("f", 1000); got != 4001 {
+			t.Errorf("%d bytes: got %d", size, got)
+		}
+	}
+}
+
+// TestCanonicalNaN makes NaNs from NaNs with other bits.
+func TestCanonicalNaN(t *testing.T) {
+	m := build(t, `
+function %f(f64, f64, f32) -> f64, f32, f64, f64 tail {
+block0(v0: f64, v1: f64, v2: f32):
+  v3 = fadd v0, v1
+  v4 = fmul v2, v2
+  v5 = fneg v0
+  v6 = sqrt v1
+  return v3, v4, v5, v6
+}`, "enable_nan_canonicalization")
+	nan := uint64(0xfff0_1234_5678_9abc)
+	out := m.call("f", 4, nan, math.Float64bits(4), 0xff812345)
+	if out[0] != 0x7ff8<<48 || uint32(out[1]) != 0x7fc00000 || out[2] != nan^1<<63 || math.Float64frombits(out[3]) != 2 {
+		t.Errorf("got %#x", out)
 	}
 }

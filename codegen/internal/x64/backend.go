@@ -74,8 +74,10 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	if b.conv, err = b.convention(f.Sig.CallConv); err != nil {
 		return err
 	}
-	b.sig, err = b.abi.Layout(&f.Sig, b.conv)
-	return err
+	if b.sig, err = b.abi.Layout(&f.Sig, b.conv); err != nil {
+		return err
+	}
+	return b.checkLimit()
 }
 
 // Class implements machine.Backend.

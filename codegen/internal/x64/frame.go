@@ -1,6 +1,8 @@
 package x64
 
 import (
+	"fmt"
+
 	"github.com/davit-wasm/davit/codegen/internal/machine"
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
@@ -25,11 +27,19 @@ func (b *Backend) Prologue(e *machine.Emitter) {
 	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
 	a.RR(asm.MOV, asm.S64, asm.RBP, asm.RSP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
-	if b.isa.Shared.NativeStackCheck && b.conv.CalleePops {
+	native := b.isa.Shared.NativeStackCheck && b.conv.CalleePops
+	if native {
 		b.stackCheck(e)
 	}
-	if f.Size != 0 {
-		a.RI(asm.SUB, asm.S64, asm.RSP, int32(f.Size))
+	if b.f.StackLimit != ir.NoGlobal && (f.Size != 0 || b.makesCalls) {
+		b.limitCheck(e)
+	}
+	size := f.Size
+	if b.isa.Shared.Probestack && !native {
+		size -= b.probe(e)
+	}
+	if size != 0 {
+		a.RI(asm.SUB, asm.S64, asm.RSP, int32(size))
 	}
 	if f.Align > 16 {
 		a.RI(asm.AND, asm.S64, asm.RSP, -int32(f.Align))
@@ -73,6 +83,102 @@ func (b *Backend) stackCheck(e *machine.Emitter) {
 	a.RI(asm.AND, asm.S64, asm.R11, -layout.StackRegionSize)
 	a.RM(asm.CMP, asm.S64, top, asm.At(asm.R11, layout.ExecStackLimit))
 	b.jcc(e, asm.B, b.trapLabel(e, uint8(ir.TrapStackOverflow), 0))
+}
+
+// limitCheck traps if the frame would reach below the function's own stack
+// limit, a global value: the address of the instance context with additions and
+// loads applied. r10 and r11 carry no arguments in any convention.
+func (b *Backend) limitCheck(e *machine.Emitter) {
+	a := &b.asm
+	// From the limit back to the context; the verifier excludes cycles.
+	var chain []ir.GlobalValue
+	g := b.f.StackLimit
+	for ; b.f.Globals[g].Kind == ir.GlobalLoad || b.f.Globals[g].Kind == ir.GlobalIAddImm; g = b.f.Globals[g].Base {
+		chain = append(chain, g)
+	}
+	at := asm.R10
+	for _, loc := range b.abi.Locs[b.sig.Args.Start:b.sig.Args.End] {
+		if loc.Value == machine.RetPtr || b.f.Sig.Params[loc.Value].Purpose != ir.VMContext {
+			continue
+		}
+		if loc.Reg != regalloc.NoPReg {
+			at = asm.Reg(loc.Reg.HW())
+		} else {
+			a.RM(asm.MOV, asm.S64, at, asm.At(asm.RBP, 16+loc.Off))
+		}
+	}
+	for i := len(chain) - 1; i >= 0; i-- {
+		d := &b.f.Globals[chain[i]]
+		off := asm.At(at, int32(d.Offset))
+		if d.Kind == ir.GlobalLoad {
+			if code, traps := d.Flags.TrapCode(); traps {
+				e.Buf.Trap(len(a.Buf), uint8(code))
+			}
+			a.RM(asm.MOV, asm.S64, asm.R10, off)
+		} else {
+			a.RM(asm.LEA, asm.S64, asm.R10, off)
+		}
+		at = asm.R10
+	}
+	top := asm.RSP
+	if e.Frame.Size != 0 {
+		top = asm.R11
+		a.RM(asm.LEA, asm.S64, top, asm.At(asm.RSP, -int32(e.Frame.Size)))
+	}
+	a.RR(asm.CMP, asm.S64, top, at)
+	b.jcc(e, asm.B, b.trapLabel(e, uint8(ir.TrapStackOverflow), 0))
+}
+
+// checkLimit reports what limitCheck cannot do.
+func (b *Backend) checkLimit() error {
+	g := b.f.StackLimit
+	if g == ir.NoGlobal {
+		return nil
+	}
+	for range len(b.f.Globals) + 1 {
+		d := &b.f.Globals[g]
+		switch {
+		case d.Kind == ir.GlobalVMContext:
+			for _, p := range b.f.Sig.Params {
+				if p.Purpose == ir.VMContext {
+					return nil
+				}
+			}
+			return fmt.Errorf("the stack limit needs a parameter vmctx")
+		case d.Kind != ir.GlobalLoad && d.Kind != ir.GlobalIAddImm, d.Offset != int64(int32(d.Offset)):
+			return fmt.Errorf("a stack limit from %v: %w", g, machine.ErrUnsupported)
+		}
+		g = d.Base
+	}
+	return fmt.Errorf("the stack limit %v depends on itself", b.f.StackLimit)
+}
+
+// probe touches every guard-sized step of a frame that is larger than that, in
+// order, so that a guard page is not jumped over. It returns how far it has
+// moved the stack pointer.
+func (b *Backend) probe(e *machine.Emitter) uint32 {
+	a := &b.asm
+	step := uint64(1) << b.isa.Shared.ProbestackSize
+	if uint64(e.Frame.Size) < step {
+		return 0
+	}
+	n := uint32(uint64(e.Frame.Size) / step)
+	const unrolled = 4
+	if n <= unrolled {
+		for range n {
+			a.RI(asm.SUB, asm.S64, asm.RSP, int32(step))
+			a.MR(asm.MOV, asm.S32, asm.At(asm.RSP, 0), asm.RSP)
+		}
+		return n * uint32(step)
+	}
+	again := e.Buf.NewLabel()
+	a.RM(asm.LEA, asm.S64, asm.R11, asm.At(asm.RSP, -int32(n*uint32(step))))
+	b.bind(e, again)
+	a.RI(asm.SUB, asm.S64, asm.RSP, int32(step))
+	a.MR(asm.MOV, asm.S32, asm.At(asm.RSP, 0), asm.RSP)
+	a.RR(asm.CMP, asm.S64, asm.RSP, asm.R11)
+	b.jcc(e, asm.NE, again)
+	return n * uint32(step)
 }
 
 // goPrologue enters from Go: it leaves a saved frame pointer on Go's stack,
