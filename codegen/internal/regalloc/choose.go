@@ -237,10 +237,6 @@ func (g *globalAllocator) pick(v VReg, pos, end uint32, free uint64) PReg {
 	class := v.Class()
 	has := func(p PReg) bool { return p.Valid() && p.Class() == class && free>>(p&63)&1 != 0 }
 	i := v.Index()
-	use := noPos // the next use in this block: if it is what needs the register, that is no conflict
-	if u := g.nextUseOf(v, pos); u < g.blockEnd {
-		use = u &^ 1
-	}
 	for k := range 3 {
 		var p PReg
 		switch k {
@@ -260,7 +256,7 @@ func (g *globalAllocator) pick(v VReg, pos, end uint32, free uint64) PReg {
 		if !has(p) {
 			continue
 		}
-		if ev := g.events.next(p, pos); ev >= end || ev&^1 == use {
+		if ev := g.events.next(p, pos); ev >= end || g.isOwn(v, p, ev) {
 			return p
 		}
 	}
@@ -284,6 +280,17 @@ func (g *globalAllocator) pick(v VReg, pos, end uint32, free uint64) PReg {
 		}
 	}
 	return best
+}
+
+// isOwn reports whether what needs p at position ev is a use of v.
+func (g *globalAllocator) isOwn(v VReg, p PReg, ev uint32) bool {
+	uses := g.live.usesOf(uint32(v.Index()))
+	for k := firstUse(uses, ev&^1); k < len(uses) && uses[k].pos <= ev; k++ {
+		if op := uses[k].op; op&edgeUse == 0 && g.f.Operands[op].Constraint == Fixed && PReg(g.f.Operands[op].Arg) == p {
+			return true
+		}
+	}
+	return false
 }
 
 // farthest returns the register among candidates, of one class and not empty, whose value is needed last after pos.

@@ -277,14 +277,30 @@ func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known,
 	if f.isRemat(x.vreg) {
 		return false
 	}
-	return x.have > 0 && missing <= here && x.use < start+far && (x.use < g.blockEnd || x.use < g.nextCall(class, start))
+	if x.have == 0 || missing > here || x.use >= start+far {
+		return false
+	}
+	return x.use < g.blockEnd || 2*missing < known && x.use < g.nextCall(class, start)
 }
 
-// makeRoomInLoop drops values that are not used in the loop, those needed last first, until its pressure fits the registers.
+// near is the distance, in positions, of uses for which a value should be in a register already at the header of a loop that has
+// not enough of them. It has been found by trying.
+const near = 100
+
+// makeRoomInLoop drops candidates for the header of a loop whose pressure does not fit the registers: those that are not needed
+// soon, since they would probably be evicted before, only to be loaded again for the next iteration; and of the others, those
+// that are not used in the loop, from the last needed, until the rest fits.
 func (g *globalAllocator) makeRoomInLoop(lp *loop) {
 	c := &g.cand
 	for class := range RegClass(NumClasses) {
 		over := int(lp.pressure[class]) - len(g.env.Allocatable[class])
+		if over > 0 {
+			for i := range c.list {
+				if x := &c.list[i]; x.vreg.Class() == class && x.use > lp.from+near {
+					x.drop = true
+				}
+			}
+		}
 		for over > 0 {
 			worst := -1
 			for i := range c.list {
