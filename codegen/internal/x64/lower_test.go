@@ -5,10 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/davit-wasm/davit/codegen/internal/rules"
+	"github.com/davit-wasm/davit/codegen/ir"
 )
 
 // ruleFiles reads the go:generate line, so that the test compiles what go generate does.
@@ -56,5 +58,63 @@ func TestGeneratedOpcodesAreUpToDate(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Error("ir_gen.rules is not what the opcode table generates: run go generate")
+	}
+}
+
+// TestDisjointTypes holds what the rules take for granted: of a disjoint set, at most one matches any type.
+func TestDisjointTypes(t *testing.T) {
+	var c *lower
+	extractors := map[string]func(ir.Type) (ir.Type, bool){
+		"fits_in_64": c.fitsIn64, "fits_in_32": c.fitsIn32, "ty_8_or_16": c.ty8Or16, "ty_32_or_64": c.ty32Or64,
+		"ty_scalar_float": c.tyScalarFloat, "ty_vec128": c.tyVec128, "int_vec": c.intVec, "float_vec": c.floatVec, "ty_lane32": c.tyLane32,
+	}
+	var types []ir.Type
+	for lane := ir.I8; lane <= ir.F128; lane++ {
+		for n := 1; n <= 256; n *= 2 {
+			if v := lane.Vector(n); v != ir.Invalid {
+				types = append(types, v, v.Dynamic())
+			}
+		}
+	}
+	sets := 0
+	for _, file := range ruleFiles(t) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^\(disjoint (.*)\)`).FindAllStringSubmatch(string(src), -1) {
+			if strings.Contains(m[1], "endian") {
+				continue
+			}
+			sets++
+			for _, typ := range types {
+				var matched []string
+				for _, name := range strings.Fields(m[1]) {
+					if name[0] == '$' {
+						k, ok := ir.ParseType(strings.ToLower(name[1:]))
+						if !ok {
+							t.Fatalf("%s: %s is no type", file, name)
+						}
+						if k == typ {
+							matched = append(matched, name)
+						}
+						continue
+					}
+					f := extractors[name]
+					if f == nil {
+						t.Fatalf("%s: no extractor %s in the test's list", file, name)
+					}
+					if _, ok := f(typ); ok {
+						matched = append(matched, name)
+					}
+				}
+				if len(matched) > 1 {
+					t.Errorf("%s: (disjoint %s): %v is matched by %v", file, m[1], typ, matched)
+				}
+			}
+		}
+	}
+	if sets < 10 {
+		t.Errorf("only %d sets found", sets)
 	}
 }
