@@ -35,10 +35,11 @@ type trampolines struct {
 	entry, exit uint64 // addresses
 }
 
-// NewEngine makes an engine. The error says why native code cannot be run
+// NewEngine makes an engine, and puts the signal handlers back if other code has
+// taken them away. The error says why native code cannot be run
 // here.
 func NewEngine() (*Engine, error) {
-	if err := native.Supported(); err != nil {
+	if err := native.CheckHandlers(); err != nil {
 		return nil, err
 	}
 	return &Engine{signatures: make(map[string][]trampolines)}, nil
