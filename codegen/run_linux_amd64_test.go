@@ -49,7 +49,7 @@ func params(n, first int, types ...string) (sig, block, args string) {
 // TestManyArguments passes more arguments and results than there are registers,
 // through two calls, in every convention.
 func TestManyArguments(t *testing.T) {
-	for _, conv := range []string{"tail", "system_v", "fast"} {
+	for _, conv := range []string{"tail", "system_v", "fast", "windows_fastcall"} {
 		for _, n := range []int{1, 2, 6, 7, 9, 11, 12, 17, 24, 40} {
 			for _, types := range [][]string{{"i64"}, {"f64"}, {"i64", "f64"}, {"i32", "f32", "i64", "f64"}} {
 				sig, block, args := params(n, 0, types...)
@@ -403,5 +403,67 @@ block0(v0: f64, v1: f64, v2: f32):
 	out := m.call("f", 4, nan, math.Float64bits(4), 0xff812345)
 	if out[0] != 0x7ff8<<48 || uint32(out[1]) != 0x7fc00000 || out[2] != nan^1<<63 || math.Float64frombits(out[3]) != 2 {
 		t.Errorf("got %#x", out)
+	}
+}
+
+// TestCalleeSaved keeps values in registers over calls between conventions that
+// save different ones.
+func TestCalleeSaved(t *testing.T) {
+	for _, outer := range []string{"system_v", "windows_fastcall", "tail", "fast"} {
+		for _, inner := range []string{"system_v", "windows_fastcall", "tail", "fast"} {
+			// The inner function needs all registers.
+			var body strings.Builder
+			sum, fsum := "v0", "v1"
+			for i := range 30 {
+				fmt.Fprintf(&body, "  v%d = load.i64 notrap aligned v2+%d\n  v%d = load.f64 notrap aligned v2+%d\n", 100+i, 8*i, 200+i, 8*i)
+			}
+			for i := range 30 {
+				fmt.Fprintf(&body, "  v%d = imul %s, v%d\n  v%d = fadd %s, v%d\n", 300+i, sum, 100+i, 400+i, fsum, 200+i)
+				sum, fsum = fmt.Sprintf("v%d", 300+i), fmt.Sprintf("v%d", 400+i)
+			}
+			var before, after strings.Builder
+			sum, fsum = "v3", "v4"
+			for i := range 20 {
+				fmt.Fprintf(&before, "  v%d = iconst.i64 %d\n  v%d = iadd v0, v%d\n  v%d = f64const 0x1.%xp3\n  v%d = fadd v1, v%d\n", 10+i, i*i, 50+i, 10+i, 90+i, i, 130+i, 90+i)
+				fmt.Fprintf(&after, "  v%d = iadd %s, v%d\n  v%d = fadd %s, v%d\n", 200+i, sum, 50+i, 250+i, fsum, 130+i)
+				sum, fsum = fmt.Sprintf("v%d", 200+i), fmt.Sprintf("v%d", 250+i)
+			}
+			m := build(t, fmt.Sprintf(`
+function %%inner(i64, f64, i64) -> i64 %[1]s {
+block0(v0: i64, v1: f64, v2: i64):
+%[2]s  v500 = bitcast.i64 v429
+  v501 = bxor v329, v500
+  return v501
+}
+function %%outer(i64, f64) -> i64, f64 %[3]s {
+  fn0 = colocated %%inner(i64, f64, i64) -> i64 %[1]s
+  ss0 = explicit_slot 240
+block0(v0: i64, v1: f64):
+  v2 = stack_addr.i64 ss0
+%[4]s  v5 = call fn0(v0, v1, v2)
+  v3 = iconst.i64 0
+  v4 = f64const 0.0
+%[5]s  return %[6]s, %[7]s
+}
+function %%main(i64, f64) -> i64, f64 tail {
+  fn0 = colocated %%outer(i64, f64) -> i64, f64 %[3]s
+block0(v0: i64, v1: f64):
+  v2, v3 = call fn0(v0, v1)
+  return v2, v3
+}`, inner, body.String(), outer, before.String(), after.String(), sum, fsum))
+			out := m.call("main", 2, 1000, math.Float64bits(0.5))
+			want, fwant := uint64(0), 0.0
+			for i := range 20 {
+				want += 1000 + uint64(i*i)
+				digits := 1 + float64(i)/16 // of 0x1.%x
+				if i >= 16 {
+					digits = 1 + float64(i)/256
+				}
+				fwant += 0.5 + digits*8
+			}
+			if out[0] != want || math.Float64frombits(out[1]) != fwant {
+				t.Errorf("%s calls %s: %d, %v, want %d, %v", outer, inner, out[0], math.Float64frombits(out[1]), want, fwant)
+			}
+		}
 	}
 }

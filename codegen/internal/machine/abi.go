@@ -25,6 +25,9 @@ type Convention struct {
 	CalleeSaved          regalloc.PRegSet
 	Clobbers             regalloc.PRegSet // registers that a call destroys
 	CalleePops           bool             // the callee removes stack arguments
+	SharedPositions      bool             // an argument takes the register of its position among all, whatever the classes
+	StackArgsAt          int32            // where stack arguments begin; the caller leaves the room below to the callee
+	NoWideArgs           bool             // no values of more than 64 bits
 	NoStackArgs          bool             // parameters and results must fit registers
 	StructReturnInResult bool             // the address of a struct return is returned in the first integer result register
 }
@@ -84,7 +87,7 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 	l.Rets.Start = uint32(len(a.Locs))
 	for i := range sig.Returns {
 		p := &sig.Returns[i]
-		if err := a.parts(uint32(i), p, &c.Rets, &next, &off); err != nil {
+		if err := a.parts(uint32(i), p, c, &c.Rets, &next, &off); err != nil {
 			return l, err
 		}
 	}
@@ -92,7 +95,7 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 	l.RetArea = uint32(off+15) &^ 15
 
 	next = [regalloc.NumClasses]int{}
-	off = 0
+	off = c.StackArgsAt
 	l.Args.Start = uint32(len(a.Locs))
 	for i := range sig.Params {
 		p := &sig.Params[i]
@@ -112,12 +115,12 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 			a.Locs = append(a.Locs, ArgLoc{Value: uint32(i), Reg: own, Type: p.Type})
 			continue
 		}
-		if err := a.parts(uint32(i), p, &c.Args, &next, &off); err != nil {
+		if err := a.parts(uint32(i), p, c, &c.Args, &next, &off); err != nil {
 			return l, err
 		}
 	}
 	if l.RetArea != 0 {
-		if err := a.parts(RetPtr, &ir.Param{Type: ir.I64}, &c.Args, &next, &off); err != nil {
+		if err := a.parts(RetPtr, &ir.Param{Type: ir.I64}, c, &c.Args, &next, &off); err != nil {
 			return l, err
 		}
 	}
@@ -134,7 +137,7 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 
 const maxArgBytes = 1 << 24
 
-func (a *ABI) parts(value uint32, p *ir.Param, regs *[regalloc.NumClasses][]regalloc.PReg, next *[regalloc.NumClasses]int, off *int32) error {
+func (a *ABI) parts(value uint32, p *ir.Param, c *Convention, regs *[regalloc.NumClasses][]regalloc.PReg, next *[regalloc.NumClasses]int, off *int32) error {
 	t, n := p.Type, 1
 	if t == ir.I128 {
 		t, n = ir.I64, 2
@@ -143,14 +146,17 @@ func (a *ABI) parts(value uint32, p *ir.Param, regs *[regalloc.NumClasses][]rega
 	if !t.IsInt() {
 		class = regalloc.Float
 	}
-	if t.IsDynamic() || t.Bits() > 128 || t == ir.Invalid {
+	if t.IsDynamic() || t.Bits() > 128 || t == ir.Invalid || c.NoWideArgs && p.Type.Bits() > 64 {
 		return fmt.Errorf("a parameter or result of type %v: %w", p.Type, ErrUnsupported)
 	}
 	for range n {
 		loc := ArgLoc{Value: value, Reg: regalloc.NoPReg, Type: t, Ext: p.Ext}
-		if k := next[class]; k < len(regs[class]) {
+		k := next[class]
+		if c.SharedPositions {
+			k = next[regalloc.Int] + next[regalloc.Float]
+		}
+		if next[class]++; k < len(regs[class]) {
 			loc.Reg = regs[class][k]
-			next[class]++
 		} else {
 			size := int32(8)
 			if t.Bits() > 64 {
@@ -205,7 +211,14 @@ func (f *Frame) Layout() error {
 	return nil
 }
 
-func (f *Frame) savedSize() uint64 { return uint64(len(f.Saved)*8+15) &^ 15 }
+// savedSize is the room for saved registers: 8 bytes for an integer register,
+// which come first, 16 for others.
+func (f *Frame) savedSize() uint64 {
+	if len(f.Saved) == 0 {
+		return 0
+	}
+	return uint64(f.SavedAt(len(f.Saved)-1)-f.TailRoom+15) &^ 15
+}
 
 // RetAreaAt and SlotsAt are distances from the stack pointer; SpillAt and SavedAt
 // distances from the frame pointer down to the lowest byte.
@@ -217,7 +230,17 @@ func (f *Frame) SlotsAt() uint32 {
 }
 
 // SavedAt is the distance from the frame pointer down to saved register i.
-func (f *Frame) SavedAt(i int) uint32 { return f.TailRoom + uint32(i+1)*8 }
+func (f *Frame) SavedAt(i int) uint32 {
+	at := f.TailRoom
+	for _, p := range f.Saved[:i+1] {
+		if p.Class() == regalloc.Int {
+			at += 8
+		} else {
+			at = (at+15)&^15 + 16
+		}
+	}
+	return at
+}
 
 // SpillAt is the distance from the frame pointer down to the spill slot that
 // begins at unit u, of 8 bytes.

@@ -48,6 +48,26 @@ var systemV = func() machine.Convention {
 	return c
 }()
 
+// Microsoft's x64 calling convention (docs.microsoft.com, "x64 calling
+// convention"). Values of more than 64 bits, which it passes by reference, are
+// not supported.
+var windowsFastcall = func() machine.Convention {
+	c := machine.Convention{
+		Name: "windows_fastcall", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg,
+		SharedPositions: true, StackArgsAt: 32, NoWideArgs: true,
+		CalleeSaved: regalloc.MakePRegSet(gprs(asm.RBX, asm.RSI, asm.RDI, asm.R12, asm.R13, asm.R14, asm.R15)...),
+	}
+	for _, p := range xmms(16)[6:] {
+		c.CalleeSaved.Add(p)
+	}
+	c.Args[regalloc.Int] = gprs(asm.RCX, asm.RDX, asm.R8, asm.R9)
+	c.Args[regalloc.Float] = xmms(4)
+	c.Rets[regalloc.Int] = gprs(asm.RAX)
+	c.Rets[regalloc.Float] = xmms(1)
+	c.Clobbers = allRegs.Minus(c.CalleeSaved)
+	return c
+}()
+
 // fast is System V's with more registers for results.
 var fast = func() machine.Convention {
 	c := systemV
@@ -98,6 +118,8 @@ func (b *Backend) convention(c ir.CallConv) (*machine.Convention, error) {
 		return &systemV, nil
 	case ir.Fast:
 		return &fast, nil
+	case ir.WindowsFastcall:
+		return &windowsFastcall, nil
 	case ir.Tail:
 		if b.isa.Shared.PinnedReg {
 			return &tailPinned, nil

@@ -50,12 +50,22 @@ func (b *Backend) Prologue(e *machine.Emitter) {
 }
 
 func (b *Backend) save(f *machine.Frame, i int, p regalloc.PReg) {
-	b.asm.MR(asm.MOV, asm.S64, asm.At(asm.RBP, -int32(f.SavedAt(i))), asm.Reg(p.HW()))
+	m, r := asm.At(asm.RBP, -int32(f.SavedAt(i))), asm.Reg(p.HW())
+	if p.Class() == regalloc.Int {
+		b.asm.MR(asm.MOV, asm.S64, m, r)
+	} else {
+		b.asm.SSEM(asm.MOVUPS_ST, r, m)
+	}
 }
 
 func (b *Backend) restoreSaved(f *machine.Frame) {
 	for i, p := range f.Saved {
-		b.asm.RM(asm.MOV, asm.S64, asm.Reg(p.HW()), asm.At(asm.RBP, -int32(f.SavedAt(i))))
+		m, r := asm.At(asm.RBP, -int32(f.SavedAt(i))), asm.Reg(p.HW())
+		if p.Class() == regalloc.Int {
+			b.asm.RM(asm.MOV, asm.S64, r, m)
+		} else {
+			b.asm.SSEM(asm.MOVUPS, r, m)
+		}
 	}
 }
 
