@@ -25,7 +25,7 @@ var seeds = []string{
 }
 
 // FuzzParse checks that a text gives either an error that names a place, or a
-// module whose encoding decodes to itself.
+// module whose encoding decodes to itself and which survives being printed.
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s))
@@ -47,6 +47,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if string(wasm.Encode(again)) != string(b) {
 			t.Fatalf("encoding of what was decoded differs")
+		}
+		for _, opts := range []*wat.PrintOptions{nil, {Folded: true}} {
+			roundTrip(t, "fuzz", again, opts)
 		}
 	})
 }

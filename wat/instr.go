@@ -91,15 +91,14 @@ func (p *parser) label() uint32 {
 	return uint32(len(p.labels)-1) - uint32(i)
 }
 
-// blockLabel reads the identifier that a block may have; it comes into scope
-// with pushLabel.
-func (p *parser) blockLabel() string {
-	id := p.TakeID()
-	if id != "" && !p.opts.NoNames {
-		p.labelIDs = append(p.labelIDs, wasm.Name{Index: p.blocks, Name: id})
+// openLabel brings the label of a block into scope whose instruction has just
+// been encoded: labels are numbered in the order of the code.
+func (p *parser) openLabel(name string) {
+	if name != "" && !p.opts.NoNames {
+		p.labelIDs = append(p.labelIDs, wasm.Name{Index: p.blocks, Name: name})
 	}
 	p.blocks++
-	return id
+	p.pushLabel(name)
 }
 
 // constExpr reads a constant expression: instructions up to a closing
@@ -380,10 +379,10 @@ func (p *parser) plain() {
 		if op == wasm.OpIf {
 			kind = framePlainIf
 		}
-		id := p.blockLabel()
+		id := p.TakeID()
 		p.code = p.immediates(wasm.AppendOpcode(p.code, op), op)
 		p.frames = append(p.frames, frame{kind: kind, pos: pos, label: id})
-		p.pushLabel(id)
+		p.openLabel(id)
 	default:
 		p.code = p.instr(p.code, op)
 	}
@@ -409,7 +408,7 @@ func (p *parser) folded() {
 			}
 			p.Pos += 2
 			p.flush(f)
-			p.pushLabel(f.label)
+			p.openLabel(f.label)
 			f.kind = frameThen
 			return
 		case f.kind == frameAfterThen && string(p.Head()) == "else":
@@ -437,12 +436,12 @@ func (p *parser) folded() {
 	hint := p.takeHint()
 	switch op {
 	case wasm.OpBlock, wasm.OpLoop, wasm.OpTryTable:
-		id := p.blockLabel()
+		id := p.TakeID()
 		p.code = p.immediates(wasm.AppendOpcode(p.code, op), op)
 		p.frames = append(p.frames, frame{kind: frameFoldedBlock, pos: pos, label: id})
-		p.pushLabel(id)
+		p.openLabel(id)
 	case wasm.OpIf:
-		id := p.blockLabel()
+		id := p.TakeID()
 		n := uint32(len(p.pending))
 		p.pending = p.immediates(wasm.AppendOpcode(p.pending, op), op)
 		p.frames = append(p.frames, frame{kind: frameFoldedIf, pos: pos, pending: n, label: id, hint: hint})

@@ -212,11 +212,19 @@ func describe(t *testing.T, m *wasm.Module, ids map[string]int) string {
 	for i, f := range m.Funcs {
 		fmt.Fprintf(&out, "func %d type %d\n", i, typeID(f.Type))
 	}
+	bounds := func(l wasm.Limits) string {
+		if !l.HasMax {
+			l.Max = 0 // it says nothing
+		}
+		return fmt.Sprint(l)
+	}
 	for i, x := range m.Tables {
-		fmt.Fprintf(&out, "table %d %s %v\n", i, val(x.Type.Elem), x.Type.Limits)
+		fmt.Fprintf(&out, "table %d %s %s\n", i, val(x.Type.Elem), bounds(x.Type.Limits))
 		expr(x.Init.Code)
 	}
-	fmt.Fprintln(&out, "memories", m.Memories)
+	for i, x := range m.Memories {
+		fmt.Fprintf(&out, "memory %d %s %v %d\n", i, bounds(x.Limits), x.Shared, x.PageBits)
+	}
 	for i, g := range m.Globals {
 		fmt.Fprintf(&out, "global %d %s %v\n", i, val(g.Type.Type), g.Type.Mutable)
 		expr(g.Init.Code)
@@ -248,6 +256,9 @@ func describe(t *testing.T, m *wasm.Module, ids map[string]int) string {
 	for i := range m.Code {
 		fmt.Fprintf(&out, "code %d\n", i)
 		for _, g := range m.Code[i].Locals {
+			if g.Count == 0 {
+				continue
+			}
 			fmt.Fprintln(&out, "local", g.Count, val(g.Type))
 		}
 		expr(m.Code[i].Body)
