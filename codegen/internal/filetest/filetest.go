@@ -171,23 +171,29 @@ func (f *file) errorf(line int, format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", f.Name, line, fmt.Sprintf(format, args...))
 }
 
-// pointerType is the type of addresses of the file's first target; Invalid if
-// it names none.
+// pointerType is the type of addresses of the file's targets; Invalid if it
+// names none, or they differ.
 func (f *file) pointerType() ir.Type {
+	t := ir.Invalid
 	for _, h := range f.Header {
 		if h.Word == "target" && len(h.Args) > 0 {
-			if strings.Contains(h.Args[0], "32") && !strings.HasPrefix(h.Args[0], "x86_64") {
-				return ir.I32
+			p := ir.I64
+			if arch, _, _ := strings.Cut(h.Args[0], "-"); strings.HasPrefix(arch, "pulley32") || arch == "riscv32" || arch == "i686" {
+				p = ir.I32
 			}
-			return ir.I64
+			if t != ir.Invalid && t != p {
+				return ir.Invalid
+			}
+			t = p
 		}
 	}
-	return ir.Invalid
+	return t
 }
 
-// verify checks fn before a test that needs a correct function.
-func (f *file) verify(fn *clif.Func) error {
-	if err := verifier.Verify(fn.Function, verifier.Options{PointerType: f.pointerType()}); err != nil {
+// verify checks fn before a test that needs a correct function, with addresses
+// of type ptr.
+func (f *file) verify(fn *clif.Func, ptr ir.Type) error {
+	if err := verifier.Verify(fn.Function, verifier.Options{PointerType: ptr}); err != nil {
 		return f.errorf(fn.Line, "does not verify: %v", err)
 	}
 	return nil

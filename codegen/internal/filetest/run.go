@@ -86,7 +86,7 @@ func (f *file) run() {
 	targets, err := f.targets()
 	if err == nil {
 		for _, fn := range f.Funcs {
-			if err = f.verify(fn); err != nil {
+			if err = f.verify(fn, f.pointerType()); err != nil {
 				break
 			}
 		}
@@ -119,7 +119,13 @@ func (f *file) run() {
 		f.res.skip(len(lines), reason)
 		return
 	}
-	for _, err := range failed {
+	m := f.machine()
+	for i, err := range failed {
+		if l := &lines[i]; err == nil {
+			if err = f.guard(l.fn, func() error { return secondOpinion(m, l) }); err != nil {
+				err = f.errorf(l.line, "%v", err)
+			}
+		}
 		f.res.add(err)
 	}
 }

@@ -1,3 +1,0 @@
-package filetest
-
-func (f *file) interpret() {}
