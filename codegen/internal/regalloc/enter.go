@@ -28,8 +28,8 @@ func (g *globalAllocator) enterBlock(b uint32) {
 	g.block, g.blockEnd = b, 2*blk.Insts.End
 	g.loop = g.loops.loopOf[b]
 	g.claimed = PRegSet{}
-	for id := g.loop; id >= 0; id = g.loops.loops[id].parent {
-		g.claimed = g.claimed.Union(g.loops.loops[id].claimed)
+	if g.loop >= 0 {
+		g.claimed = g.loops.loops[g.loop].claimed
 	}
 	preds := g.cfg.predEdges(int(b))
 	switch len(preds) {
@@ -45,6 +45,9 @@ func (g *globalAllocator) enterBlock(b uint32) {
 	}
 	g.entry[b] = Range{start, uint32(len(g.states))}
 	id := g.loops.header[b]
+	if id >= 0 && g.loops.loops[id].parent >= 0 {
+		g.loops.loops[id].claimed = g.loops.loops[g.loops.loops[id].parent].claimed
+	}
 	for _, v := range f.BlockParams(int(b)) {
 		p := g.regOf[v.Index()]
 		if !p.Valid() {
@@ -54,8 +57,10 @@ func (g *globalAllocator) enterBlock(b uint32) {
 		g.paramState[v.Index()] = paramInReg
 		if id >= 0 {
 			g.loops.loops[id].claimed.Add(p)
-			g.claimed.Add(p)
 		}
+	}
+	if id >= 0 {
+		g.claimed = g.loops.loops[id].claimed
 	}
 }
 

@@ -202,10 +202,12 @@ func (l *liveness) batch(f *Function, c *cfg, vs []uint32) {
 	l.out = resized(l.out, nb*w)
 	l.def = resized(l.def, nb*w)
 	l.dirty = resized(l.dirty, nb)
-	last := uint32(0) // last position in order of a dirty block
+	last := uint32(0)                    // last position in order of a dirty block
+	low, high := uint32(nb-1), uint32(0) // the blocks, in code order, that anything is live in or defined in
 	for i, v := range vs {
 		word, bit := i/64, uint64(1)<<(i%64)
 		db := l.defBlock[v]
+		low, high = min(low, db), max(high, db)
 		l.def[int(db)*w+word] |= bit
 		b := uint32(0) // uses are in code order, so one walk finds their blocks
 		blocks := f.Blocks
@@ -217,6 +219,7 @@ func (l *liveness) batch(f *Function, c *cfg, vs []uint32) {
 				l.in[int(b)*w+word] |= bit
 				l.dirty[b] = true
 				last = max(last, c.index[b])
+				low, high = min(low, b), max(high, b)
 			}
 		}
 	}
@@ -242,6 +245,7 @@ func (l *liveness) batch(f *Function, c *cfg, vs []uint32) {
 				}
 				if changed != 0 {
 					l.dirty[p] = true
+					low, high = min(low, uint32(p)), max(high, uint32(p))
 					if pi := c.index[p]; int(pi) >= i {
 						again = true
 						last = max(last, pi)
@@ -250,7 +254,7 @@ func (l *liveness) batch(f *Function, c *cfg, vs []uint32) {
 			}
 		}
 	}
-	l.sweep(f, vs, w)
+	l.sweep(f, vs, w, int(low), int(high))
 }
 
 // blockAt returns the block that holds position pos, at or after block b.
@@ -273,8 +277,8 @@ func blockAt(blocks []Block, b, pos uint32) uint32 {
 	return lo
 }
 
-// sweep turns the live bits of a batch into ranges.
-func (l *liveness) sweep(f *Function, vs []uint32, w int) {
+// sweep turns the live bits of a batch, in blocks low to high, into ranges.
+func (l *liveness) sweep(f *Function, vs []uint32, w, low, high int) {
 	l.open = resized(l.open, len(vs))
 	l.cursor = resized(l.cursor, len(vs))
 	for i, v := range vs {
@@ -287,7 +291,7 @@ func (l *liveness) sweep(f *Function, vs []uint32, w int) {
 		l.counts[i]++
 	}
 	var prev [batchWords]uint64
-	for b := range f.Blocks {
+	for b := low; b <= high; b++ {
 		start, end := 2*f.Blocks[b].Insts.Start, 2*f.Blocks[b].Insts.End
 		for k := range w {
 			in, out := l.in[b*w+k], l.out[b*w+k]
@@ -314,7 +318,7 @@ func (l *liveness) sweep(f *Function, vs []uint32, w int) {
 			prev[k] = out
 		}
 	}
-	end := 2 * uint32(len(f.Insts))
+	end := 2 * f.Blocks[high].Insts.End
 	for k := range w {
 		for x := prev[k]; x != 0; x &= x - 1 {
 			closeRange(uint32(k*64+bits.TrailingZeros64(x)), end)

@@ -32,7 +32,7 @@ type loop struct {
 	calls [NumClasses]bool
 	// pressure is the largest number of values live at once, per class, among the same blocks.
 	pressure [NumClasses]int32
-	// claimed are the registers of the header's parameters, once it has been entered.
+	// claimed are the registers of the parameters of its header and of those of the loops around it, once it has been entered.
 	claimed PRegSet
 }
 
