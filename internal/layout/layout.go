@@ -58,8 +58,8 @@ const (
 // Store context: one per store.
 const (
 	StoreFuel          = 0
-	StoreEpoch         = 8  // current epoch, written by other threads
-	StoreEpochDeadline = 16 // epoch at which epoch-checked code leaves
+	StoreEpoch         = 8  // checks for interruption that epoch-checked code has made
+	StoreEpochDeadline = 16 // number of checks at which it leaves
 	StoreSize          = 64
 )
 

@@ -263,10 +263,12 @@ func (t *Translator) branchTable() {
 	t.b.BrTable(index, dest(labels[len(labels)-1]), t.dests)
 }
 
-// checkEpoch leaves to the runtime if the epoch has come to its deadline.
+// checkEpoch counts the check, and leaves to the runtime if the count has come
+// to the end of the epoch.
 func (t *Translator) checkEpoch() {
 	store := t.load(ir.I64, t.fixed(), t.vmctx, layout.InstStore)
-	now := t.load(ir.I64, t.trusted(), store, layout.StoreEpoch)
+	now := t.binary(ir.OpIadd, t.load(ir.I64, t.trusted(), store, layout.StoreEpoch), t.iconst(ir.I64, 1))
+	t.store(t.trusted(), now, store, layout.StoreEpoch)
 	deadline := t.load(ir.I64, t.trusted(), store, layout.StoreEpochDeadline)
 	reached := t.compare(ir.UnsignedGreaterThanOrEqual, now, deadline)
 	leave, next := t.b.CreateBlock(), t.b.CreateBlock()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -23,6 +21,7 @@ type activation struct {
 	done     <-chan struct{}
 	deadline time.Time // zero if there is none
 	caller   Caller
+	data     any
 }
 
 // Caller is what a host function knows of the call it serves. It is valid until
@@ -35,6 +34,13 @@ type Caller struct {
 
 // Context is the context of the call into the store.
 func (c *Caller) Context() context.Context { return c.a.ctx }
+
+// Data is what SetData has left, in an earlier call of a host function by the
+// same call into the store; nil before.
+func (c *Caller) Data() any { return c.a.data }
+
+// SetData leaves something for later calls of host functions.
+func (c *Caller) SetData(v any) { c.a.data = v }
 
 // Store is the store that the host function belongs to.
 func (c *Caller) Store() *Store { return c.a.store }
@@ -143,7 +149,7 @@ func (s *Store) unwind(a *activation) {
 func (s *Store) pop(a *activation) {
 	s.current = a.outer
 	s.depth--
-	a.outer, a.ctx, a.done, a.caller = nil, nil, nil, Caller{}
+	a.outer, a.ctx, a.done, a.caller, a.data = nil, nil, nil, Caller{}, nil
 	a.deadline = time.Time{}
 }
 
@@ -166,8 +172,7 @@ func (s *Store) call(ctx context.Context, f *Func, buffer []uint64) error {
 		}
 	}
 	if s.epochs {
-		s.startTicking()
-		defer s.stopTicking()
+		s.startEpochs()
 	}
 	n := 8 * f.words
 	at, err := s.stack.Push(n)
@@ -312,51 +317,40 @@ func (a *activation) deadlineCause() error {
 	}
 }
 
-// Epochs: code that checks for interruption itself leaves when the store's
-// epoch has come to its deadline. While such a store runs, a timer advances it.
+// Epochs. Code that checks for interruption itself counts its checks in the
+// store context, and leaves when it has come to the epoch's end. Nothing but
+// the code moves the count, because nothing else can be relied on: a timer of
+// Go's cannot fire while Go's collector stops the world, which waits for this
+// very code. How many checks an epoch has follows from how long the last one
+// took.
 
-const epochInterval = 10 * time.Millisecond
+const (
+	epochTime   = 2 * time.Millisecond
+	firstChecks = 1 << 14
+	minChecks   = 1 << 8
+	maxChecks   = 1 << 22
+)
 
-type ticker struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	users int
+// startEpochs sets up the first epoch of a call.
+func (s *Store) startEpochs() {
+	if s.epochChecks == 0 {
+		s.epochChecks = firstChecks
+	}
+	s.epochStart = time.Time{} // what is between calls is not measured
+	s.setEpoch()
 }
 
-func (s *Store) startTicking() {
-	s.nextEpoch()
-	s.tick.mu.Lock()
-	defer s.tick.mu.Unlock()
-	s.tick.users++
-	if s.tick.users > 1 {
-		return
-	}
-	if s.tick.timer == nil {
-		s.tick.timer = time.AfterFunc(epochInterval, s.advance)
-	} else {
-		s.tick.timer.Reset(epochInterval)
-	}
-}
-
-func (s *Store) stopTicking() {
-	s.tick.mu.Lock()
-	defer s.tick.mu.Unlock()
-	s.tick.users--
-	if s.tick.users == 0 {
-		s.tick.timer.Stop()
-	}
-}
-
-func (s *Store) advance() {
-	s.tick.mu.Lock()
-	defer s.tick.mu.Unlock()
-	if s.tick.users > 0 { // else the store may be closed, and its memory gone
-		atomic.AddUint64(word(s.ctx, layout.StoreEpoch), 1)
-		s.tick.timer.Reset(epochInterval)
-	}
-}
-
-// nextEpoch sets the deadline at the epoch to come.
+// nextEpoch sets up the next epoch, when one has ended.
 func (s *Store) nextEpoch() {
-	*word(s.ctx, layout.StoreEpochDeadline) = atomic.LoadUint64(word(s.ctx, layout.StoreEpoch)) + 1
+	now := time.Now()
+	if !s.epochStart.IsZero() {
+		factor := float64(epochTime) / float64(max(now.Sub(s.epochStart), time.Microsecond))
+		s.epochChecks = uint64(min(max(float64(s.epochChecks)*min(max(factor, 0.1), 4), minChecks), maxChecks))
+	}
+	s.epochStart = now
+	s.setEpoch()
+}
+
+func (s *Store) setEpoch() {
+	*word(s.ctx, layout.StoreEpochDeadline) = *word(s.ctx, layout.StoreEpoch) + s.epochChecks
 }

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/image"
@@ -78,7 +79,9 @@ type Store struct {
 	closed      bool
 
 	epochs bool // code in the store checks for interruption itself
-	tick   ticker
+	// Checks in an epoch, and when the present one began; zero if that is not known.
+	epochChecks uint64
+	epochStart  time.Time
 }
 
 // NewStore makes an empty store.
