@@ -24,6 +24,17 @@ var suites = []string{"core", "wasmtime/misc_testsuite"}
 // known_failures.txt, and what is listed there must fail. With DAVIT_UPDATE set
 // it writes the list, and keeps the reasons that are there.
 func TestConformance(t *testing.T) {
+	conformance(t, davit.Config{}, os.Getenv("DAVIT_UPDATE") != "")
+}
+
+// TestConformanceChecked runs the suites with explicit checks of memory bounds
+// and of interruption in code, where the engine otherwise leaves both to the
+// hardware.
+func TestConformanceChecked(t *testing.T) {
+	conformance(t, davit.Config{ExplicitBounds: true, Interruption: davit.InterruptionEpoch}, false)
+}
+
+func conformance(t *testing.T, config davit.Config, update bool) {
 	root := testdata.Conformance(t)
 	if _, err := davit.NewEngine(nil); err != nil {
 		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
@@ -32,7 +43,7 @@ func TestConformance(t *testing.T) {
 		t.Skipf("no native code here: %v", err)
 	}
 	known := readKnownFailures(t)
-	engines := Engines{}
+	engines := Engines{Config: config}
 	r := Runner{NewEngine: engines.New}
 	failing := make(map[string]string)
 	for _, suite := range suites {
@@ -69,7 +80,7 @@ func TestConformance(t *testing.T) {
 	}
 	t.Logf("%s; %d of %d messages in the suite's words; %d scripts fail as known",
 		r.Summary(), r.Messages, r.MessagesWanted, len(failing))
-	if os.Getenv("DAVIT_UPDATE") != "" {
+	if update {
 		writeKnownFailures(t, failing)
 	}
 }
