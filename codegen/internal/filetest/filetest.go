@@ -36,6 +36,9 @@ type Options struct {
 	Exact bool
 	// Commands limits the commands that are run; nil runs all.
 	Commands map[string]bool
+	// Disassemble writes machine code as text, for directives of `test compile`
+	// on it; nil leaves it out.
+	Disassemble func(code []byte) string
 }
 
 // Result is what came out of a file.

@@ -298,7 +298,10 @@ func (f *file) compileOne(fn *clif.Func, t *targetISA, exact, expectFail bool, a
 	case err != nil:
 		return f.errorf(fn.Line, "%v: %v", t, err)
 	}
-	text := ctx.VCode() + "\nDisassembled:\n" + Disassemble(code.Text[:code.CodeSize])
+	text := ctx.VCode()
+	if f.opt.Disassemble != nil {
+		text += "\nDisassembled:\n" + f.opt.Disassemble(code.Text[:code.CodeSize])
+	}
 	if exact {
 		var want []string
 		for _, c := range fn.Comments {
