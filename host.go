@@ -70,13 +70,31 @@ func (s *Store) hostFunc(h *hostFunc) (vm.Func, error) {
 
 func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
 	f, err := s.vm.NewHostFunc(t, func(vc *vm.Caller, buffer []uint64) error {
-		depth := s.depth
-		for len(s.callers) <= depth {
-			s.callers = append(s.callers, &Caller{store: s})
+		a, ok := vc.Data().(*hostActivation)
+		if !ok {
+			a = s.hostActivation(vc.Context())
+			vc.SetData(a)
 		}
-		c := s.callers[depth]
-		c.set(vc.Instance())
-		return fn(s.hostContext(vc.Context()), c, buffer)
+		a.caller.set(vc.Instance())
+		return fn(a.ctx, &a.caller, buffer)
 	})
 	return f, apiError(err)
+}
+
+// hostActivation is what all host functions get that one call into a store
+// calls.
+type hostActivation struct {
+	ctx    context.Context
+	caller Caller
+}
+
+// hostActivation is that of the call under way, whose context is ctx. They are
+// used again, one for each depth of nesting.
+func (s *Store) hostActivation(ctx context.Context) *hostActivation {
+	for len(s.activations) <= s.depth {
+		s.activations = append(s.activations, &hostActivation{caller: Caller{store: s}})
+	}
+	a := s.activations[s.depth]
+	a.ctx = s.hostContext(ctx)
+	return a
 }

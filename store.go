@@ -37,11 +37,11 @@ type Store struct {
 	running *callContext // of the running call, once it has called the host
 	closed  bool         // whoever has the turn may look
 
-	hostFuncs map[*hostFunc]vm.Func
-	callers   []*Caller // by depth of nesting
-	depth     int
-	contexts  *callContext // of the last call that called the host, to be used again
-	cleanup   runtime.Cleanup
+	hostFuncs   map[*hostFunc]vm.Func
+	activations []*hostActivation // by depth of nesting
+	depth       int
+	contexts    *callContext // of the last call that called the host, to be used again
+	cleanup     runtime.Cleanup
 }
 
 // NewStore makes a store; nil means the zero StoreConfig. Close it to give back
@@ -81,7 +81,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.cleanup.Stop()
-	s.hostFuncs, s.callers, s.contexts = nil, nil, nil
+	s.hostFuncs, s.activations, s.contexts = nil, nil, nil
 	return nil
 }
 
