@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // builder makes functions for tests by hand.
@@ -233,6 +236,48 @@ func BenchmarkAllocate(b *testing.B) {
 					}
 					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(f.Insts)), "ns/inst")
 				})
+			}
+		}
+	}
+}
+
+// TestNoAllocations checks that an allocator that has seen a function allocates nothing for it again.
+func TestNoAllocations(t *testing.T) {
+	env := bigEnv()
+	for _, algorithm := range algorithms {
+		for _, bf := range benchFunctions {
+			f := bf.make(500)
+			var a Allocator
+			n := testing.AllocsPerRun(3, func() {
+				if _, err := a.Allocate(f, env, Options{Algorithm: algorithm}); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if n != 0 {
+				t.Errorf("algorithm %d, %s: %v allocations", algorithm, bf.name, n)
+			}
+		}
+	}
+}
+
+// TestDeterministic checks that a fresh allocator and one that has seen much agree.
+func TestDeterministic(t *testing.T) {
+	var used Allocator
+	for seed := range uint64(300) {
+		env := testEnvs()[seed%4]
+		f := generate(&choices{rand: rand.New(rand.NewPCG(seed, 5))}, env, 15, 15)
+		for _, algorithm := range algorithms {
+			var fresh Allocator
+			x, err := fresh.Allocate(f, env, Options{Algorithm: algorithm})
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, err := used.Allocate(f, env, Options{Algorithm: algorithm})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(x, y, cmpopts.EquateEmpty()); d != "" {
+				t.Fatalf("seed %d, algorithm %d: %s", seed, algorithm, d)
 			}
 		}
 	}

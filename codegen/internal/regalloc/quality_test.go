@@ -1,6 +1,9 @@
 package regalloc
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // allocateWell has f allocated by the global allocator and checks the result.
 func allocateWell(t *testing.T, f *Function, env *Env) *Output {
@@ -274,5 +277,24 @@ func TestRemat(t *testing.T) {
 	}
 	if n := editsIn(&b.Function, out, 1) + editsIn(&b.Function, out, 2); n != 0 {
 		t.Errorf("%d edits in the loop:\n%s", n, dump(&b.Function, out))
+	}
+}
+
+// TestDocExample holds the example of the package documentation to its word.
+func TestDocExample(t *testing.T) {
+	env := testEnvs()[0]
+	b := newBuilder()
+	b.block()
+	v0, v1, v2 := b.vreg(Int), b.vreg(Int), b.vreg(Int)
+	b.inst(DefReg(v0), DefReg(v1))
+	b.inst(UseReg(v0), UseFixed(v1, MakePReg(Int, 1)), DefReuse(v2, 0))
+	b.inst(UseReg(v2), UseAny(v0))
+	b.inst()
+	b.end()
+	out := allocateWell(t, &b.Function, env)
+	p0, p1, slot := RegAlloc(MakePReg(Int, 0)), RegAlloc(MakePReg(Int, 1)), SlotAlloc(0)
+	want := []Allocation{p0, p1, p0, p1, p0, p0, slot}
+	if !slices.Equal(out.Allocs, want) || len(out.Edits) != 1 || out.Edits[0] != (Edit{After(0), v0, p0, slot}) {
+		t.Errorf("not as documented:\n%s", dump(&b.Function, out))
 	}
 }
