@@ -61,7 +61,7 @@ func (p *parser) immediates(b []byte, op wasm.Opcode) []byte {
 		return p.vector(b)
 	case wasm.ImmShuffle:
 		for range 16 {
-			if p.Kind() == wattext.RParen {
+			if k := p.Kind(); k == wattext.RParen || k == wattext.LParen {
 				p.Fail("invalid lane length: i8x16.shuffle has 16 lanes")
 			}
 			b = append(b, p.lane())

@@ -10,9 +10,11 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/wasm"
 )
 
 const knownFailures = "testdata/known_failures.txt"
@@ -82,6 +84,78 @@ func conformance(t *testing.T, config davit.Config, update bool) {
 		r.Summary(), r.Messages, r.MessagesWanted, len(failing))
 	if update {
 		writeKnownFailures(t, failing)
+	}
+}
+
+// TestNoCrash runs scripts and modules that are about other things, or were
+// made to break engines: whatever becomes of them, nothing may panic.
+func TestNoCrash(t *testing.T) {
+	root := testdata.Conformance(t)
+	if _, err := davit.NewEngine(nil); err != nil {
+		t.Skipf("no native code here: %v", err)
+	}
+	engines := Engines{Timeout: 10 * time.Second}
+	r := Runner{NewEngine: engines.New}
+	modules := 0
+	for _, dir := range []string{"wasm-tools/cli", "wasmtime/misc_testsuite", "component-model/spec", "core/fuzzcases-wazero"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(root, path)
+			switch filepath.Ext(path) {
+			case ".wast":
+				for _, f := range r.RunFile(path).Failures {
+					if strings.Contains(f.Msg, "panic: ") {
+						t.Errorf("%s:%d: %s", rel, f.Line, f.Msg)
+					}
+				}
+			case ".wasm":
+				modules++
+				data, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				tryModule(t, rel, &engines, data)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("scripts: %s; %d modules", r.Summary(), modules)
+}
+
+// tryModule compiles and instantiates a module and calls what it exports
+// without parameters.
+func tryModule(t *testing.T, name string, engines *Engines, data []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("%s: panic: %v", name, p)
+		}
+	}()
+	engine, err := engines.New(wasm.FeaturesAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := engine.Close(); err != nil {
+			t.Errorf("%s: closing: %v", name, err)
+		}
+	}()
+	m, err := engine.Compile(data)
+	if err != nil {
+		return
+	}
+	in, err := engine.Instantiate(m, func(string, string) (Extern, bool) { return nil, false })
+	if err != nil {
+		return
+	}
+	for _, x := range m.(*davit.Module).Exports() {
+		if x.Type.Func != nil && len(x.Type.Func.Params) == 0 {
+			in.Call(x.Name, nil)
+		}
 	}
 }
 
