@@ -103,6 +103,9 @@ func boolBits(b bool) uint64 {
 
 // compare makes an i8 from a comparison.
 func (g *randomFunc) compare() randomValue {
+	if g.r.IntN(4) == 0 {
+		return g.loadAndCompare()
+	}
 	if g.r.IntN(5) == 0 {
 		x, y := g.use(randomF64), g.use(randomF64)
 		a, b := math.Float64frombits(x.bits), math.Float64frombits(y.bits)
@@ -164,6 +167,74 @@ func (g *randomFunc) load(t int) {
 	g.define(t, binary.LittleEndian.Uint64(b[:]), "load.%s %s", randomTypes[t], a)
 }
 
+// extendingLoad loads fewer bits than it makes.
+func (g *randomFunc) extendingLoad(t int) {
+	from := g.r.IntN(t)
+	n := g.width(from) / 8
+	a, at := g.address(n)
+	var b [8]byte
+	copy(b[:], g.memory[at:at+n])
+	x := binary.LittleEndian.Uint64(b[:])
+	if g.r.IntN(3) == 0 {
+		g.define(t, uint64(g.signed(from, x)), "sload%d.%s %s", g.width(from), g.extending(from, t), a)
+		return
+	}
+	g.define(t, x, "uload%d.%s %s", g.width(from), g.extending(from, t), a)
+}
+
+// extending is the type of a load of the given width: that of 32 bits has but one, and its controlling type is the address's.
+func (g *randomFunc) extending(from, t int) string {
+	if from == 2 {
+		return "i64"
+	}
+	return randomTypes[t]
+}
+
+// truncatingStore stores fewer bits than the value has.
+func (g *randomFunc) truncatingStore(t int) {
+	x := g.use(t)
+	if g.r.IntN(2) == 0 {
+		y := g.use(0)
+		x = g.define(t, y.bits, "uextend.%s %s", randomTypes[t], y.name)
+	}
+	to := g.r.IntN(t)
+	n := g.width(to) / 8
+	a, at := g.address(n)
+	fmt.Fprintf(&g.w, "    istore%d %s, %s\n", g.width(to), x.name, a)
+	g.put(at, n, x.bits)
+}
+
+// loadAndCompare compares or tests memory with a constant.
+func (g *randomFunc) loadAndCompare() randomValue {
+	t := 2 + g.r.IntN(2)
+	if g.r.IntN(2) == 0 {
+		g.load(t)
+	} else {
+		g.extendingLoad(t)
+	}
+	x := g.values[t][len(g.values[t])-1]
+	g.values[t] = g.values[t][:len(g.values[t])-1]
+	k := uint64(0)
+	switch g.r.IntN(3) {
+	case 0:
+		m := g.constant(t)
+		g.values[t] = g.values[t][:len(g.values[t])-1]
+		if g.r.IntN(2) == 0 {
+			m = randomValue{bits: uint64(g.r.IntN(300))}
+			m.name = g.imm(t, m.bits)
+		}
+		x = g.define(t, x.bits&m.bits, "band %s, %s", x.name, m.name)
+		g.values[t] = g.values[t][:len(g.values[t])-1]
+	case 1:
+		k = uint64(g.r.IntN(300))
+	}
+	a, b := g.signed(t, x.bits), int64(k)
+	cc := g.r.IntN(10)
+	res := [...]bool{a == b, a != b, a < b, a >= b, a > b, a <= b, x.bits < k, x.bits >= k, x.bits > k, x.bits <= k}[cc]
+	c := g.define(0, boolBits(res), "icmp %s %s, %s", [...]string{"eq", "ne", "slt", "sge", "sgt", "sle", "ult", "uge", "ugt", "ule"}[cc], x.name, g.imm(t, k))
+	return c
+}
+
 func (g *randomFunc) store(t int) {
 	n := g.width(t) / 8
 	x := g.use(t)
@@ -220,7 +291,7 @@ func (g *randomFunc) update(t int) {
 func (g *randomFunc) instruction() {
 	t := g.r.IntN(4)
 	n := g.width(t)
-	switch g.r.IntN(22) {
+	switch g.r.IntN(26) {
 	case 0, 1, 2:
 		x, y := g.use(t), g.use(t)
 		g.define(t, x.bits+y.bits, "iadd %s, %s", x.name, y.name)
@@ -337,6 +408,23 @@ func (g *randomFunc) instruction() {
 		g.store(t)
 	case 19, 20:
 		g.update(t)
+	case 22, 23:
+		if t > 0 {
+			g.extendingLoad(t)
+		}
+	case 24:
+		if t > 0 {
+			g.truncatingStore(t)
+		}
+	case 25:
+		c := g.compare()
+		one := uint64(g.r.IntN(2))
+		res := 1 - one
+		if c.bits != 0 {
+			res = one
+		}
+		x, y := g.imm(t, one), g.imm(t, 1-one)
+		g.define(t, res, "select %s, %s, %s", c.name, x, y)
 	case 21:
 		x, y := g.use(t), g.use(t)
 		name := fmt.Sprintf("v%d", g.next)

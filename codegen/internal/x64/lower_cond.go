@@ -48,6 +48,10 @@ func (c *lower) condCmpMem(cc asm.Cond, size asm.Size, m Amode, b operand) cond 
 	return cond{kind: condMem, cc: cc, size: size, op: uint16(asm.CMP), mem: m, b: b}
 }
 
+func (c *lower) condTestMem(cc asm.Cond, size asm.Size, m Amode, b operand) cond {
+	return cond{kind: condMem, cc: cc, size: size, op: uint16(asm.TEST), mem: m, b: b}
+}
+
 func (c *lower) condTest(cc asm.Cond, size asm.Size, a machine.Reg, b operand) cond {
 	return cond{kind: condInt, cc: cc, size: size, op: uint16(asm.TEST), a: a, b: b}
 }

@@ -68,6 +68,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpFmul(v0); ok {
 			return r, true
 		}
+	case ir.OpIstore8:
+		if r, ok := c.lower_OpIstore8(v0); ok {
+			return r, true
+		}
+	case ir.OpIstore16:
+		if r, ok := c.lower_OpIstore16(v0); ok {
+			return r, true
+		}
 	case ir.OpBandNot:
 		if r, ok := c.lower_OpBandNot(v0); ok {
 			return r, true
@@ -100,12 +108,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpSextend(v0); ok {
 			return r, true
 		}
-	case ir.OpIstore8:
-		if r, ok := c.lower_OpIstore8(v0); ok {
-			return r, true
-		}
-	case ir.OpIstore16:
-		if r, ok := c.lower_OpIstore16(v0); ok {
+	case ir.OpSelect:
+		if r, ok := c.lower_OpSelect(v0); ok {
 			return r, true
 		}
 	case ir.OpIstore32:
@@ -323,22 +327,18 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpFcmp(v0); ok {
 			return r, true
 		}
-	case ir.OpSelect:
-		if r, ok := c.lower_OpSelect(v0); ok {
-			return r, true
-		}
 	case ir.OpSelectSpectreGuard:
 		if r, ok := c.lower_OpSelectSpectreGuard(v0); ok {
 			return r, true
 		}
 	case ir.OpF32const:
 		// lower_float.rules:74
-		v211 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F32, v211)), true
+		v215 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F32, v215)), true
 	case ir.OpF64const:
 		// lower_float.rules:75
-		v212 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F64, v212)), true
+		v216 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F64, v216)), true
 	case ir.OpFsub:
 		if r, ok := c.lower_OpFsub(v0); ok {
 			return r, true
@@ -388,13 +388,25 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFpromote:
-		// lower_float.rules:175
-		v259 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v259))), true
+		v2 := c.resultType(v0)
+		if v2 == ir.F64 {
+			v263 := c.arg0(v0)
+			v265 := c.valueType(v263)
+			if v265 == ir.F32 {
+				// lower_float.rules:175
+				return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v263))), true
+			}
+		}
 	case ir.OpFdemote:
-		// lower_float.rules:176
-		v260 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v260))), true
+		v2 := c.resultType(v0)
+		if v2 == ir.F32 {
+			v266 := c.arg0(v0)
+			v268 := c.valueType(v266)
+			if v268 == ir.F64 {
+				// lower_float.rules:176
+				return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v266))), true
+			}
+		}
 	case ir.OpFcvtToSint:
 		if r, ok := c.lower_OpFcvtToSint(v0); ok {
 			return r, true
@@ -420,109 +432,109 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v308 := c.memFlags(v0)
-		if v312, ok := c.littleEndian(v308); ok {
+		v316 := c.memFlags(v0)
+		if v320, ok := c.littleEndian(v316); ok {
 			// lower_mem.rules:28
-			v309 := c.arg0(v0)
-			v310 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v312, v309, v310)))), true
+			v317 := c.arg0(v0)
+			v318 := c.offset(v0)
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v320, v317, v318)))), true
 		}
 	case ir.OpUload16:
-		v313 := c.memFlags(v0)
-		if v317, ok := c.littleEndian(v313); ok {
+		v321 := c.memFlags(v0)
+		if v325, ok := c.littleEndian(v321); ok {
 			// lower_mem.rules:29
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v317, v314, v315)))), true
+			v322 := c.arg0(v0)
+			v323 := c.offset(v0)
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v325, v322, v323)))), true
 		}
 	case ir.OpUload32:
-		v318 := c.memFlags(v0)
-		if v322, ok := c.littleEndian(v318); ok {
+		v326 := c.memFlags(v0)
+		if v330, ok := c.littleEndian(v326); ok {
 			// lower_mem.rules:30
-			v319 := c.arg0(v0)
-			v320 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v322, v319, v320)))), true
+			v327 := c.arg0(v0)
+			v328 := c.offset(v0)
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v330, v327, v328)))), true
 		}
 	case ir.OpSload8:
-		v323 := c.memFlags(v0)
-		if v327, ok := c.littleEndian(v323); ok {
+		v331 := c.memFlags(v0)
+		if v335, ok := c.littleEndian(v331); ok {
 			// lower_mem.rules:31
 			v2 := c.resultType(v0)
-			v324 := c.arg0(v0)
-			v325 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v327, v324, v325)))), true
+			v332 := c.arg0(v0)
+			v333 := c.offset(v0)
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v335, v332, v333)))), true
 		}
 	case ir.OpSload16:
-		v328 := c.memFlags(v0)
-		if v332, ok := c.littleEndian(v328); ok {
+		v336 := c.memFlags(v0)
+		if v340, ok := c.littleEndian(v336); ok {
 			// lower_mem.rules:32
 			v2 := c.resultType(v0)
-			v329 := c.arg0(v0)
-			v330 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v332, v329, v330)))), true
+			v337 := c.arg0(v0)
+			v338 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v340, v337, v338)))), true
 		}
 	case ir.OpSload32:
-		v333 := c.memFlags(v0)
-		if v337, ok := c.littleEndian(v333); ok {
+		v341 := c.memFlags(v0)
+		if v345, ok := c.littleEndian(v341); ok {
 			// lower_mem.rules:33
-			v334 := c.arg0(v0)
-			v335 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v337, v334, v335)))), true
+			v342 := c.arg0(v0)
+			v343 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v345, v342, v343)))), true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:98
-		v431 := c.stackSlot(v0)
-		v432 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v431, v432))), true
+		// lower_mem.rules:103
+		v451 := c.stackSlot(v0)
+		v452 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v451, v452))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
 		// lower_control.rules:13
-		v433 := c.arg0(v0)
-		return c.branchOn(c.condOf(v433)), true
+		v453 := c.arg0(v0)
+		return c.branchOn(c.condOf(v453)), true
 	case ir.OpBrTable:
 		// lower_control.rules:16
-		v434 := c.arg0(v0)
+		v454 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v434)
+		i18 := c.gpr(v454)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:35
-		v435 := c.funcRef(v0)
-		return c.callDirect(v435), true
+		v455 := c.funcRef(v0)
+		return c.callDirect(v455), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:36
-		v436 := c.sigRef(v0)
-		v437 := c.arg0(v0)
-		return c.callRegister(v436, v437), true
+		v456 := c.sigRef(v0)
+		v457 := c.arg0(v0)
+		return c.callRegister(v456, v457), true
 	case ir.OpReturnCall:
 		// lower_control.rules:37
-		v438 := c.funcRef(v0)
-		return c.tailCallDirect(v438), true
+		v458 := c.funcRef(v0)
+		return c.tailCallDirect(v458), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:38
-		v439 := c.sigRef(v0)
-		v440 := c.arg0(v0)
-		return c.tailCallRegister(v439, v440), true
+		v459 := c.sigRef(v0)
+		v460 := c.arg0(v0)
+		return c.tailCallRegister(v459, v460), true
 	case ir.OpReturn:
 		// lower_control.rules:39
 		return c.ret(), true
 	case ir.OpTrap:
 		// lower_control.rules:45
-		v441 := c.trapCode(v0)
-		return c.ud2(v441), true
+		v461 := c.trapCode(v0)
+		return c.ud2(v461), true
 	case ir.OpTrapnz:
 		// lower_control.rules:46
-		v442 := c.arg0(v0)
-		v443 := c.trapCode(v0)
-		c.trapIf(c.condOf(v442), v443)
+		v462 := c.arg0(v0)
+		v463 := c.trapCode(v0)
+		c.trapIf(c.condOf(v462), v463)
 		return c.outNone(), true
 	case ir.OpTrapz:
 		// lower_control.rules:47
-		v444 := c.arg0(v0)
-		v445 := c.trapCode(v0)
-		c.trapIf(c.condInvert(c.condOf(v444)), v445)
+		v464 := c.arg0(v0)
+		v465 := c.trapCode(v0)
+		c.trapIf(c.condInvert(c.condOf(v464)), v465)
 		return c.outNone(), true
 	case ir.OpDebugtrap:
 		// lower_control.rules:52
@@ -541,12 +553,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:63
-		v446 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v446)), true
+		v466 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v466)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:64
-		v447 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v447)), true
+		v467 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v467)), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:78
 		return c.out1(c.physical(RBP)), true
@@ -561,8 +573,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:82
-		v448 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v448))
+		v468 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v468))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:83
@@ -578,41 +590,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v458 := c.memFlags(v0)
-			if v461, ok := c.littleEndian(v458); ok {
+			v478 := c.memFlags(v0)
+			if v481, ok := c.littleEndian(v478); ok {
 				// lower_atomic.rules:4
-				v459 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v461, v459, 0))), true
+				v479 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v481, v479, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v462 := c.memFlags(v0)
-		if v466, ok := c.littleEndian(v462); ok {
-			v463 := c.arg0(v0)
-			v468 := c.valueType(v463)
-			if v470, ok := c.fitsIn64(v468); ok {
+		v482 := c.memFlags(v0)
+		if v486, ok := c.littleEndian(v482); ok {
+			v483 := c.arg0(v0)
+			v488 := c.valueType(v483)
+			if v490, ok := c.fitsIn64(v488); ok {
 				// lower_atomic.rules:5
-				v464 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v470), c.amode(v466, v464, 0), c.gpr(v463))
+				v484 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v490), c.amode(v486, v484, 0), c.gpr(v483))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v477 := c.memFlags(v0)
-			if v482, ok := c.littleEndian(v477); ok {
+			v497 := c.memFlags(v0)
+			if v502, ok := c.littleEndian(v497); ok {
 				// lower_atomic.rules:23
-				v478 := c.arg0(v0)
-				v479 := c.arg1(v0)
-				v480 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v482, v478, 0), c.gpr(v479), c.gpr(v480))), true
+				v498 := c.arg0(v0)
+				v499 := c.arg1(v0)
+				v500 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v502, v498, 0), c.gpr(v499), c.gpr(v500))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v483 := c.constant(v0)
-		return c.out1(c.vecPool(v483)), true
+		v503 := c.constant(v0)
+		return c.out1(c.vecPool(v503)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -635,31 +647,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v496 := c.arg0(v0)
-		v497 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v496), c.operandReg(c.xmm(v497)))), true
+		v516 := c.arg0(v0)
+		v517 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v516), c.operandReg(c.xmm(v517)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v498 := c.arg0(v0)
-			v499 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v498), c.operandReg(c.xmm(v499)))
+			v518 := c.arg0(v0)
+			v519 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v518), c.operandReg(c.xmm(v519)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v501 := c.arg1(v0)
-		v500 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v501), c.operandReg(c.xmm(v500)))), true
+		v521 := c.arg1(v0)
+		v520 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v521), c.operandReg(c.xmm(v520)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v537 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v537)))), true
+		v561 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v561)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -670,20 +682,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v560 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v560)))), true
+		v584 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v584)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v561 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v561)))), true
+		v585 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v585)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v562 := c.arg0(v0)
-			v564 := c.valueType(v562)
-			if v564 == ir.F32X4 {
+			v586 := c.arg0(v0)
+			v588 := c.valueType(v586)
+			if v588 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v562)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v586)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -693,21 +705,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v579 := c.arg0(v0)
-			v582 := c.valueType(v579)
-			if v582 == ir.I64X2 {
-				if v584, ok := c.defInst(v579); ok {
-					v585 := c.opcode(v584)
-					if v585 == ir.OpFcvtToUintSat {
-						v586 := c.arg0(v584)
-						v588 := c.valueType(v586)
-						if v588 == ir.F64X2 {
-							v580 := c.arg1(v0)
-							if v590, ok := c.defInst(v580); ok {
-								v591 := c.opcode(v590)
-								if v591 == ir.OpVconst {
+			v603 := c.arg0(v0)
+			v606 := c.valueType(v603)
+			if v606 == ir.I64X2 {
+				if v608, ok := c.defInst(v603); ok {
+					v609 := c.opcode(v608)
+					if v609 == ir.OpFcvtToUintSat {
+						v610 := c.arg0(v608)
+						v612 := c.valueType(v610)
+						if v612 == ir.F64X2 {
+							v604 := c.arg1(v0)
+							if v614, ok := c.defInst(v604); ok {
+								v615 := c.opcode(v614)
+								if v615 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v586), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v610), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -739,52 +751,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v599 := c.memFlags(v0)
-		if v603, ok := c.littleEndian(v599); ok {
+		v623 := c.memFlags(v0)
+		if v627, ok := c.littleEndian(v623); ok {
 			// lower_vector.rules:438
-			v600 := c.arg0(v0)
-			v601 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v603, v600, v601)))), true
+			v624 := c.arg0(v0)
+			v625 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v627, v624, v625)))), true
 		}
 	case ir.OpSload8x8:
-		v604 := c.memFlags(v0)
-		if v608, ok := c.littleEndian(v604); ok {
+		v628 := c.memFlags(v0)
+		if v632, ok := c.littleEndian(v628); ok {
 			// lower_vector.rules:439
-			v605 := c.arg0(v0)
-			v606 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v608, v605, v606)))), true
+			v629 := c.arg0(v0)
+			v630 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v632, v629, v630)))), true
 		}
 	case ir.OpUload16x4:
-		v609 := c.memFlags(v0)
-		if v613, ok := c.littleEndian(v609); ok {
+		v633 := c.memFlags(v0)
+		if v637, ok := c.littleEndian(v633); ok {
 			// lower_vector.rules:440
-			v610 := c.arg0(v0)
-			v611 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v613, v610, v611)))), true
+			v634 := c.arg0(v0)
+			v635 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v637, v634, v635)))), true
 		}
 	case ir.OpSload16x4:
-		v614 := c.memFlags(v0)
-		if v618, ok := c.littleEndian(v614); ok {
+		v638 := c.memFlags(v0)
+		if v642, ok := c.littleEndian(v638); ok {
 			// lower_vector.rules:441
-			v615 := c.arg0(v0)
-			v616 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v618, v615, v616)))), true
+			v639 := c.arg0(v0)
+			v640 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v642, v639, v640)))), true
 		}
 	case ir.OpUload32x2:
-		v619 := c.memFlags(v0)
-		if v623, ok := c.littleEndian(v619); ok {
+		v643 := c.memFlags(v0)
+		if v647, ok := c.littleEndian(v643); ok {
 			// lower_vector.rules:442
-			v620 := c.arg0(v0)
-			v621 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v623, v620, v621)))), true
+			v644 := c.arg0(v0)
+			v645 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v647, v644, v645)))), true
 		}
 	case ir.OpSload32x2:
-		v624 := c.memFlags(v0)
-		if v628, ok := c.littleEndian(v624); ok {
+		v648 := c.memFlags(v0)
+		if v652, ok := c.littleEndian(v648); ok {
 			// lower_vector.rules:443
-			v625 := c.arg0(v0)
-			v626 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v628, v625, v626)))), true
+			v649 := c.arg0(v0)
+			v650 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v652, v649, v650)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -800,14 +812,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v638 := c.arg0(v0)
-		v639 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v638), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v639)))))), true
+		v662 := c.arg0(v0)
+		v663 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v662), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v663)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v640 := c.arg0(v0)
-		v641 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v640), c.operandReg(c.xmm(v641)))), true
+		v664 := c.arg0(v0)
+		v665 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v664), c.operandReg(c.xmm(v665)))), true
 	}
 	var none out
 	return none, false
@@ -818,248 +830,248 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v238 := c.hasFma()
-		if v238 {
-			v236 := c.arg2(v0)
-			if v248, ok := c.defInst(v236); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					v234 := c.arg0(v0)
-					if v244, ok := c.defInst(v234); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
+		v242 := c.hasFma()
+		if v242 {
+			v240 := c.arg2(v0)
+			if v252, ok := c.defInst(v240); ok {
+				v253 := c.opcode(v252)
+				if v253 == ir.OpFneg {
+					v238 := c.arg0(v0)
+					if v248, ok := c.defInst(v238); ok {
+						v249 := c.opcode(v248)
+						if v249 == ir.OpFneg {
 							// lower_float.rules:130
-							v246 := c.arg0(v244)
-							v235 := c.arg1(v0)
 							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v246), c.xmm(v235), c.xm(v250))), true
+							v239 := c.arg1(v0)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v250), c.xmm(v239), c.xm(v254))), true
 						}
 					}
-					v235 := c.arg1(v0)
-					if v240, ok := c.defInst(v235); ok {
-						v241 := c.opcode(v240)
-						if v241 == ir.OpFneg {
+					v239 := c.arg1(v0)
+					if v244, ok := c.defInst(v239); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
 							// lower_float.rules:126
-							v242 := c.arg0(v240)
-							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v234), c.xmm(v242), c.xm(v250))), true
+							v246 := c.arg0(v244)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v238), c.xmm(v246), c.xm(v254))), true
 						}
 					}
 					// lower_float.rules:122
-					v250 := c.arg0(v248)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v234), c.xmm(v235), c.xm(v250))), true
+					v254 := c.arg0(v252)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v238), c.xmm(v239), c.xm(v254))), true
 				}
 			}
-			v234 := c.arg0(v0)
-			if v244, ok := c.defInst(v234); ok {
+			v238 := c.arg0(v0)
+			if v248, ok := c.defInst(v238); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					// lower_float.rules:118
+					v250 := c.arg0(v248)
+					v239 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v250), c.xmm(v239), c.xm(v240))), true
+				}
+			}
+			v239 := c.arg1(v0)
+			if v244, ok := c.defInst(v239); ok {
 				v245 := c.opcode(v244)
 				if v245 == ir.OpFneg {
-					// lower_float.rules:118
-					v246 := c.arg0(v244)
-					v235 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v246), c.xmm(v235), c.xm(v236))), true
-				}
-			}
-			v235 := c.arg1(v0)
-			if v240, ok := c.defInst(v235); ok {
-				v241 := c.opcode(v240)
-				if v241 == ir.OpFneg {
 					// lower_float.rules:114
-					v242 := c.arg0(v240)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v234), c.xmm(v242), c.xm(v236))), true
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v238), c.xmm(v246), c.xm(v240))), true
 				}
 			}
 			// lower_float.rules:110
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v234), c.xmm(v235), c.xm(v236))), true
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v238), c.xmm(v239), c.xm(v240))), true
 		}
 	case ir.F64:
-		v238 := c.hasFma()
-		if v238 {
-			v236 := c.arg2(v0)
-			if v248, ok := c.defInst(v236); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					v234 := c.arg0(v0)
-					if v244, ok := c.defInst(v234); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
+		v242 := c.hasFma()
+		if v242 {
+			v240 := c.arg2(v0)
+			if v252, ok := c.defInst(v240); ok {
+				v253 := c.opcode(v252)
+				if v253 == ir.OpFneg {
+					v238 := c.arg0(v0)
+					if v248, ok := c.defInst(v238); ok {
+						v249 := c.opcode(v248)
+						if v249 == ir.OpFneg {
 							// lower_float.rules:131
-							v246 := c.arg0(v244)
-							v235 := c.arg1(v0)
 							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v246), c.xmm(v235), c.xm(v250))), true
+							v239 := c.arg1(v0)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v250), c.xmm(v239), c.xm(v254))), true
 						}
 					}
-					v235 := c.arg1(v0)
-					if v240, ok := c.defInst(v235); ok {
-						v241 := c.opcode(v240)
-						if v241 == ir.OpFneg {
+					v239 := c.arg1(v0)
+					if v244, ok := c.defInst(v239); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
 							// lower_float.rules:127
-							v242 := c.arg0(v240)
-							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v234), c.xmm(v242), c.xm(v250))), true
+							v246 := c.arg0(v244)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v238), c.xmm(v246), c.xm(v254))), true
 						}
 					}
 					// lower_float.rules:123
-					v250 := c.arg0(v248)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v234), c.xmm(v235), c.xm(v250))), true
+					v254 := c.arg0(v252)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v238), c.xmm(v239), c.xm(v254))), true
 				}
 			}
-			v234 := c.arg0(v0)
-			if v244, ok := c.defInst(v234); ok {
+			v238 := c.arg0(v0)
+			if v248, ok := c.defInst(v238); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					// lower_float.rules:119
+					v250 := c.arg0(v248)
+					v239 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v250), c.xmm(v239), c.xm(v240))), true
+				}
+			}
+			v239 := c.arg1(v0)
+			if v244, ok := c.defInst(v239); ok {
 				v245 := c.opcode(v244)
 				if v245 == ir.OpFneg {
-					// lower_float.rules:119
-					v246 := c.arg0(v244)
-					v235 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v246), c.xmm(v235), c.xm(v236))), true
-				}
-			}
-			v235 := c.arg1(v0)
-			if v240, ok := c.defInst(v235); ok {
-				v241 := c.opcode(v240)
-				if v241 == ir.OpFneg {
 					// lower_float.rules:115
-					v242 := c.arg0(v240)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v234), c.xmm(v242), c.xm(v236))), true
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v238), c.xmm(v246), c.xm(v240))), true
 				}
 			}
 			// lower_float.rules:111
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v234), c.xmm(v235), c.xm(v236))), true
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v238), c.xmm(v239), c.xm(v240))), true
 		}
 	case ir.F32X4:
-		v238 := c.hasFma()
-		if v238 {
-			v236 := c.arg2(v0)
-			if v248, ok := c.defInst(v236); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					v234 := c.arg0(v0)
-					if v244, ok := c.defInst(v234); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
+		v242 := c.hasFma()
+		if v242 {
+			v240 := c.arg2(v0)
+			if v252, ok := c.defInst(v240); ok {
+				v253 := c.opcode(v252)
+				if v253 == ir.OpFneg {
+					v238 := c.arg0(v0)
+					if v248, ok := c.defInst(v238); ok {
+						v249 := c.opcode(v248)
+						if v249 == ir.OpFneg {
 							// lower_float.rules:132
-							v246 := c.arg0(v244)
-							v235 := c.arg1(v0)
 							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+							v239 := c.arg1(v0)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
 						}
 					}
-					v235 := c.arg1(v0)
-					if v240, ok := c.defInst(v235); ok {
-						v241 := c.opcode(v240)
-						if v241 == ir.OpFneg {
+					v239 := c.arg1(v0)
+					if v244, ok := c.defInst(v239); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
 							// lower_float.rules:128
-							v242 := c.arg0(v240)
-							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v250)))), true
+							v246 := c.arg0(v244)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v254)))), true
 						}
 					}
 					// lower_float.rules:124
-					v250 := c.arg0(v248)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+					v254 := c.arg0(v252)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
 				}
 			}
-			v234 := c.arg0(v0)
-			if v244, ok := c.defInst(v234); ok {
+			v238 := c.arg0(v0)
+			if v248, ok := c.defInst(v238); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					// lower_float.rules:120
+					v250 := c.arg0(v248)
+					v239 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
+				}
+			}
+			v239 := c.arg1(v0)
+			if v244, ok := c.defInst(v239); ok {
 				v245 := c.opcode(v244)
 				if v245 == ir.OpFneg {
-					// lower_float.rules:120
-					v246 := c.arg0(v244)
-					v235 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
-				}
-			}
-			v235 := c.arg1(v0)
-			if v240, ok := c.defInst(v235); ok {
-				v241 := c.opcode(v240)
-				if v241 == ir.OpFneg {
 					// lower_float.rules:116
-					v242 := c.arg0(v240)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v236)))), true
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v240)))), true
 				}
 			}
 			// lower_float.rules:112
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
 		}
 		// lower_vector.rules:309
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		v236 := c.arg2(v0)
-		a1 := c.xmm(v234)
-		b2 := c.xmm(v235)
-		k3 := c.xmm(v236)
+		v238 := c.arg0(v0)
+		v239 := c.arg1(v0)
+		v240 := c.arg2(v0)
+		a1 := c.xmm(v238)
+		b2 := c.xmm(v239)
+		k3 := c.xmm(v240)
 		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
 	case ir.F64X2:
-		v238 := c.hasFma()
-		if v238 {
-			v236 := c.arg2(v0)
-			if v248, ok := c.defInst(v236); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					v234 := c.arg0(v0)
-					if v244, ok := c.defInst(v234); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
+		v242 := c.hasFma()
+		if v242 {
+			v240 := c.arg2(v0)
+			if v252, ok := c.defInst(v240); ok {
+				v253 := c.opcode(v252)
+				if v253 == ir.OpFneg {
+					v238 := c.arg0(v0)
+					if v248, ok := c.defInst(v238); ok {
+						v249 := c.opcode(v248)
+						if v249 == ir.OpFneg {
 							// lower_float.rules:133
-							v246 := c.arg0(v244)
-							v235 := c.arg1(v0)
 							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+							v239 := c.arg1(v0)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
 						}
 					}
-					v235 := c.arg1(v0)
-					if v240, ok := c.defInst(v235); ok {
-						v241 := c.opcode(v240)
-						if v241 == ir.OpFneg {
+					v239 := c.arg1(v0)
+					if v244, ok := c.defInst(v239); ok {
+						v245 := c.opcode(v244)
+						if v245 == ir.OpFneg {
 							// lower_float.rules:129
-							v242 := c.arg0(v240)
-							v250 := c.arg0(v248)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v250)))), true
+							v246 := c.arg0(v244)
+							v254 := c.arg0(v252)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v254)))), true
 						}
 					}
 					// lower_float.rules:125
-					v250 := c.arg0(v248)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v250)))), true
+					v254 := c.arg0(v252)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
 				}
 			}
-			v234 := c.arg0(v0)
-			if v244, ok := c.defInst(v234); ok {
+			v238 := c.arg0(v0)
+			if v248, ok := c.defInst(v238); ok {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpFneg {
+					// lower_float.rules:121
+					v250 := c.arg0(v248)
+					v239 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
+				}
+			}
+			v239 := c.arg1(v0)
+			if v244, ok := c.defInst(v239); ok {
 				v245 := c.opcode(v244)
 				if v245 == ir.OpFneg {
-					// lower_float.rules:121
-					v246 := c.arg0(v244)
-					v235 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v246), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
-				}
-			}
-			v235 := c.arg1(v0)
-			if v240, ok := c.defInst(v235); ok {
-				v241 := c.opcode(v240)
-				if v241 == ir.OpFneg {
 					// lower_float.rules:117
-					v242 := c.arg0(v240)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v234), c.xmm(v242), c.operandReg(c.xmm(v236)))), true
+					v246 := c.arg0(v244)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v240)))), true
 				}
 			}
 			// lower_float.rules:113
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v234), c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
 		}
 		// lower_vector.rules:306
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		v236 := c.arg2(v0)
-		a4 := c.xmm(v234)
-		b5 := c.xmm(v235)
-		k6 := c.xmm(v236)
+		v238 := c.arg0(v0)
+		v239 := c.arg1(v0)
+		v240 := c.arg2(v0)
+		a4 := c.xmm(v238)
+		b5 := c.xmm(v239)
+		k6 := c.xmm(v240)
 		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
 	}
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:108
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		v236 := c.arg2(v0)
-		return c.out1(c.callFma(v205, c.xmm(v234), c.xmm(v235), c.xmm(v236))), true
+		v238 := c.arg0(v0)
+		v239 := c.arg1(v0)
+		v240 := c.arg2(v0)
+		return c.out1(c.callFma(v205, c.xmm(v238), c.xmm(v239), c.xmm(v240))), true
 	}
 	var none out
 	return none, false
@@ -1119,11 +1131,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v485, ok := c.intVec(v2); ok {
+	if v505, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v485, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v505, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1295,162 +1307,162 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v338 := c.memFlags(v0)
-	if v343, ok := c.littleEndian(v338); ok {
-		v339 := c.arg0(v0)
-		v345 := c.valueType(v339)
-		if v347, ok := c.fitsIn64(v345); ok {
-			if v381, ok := c.onlyUse(v339); ok {
-				if v383, ok := c.defInst(v381); ok {
-					v384 := c.opcode(v383)
-					switch v384 {
+	v346 := c.memFlags(v0)
+	if v351, ok := c.littleEndian(v346); ok {
+		v347 := c.arg0(v0)
+		v353 := c.valueType(v347)
+		if v355, ok := c.fitsIn64(v353); ok {
+			if v401, ok := c.onlyUse(v347); ok {
+				if v403, ok := c.defInst(v401); ok {
+					v404 := c.opcode(v403)
+					switch v404 {
 					case ir.OpIadd:
-						v385 := c.arg0(v383)
-						if v388, ok := c.sinkableLoad(v385); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v390 := c.sameAddress(v388, v343, v340, v341)
-							if v390 {
-								// lower_mem.rules:77
-								v386 := c.arg1(v383)
-								return c.rmw(asm.ADD, v347, v388, v386), true
+						v405 := c.arg0(v403)
+						if v408, ok := c.sinkableLoad(v405); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v410 := c.sameAddress(v408, v351, v348, v349)
+							if v410 {
+								// lower_mem.rules:82
+								v406 := c.arg1(v403)
+								return c.rmw(asm.ADD, v355, v408, v406), true
 							}
 						}
-						v386 := c.arg1(v383)
-						if v392, ok := c.sinkableLoad(v386); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v394 := c.sameAddress(v392, v343, v340, v341)
-							if v394 {
-								// lower_mem.rules:79
-								return c.rmw(asm.ADD, v347, v392, v385), true
+						v406 := c.arg1(v403)
+						if v412, ok := c.sinkableLoad(v406); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v414 := c.sameAddress(v412, v351, v348, v349)
+							if v414 {
+								// lower_mem.rules:84
+								return c.rmw(asm.ADD, v355, v412, v405), true
 							}
 						}
 					case ir.OpIsub:
-						v395 := c.arg0(v383)
-						if v398, ok := c.sinkableLoad(v395); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v400 := c.sameAddress(v398, v343, v340, v341)
-							if v400 {
-								// lower_mem.rules:81
-								v396 := c.arg1(v383)
-								return c.rmw(asm.SUB, v347, v398, v396), true
+						v415 := c.arg0(v403)
+						if v418, ok := c.sinkableLoad(v415); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v420 := c.sameAddress(v418, v351, v348, v349)
+							if v420 {
+								// lower_mem.rules:86
+								v416 := c.arg1(v403)
+								return c.rmw(asm.SUB, v355, v418, v416), true
 							}
 						}
 					case ir.OpBand:
-						v401 := c.arg0(v383)
-						if v404, ok := c.sinkableLoad(v401); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v406 := c.sameAddress(v404, v343, v340, v341)
-							if v406 {
-								// lower_mem.rules:83
-								v402 := c.arg1(v383)
-								return c.rmw(asm.AND, v347, v404, v402), true
+						v421 := c.arg0(v403)
+						if v424, ok := c.sinkableLoad(v421); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v426 := c.sameAddress(v424, v351, v348, v349)
+							if v426 {
+								// lower_mem.rules:88
+								v422 := c.arg1(v403)
+								return c.rmw(asm.AND, v355, v424, v422), true
 							}
 						}
-						v402 := c.arg1(v383)
-						if v408, ok := c.sinkableLoad(v402); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v410 := c.sameAddress(v408, v343, v340, v341)
-							if v410 {
-								// lower_mem.rules:85
-								return c.rmw(asm.AND, v347, v408, v401), true
+						v422 := c.arg1(v403)
+						if v428, ok := c.sinkableLoad(v422); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v430 := c.sameAddress(v428, v351, v348, v349)
+							if v430 {
+								// lower_mem.rules:90
+								return c.rmw(asm.AND, v355, v428, v421), true
 							}
 						}
 					case ir.OpBor:
-						v411 := c.arg0(v383)
-						if v414, ok := c.sinkableLoad(v411); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v416 := c.sameAddress(v414, v343, v340, v341)
-							if v416 {
-								// lower_mem.rules:87
-								v412 := c.arg1(v383)
-								return c.rmw(asm.OR, v347, v414, v412), true
+						v431 := c.arg0(v403)
+						if v434, ok := c.sinkableLoad(v431); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v436 := c.sameAddress(v434, v351, v348, v349)
+							if v436 {
+								// lower_mem.rules:92
+								v432 := c.arg1(v403)
+								return c.rmw(asm.OR, v355, v434, v432), true
 							}
 						}
-						v412 := c.arg1(v383)
-						if v418, ok := c.sinkableLoad(v412); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v420 := c.sameAddress(v418, v343, v340, v341)
-							if v420 {
-								// lower_mem.rules:89
-								return c.rmw(asm.OR, v347, v418, v411), true
+						v432 := c.arg1(v403)
+						if v438, ok := c.sinkableLoad(v432); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v440 := c.sameAddress(v438, v351, v348, v349)
+							if v440 {
+								// lower_mem.rules:94
+								return c.rmw(asm.OR, v355, v438, v431), true
 							}
 						}
 					case ir.OpBxor:
-						v421 := c.arg0(v383)
-						if v424, ok := c.sinkableLoad(v421); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v426 := c.sameAddress(v424, v343, v340, v341)
-							if v426 {
-								// lower_mem.rules:91
-								v422 := c.arg1(v383)
-								return c.rmw(asm.XOR, v347, v424, v422), true
+						v441 := c.arg0(v403)
+						if v444, ok := c.sinkableLoad(v441); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v446 := c.sameAddress(v444, v351, v348, v349)
+							if v446 {
+								// lower_mem.rules:96
+								v442 := c.arg1(v403)
+								return c.rmw(asm.XOR, v355, v444, v442), true
 							}
 						}
-						v422 := c.arg1(v383)
-						if v428, ok := c.sinkableLoad(v422); ok {
-							v340 := c.arg1(v0)
-							v341 := c.offset(v0)
-							v430 := c.sameAddress(v428, v343, v340, v341)
-							if v430 {
-								// lower_mem.rules:93
-								return c.rmw(asm.XOR, v347, v428, v421), true
+						v442 := c.arg1(v403)
+						if v448, ok := c.sinkableLoad(v442); ok {
+							v348 := c.arg1(v0)
+							v349 := c.offset(v0)
+							v450 := c.sameAddress(v448, v351, v348, v349)
+							if v450 {
+								// lower_mem.rules:98
+								return c.rmw(asm.XOR, v355, v448, v441), true
 							}
 						}
 					}
 				}
 			}
-			if v369, ok := c.simm32(v339); ok {
-				// lower_mem.rules:52
-				v340 := c.arg1(v0)
-				v341 := c.offset(v0)
-				c.storeImm(c.sizeOf(v347), c.amode(v343, v340, v341), v369)
+			if v389, ok := c.simm32(v347); ok {
+				// lower_mem.rules:57
+				v348 := c.arg1(v0)
+				v349 := c.offset(v0)
+				c.storeImm(c.sizeOf(v355), c.amode(v351, v348, v349), v389)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:47
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v347), v343, c.gpr(v339), v340, v341), true
+			v348 := c.arg1(v0)
+			v349 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v355), v351, c.gpr(v347), v348, v349), true
 		}
-		if v377, ok := c.tyScalarFloat(v345); ok {
-			// lower_mem.rules:60
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			c.storeXmm(v377, c.amode(v343, v340, v341), c.xmm(v339))
+		if v397, ok := c.tyScalarFloat(v353); ok {
+			// lower_mem.rules:65
+			v348 := c.arg1(v0)
+			v349 := c.offset(v0)
+			c.storeXmm(v397, c.amode(v351, v348, v349), c.xmm(v347))
 			return c.outNone(), true
 		}
-		if v379, ok := c.tyVec128(v345); ok {
-			// lower_mem.rules:62
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			c.storeXmm(v379, c.amode(v343, v340, v341), c.xmm(v339))
+		if v399, ok := c.tyVec128(v353); ok {
+			// lower_mem.rules:67
+			v348 := c.arg1(v0)
+			v349 := c.offset(v0)
+			c.storeXmm(v399, c.amode(v351, v348, v349), c.xmm(v347))
 			return c.outNone(), true
 		}
-		if v345 == ir.I128 {
+		if v353 == ir.I128 {
 			// lower_wide.rules:222
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			m1 := c.amode(v343, v340, v341)
-			c.storeGpr(asm.S64, m1, c.low(v339))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v339))
+			v348 := c.arg1(v0)
+			v349 := c.offset(v0)
+			m1 := c.amode(v351, v348, v349)
+			c.storeGpr(asm.S64, m1, c.low(v347))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v347))
 			return c.outNone(), true
 		}
 	}
-	if v367, ok := c.bigEndian(v338); ok {
-		v339 := c.arg0(v0)
-		v345 := c.valueType(v339)
-		if v347, ok := c.fitsIn64(v345); ok {
-			// lower_mem.rules:51
-			v340 := c.arg1(v0)
-			v341 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v347), v367, c.swapBytes(v347, c.gpr(v339)), v340, v341), true
+	if v387, ok := c.bigEndian(v346); ok {
+		v347 := c.arg0(v0)
+		v353 := c.valueType(v347)
+		if v355, ok := c.fitsIn64(v353); ok {
+			// lower_mem.rules:56
+			v348 := c.arg1(v0)
+			v349 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v355), v387, c.swapBytes(v355, c.gpr(v347)), v348, v349), true
 		}
 	}
 	var none out
@@ -1477,11 +1489,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v485, ok := c.intVec(v2); ok {
+	if v505, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v485, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v505, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1815,45 +1827,45 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v213 := c.arg0(v0)
-		if _, ok := c.floatBits(v213); ok {
+		v217 := c.arg0(v0)
+		if _, ok := c.floatBits(v217); ok {
 			// lower_float.rules:86
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.xm(v213))), true
+			v218 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v218), c.xm(v217))), true
 		}
-		if v216, ok := c.sinkableLoad(v213); ok {
+		if v220, ok := c.sinkableLoad(v217); ok {
 			// lower_float.rules:85
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v214), c.operandMem(c.sink(v216)))), true
+			v218 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v218), c.operandMem(c.sink(v220)))), true
 		}
 		// lower_float.rules:83
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSS, c.xmm(v213), c.xm(v214))), true
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSS, c.xmm(v217), c.xm(v218))), true
 	case ir.F64:
-		v213 := c.arg0(v0)
-		if _, ok := c.floatBits(v213); ok {
+		v217 := c.arg0(v0)
+		if _, ok := c.floatBits(v217); ok {
 			// lower_float.rules:88
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.xm(v213))), true
+			v218 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v218), c.xm(v217))), true
 		}
-		if v216, ok := c.sinkableLoad(v213); ok {
+		if v220, ok := c.sinkableLoad(v217); ok {
 			// lower_float.rules:87
-			v214 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v214), c.operandMem(c.sink(v216)))), true
+			v218 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v218), c.operandMem(c.sink(v220)))), true
 		}
 		// lower_float.rules:84
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSD, c.xmm(v213), c.xm(v214))), true
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSD, c.xmm(v217), c.xm(v218))), true
 	case ir.F32X4:
 		// lower_vector.rules:295
-		v213 := c.arg0(v0)
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPS, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
+		v217 := c.arg0(v0)
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
 	case ir.F64X2:
 		// lower_vector.rules:296
-		v213 := c.arg0(v0)
-		v214 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPD, c.xmm(v213), c.operandReg(c.xmm(v214)))), true
+		v217 := c.arg0(v0)
+		v218 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
 	}
 	var none out
 	return none, false
@@ -1864,45 +1876,110 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v221 := c.arg0(v0)
-		if _, ok := c.floatBits(v221); ok {
+		v225 := c.arg0(v0)
+		if _, ok := c.floatBits(v225); ok {
 			// lower_float.rules:94
-			v222 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v222), c.xm(v221))), true
+			v226 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v226), c.xm(v225))), true
 		}
-		if v224, ok := c.sinkableLoad(v221); ok {
+		if v228, ok := c.sinkableLoad(v225); ok {
 			// lower_float.rules:93
-			v222 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v222), c.operandMem(c.sink(v224)))), true
+			v226 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v226), c.operandMem(c.sink(v228)))), true
 		}
 		// lower_float.rules:91
-		v222 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSS, c.xmm(v221), c.xm(v222))), true
+		v226 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSS, c.xmm(v225), c.xm(v226))), true
 	case ir.F64:
-		v221 := c.arg0(v0)
-		if _, ok := c.floatBits(v221); ok {
+		v225 := c.arg0(v0)
+		if _, ok := c.floatBits(v225); ok {
 			// lower_float.rules:96
-			v222 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v222), c.xm(v221))), true
+			v226 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v226), c.xm(v225))), true
 		}
-		if v224, ok := c.sinkableLoad(v221); ok {
+		if v228, ok := c.sinkableLoad(v225); ok {
 			// lower_float.rules:95
-			v222 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v222), c.operandMem(c.sink(v224)))), true
+			v226 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v226), c.operandMem(c.sink(v228)))), true
 		}
 		// lower_float.rules:92
-		v222 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSD, c.xmm(v221), c.xm(v222))), true
+		v226 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSD, c.xmm(v225), c.xm(v226))), true
 	case ir.F32X4:
 		// lower_vector.rules:299
-		v221 := c.arg0(v0)
-		v222 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPS, c.xmm(v221), c.operandReg(c.xmm(v222)))), true
+		v225 := c.arg0(v0)
+		v226 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPS, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
 	case ir.F64X2:
 		// lower_vector.rules:300
-		v221 := c.arg0(v0)
-		v222 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPD, c.xmm(v221), c.operandReg(c.xmm(v222)))), true
+		v225 := c.arg0(v0)
+		v226 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPD, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIstore8 is the part of lower for one case.
+func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
+	v356 := c.memFlags(v0)
+	if v361, ok := c.littleEndian(v356); ok {
+		v357 := c.arg0(v0)
+		if v375, ok := c.defInst(v357); ok {
+			v376 := c.opcode(v375)
+			if v376 == ir.OpUextend {
+				// lower_mem.rules:52
+				v377 := c.arg0(v375)
+				v358 := c.arg1(v0)
+				v359 := c.offset(v0)
+				return c.storeInt(asm.S8, v361, c.gprLow(v377), v358, v359), true
+			}
+		}
+		if v391, ok := c.simm32(v357); ok {
+			// lower_mem.rules:59
+			v358 := c.arg1(v0)
+			v359 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v361, v358, v359), v391)
+			return c.outNone(), true
+		}
+		// lower_mem.rules:48
+		v358 := c.arg1(v0)
+		v359 := c.offset(v0)
+		return c.storeInt(asm.S8, v361, c.gpr(v357), v358, v359), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIstore16 is the part of lower for one case.
+func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
+	v362 := c.memFlags(v0)
+	if v367, ok := c.littleEndian(v362); ok {
+		v363 := c.arg0(v0)
+		if v379, ok := c.defInst(v363); ok {
+			v380 := c.opcode(v379)
+			if v380 == ir.OpUextend {
+				v381 := c.arg0(v379)
+				v383 := c.valueType(v381)
+				if _, ok := c.wideEnough16(v383); ok {
+					// lower_mem.rules:53
+					v364 := c.arg1(v0)
+					v365 := c.offset(v0)
+					return c.storeInt(asm.S16, v367, c.gpr(v381), v364, v365), true
+				}
+			}
+		}
+		if v393, ok := c.simm32(v363); ok {
+			// lower_mem.rules:61
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v367, v364, v365), v393)
+			return c.outNone(), true
+		}
+		// lower_mem.rules:49
+		v364 := c.arg1(v0)
+		v365 := c.offset(v0)
+		return c.storeInt(asm.S16, v367, c.gpr(v363), v364, v365), true
 	}
 	var none out
 	return none, false
@@ -2163,43 +2240,61 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpIstore8 is the part of lower for one case.
-func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v348 := c.memFlags(v0)
-	if v353, ok := c.littleEndian(v348); ok {
-		v349 := c.arg0(v0)
-		if v371, ok := c.simm32(v349); ok {
-			// lower_mem.rules:54
-			v350 := c.arg1(v0)
-			v351 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v353, v350, v351), v371)
-			return c.outNone(), true
+// lower_OpSelect is the part of lower for one case.
+func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.ty32Or64(v2); ok {
+		v202 := c.arg1(v0)
+		if v212, ok := c.sconst(v202); ok {
+			switch v212 {
+			case 1:
+				v203 := c.arg2(v0)
+				if v214, ok := c.sconst(v203); ok {
+					if v214 == 0 {
+						// lower_int.rules:288
+						v201 := c.arg0(v0)
+						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condOf(v201))))), true
+					}
+				}
+			case 0:
+				v203 := c.arg2(v0)
+				if v214, ok := c.sconst(v203); ok {
+					if v214 == 1 {
+						// lower_int.rules:289
+						v201 := c.arg0(v0)
+						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condInvert(c.condOf(v201)))))), true
+					}
+				}
+			}
 		}
-		// lower_mem.rules:48
-		v350 := c.arg1(v0)
-		v351 := c.offset(v0)
-		return c.storeInt(asm.S8, v353, c.gpr(v349), v350, v351), true
 	}
-	var none out
-	return none, false
-}
-
-// lower_OpIstore16 is the part of lower for one case.
-func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v354 := c.memFlags(v0)
-	if v359, ok := c.littleEndian(v354); ok {
-		v355 := c.arg0(v0)
-		if v373, ok := c.simm32(v355); ok {
-			// lower_mem.rules:56
-			v356 := c.arg1(v0)
-			v357 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v359, v356, v357), v373)
-			return c.outNone(), true
-		}
-		// lower_mem.rules:49
-		v356 := c.arg1(v0)
-		v357 := c.offset(v0)
-		return c.storeInt(asm.S16, v359, c.gpr(v355), v356, v357), true
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:283
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v201), c.gpr(v202), c.gpr(v203))), true
+	}
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		// lower_int.rules:284
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v205, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v207, ok := c.tyVec128(v2); ok {
+		// lower_int.rules:285
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v207, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:205
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v201), c.low(v202), c.high(v202), c.low(v203), c.high(v203))), true
 	}
 	var none out
 	return none, false
@@ -2207,20 +2302,20 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v360 := c.memFlags(v0)
-	if v365, ok := c.littleEndian(v360); ok {
-		v361 := c.arg0(v0)
-		if v375, ok := c.simm32(v361); ok {
-			// lower_mem.rules:58
-			v362 := c.arg1(v0)
-			v363 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v365, v362, v363), v375)
+	v368 := c.memFlags(v0)
+	if v373, ok := c.littleEndian(v368); ok {
+		v369 := c.arg0(v0)
+		if v395, ok := c.simm32(v369); ok {
+			// lower_mem.rules:63
+			v370 := c.arg1(v0)
+			v371 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v373, v370, v371), v395)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v362 := c.arg1(v0)
-		v363 := c.offset(v0)
-		return c.storeInt(asm.S32, v365, c.gpr(v361), v362, v363), true
+		v370 := c.arg1(v0)
+		v371 := c.offset(v0)
+		return c.storeInt(asm.S32, v373, c.gpr(v369), v370, v371), true
 	}
 	var none out
 	return none, false
@@ -2230,30 +2325,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v471 := c.memFlags(v0)
-		if v476, ok := c.littleEndian(v471); ok {
-			v472 := c.atomicOp(v0)
-			switch v472 {
+		v491 := c.memFlags(v0)
+		if v496, ok := c.littleEndian(v491); ok {
+			v492 := c.atomicOp(v0)
+			switch v492 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v473 := c.arg0(v0)
-				v474 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v476, v473, 0), c.gpr(v474))), true
+				v493 := c.arg0(v0)
+				v494 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v496, v493, 0), c.gpr(v494))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v473 := c.arg0(v0)
-				v474 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v476, v473, 0), c.gpr(v474))), true
+				v493 := c.arg0(v0)
+				v494 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v496, v493, 0), c.gpr(v494))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v473 := c.arg0(v0)
-				v474 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v476, v473, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v474)))), true
+				v493 := c.arg0(v0)
+				v494 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v496, v493, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v494)))), true
 			}
 			// lower_atomic.rules:18
-			v473 := c.arg0(v0)
-			v474 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v472, c.amode(v476, v473, 0), c.gpr(v474))), true
+			v493 := c.arg0(v0)
+			v494 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v492, c.amode(v496, v493, 0), c.gpr(v494))), true
 		}
 	}
 	var none out
@@ -2265,39 +2360,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v502 := c.arg0(v0)
-		if v505, ok := c.defInst(v502); ok {
-			v506 := c.opcode(v505)
-			switch v506 {
+		v522 := c.arg0(v0)
+		if v525, ok := c.defInst(v522); ok {
+			v526 := c.opcode(v525)
+			switch v526 {
 			case ir.OpImul:
-				v507 := c.arg0(v505)
-				if v510, ok := c.defInst(v507); ok {
-					v511 := c.opcode(v510)
-					if v511 == ir.OpSwidenLow {
-						v508 := c.arg1(v505)
-						if v514, ok := c.defInst(v508); ok {
-							v515 := c.opcode(v514)
-							if v515 == ir.OpSwidenLow {
-								v503 := c.arg1(v0)
-								if v518, ok := c.defInst(v503); ok {
-									v519 := c.opcode(v518)
-									if v519 == ir.OpImul {
-										v520 := c.arg0(v518)
-										if v523, ok := c.defInst(v520); ok {
-											v524 := c.opcode(v523)
-											if v524 == ir.OpSwidenHigh {
-												v512 := c.arg0(v510)
-												v525 := c.arg0(v523)
-												if v512 == v525 {
-													v521 := c.arg1(v518)
-													if v527, ok := c.defInst(v521); ok {
-														v528 := c.opcode(v527)
-														if v528 == ir.OpSwidenHigh {
-															v516 := c.arg0(v514)
-															v529 := c.arg0(v527)
-															if v516 == v529 {
+				v527 := c.arg0(v525)
+				if v530, ok := c.defInst(v527); ok {
+					v531 := c.opcode(v530)
+					if v531 == ir.OpSwidenLow {
+						v528 := c.arg1(v525)
+						if v534, ok := c.defInst(v528); ok {
+							v535 := c.opcode(v534)
+							if v535 == ir.OpSwidenLow {
+								v523 := c.arg1(v0)
+								if v538, ok := c.defInst(v523); ok {
+									v539 := c.opcode(v538)
+									if v539 == ir.OpImul {
+										v540 := c.arg0(v538)
+										if v543, ok := c.defInst(v540); ok {
+											v544 := c.opcode(v543)
+											if v544 == ir.OpSwidenHigh {
+												v532 := c.arg0(v530)
+												v545 := c.arg0(v543)
+												if v532 == v545 {
+													v541 := c.arg1(v538)
+													if v547, ok := c.defInst(v541); ok {
+														v548 := c.opcode(v547)
+														if v548 == ir.OpSwidenHigh {
+															v536 := c.arg0(v534)
+															v549 := c.arg0(v547)
+															if v536 == v549 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v512), c.operandReg(c.xmm(v516)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v532), c.operandReg(c.xmm(v536)))), true
 															}
 														}
 													}
@@ -2311,28 +2406,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v503 := c.arg1(v0)
-				if v518, ok := c.defInst(v503); ok {
-					v519 := c.opcode(v518)
-					if v519 == ir.OpSwidenHigh {
-						v530 := c.arg0(v505)
-						v531 := c.arg0(v518)
-						if v530 == v531 {
+				v523 := c.arg1(v0)
+				if v538, ok := c.defInst(v523); ok {
+					v539 := c.opcode(v538)
+					if v539 == ir.OpSwidenHigh {
+						v550 := c.arg0(v525)
+						v551 := c.arg0(v538)
+						if v550 == v551 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v530), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v550), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v503 := c.arg1(v0)
-				if v518, ok := c.defInst(v503); ok {
-					v519 := c.opcode(v518)
-					if v519 == ir.OpUwidenHigh {
-						v532 := c.arg0(v505)
-						v533 := c.arg0(v518)
-						if v532 == v533 {
+				v523 := c.arg1(v0)
+				if v538, ok := c.defInst(v523); ok {
+					v539 := c.opcode(v538)
+					if v539 == ir.OpUwidenHigh {
+						v552 := c.arg0(v525)
+						v553 := c.arg0(v538)
+						if v552 == v553 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v532)
+							a1 := c.xmm(v552)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2340,49 +2435,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v503 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v502), c.operandReg(c.xmm(v503)))), true
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	case ir.I16X8:
-		v502 := c.arg0(v0)
-		if v505, ok := c.defInst(v502); ok {
-			v506 := c.opcode(v505)
-			switch v506 {
+		v522 := c.arg0(v0)
+		if v525, ok := c.defInst(v522); ok {
+			v526 := c.opcode(v525)
+			switch v526 {
 			case ir.OpSwidenLow:
-				v503 := c.arg1(v0)
-				if v518, ok := c.defInst(v503); ok {
-					v519 := c.opcode(v518)
-					if v519 == ir.OpSwidenHigh {
-						v530 := c.arg0(v505)
-						v531 := c.arg0(v518)
-						if v530 == v531 {
+				v523 := c.arg1(v0)
+				if v538, ok := c.defInst(v523); ok {
+					v539 := c.opcode(v538)
+					if v539 == ir.OpSwidenHigh {
+						v550 := c.arg0(v525)
+						v551 := c.arg0(v538)
+						if v550 == v551 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v530)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v550)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v503 := c.arg1(v0)
-				if v518, ok := c.defInst(v503); ok {
-					v519 := c.opcode(v518)
-					if v519 == ir.OpUwidenHigh {
-						v532 := c.arg0(v505)
-						v533 := c.arg0(v518)
-						if v532 == v533 {
+				v523 := c.arg1(v0)
+				if v538, ok := c.defInst(v523); ok {
+					v539 := c.opcode(v538)
+					if v539 == ir.OpUwidenHigh {
+						v552 := c.arg0(v525)
+						v553 := c.arg0(v538)
+						if v552 == v553 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v532), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v552), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v503 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v502), c.operandReg(c.xmm(v503)))), true
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v502 := c.arg0(v0)
-		v503 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v502)), c.operandReg(c.byteSums(c.xmm(v503))))), true
+		v522 := c.arg0(v0)
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v522)), c.operandReg(c.byteSums(c.xmm(v523))))), true
 	}
 	var none out
 	return none, false
@@ -2393,60 +2488,60 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v261 := c.arg0(v0)
-		if v549, ok := c.defInst(v261); ok {
-			v550 := c.opcode(v549)
-			if v550 == ir.OpSwidenLow {
-				v551 := c.arg0(v549)
-				v553 := c.valueType(v551)
-				if v553 == ir.I32X4 {
+		v269 := c.arg0(v0)
+		if v573, ok := c.defInst(v269); ok {
+			v574 := c.opcode(v573)
+			if v574 == ir.OpSwidenLow {
+				v575 := c.arg0(v573)
+				v577 := c.valueType(v575)
+				if v577 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v551)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v575)))), true
 				}
 			}
 		}
-		v263 := c.valueType(v261)
-		if v263 == ir.I64X2 {
+		v271 := c.valueType(v269)
+		if v271 == ir.I64X2 {
 			// lower_vector.rules:364
-			a1 := c.xmm(v261)
+			a1 := c.xmm(v269)
 			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v261 := c.arg0(v0)
-		v263 := c.valueType(v261)
-		if _, ok := c.ty8Or16(v263); ok {
+		v269 := c.arg0(v0)
+		v271 := c.valueType(v269)
+		if _, ok := c.ty8Or16(v271); ok {
 			// lower_float.rules:178
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v261)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v269)))), true
 		}
-		switch v263 {
+		switch v271 {
 		case ir.I32:
 			// lower_float.rules:179
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v261))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v269))), true
 		case ir.I64:
 			// lower_float.rules:180
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v261))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v269))), true
 		}
 	case ir.F64:
-		v261 := c.arg0(v0)
-		v263 := c.valueType(v261)
-		if _, ok := c.ty8Or16(v263); ok {
+		v269 := c.arg0(v0)
+		v271 := c.valueType(v269)
+		if _, ok := c.ty8Or16(v271); ok {
 			// lower_float.rules:181
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v261)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v269)))), true
 		}
-		switch v263 {
+		switch v271 {
 		case ir.I32:
 			// lower_float.rules:182
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v261))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v269))), true
 		case ir.I64:
 			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v261))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v269))), true
 		}
 	case ir.F32X4:
-		v261 := c.arg0(v0)
-		v263 := c.valueType(v261)
-		if v263 == ir.I32X4 {
+		v269 := c.arg0(v0)
+		v271 := c.valueType(v269)
+		if v271 == ir.I32X4 {
 			// lower_vector.rules:362
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v261)))), true
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v269)))), true
 		}
 	}
 	var none out
@@ -2458,58 +2553,58 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v266 := c.arg0(v0)
-		if v555, ok := c.defInst(v266); ok {
-			v556 := c.opcode(v555)
-			if v556 == ir.OpUwidenLow {
-				v557 := c.arg0(v555)
-				v559 := c.valueType(v557)
-				if v559 == ir.I32X4 {
+		v274 := c.arg0(v0)
+		if v579, ok := c.defInst(v274); ok {
+			v580 := c.opcode(v579)
+			if v580 == ir.OpUwidenLow {
+				v581 := c.arg0(v579)
+				v583 := c.valueType(v581)
+				if v583 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v557), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v581), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v268 := c.valueType(v266)
-		if v268 == ir.I64X2 {
+		v276 := c.valueType(v274)
+		if v276 == ir.I64X2 {
 			// lower_vector.rules:371
-			a2 := c.xmm(v266)
+			a2 := c.xmm(v274)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
 			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
 			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32:
-		v266 := c.arg0(v0)
-		v268 := c.valueType(v266)
-		if _, ok := c.fitsIn32(v268); ok {
+		v274 := c.arg0(v0)
+		v276 := c.valueType(v274)
+		if _, ok := c.fitsIn32(v276); ok {
 			// lower_float.rules:185
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v266)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v274)))), true
 		}
 	case ir.F64:
-		v266 := c.arg0(v0)
-		v268 := c.valueType(v266)
-		if _, ok := c.fitsIn32(v268); ok {
+		v274 := c.arg0(v0)
+		v276 := c.valueType(v274)
+		if _, ok := c.fitsIn32(v276); ok {
 			// lower_float.rules:186
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v266)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v274)))), true
 		}
 	case ir.F32X4:
-		v266 := c.arg0(v0)
-		v268 := c.valueType(v266)
-		if v268 == ir.I32X4 {
+		v274 := c.arg0(v0)
+		v276 := c.valueType(v274)
+		if v276 == ir.I32X4 {
 			// lower_vector.rules:377
-			a5 := c.xmm(v266)
+			a5 := c.xmm(v274)
 			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	}
-	v266 := c.arg0(v0)
-	v268 := c.valueType(v266)
-	if v268 == ir.I64 {
+	v274 := c.arg0(v0)
+	v276 := c.valueType(v274)
+	if v276 == ir.I64 {
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_float.rules:187
-			return c.out1(c.cvtU64(v205, c.gpr(v266))), true
+			return c.out1(c.cvtU64(v205, c.gpr(v274))), true
 		}
 	}
 	var none out
@@ -2521,51 +2616,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v634 := c.lane(v0)
-		if v634 == 0 {
+		v658 := c.lane(v0)
+		if v658 == 0 {
 			// lower_vector.rules:470
-			v633 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v633))), true
+			v657 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v657))), true
 		}
 		// lower_vector.rules:468
-		v633 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v633), c.laneU8(v634))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v657), c.laneU8(v658))), true
 	case ir.I64:
-		v634 := c.lane(v0)
-		if v634 == 0 {
+		v658 := c.lane(v0)
+		if v658 == 0 {
 			// lower_vector.rules:471
-			v633 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v633))), true
+			v657 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v657))), true
 		}
 		// lower_vector.rules:469
-		v633 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v633), c.laneU8(v634))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v657), c.laneU8(v658))), true
 	}
-	v634 := c.lane(v0)
-	if v634 == 0 {
+	v658 := c.lane(v0)
+	if v658 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v633 := c.arg0(v0)
-			return c.out1(c.xmm(v633)), true
+			v657 := c.arg0(v0)
+			return c.out1(c.xmm(v657)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v633 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v633), c.laneU8(v634))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v657), c.laneU8(v658))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v633 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v633), c.laneU8(v634))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v657), c.laneU8(v658))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v633 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v633), c.laneU8(v634))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v657), c.laneU8(v658))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v633 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v633), 238)), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v657), 238)), true
 	}
 	var none out
 	return none, false
@@ -2573,16 +2668,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v642 := c.arg0(v0)
-	v643 := c.arg1(v0)
-	if v642 == v643 {
+	v666 := c.arg0(v0)
+	v667 := c.arg1(v0)
+	if v666 == v667 {
 		// lower_vector.rules:490
-		v644 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v642), c.operandReg(c.shuffleSame(v644)))), true
+		v668 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v666), c.operandReg(c.shuffleSame(v668)))), true
 	}
 	// lower_vector.rules:488
-	v644 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v642), c.operandReg(c.shuffleFirst(v644))), c.sse(asm.PSHUFB, c.xmm(v643), c.operandReg(c.shuffleSecond(v644))))), true
+	v668 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v666), c.operandReg(c.shuffleFirst(v668))), c.sse(asm.PSHUFB, c.xmm(v667), c.operandReg(c.shuffleSecond(v668))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2615,10 +2710,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v485, ok := c.intVec(v2); ok {
+	if v505, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v485, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v505, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3289,12 +3384,14 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:249
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		v187 := c.intCc(v0)
-		v189 := c.arg1(v0)
-		return c.out1(c.vcmp(v191, v187, c.xmm(v188), c.xmm(v189))), true
+		if v558, ok := c.intVec(v191); ok {
+			// lower_vector.rules:249
+			v187 := c.intCc(v0)
+			v189 := c.arg1(v0)
+			return c.out1(c.vcmp(v558, v187, c.xmm(v188), c.xmm(v189))), true
+		}
 	}
 	var none out
 	return none, false
@@ -3314,47 +3411,14 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:270
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		v194 := c.floatCc(v0)
-		v196 := c.arg1(v0)
-		return c.out1(c.vfcmp(c.fcmpOp(v198), v194, c.xmm(v195), c.xmm(v196))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSelect is the part of lower for one case.
-func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:283
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v201), c.gpr(v202), c.gpr(v203))), true
-	}
-	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_int.rules:284
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v205, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
-	}
-	if v207, ok := c.tyVec128(v2); ok {
-		// lower_int.rules:285
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v207, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:205
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v201), c.low(v202), c.high(v202), c.low(v203), c.high(v203))), true
+		if v560, ok := c.floatVec(v198); ok {
+			// lower_vector.rules:270
+			v194 := c.floatCc(v0)
+			v196 := c.arg1(v0)
+			return c.out1(c.vfcmp(c.fcmpOp(v560), v194, c.xmm(v195), c.xmm(v196))), true
+		}
 	}
 	var none out
 	return none, false
@@ -3387,24 +3451,24 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:89
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSS, c.xmm(v219), c.xm(v220))), true
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSS, c.xmm(v223), c.xm(v224))), true
 	case ir.F64:
 		// lower_float.rules:90
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSD, c.xmm(v219), c.xm(v220))), true
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSD, c.xmm(v223), c.xm(v224))), true
 	case ir.F32X4:
 		// lower_vector.rules:297
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPS, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
 	case ir.F64X2:
 		// lower_vector.rules:298
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPD, c.xmm(v219), c.operandReg(c.xmm(v220)))), true
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
 	}
 	var none out
 	return none, false
@@ -3416,24 +3480,24 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:97
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSS, c.xmm(v227), c.xm(v228))), true
+		v231 := c.arg0(v0)
+		v232 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSS, c.xmm(v231), c.xm(v232))), true
 	case ir.F64:
 		// lower_float.rules:98
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSD, c.xmm(v227), c.xm(v228))), true
+		v231 := c.arg0(v0)
+		v232 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSD, c.xmm(v231), c.xm(v232))), true
 	case ir.F32X4:
 		// lower_vector.rules:301
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPS, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
+		v231 := c.arg0(v0)
+		v232 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPS, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
 	case ir.F64X2:
 		// lower_vector.rules:302
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPD, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
+		v231 := c.arg0(v0)
+		v232 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPD, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
 	}
 	var none out
 	return none, false
@@ -3445,20 +3509,20 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:99
-		v229 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v229))), true
+		v233 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v233))), true
 	case ir.F64:
 		// lower_float.rules:100
-		v229 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v229))), true
+		v233 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v233))), true
 	case ir.F32X4:
 		// lower_vector.rules:303
-		v229 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v229)))), true
+		v233 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v233)))), true
 	case ir.F64X2:
 		// lower_vector.rules:304
-		v229 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v229)))), true
+		v233 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v233)))), true
 	}
 	var none out
 	return none, false
@@ -3469,26 +3533,26 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:102
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		return c.out1(c.minMax(v205, false, c.xmm(v230), c.xmm(v231))), true
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		return c.out1(c.minMax(v205, false, c.xmm(v234), c.xmm(v235))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:334
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		a1 := c.xmm(v230)
-		b2 := c.xmm(v231)
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		a1 := c.xmm(v234)
+		b2 := c.xmm(v235)
 		r3 := c.sse(asm.ORPS, c.sse(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.sse(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
 		// lower_vector.rules:339
-		v230 := c.arg0(v0)
-		v231 := c.arg1(v0)
-		a5 := c.xmm(v230)
-		b6 := c.xmm(v231)
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		a5 := c.xmm(v234)
+		b6 := c.xmm(v235)
 		r7 := c.sse(asm.ORPD, c.sse(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.sse(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
 		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.sse(asm.ORPD, r7, c.operandReg(nan8))))), true
@@ -3502,17 +3566,17 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:103
-		v232 := c.arg0(v0)
-		v233 := c.arg1(v0)
-		return c.out1(c.minMax(v205, true, c.xmm(v232), c.xmm(v233))), true
+		v236 := c.arg0(v0)
+		v237 := c.arg1(v0)
+		return c.out1(c.minMax(v205, true, c.xmm(v236), c.xmm(v237))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:345
-		v232 := c.arg0(v0)
-		v233 := c.arg1(v0)
-		a1 := c.xmm(v232)
-		b2 := c.xmm(v233)
+		v236 := c.arg0(v0)
+		v237 := c.arg1(v0)
+		a1 := c.xmm(v236)
+		b2 := c.xmm(v237)
 		m3 := c.sse(asm.MAXPS, a1, c.operandReg(b2))
 		d4 := c.sse(asm.XORPS, c.sse(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
 		r5 := c.sse(asm.SUBPS, c.sse(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
@@ -3520,10 +3584,10 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
 		// lower_vector.rules:352
-		v232 := c.arg0(v0)
-		v233 := c.arg1(v0)
-		a7 := c.xmm(v232)
-		b8 := c.xmm(v233)
+		v236 := c.arg0(v0)
+		v237 := c.arg1(v0)
+		a7 := c.xmm(v236)
+		b8 := c.xmm(v237)
 		m9 := c.sse(asm.MAXPD, a7, c.operandReg(b8))
 		d10 := c.sse(asm.XORPD, c.sse(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
 		r11 := c.sse(asm.SUBPD, c.sse(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
@@ -3539,13 +3603,13 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:146
-		v251 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v251), c.operandMem(c.signMask(v205)))), true
+		v255 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v547, ok := c.floatVec(v2); ok {
+	if v571, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
-		v251 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v251), c.loadMask(c.signMask(v547)))), true
+		v255 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v571)))), true
 	}
 	var none out
 	return none, false
@@ -3556,13 +3620,13 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:147
-		v252 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v252), c.operandMem(c.magnitudeMask(v205)))), true
+		v256 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v547, ok := c.floatVec(v2); ok {
+	if v571, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
-		v252 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v252), c.loadMask(c.magnitudeMask(v547)))), true
+		v256 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v571)))), true
 	}
 	var none out
 	return none, false
@@ -3573,16 +3637,16 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v205, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:148
-		v253 := c.arg0(v0)
-		v254 := c.arg1(v0)
+		v257 := c.arg0(v0)
+		v258 := c.arg1(v0)
 		m1 := c.loadMask(c.signMask(v205))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v253))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v254), c.operandReg(m1))))), true
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v547, ok := c.floatVec(v2); ok {
+	if v571, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
-		v254 := c.arg1(v0)
-		v253 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v547)), c.xmm(v254), c.xmm(v253))), true
+		v258 := c.arg1(v0)
+		v257 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v571)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -3594,20 +3658,20 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:154
-		v255 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v255))), true
+		v259 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v259))), true
 	case ir.F64:
 		// lower_float.rules:155
-		v255 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v255))), true
+		v259 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v259))), true
 	case ir.F32X4:
 		// lower_vector.rules:323
-		v255 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v255), 8)), true
+		v259 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v259), 8)), true
 	case ir.F64X2:
 		// lower_vector.rules:324
-		v255 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v255), 8)), true
+		v259 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v259), 8)), true
 	}
 	var none out
 	return none, false
@@ -3619,20 +3683,20 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:156
-		v256 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v256))), true
+		v260 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v260))), true
 	case ir.F64:
 		// lower_float.rules:157
-		v256 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v256))), true
+		v260 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v260))), true
 	case ir.F32X4:
 		// lower_vector.rules:325
-		v256 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v256), 9)), true
+		v260 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v260), 9)), true
 	case ir.F64X2:
 		// lower_vector.rules:326
-		v256 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v256), 9)), true
+		v260 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v260), 9)), true
 	}
 	var none out
 	return none, false
@@ -3644,20 +3708,20 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:158
-		v257 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v257))), true
+		v261 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v261))), true
 	case ir.F64:
 		// lower_float.rules:159
-		v257 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v257))), true
+		v261 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v261))), true
 	case ir.F32X4:
 		// lower_vector.rules:327
-		v257 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v257), 10)), true
+		v261 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v261), 10)), true
 	case ir.F64X2:
 		// lower_vector.rules:328
-		v257 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v257), 10)), true
+		v261 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v261), 10)), true
 	}
 	var none out
 	return none, false
@@ -3669,20 +3733,20 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:160
-		v258 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v258))), true
+		v262 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v262))), true
 	case ir.F64:
 		// lower_float.rules:161
-		v258 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v258))), true
+		v262 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v262))), true
 	case ir.F32X4:
 		// lower_vector.rules:329
-		v258 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v258), 11)), true
+		v262 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v262), 11)), true
 	case ir.F64X2:
 		// lower_vector.rules:330
-		v258 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v258), 11)), true
+		v262 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v262), 11)), true
 	}
 	var none out
 	return none, false
@@ -3690,17 +3754,17 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v271 := c.arg0(v0)
-	v273 := c.valueType(v271)
-	if v275, ok := c.tyScalarFloat(v273); ok {
+	v279 := c.arg0(v0)
+	v281 := c.valueType(v279)
+	if v283, ok := c.tyScalarFloat(v281); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:189
-			return c.out1(c.cvtToInt(true, v275, v14, c.xmm(v271))), true
+			return c.out1(c.cvtToInt(true, v283, v14, c.xmm(v279))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:191
-			r1 := c.cvtToInt(true, v275, ir.I32, c.xmm(v271))
+			r1 := c.cvtToInt(true, v283, ir.I32, c.xmm(v279))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3711,17 +3775,17 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v276 := c.arg0(v0)
-	v278 := c.valueType(v276)
-	if v280, ok := c.tyScalarFloat(v278); ok {
+	v284 := c.arg0(v0)
+	v286 := c.valueType(v284)
+	if v288, ok := c.tyScalarFloat(v286); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:190
-			return c.out1(c.cvtToInt(false, v280, v14, c.xmm(v276))), true
+			return c.out1(c.cvtToInt(false, v288, v14, c.xmm(v284))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:195
-			r1 := c.cvtToInt(false, v280, ir.I32, c.xmm(v276))
+			r1 := c.cvtToInt(false, v288, ir.I32, c.xmm(v284))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
@@ -3732,17 +3796,17 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v281 := c.arg0(v0)
-	v283 := c.valueType(v281)
-	if v285, ok := c.tyScalarFloat(v283); ok {
+	v289 := c.arg0(v0)
+	v291 := c.valueType(v289)
+	if v293, ok := c.tyScalarFloat(v291); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:199
-			return c.out1(c.cvtToIntSat(true, v285, v14, c.xmm(v281))), true
+			return c.out1(c.cvtToIntSat(true, v293, v14, c.xmm(v289))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:201
-			r1 := c.cvtToIntSat(true, v285, ir.I32, c.xmm(v281))
+			r1 := c.cvtToIntSat(true, v293, ir.I32, c.xmm(v289))
 			low2 := c.immConst(ir.I32, c.sminImm(v79))
 			high3 := c.immConst(ir.I32, c.smaxImm(v79))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
@@ -3751,9 +3815,9 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v283 == ir.F32X4 {
+		if v291 == ir.F32X4 {
 			// lower_vector.rules:392
-			a5 := c.xmm(v281)
+			a5 := c.xmm(v289)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -3766,26 +3830,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v286 := c.arg0(v0)
-	v288 := c.valueType(v286)
-	if v290, ok := c.tyScalarFloat(v288); ok {
+	v294 := c.arg0(v0)
+	v296 := c.valueType(v294)
+	if v298, ok := c.tyScalarFloat(v296); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:200
-			return c.out1(c.cvtToIntSat(false, v290, v14, c.xmm(v286))), true
+			return c.out1(c.cvtToIntSat(false, v298, v14, c.xmm(v294))), true
 		}
 		if v79, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:207
-			r1 := c.cvtToIntSat(false, v290, ir.I32, c.xmm(v286))
+			r1 := c.cvtToIntSat(false, v298, ir.I32, c.xmm(v294))
 			high2 := c.immConst(ir.I32, c.umaxImm(v79))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v288 == ir.F32X4 {
+		if v296 == ir.F32X4 {
 			// lower_vector.rules:399
-			n3 := c.sse(asm.MAXPS, c.xmm(v286), c.operandReg(c.vecZero()))
+			n3 := c.sse(asm.MAXPS, c.xmm(v294), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
@@ -3803,63 +3867,63 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if v294 == ir.I32 {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I32 {
 			// lower_float.rules:218
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v292)))), true
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
 		}
 	case ir.F64:
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if v294 == ir.I64 {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I64 {
 			// lower_float.rules:219
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v292)))), true
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
 		}
 	case ir.I32:
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if v294 == ir.F32 {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F32 {
 			// lower_float.rules:220
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v292))), true
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
 		}
 	case ir.I64:
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if v294 == ir.F64 {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F64 {
 			// lower_float.rules:221
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v292))), true
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
 		}
 	case ir.I128:
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if v294 == ir.I128 {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I128 {
 			// lower_wide.rules:227
-			return c.outPair(c.makePair(c.low(v292), c.high(v292))), true
+			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
 		}
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if _, ok := c.fitsIn64(v294); ok {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if _, ok := c.fitsIn64(v302); ok {
 			// lower_float.rules:222
-			return c.out1(c.gpr(v292)), true
+			return c.out1(c.gpr(v300)), true
 		}
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if _, ok := c.tyScalarFloat(v294); ok {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if _, ok := c.tyScalarFloat(v302); ok {
 			// lower_float.rules:223
-			return c.out1(c.xmm(v292)), true
+			return c.out1(c.xmm(v300)), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v292 := c.arg0(v0)
-		v294 := c.valueType(v292)
-		if _, ok := c.tyVec128(v294); ok {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if _, ok := c.tyVec128(v302); ok {
 			// lower_float.rules:224
-			return c.out1(c.xmm(v292)), true
+			return c.out1(c.xmm(v300)), true
 		}
 	}
 	var none out
@@ -3868,42 +3932,42 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v301 := c.memFlags(v0)
-	if v305, ok := c.littleEndian(v301); ok {
+	v309 := c.memFlags(v0)
+	if v313, ok := c.littleEndian(v309); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v302 := c.arg0(v0)
-			v303 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v305, v302, v303))), true
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v313, v310, v311))), true
 		}
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v302 := c.arg0(v0)
-			v303 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v305, v302, v303))), true
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			return c.out1(c.loadXmm(v205, c.amode(v313, v310, v311))), true
 		}
 		if v207, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v302 := c.arg0(v0)
-			v303 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v305, v302, v303))), true
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			return c.out1(c.loadXmm(v207, c.amode(v313, v310, v311))), true
 		}
 		if v2 == ir.I128 {
 			// lower_wide.rules:219
-			v302 := c.arg0(v0)
-			v303 := c.offset(v0)
-			m1 := c.amode(v305, v302, v303)
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			m1 := c.amode(v313, v310, v311)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v307, ok := c.bigEndian(v301); ok {
+		if v315, ok := c.bigEndian(v309); ok {
 			// lower_mem.rules:21
-			v302 := c.arg0(v0)
-			v303 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v307, v302, v303)))), true
+			v310 := c.arg0(v0)
+			v311 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v315, v310, v311)))), true
 		}
 	}
 	var none out
@@ -3915,16 +3979,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v449 := c.arg0(v0)
-		v450 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v449), c.gpr(v450))), true
+		v469 := c.arg0(v0)
+		v470 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v469), c.gpr(v470))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v450 := c.arg1(v0)
-		v449 := c.arg0(v0)
-		v455 := c.valueType(v449)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v450), c.tyBitsU8(v455)), c.operandReg(c.zext64(v449)))), true
+		v470 := c.arg1(v0)
+		v469 := c.arg0(v0)
+		v475 := c.valueType(v469)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v470), c.tyBitsU8(v475)), c.operandReg(c.zext64(v469)))), true
 	}
 	var none out
 	return none, false
@@ -3932,15 +3996,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v451 := c.arg0(v0)
-	v453 := c.valueType(v451)
-	if v453 == ir.I128 {
+	v471 := c.arg0(v0)
+	v473 := c.valueType(v471)
+	if v473 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v451), c.high(v451))), true
+		return c.outPair(c.makePair(c.low(v471), c.high(v471))), true
 	}
-	if v457, ok := c.fitsIn64(v453); ok {
+	if v477, ok := c.fitsIn64(v473); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v451), c.shiftImm(asm.SHR, c.size32(v457), c.gpr(v451), c.halfBits(v457))), true
+		return c.out2(c.gpr(v471), c.shiftImm(asm.SHR, c.size32(v477), c.gpr(v471), c.halfBits(v477))), true
 	}
 	var none out
 	return none, false
@@ -3952,14 +4016,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v486 := c.arg0(v0)
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v506 := c.arg0(v0)
+		v507 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v506), c.operandReg(c.xmm(v507)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v486 := c.arg0(v0)
-		v487 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v486), c.operandReg(c.xmm(v487)))), true
+		v506 := c.arg0(v0)
+		v507 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v506), c.operandReg(c.xmm(v507)))), true
 	}
 	var none out
 	return none, false
@@ -3971,14 +4035,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v488 := c.arg0(v0)
-		v489 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
+		v508 := c.arg0(v0)
+		v509 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v508), c.operandReg(c.xmm(v509)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v488 := c.arg0(v0)
-		v489 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v488), c.operandReg(c.xmm(v489)))), true
+		v508 := c.arg0(v0)
+		v509 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v508), c.operandReg(c.xmm(v509)))), true
 	}
 	var none out
 	return none, false
@@ -3990,14 +4054,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v490 := c.arg0(v0)
-		v491 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
+		v510 := c.arg0(v0)
+		v511 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v510), c.operandReg(c.xmm(v511)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v490 := c.arg0(v0)
-		v491 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v490), c.operandReg(c.xmm(v491)))), true
+		v510 := c.arg0(v0)
+		v511 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v510), c.operandReg(c.xmm(v511)))), true
 	}
 	var none out
 	return none, false
@@ -4009,14 +4073,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v492 := c.arg0(v0)
-		v493 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
+		v512 := c.arg0(v0)
+		v513 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v512), c.operandReg(c.xmm(v513)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v492 := c.arg0(v0)
-		v493 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v492), c.operandReg(c.xmm(v493)))), true
+		v512 := c.arg0(v0)
+		v513 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v512), c.operandReg(c.xmm(v513)))), true
 	}
 	var none out
 	return none, false
@@ -4028,14 +4092,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v494 := c.arg0(v0)
-		v495 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v494), c.operandReg(c.xmm(v495)))), true
+		v514 := c.arg0(v0)
+		v515 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v514), c.operandReg(c.xmm(v515)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v494 := c.arg0(v0)
-		v495 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v494), c.operandReg(c.xmm(v495)))), true
+		v514 := c.arg0(v0)
+		v515 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v514), c.operandReg(c.xmm(v515)))), true
 	}
 	var none out
 	return none, false
@@ -4047,40 +4111,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v534), 15), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v554), 15), c.xmm(v555), c.xmm(v556))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v534), 31), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v554), 31), c.xmm(v555), c.xmm(v556))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v534), 31), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v554), 31), c.xmm(v555), c.xmm(v556))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		v536 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v534))), c.xmm(v535), c.xmm(v536))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
 	}
 	var none out
 	return none, false
@@ -4088,19 +4152,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v538 := c.arg0(v0)
-	v540 := c.valueType(v538)
-	if v542, ok := c.intVec(v540); ok {
+	v562 := c.arg0(v0)
+	v564 := c.valueType(v562)
+	if v566, ok := c.intVec(v564); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v542, c.xmm(v538)))), true
+		return c.out1(c.setcc(c.allTrue(v566, c.xmm(v562)))), true
 	}
-	switch v540 {
+	switch v564 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v538)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v562)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v538)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v562)))), true
 	}
 	var none out
 	return none, false
@@ -4108,27 +4172,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v543 := c.arg0(v0)
-	v545 := c.valueType(v543)
-	switch v545 {
+	v567 := c.arg0(v0)
+	v569 := c.valueType(v567)
+	switch v569 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v543))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v567))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v543))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v567))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v543))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v567))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v543))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v567))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v543))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v567))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v543)
+		a1 := c.xmm(v567)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4140,21 +4204,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v565 := c.arg0(v0)
-		v568 := c.valueType(v565)
-		if v568 == ir.I64X2 {
-			if v570, ok := c.defInst(v565); ok {
-				v571 := c.opcode(v570)
-				if v571 == ir.OpFcvtToSintSat {
-					v572 := c.arg0(v570)
-					v574 := c.valueType(v572)
-					if v574 == ir.F64X2 {
-						v566 := c.arg1(v0)
-						if v576, ok := c.defInst(v566); ok {
-							v577 := c.opcode(v576)
-							if v577 == ir.OpVconst {
+		v589 := c.arg0(v0)
+		v592 := c.valueType(v589)
+		if v592 == ir.I64X2 {
+			if v594, ok := c.defInst(v589); ok {
+				v595 := c.opcode(v594)
+				if v595 == ir.OpFcvtToSintSat {
+					v596 := c.arg0(v594)
+					v598 := c.valueType(v596)
+					if v598 == ir.F64X2 {
+						v590 := c.arg1(v0)
+						if v600, ok := c.defInst(v590); ok {
+							v601 := c.opcode(v600)
+							if v601 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v572)
+								a1 := c.xmm(v596)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4166,14 +4230,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v565 := c.arg0(v0)
-		v566 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v565), c.operandReg(c.xmm(v566)))), true
+		v589 := c.arg0(v0)
+		v590 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v565 := c.arg0(v0)
-		v566 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v565), c.operandReg(c.xmm(v566)))), true
+		v589 := c.arg0(v0)
+		v590 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
 	}
 	var none out
 	return none, false
@@ -4185,14 +4249,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v593 := c.arg0(v0)
-		v594 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v593), c.operandReg(c.xmm(v594)))), true
+		v617 := c.arg0(v0)
+		v618 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v617), c.operandReg(c.xmm(v618)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v593 := c.arg0(v0)
-		v594 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v593), c.operandReg(c.xmm(v594)))), true
+		v617 := c.arg0(v0)
+		v618 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v617), c.operandReg(c.xmm(v618)))), true
 	}
 	var none out
 	return none, false
@@ -4204,16 +4268,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v595 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v595)))), true
+		v619 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v619)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v595 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v595)))), true
+		v619 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v619)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v595 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v595)))), true
+		v619 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v619)))), true
 	}
 	var none out
 	return none, false
@@ -4225,16 +4289,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v596 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v596)))), true
+		v620 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v620)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v596 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v596)))), true
+		v620 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v620)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v596 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v596)))), true
+		v620 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v620)))), true
 	}
 	var none out
 	return none, false
@@ -4246,16 +4310,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v597 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v597))))), true
+		v621 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v621))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v597 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v597))))), true
+		v621 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v621))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v597 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v597))))), true
+		v621 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v621))))), true
 	}
 	var none out
 	return none, false
@@ -4267,16 +4331,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v598 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v598), c.operandReg(c.vecZero()))), true
+		v622 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v622), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v598 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v598), c.operandReg(c.vecZero()))), true
+		v622 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v622), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v598 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v598), c.operandReg(c.vecZero()))), true
+		v622 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v622), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4288,28 +4352,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v629 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), c.operandReg(c.vecZero()))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), 0), 0)), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v629))), 0)), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v629))), 68)), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v653))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 0)), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v653), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v629 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v629), 68)), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v653), 68)), true
 	}
 	var none out
 	return none, false
@@ -4321,47 +4385,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		v632 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
+		v654 := c.arg0(v0)
+		v655 := c.arg1(v0)
+		v656 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		v632 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
+		v654 := c.arg0(v0)
+		v655 := c.arg1(v0)
+		v656 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		v632 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
+		v654 := c.arg0(v0)
+		v655 := c.arg1(v0)
+		v656 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		v632 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v630), c.gpr(v631), c.laneU8(v632))), true
+		v654 := c.arg0(v0)
+		v655 := c.arg1(v0)
+		v656 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		v632 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v630), c.xmm(v631), c.laneInsertps(v632))), true
+		v654 := c.arg0(v0)
+		v655 := c.arg1(v0)
+		v656 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v654), c.xmm(v655), c.laneInsertps(v656))), true
 	case ir.F64X2:
-		v632 := c.lane(v0)
-		switch v632 {
+		v656 := c.lane(v0)
+		switch v656 {
 		case 0:
 			// lower_vector.rules:459
-			v631 := c.arg1(v0)
-			v630 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v631), c.xmm(v630), 2)), true
+			v655 := c.arg1(v0)
+			v654 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v655), c.xmm(v654), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v630 := c.arg0(v0)
-			v631 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v630), c.operandReg(c.xmm(v631)))), true
+			v654 := c.arg0(v0)
+			v655 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v654), c.operandReg(c.xmm(v655)))), true
 		}
 	}
 	var none out
@@ -4374,30 +4438,34 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v637 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v637)))), true
+			v661 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v661)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v637 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v637)))), true
+		v661 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v661)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v637 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v637), c.xmm(v637), 14)), true
+		v661 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v661), c.xmm(v661), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v637 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v637)))), true
+		v661 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v661)))), true
 	}
 	var none out
 	return none, false
 }
 
-// condOf is the term cond_of of x64.rules:274.
+// condOf is the term cond_of of x64.rules:276.
 func (c *lower) condOf(v0 ir.Value) cond {
+	if v47, v48, ok := c.narrowLoad(v0); ok {
+		// lower_int.rules:305
+		return c.condCmpMem(asm.NE, c.sizeOf(v47), c.sink(v48), c.operandImm(0))
+	}
 	if v6, ok := c.defInst(v0); ok {
 		v7 := c.opcode(v6)
 		switch v7 {
@@ -4410,7 +4478,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v27 := c.arg0(v24)
 					v30 := c.valueType(v27)
 					if _, ok := c.fitsIn64(v30); ok {
-						// lower_int.rules:298
+						// lower_int.rules:301
 						v26 := c.intCc(v24)
 						v28 := c.arg1(v24)
 						return c.icmpCond(v26, v27, v28)
@@ -4419,7 +4487,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v34 := c.arg0(v24)
 					v37 := c.valueType(v34)
 					if _, ok := c.tyScalarFloat(v37); ok {
-						// lower_int.rules:299
+						// lower_int.rules:302
 						v33 := c.floatCc(v24)
 						v35 := c.arg1(v24)
 						return c.fcmpCond(v33, v34, v35)
@@ -4430,7 +4498,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v9 := c.arg0(v6)
 			v12 := c.valueType(v9)
 			if _, ok := c.fitsIn64(v12); ok {
-				// lower_int.rules:295
+				// lower_int.rules:298
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpCond(v8, v9, v10)
@@ -4445,7 +4513,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v16 := c.arg0(v6)
 			v19 := c.valueType(v16)
 			if _, ok := c.tyScalarFloat(v19); ok {
-				// lower_int.rules:296
+				// lower_int.rules:299
 				v15 := c.floatCc(v6)
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
@@ -4454,26 +4522,26 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v40 := c.arg0(v6)
 			v43 := c.valueType(v40)
 			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:300
+				// lower_int.rules:303
 				v41 := c.arg1(v6)
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpVanyTrue:
 			// lower_vector.rules:277
-			v46 := c.arg0(v6)
-			return c.anyTrue(c.xmm(v46))
+			v49 := c.arg0(v6)
+			return c.anyTrue(c.xmm(v49))
 		case ir.OpVallTrue:
-			v47 := c.arg0(v6)
-			v49 := c.valueType(v47)
-			if v51, ok := c.intVec(v49); ok {
+			v50 := c.arg0(v6)
+			v52 := c.valueType(v50)
+			if v54, ok := c.intVec(v52); ok {
 				// lower_vector.rules:278
-				return c.allTrue(v51, c.xmm(v47))
+				return c.allTrue(v54, c.xmm(v50))
 			}
 		}
 	}
 	v2 := c.valueType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:293
+		// lower_int.rules:296
 		r1 := c.gpr(v0)
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
@@ -4482,10 +4550,10 @@ func (c *lower) condOf(v0 ir.Value) cond {
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
-	panic("x64.rules:274:1: no rule of cond_of matches")
+	panic("x64.rules:276:1: no rule of cond_of matches")
 }
 
-// icmpCond is the term icmp_cond of x64.rules:275.
+// icmpCond is the term icmp_cond of x64.rules:277.
 func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Equal:
@@ -4498,7 +4566,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:316
+							// lower_int.rules:337
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -4516,7 +4584,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:318
+									// lower_int.rules:339
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -4529,7 +4597,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:321
+									// lower_int.rules:342
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -4544,7 +4612,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:320
+							// lower_int.rules:341
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -4563,7 +4631,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:317
+							// lower_int.rules:338
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -4580,7 +4648,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:319
+									// lower_int.rules:340
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -4592,11 +4660,11 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:315
+	// lower_int.rules:336
 	return c.compare(v0, v1, v2)
 }
 
-// fcmpCond is the term fcmp_cond of x64.rules:276.
+// fcmpCond is the term fcmp_cond of x64.rules:278.
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
@@ -4656,7 +4724,7 @@ func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
-	panic("x64.rules:276:1: no rule of fcmp_cond matches")
+	panic("x64.rules:278:1: no rule of fcmp_cond matches")
 }
 
 // selectBits is the term select_bits of lower_int.rules:58.
@@ -4720,20 +4788,28 @@ func (c *lower) swapBits(v0 ir.Type, v1 machine.Reg, v2 uint8, v3 int64) machine
 	return c.alu(asm.OR, c.sizeOf(v0), c.shiftImm(asm.SHL, c.sizeOf(v0), c.alu(asm.AND, c.sizeOf(v0), v1, c.operandReg(mask1)), v2), c.operandReg(c.alu(asm.AND, c.sizeOf(v0), c.shiftImm(asm.SHR, c.sizeOf(v0), v1, v2), c.operandReg(mask1))))
 }
 
-// selectGprOf is the term select_gpr_of of lower_int.rules:288.
+// selectGprOf is the term select_gpr_of of lower_int.rules:291.
 func (c *lower) selectGprOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:289
+	// lower_int.rules:292
 	return c.selectGpr(c.size32(v0), v1, v2, v3)
 }
 
-// selectXmmOf is the term select_xmm_of of lower_int.rules:290.
+// selectXmmOf is the term select_xmm_of of lower_int.rules:293.
 func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:291
+	// lower_int.rules:294
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:305.
+// compare is the term compare of lower_int.rules:316.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
+	if v42, v43, ok := c.narrowLoad(v1); ok {
+		if v45, ok := c.uconst(v2); ok {
+			if v47, ok := c.narrowImm(v42, v45); ok {
+				// lower_int.rules:332
+				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v42), c.sink(v43), c.operandImm(v47))
+			}
+		}
+	}
 	if v18, ok := c.sconst(v2); ok {
 		if v18 == 0 {
 			if v20, ok := c.zeroTest(v0); ok {
@@ -4741,9 +4817,25 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 					v23 := c.opcode(v22)
 					if v23 == ir.OpBand {
 						v24 := c.arg0(v22)
+						if v35, v36, ok := c.narrowLoad(v24); ok {
+							v25 := c.arg1(v22)
+							if v38, ok := c.uconst(v25); ok {
+								if v40, ok := c.narrowImm(v35, v38); ok {
+									// lower_int.rules:328
+									return c.condTestMem(v20, c.sizeOf(v35), c.sink(v36), c.operandImm(v40))
+								}
+							}
+						}
 						v27 := c.valueType(v24)
 						if v29, ok := c.ty32Or64(v27); ok {
-							// lower_int.rules:313
+							if v31, ok := c.sinkableLoad(v24); ok {
+								v25 := c.arg1(v22)
+								if v33, ok := c.simm32(v25); ok {
+									// lower_int.rules:326
+									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v31), c.operandImm(v33))
+								}
+							}
+							// lower_int.rules:324
 							v25 := c.arg1(v22)
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
@@ -4753,7 +4845,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:311
+					// lower_int.rules:322
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -4763,21 +4855,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:307
+			// lower_int.rules:318
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:308
+			// lower_int.rules:319
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:306
+		// lower_int.rules:317
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:305:1: no rule of compare matches")
+	panic("lower_int.rules:316:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:23.
@@ -4804,9 +4896,9 @@ func (c *lower) storeInt(v0 asm.Size, v1 ir.MemFlags, v2 machine.Reg, v3 ir.Valu
 	return c.outNone()
 }
 
-// rmw is the term rmw of lower_mem.rules:67.
+// rmw is the term rmw of lower_mem.rules:72.
 func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
-	// lower_mem.rules:68
+	// lower_mem.rules:73
 	x1 := c.testOperand(v3)
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), x1)
 	return c.outNone()

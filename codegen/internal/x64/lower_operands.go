@@ -301,20 +301,81 @@ func (c *lower) sink(i ir.Inst) Amode {
 	return c.amode(d.Flags, c.f.Arg(i, 0), int32(d.Imm))
 }
 
-// sameAddress reports whether load i accesses what a store with the given flags, address and offset does. Besides equal values
-// it knows two additions of the same operands to be equal: a WebAssembly load and store of one local each have their own.
+// sameAddress reports whether load i accesses what a store with the given flags, address and offset does.
 func (c *lower) sameAddress(i ir.Inst, f ir.MemFlags, addr ir.Value, off int32) bool {
 	d := c.f.Inst(i)
-	if d.Flags != f || int32(d.Imm) != off {
-		return false
-	}
-	other := c.f.Arg(i, 0)
-	if other == addr {
+	return d.Flags == f && int32(d.Imm) == off && c.equal(c.f.Arg(i, 0), addr, 3)
+}
+
+// equal reports whether two values are equal for sure: the same value, or computed alike by the instructions that addresses
+// are made of. A WebAssembly load and store of one local each compute their address.
+func (c *lower) equal(v, w ir.Value, depth int) bool {
+	if v == w {
 		return true
 	}
-	x, ok := c.defInst(addr)
-	y, ok2 := c.defInst(other)
-	return ok && ok2 && c.opcode(x) == ir.OpIadd && c.opcode(y) == ir.OpIadd && c.arg0(x) == c.arg0(y) && c.arg1(x) == c.arg1(y)
+	i, ok := c.defInst(v)
+	j, ok2 := c.defInst(w)
+	if !ok || !ok2 || depth == 0 {
+		return false
+	}
+	d, e := c.f.Inst(i), c.f.Inst(j)
+	if d.Op != e.Op || c.valueType(v) != c.valueType(w) {
+		return false
+	}
+	switch d.Op {
+	case ir.OpIconst:
+		return d.Imm == e.Imm
+	case ir.OpStackAddr:
+		return d.Ref == e.Ref && d.Imm == e.Imm
+	case ir.OpUextend:
+		return c.equal(c.arg0(i), c.arg0(j), depth-1)
+	case ir.OpIadd, ir.OpIshl:
+		return c.equal(c.arg0(i), c.arg0(j), depth-1) && c.equal(c.arg1(i), c.arg1(j), depth-1)
+	}
+	return false
+}
+
+// narrowLoad matches a zero-extending load that can be done here, and tells the type of what it loads.
+func (c *lower) narrowLoad(v ir.Value) (ir.Type, ir.Inst, bool) {
+	i, ok := c.defInst(v)
+	if !ok {
+		return ir.Invalid, i, false
+	}
+	t := ir.Invalid
+	switch c.opcode(i) {
+	case ir.OpUload8:
+		t = ir.I8
+	case ir.OpUload16:
+		t = ir.I16
+	default:
+		return t, i, false
+	}
+	if c.memFlags(i).BigEndian(false) {
+		return t, i, false
+	}
+	_, ok = c.l.SinkableLoad(v)
+	return t, i, ok
+}
+
+// narrowImm is k as an immediate for operations on memory of type t: any byte, but of 16 bits only what takes one byte too,
+// as decoders stumble over longer ones.
+func (c *lower) narrowImm(t ir.Type, k int64) (int32, bool) {
+	return int32(k), k >= 0 && (t == ir.I8 && k <= 0xff || k <= 0x7f)
+}
+
+// unsignedOf is the condition that compares zero-extended values as cc does.
+func (c *lower) unsignedOf(cc ir.IntCC) ir.IntCC {
+	switch cc {
+	case ir.SignedLessThan:
+		return ir.UnsignedLessThan
+	case ir.SignedLessThanOrEqual:
+		return ir.UnsignedLessThanOrEqual
+	case ir.SignedGreaterThan:
+		return ir.UnsignedGreaterThan
+	case ir.SignedGreaterThanOrEqual:
+		return ir.UnsignedGreaterThanOrEqual
+	}
+	return cc
 }
 
 // ---- Addresses
@@ -432,3 +493,5 @@ func (c *lower) signShift(t ir.Type) uint8 { return uint8(max(32, t.Bits()) - 1)
 
 // onlyUse matches a value that nothing but its user at hand needs.
 func (c *lower) onlyUse(v ir.Value) (ir.Value, bool) { return v, c.l.SingleUse(v) && !c.l.Used(v) }
+
+func (c *lower) wideEnough16(t ir.Type) (ir.Type, bool) { return t, t >= ir.I16 && t <= ir.I64 }
