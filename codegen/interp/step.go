@@ -256,6 +256,9 @@ func twoResults(op ir.Opcode, t ir.Type, in [3]Value) (r, second Value, ok bool)
 
 // pure runs instructions that depend on nothing but their operands.
 func pure(f *ir.Function, d *ir.InstData, from, to ir.Type, in [3]Value) (Value, bool) {
+	if from == ir.Invalid || to == ir.Invalid {
+		return Value{}, false // all that is left has an operand and a result
+	}
 	if r, ok := intOp(d, from, to, in); ok {
 		return r, true
 	}
