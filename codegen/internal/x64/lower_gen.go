@@ -490,94 +490,103 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		// lower_control.rules:13
 		v453 := c.arg0(v0)
-		return c.branchOn(c.condOf(v453)), true
+		v455 := c.valueType(v453)
+		if _, ok := c.scalarInt(v455); ok {
+			// lower_control.rules:13
+			return c.branchOn(c.condOf(v453)), true
+		}
 	case ir.OpBrTable:
-		// lower_control.rules:16
-		v454 := c.arg0(v0)
+		// lower_control.rules:19
+		v458 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v454)
+		i18 := c.gpr(v458)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
-		// lower_control.rules:35
-		v455 := c.funcRef(v0)
-		return c.callDirect(v455), true
-	case ir.OpCallIndirect:
-		// lower_control.rules:36
-		v456 := c.sigRef(v0)
-		v457 := c.arg0(v0)
-		return c.callRegister(v456, v457), true
-	case ir.OpReturnCall:
-		// lower_control.rules:37
-		v458 := c.funcRef(v0)
-		return c.tailCallDirect(v458), true
-	case ir.OpReturnCallIndirect:
 		// lower_control.rules:38
-		v459 := c.sigRef(v0)
-		v460 := c.arg0(v0)
-		return c.tailCallRegister(v459, v460), true
-	case ir.OpReturn:
+		v459 := c.funcRef(v0)
+		return c.callDirect(v459), true
+	case ir.OpCallIndirect:
 		// lower_control.rules:39
+		v460 := c.sigRef(v0)
+		v461 := c.arg0(v0)
+		return c.callRegister(v460, v461), true
+	case ir.OpReturnCall:
+		// lower_control.rules:40
+		v462 := c.funcRef(v0)
+		return c.tailCallDirect(v462), true
+	case ir.OpReturnCallIndirect:
+		// lower_control.rules:41
+		v463 := c.sigRef(v0)
+		v464 := c.arg0(v0)
+		return c.tailCallRegister(v463, v464), true
+	case ir.OpReturn:
+		// lower_control.rules:42
 		return c.ret(), true
 	case ir.OpTrap:
-		// lower_control.rules:45
-		v461 := c.trapCode(v0)
-		return c.ud2(v461), true
-	case ir.OpTrapnz:
-		// lower_control.rules:46
-		v462 := c.arg0(v0)
-		v463 := c.trapCode(v0)
-		c.trapIf(c.condOf(v462), v463)
-		return c.outNone(), true
-	case ir.OpTrapz:
-		// lower_control.rules:47
-		v464 := c.arg0(v0)
+		// lower_control.rules:48
 		v465 := c.trapCode(v0)
-		c.trapIf(c.condInvert(c.condOf(v464)), v465)
-		return c.outNone(), true
+		return c.ud2(v465), true
+	case ir.OpTrapnz:
+		v466 := c.arg0(v0)
+		v469 := c.valueType(v466)
+		if _, ok := c.scalarInt(v469); ok {
+			// lower_control.rules:49
+			v467 := c.trapCode(v0)
+			c.trapIf(c.condOf(v466), v467)
+			return c.outNone(), true
+		}
+	case ir.OpTrapz:
+		v472 := c.arg0(v0)
+		v475 := c.valueType(v472)
+		if _, ok := c.scalarInt(v475); ok {
+			// lower_control.rules:50
+			v473 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v472)), v473)
+			return c.outNone(), true
+		}
 	case ir.OpDebugtrap:
-		// lower_control.rules:52
+		// lower_control.rules:55
 		c.plain(OpDebug)
 		return c.outNone(), true
 	case ir.OpNop:
-		// lower_control.rules:53
+		// lower_control.rules:56
 		return c.outNone(), true
 	case ir.OpSequencePoint:
-		// lower_control.rules:54
+		// lower_control.rules:57
 		c.plain(OpNop)
 		return c.outNone(), true
 	case ir.OpFence:
-		// lower_control.rules:55
+		// lower_control.rules:58
 		c.plain(OpFence)
 		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:63
-		v466 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v466)), true
+		// lower_control.rules:66
+		v478 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v478)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:64
-		v467 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v467)), true
+		// lower_control.rules:67
+		v479 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v479)), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:78
+		// lower_control.rules:81
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:79
+		// lower_control.rules:82
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:80
+		// lower_control.rules:83
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:81
+		// lower_control.rules:84
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:82
-		v468 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v468))
+		// lower_control.rules:85
+		v480 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v480))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:83
+		// lower_control.rules:86
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -590,41 +599,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v478 := c.memFlags(v0)
-			if v481, ok := c.littleEndian(v478); ok {
+			v490 := c.memFlags(v0)
+			if v493, ok := c.littleEndian(v490); ok {
 				// lower_atomic.rules:4
-				v479 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v481, v479, 0))), true
+				v491 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v493, v491, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v482 := c.memFlags(v0)
-		if v486, ok := c.littleEndian(v482); ok {
-			v483 := c.arg0(v0)
-			v488 := c.valueType(v483)
-			if v490, ok := c.fitsIn64(v488); ok {
+		v494 := c.memFlags(v0)
+		if v498, ok := c.littleEndian(v494); ok {
+			v495 := c.arg0(v0)
+			v500 := c.valueType(v495)
+			if v502, ok := c.fitsIn64(v500); ok {
 				// lower_atomic.rules:5
-				v484 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v490), c.amode(v486, v484, 0), c.gpr(v483))
+				v496 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v502), c.amode(v498, v496, 0), c.gpr(v495))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v497 := c.memFlags(v0)
-			if v502, ok := c.littleEndian(v497); ok {
+			v509 := c.memFlags(v0)
+			if v514, ok := c.littleEndian(v509); ok {
 				// lower_atomic.rules:23
-				v498 := c.arg0(v0)
-				v499 := c.arg1(v0)
-				v500 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v502, v498, 0), c.gpr(v499), c.gpr(v500))), true
+				v510 := c.arg0(v0)
+				v511 := c.arg1(v0)
+				v512 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v514, v510, 0), c.gpr(v511), c.gpr(v512))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v503 := c.constant(v0)
-		return c.out1(c.vecPool(v503)), true
+		v515 := c.constant(v0)
+		return c.out1(c.vecPool(v515)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -647,31 +656,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v516 := c.arg0(v0)
-		v517 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v516), c.operandReg(c.xmm(v517)))), true
+		v528 := c.arg0(v0)
+		v529 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v518 := c.arg0(v0)
-			v519 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v518), c.operandReg(c.xmm(v519)))
+			v530 := c.arg0(v0)
+			v531 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v530), c.operandReg(c.xmm(v531)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v521 := c.arg1(v0)
-		v520 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v521), c.operandReg(c.xmm(v520)))), true
+		v533 := c.arg1(v0)
+		v532 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v533), c.operandReg(c.xmm(v532)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v561 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v561)))), true
+		v573 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v573)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -682,20 +691,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v584 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v584)))), true
+		v596 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v596)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v585 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v585)))), true
+		v597 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v597)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v586 := c.arg0(v0)
-			v588 := c.valueType(v586)
-			if v588 == ir.F32X4 {
+			v598 := c.arg0(v0)
+			v600 := c.valueType(v598)
+			if v600 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v586)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v598)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -705,21 +714,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v603 := c.arg0(v0)
-			v606 := c.valueType(v603)
-			if v606 == ir.I64X2 {
-				if v608, ok := c.defInst(v603); ok {
-					v609 := c.opcode(v608)
-					if v609 == ir.OpFcvtToUintSat {
-						v610 := c.arg0(v608)
-						v612 := c.valueType(v610)
-						if v612 == ir.F64X2 {
-							v604 := c.arg1(v0)
-							if v614, ok := c.defInst(v604); ok {
-								v615 := c.opcode(v614)
-								if v615 == ir.OpVconst {
+			v615 := c.arg0(v0)
+			v618 := c.valueType(v615)
+			if v618 == ir.I64X2 {
+				if v620, ok := c.defInst(v615); ok {
+					v621 := c.opcode(v620)
+					if v621 == ir.OpFcvtToUintSat {
+						v622 := c.arg0(v620)
+						v624 := c.valueType(v622)
+						if v624 == ir.F64X2 {
+							v616 := c.arg1(v0)
+							if v626, ok := c.defInst(v616); ok {
+								v627 := c.opcode(v626)
+								if v627 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v610), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v622), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -751,52 +760,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v623 := c.memFlags(v0)
-		if v627, ok := c.littleEndian(v623); ok {
+		v635 := c.memFlags(v0)
+		if v639, ok := c.littleEndian(v635); ok {
 			// lower_vector.rules:438
-			v624 := c.arg0(v0)
-			v625 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v627, v624, v625)))), true
+			v636 := c.arg0(v0)
+			v637 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v639, v636, v637)))), true
 		}
 	case ir.OpSload8x8:
-		v628 := c.memFlags(v0)
-		if v632, ok := c.littleEndian(v628); ok {
+		v640 := c.memFlags(v0)
+		if v644, ok := c.littleEndian(v640); ok {
 			// lower_vector.rules:439
-			v629 := c.arg0(v0)
-			v630 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v632, v629, v630)))), true
+			v641 := c.arg0(v0)
+			v642 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v644, v641, v642)))), true
 		}
 	case ir.OpUload16x4:
-		v633 := c.memFlags(v0)
-		if v637, ok := c.littleEndian(v633); ok {
+		v645 := c.memFlags(v0)
+		if v649, ok := c.littleEndian(v645); ok {
 			// lower_vector.rules:440
-			v634 := c.arg0(v0)
-			v635 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v637, v634, v635)))), true
+			v646 := c.arg0(v0)
+			v647 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v649, v646, v647)))), true
 		}
 	case ir.OpSload16x4:
-		v638 := c.memFlags(v0)
-		if v642, ok := c.littleEndian(v638); ok {
+		v650 := c.memFlags(v0)
+		if v654, ok := c.littleEndian(v650); ok {
 			// lower_vector.rules:441
-			v639 := c.arg0(v0)
-			v640 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v642, v639, v640)))), true
+			v651 := c.arg0(v0)
+			v652 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v654, v651, v652)))), true
 		}
 	case ir.OpUload32x2:
-		v643 := c.memFlags(v0)
-		if v647, ok := c.littleEndian(v643); ok {
+		v655 := c.memFlags(v0)
+		if v659, ok := c.littleEndian(v655); ok {
 			// lower_vector.rules:442
-			v644 := c.arg0(v0)
-			v645 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v647, v644, v645)))), true
+			v656 := c.arg0(v0)
+			v657 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v659, v656, v657)))), true
 		}
 	case ir.OpSload32x2:
-		v648 := c.memFlags(v0)
-		if v652, ok := c.littleEndian(v648); ok {
+		v660 := c.memFlags(v0)
+		if v664, ok := c.littleEndian(v660); ok {
 			// lower_vector.rules:443
-			v649 := c.arg0(v0)
-			v650 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v652, v649, v650)))), true
+			v661 := c.arg0(v0)
+			v662 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v664, v661, v662)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -812,14 +821,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v662 := c.arg0(v0)
-		v663 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v662), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v663)))))), true
+		v674 := c.arg0(v0)
+		v675 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v674), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v675)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v664 := c.arg0(v0)
-		v665 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v664), c.operandReg(c.xmm(v665)))), true
+		v676 := c.arg0(v0)
+		v677 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v676), c.operandReg(c.xmm(v677)))), true
 	}
 	var none out
 	return none, false
@@ -1131,11 +1140,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v505, ok := c.intVec(v2); ok {
+	if v517, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v505, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v517, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1489,11 +1498,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v505, ok := c.intVec(v2); ok {
+	if v517, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v505, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v517, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -2325,30 +2334,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v491 := c.memFlags(v0)
-		if v496, ok := c.littleEndian(v491); ok {
-			v492 := c.atomicOp(v0)
-			switch v492 {
+		v503 := c.memFlags(v0)
+		if v508, ok := c.littleEndian(v503); ok {
+			v504 := c.atomicOp(v0)
+			switch v504 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v493 := c.arg0(v0)
-				v494 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v496, v493, 0), c.gpr(v494))), true
+				v505 := c.arg0(v0)
+				v506 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v508, v505, 0), c.gpr(v506))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v493 := c.arg0(v0)
-				v494 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v496, v493, 0), c.gpr(v494))), true
+				v505 := c.arg0(v0)
+				v506 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v508, v505, 0), c.gpr(v506))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v493 := c.arg0(v0)
-				v494 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v496, v493, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v494)))), true
+				v505 := c.arg0(v0)
+				v506 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v508, v505, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v506)))), true
 			}
 			// lower_atomic.rules:18
-			v493 := c.arg0(v0)
-			v494 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v492, c.amode(v496, v493, 0), c.gpr(v494))), true
+			v505 := c.arg0(v0)
+			v506 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v504, c.amode(v508, v505, 0), c.gpr(v506))), true
 		}
 	}
 	var none out
@@ -2360,39 +2369,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v522 := c.arg0(v0)
-		if v525, ok := c.defInst(v522); ok {
-			v526 := c.opcode(v525)
-			switch v526 {
+		v534 := c.arg0(v0)
+		if v537, ok := c.defInst(v534); ok {
+			v538 := c.opcode(v537)
+			switch v538 {
 			case ir.OpImul:
-				v527 := c.arg0(v525)
-				if v530, ok := c.defInst(v527); ok {
-					v531 := c.opcode(v530)
-					if v531 == ir.OpSwidenLow {
-						v528 := c.arg1(v525)
-						if v534, ok := c.defInst(v528); ok {
-							v535 := c.opcode(v534)
-							if v535 == ir.OpSwidenLow {
-								v523 := c.arg1(v0)
-								if v538, ok := c.defInst(v523); ok {
-									v539 := c.opcode(v538)
-									if v539 == ir.OpImul {
-										v540 := c.arg0(v538)
-										if v543, ok := c.defInst(v540); ok {
-											v544 := c.opcode(v543)
-											if v544 == ir.OpSwidenHigh {
-												v532 := c.arg0(v530)
-												v545 := c.arg0(v543)
-												if v532 == v545 {
-													v541 := c.arg1(v538)
-													if v547, ok := c.defInst(v541); ok {
-														v548 := c.opcode(v547)
-														if v548 == ir.OpSwidenHigh {
-															v536 := c.arg0(v534)
-															v549 := c.arg0(v547)
-															if v536 == v549 {
+				v539 := c.arg0(v537)
+				if v542, ok := c.defInst(v539); ok {
+					v543 := c.opcode(v542)
+					if v543 == ir.OpSwidenLow {
+						v540 := c.arg1(v537)
+						if v546, ok := c.defInst(v540); ok {
+							v547 := c.opcode(v546)
+							if v547 == ir.OpSwidenLow {
+								v535 := c.arg1(v0)
+								if v550, ok := c.defInst(v535); ok {
+									v551 := c.opcode(v550)
+									if v551 == ir.OpImul {
+										v552 := c.arg0(v550)
+										if v555, ok := c.defInst(v552); ok {
+											v556 := c.opcode(v555)
+											if v556 == ir.OpSwidenHigh {
+												v544 := c.arg0(v542)
+												v557 := c.arg0(v555)
+												if v544 == v557 {
+													v553 := c.arg1(v550)
+													if v559, ok := c.defInst(v553); ok {
+														v560 := c.opcode(v559)
+														if v560 == ir.OpSwidenHigh {
+															v548 := c.arg0(v546)
+															v561 := c.arg0(v559)
+															if v548 == v561 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v532), c.operandReg(c.xmm(v536)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v544), c.operandReg(c.xmm(v548)))), true
 															}
 														}
 													}
@@ -2406,28 +2415,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v523 := c.arg1(v0)
-				if v538, ok := c.defInst(v523); ok {
-					v539 := c.opcode(v538)
-					if v539 == ir.OpSwidenHigh {
-						v550 := c.arg0(v525)
-						v551 := c.arg0(v538)
-						if v550 == v551 {
+				v535 := c.arg1(v0)
+				if v550, ok := c.defInst(v535); ok {
+					v551 := c.opcode(v550)
+					if v551 == ir.OpSwidenHigh {
+						v562 := c.arg0(v537)
+						v563 := c.arg0(v550)
+						if v562 == v563 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v550), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v562), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v523 := c.arg1(v0)
-				if v538, ok := c.defInst(v523); ok {
-					v539 := c.opcode(v538)
-					if v539 == ir.OpUwidenHigh {
-						v552 := c.arg0(v525)
-						v553 := c.arg0(v538)
-						if v552 == v553 {
+				v535 := c.arg1(v0)
+				if v550, ok := c.defInst(v535); ok {
+					v551 := c.opcode(v550)
+					if v551 == ir.OpUwidenHigh {
+						v564 := c.arg0(v537)
+						v565 := c.arg0(v550)
+						if v564 == v565 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v552)
+							a1 := c.xmm(v564)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2435,49 +2444,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v535 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v534), c.operandReg(c.xmm(v535)))), true
 	case ir.I16X8:
-		v522 := c.arg0(v0)
-		if v525, ok := c.defInst(v522); ok {
-			v526 := c.opcode(v525)
-			switch v526 {
+		v534 := c.arg0(v0)
+		if v537, ok := c.defInst(v534); ok {
+			v538 := c.opcode(v537)
+			switch v538 {
 			case ir.OpSwidenLow:
-				v523 := c.arg1(v0)
-				if v538, ok := c.defInst(v523); ok {
-					v539 := c.opcode(v538)
-					if v539 == ir.OpSwidenHigh {
-						v550 := c.arg0(v525)
-						v551 := c.arg0(v538)
-						if v550 == v551 {
+				v535 := c.arg1(v0)
+				if v550, ok := c.defInst(v535); ok {
+					v551 := c.opcode(v550)
+					if v551 == ir.OpSwidenHigh {
+						v562 := c.arg0(v537)
+						v563 := c.arg0(v550)
+						if v562 == v563 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v550)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v562)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v523 := c.arg1(v0)
-				if v538, ok := c.defInst(v523); ok {
-					v539 := c.opcode(v538)
-					if v539 == ir.OpUwidenHigh {
-						v552 := c.arg0(v525)
-						v553 := c.arg0(v538)
-						if v552 == v553 {
+				v535 := c.arg1(v0)
+				if v550, ok := c.defInst(v535); ok {
+					v551 := c.opcode(v550)
+					if v551 == ir.OpUwidenHigh {
+						v564 := c.arg0(v537)
+						v565 := c.arg0(v550)
+						if v564 == v565 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v552), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v564), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v535 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v534), c.operandReg(c.xmm(v535)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v522 := c.arg0(v0)
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v522)), c.operandReg(c.byteSums(c.xmm(v523))))), true
+		v534 := c.arg0(v0)
+		v535 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v534)), c.operandReg(c.byteSums(c.xmm(v535))))), true
 	}
 	var none out
 	return none, false
@@ -2489,14 +2498,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v573, ok := c.defInst(v269); ok {
-			v574 := c.opcode(v573)
-			if v574 == ir.OpSwidenLow {
-				v575 := c.arg0(v573)
-				v577 := c.valueType(v575)
-				if v577 == ir.I32X4 {
+		if v585, ok := c.defInst(v269); ok {
+			v586 := c.opcode(v585)
+			if v586 == ir.OpSwidenLow {
+				v587 := c.arg0(v585)
+				v589 := c.valueType(v587)
+				if v589 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v575)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v587)))), true
 				}
 			}
 		}
@@ -2554,14 +2563,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v579, ok := c.defInst(v274); ok {
-			v580 := c.opcode(v579)
-			if v580 == ir.OpUwidenLow {
-				v581 := c.arg0(v579)
-				v583 := c.valueType(v581)
-				if v583 == ir.I32X4 {
+		if v591, ok := c.defInst(v274); ok {
+			v592 := c.opcode(v591)
+			if v592 == ir.OpUwidenLow {
+				v593 := c.arg0(v591)
+				v595 := c.valueType(v593)
+				if v595 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v581), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v593), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2616,51 +2625,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v658 := c.lane(v0)
-		if v658 == 0 {
+		v670 := c.lane(v0)
+		if v670 == 0 {
 			// lower_vector.rules:470
-			v657 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v657))), true
+			v669 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v669))), true
 		}
 		// lower_vector.rules:468
-		v657 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v657), c.laneU8(v658))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v669), c.laneU8(v670))), true
 	case ir.I64:
-		v658 := c.lane(v0)
-		if v658 == 0 {
+		v670 := c.lane(v0)
+		if v670 == 0 {
 			// lower_vector.rules:471
-			v657 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v657))), true
+			v669 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v669))), true
 		}
 		// lower_vector.rules:469
-		v657 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v657), c.laneU8(v658))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v669), c.laneU8(v670))), true
 	}
-	v658 := c.lane(v0)
-	if v658 == 0 {
+	v670 := c.lane(v0)
+	if v670 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v657 := c.arg0(v0)
-			return c.out1(c.xmm(v657)), true
+			v669 := c.arg0(v0)
+			return c.out1(c.xmm(v669)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v657 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v657), c.laneU8(v658))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v669), c.laneU8(v670))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v657 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v657), c.laneU8(v658))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v669), c.laneU8(v670))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v657 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v657), c.laneU8(v658))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), c.laneU8(v670))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v657 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v657), 238)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 238)), true
 	}
 	var none out
 	return none, false
@@ -2668,16 +2677,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v666 := c.arg0(v0)
-	v667 := c.arg1(v0)
-	if v666 == v667 {
+	v678 := c.arg0(v0)
+	v679 := c.arg1(v0)
+	if v678 == v679 {
 		// lower_vector.rules:490
-		v668 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v666), c.operandReg(c.shuffleSame(v668)))), true
+		v680 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.shuffleSame(v680)))), true
 	}
 	// lower_vector.rules:488
-	v668 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v666), c.operandReg(c.shuffleFirst(v668))), c.sse(asm.PSHUFB, c.xmm(v667), c.operandReg(c.shuffleSecond(v668))))), true
+	v680 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.shuffleFirst(v680))), c.sse(asm.PSHUFB, c.xmm(v679), c.operandReg(c.shuffleSecond(v680))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2710,10 +2719,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v505, ok := c.intVec(v2); ok {
+	if v517, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v505, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v517, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3386,11 +3395,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v558, ok := c.intVec(v191); ok {
+		if v570, ok := c.intVec(v191); ok {
 			// lower_vector.rules:249
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v558, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v570, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3413,11 +3422,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v560, ok := c.floatVec(v198); ok {
+		if v572, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:270
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v560), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v572), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3606,10 +3615,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v571, ok := c.floatVec(v2); ok {
+	if v583, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v571)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v583)))), true
 	}
 	var none out
 	return none, false
@@ -3623,10 +3632,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v571, ok := c.floatVec(v2); ok {
+	if v583, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v571)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v583)))), true
 	}
 	var none out
 	return none, false
@@ -3642,11 +3651,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v571, ok := c.floatVec(v2); ok {
+	if v583, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v571)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v583)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -3979,16 +3988,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v469 := c.arg0(v0)
-		v470 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v469), c.gpr(v470))), true
+		v481 := c.arg0(v0)
+		v482 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v481), c.gpr(v482))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v470 := c.arg1(v0)
-		v469 := c.arg0(v0)
-		v475 := c.valueType(v469)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v470), c.tyBitsU8(v475)), c.operandReg(c.zext64(v469)))), true
+		v482 := c.arg1(v0)
+		v481 := c.arg0(v0)
+		v487 := c.valueType(v481)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v482), c.tyBitsU8(v487)), c.operandReg(c.zext64(v481)))), true
 	}
 	var none out
 	return none, false
@@ -3996,15 +4005,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v471 := c.arg0(v0)
-	v473 := c.valueType(v471)
-	if v473 == ir.I128 {
+	v483 := c.arg0(v0)
+	v485 := c.valueType(v483)
+	if v485 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v471), c.high(v471))), true
+		return c.outPair(c.makePair(c.low(v483), c.high(v483))), true
 	}
-	if v477, ok := c.fitsIn64(v473); ok {
+	if v489, ok := c.fitsIn64(v485); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v471), c.shiftImm(asm.SHR, c.size32(v477), c.gpr(v471), c.halfBits(v477))), true
+		return c.out2(c.gpr(v483), c.shiftImm(asm.SHR, c.size32(v489), c.gpr(v483), c.halfBits(v489))), true
 	}
 	var none out
 	return none, false
@@ -4016,14 +4025,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v506 := c.arg0(v0)
-		v507 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v506), c.operandReg(c.xmm(v507)))), true
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v518), c.operandReg(c.xmm(v519)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v506 := c.arg0(v0)
-		v507 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v506), c.operandReg(c.xmm(v507)))), true
+		v518 := c.arg0(v0)
+		v519 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v518), c.operandReg(c.xmm(v519)))), true
 	}
 	var none out
 	return none, false
@@ -4035,14 +4044,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v508 := c.arg0(v0)
-		v509 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v508), c.operandReg(c.xmm(v509)))), true
+		v520 := c.arg0(v0)
+		v521 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v520), c.operandReg(c.xmm(v521)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v508 := c.arg0(v0)
-		v509 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v508), c.operandReg(c.xmm(v509)))), true
+		v520 := c.arg0(v0)
+		v521 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v520), c.operandReg(c.xmm(v521)))), true
 	}
 	var none out
 	return none, false
@@ -4054,14 +4063,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v510 := c.arg0(v0)
-		v511 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v510), c.operandReg(c.xmm(v511)))), true
+		v522 := c.arg0(v0)
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v510 := c.arg0(v0)
-		v511 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v510), c.operandReg(c.xmm(v511)))), true
+		v522 := c.arg0(v0)
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	}
 	var none out
 	return none, false
@@ -4073,14 +4082,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v512 := c.arg0(v0)
-		v513 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v512), c.operandReg(c.xmm(v513)))), true
+		v524 := c.arg0(v0)
+		v525 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v512 := c.arg0(v0)
-		v513 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v512), c.operandReg(c.xmm(v513)))), true
+		v524 := c.arg0(v0)
+		v525 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
 	}
 	var none out
 	return none, false
@@ -4092,14 +4101,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v514 := c.arg0(v0)
-		v515 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v514), c.operandReg(c.xmm(v515)))), true
+		v526 := c.arg0(v0)
+		v527 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v514 := c.arg0(v0)
-		v515 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v514), c.operandReg(c.xmm(v515)))), true
+		v526 := c.arg0(v0)
+		v527 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
 	}
 	var none out
 	return none, false
@@ -4111,40 +4120,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v554), 15), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v566), 15), c.xmm(v567), c.xmm(v568))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v554), 31), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v566), 31), c.xmm(v567), c.xmm(v568))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v554), 31), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v566), 31), c.xmm(v567), c.xmm(v568))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v554))), c.xmm(v555), c.xmm(v556))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
 	}
 	var none out
 	return none, false
@@ -4152,19 +4161,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v562 := c.arg0(v0)
-	v564 := c.valueType(v562)
-	if v566, ok := c.intVec(v564); ok {
+	v574 := c.arg0(v0)
+	v576 := c.valueType(v574)
+	if v578, ok := c.intVec(v576); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v566, c.xmm(v562)))), true
+		return c.out1(c.setcc(c.allTrue(v578, c.xmm(v574)))), true
 	}
-	switch v564 {
+	switch v576 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v562)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v574)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v562)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v574)))), true
 	}
 	var none out
 	return none, false
@@ -4172,27 +4181,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v567 := c.arg0(v0)
-	v569 := c.valueType(v567)
-	switch v569 {
+	v579 := c.arg0(v0)
+	v581 := c.valueType(v579)
+	switch v581 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v567))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v579))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v567))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v579))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v567))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v579))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v567))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v579))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v567))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v579))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v567)
+		a1 := c.xmm(v579)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4204,21 +4213,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v589 := c.arg0(v0)
-		v592 := c.valueType(v589)
-		if v592 == ir.I64X2 {
-			if v594, ok := c.defInst(v589); ok {
-				v595 := c.opcode(v594)
-				if v595 == ir.OpFcvtToSintSat {
-					v596 := c.arg0(v594)
-					v598 := c.valueType(v596)
-					if v598 == ir.F64X2 {
-						v590 := c.arg1(v0)
-						if v600, ok := c.defInst(v590); ok {
-							v601 := c.opcode(v600)
-							if v601 == ir.OpVconst {
+		v601 := c.arg0(v0)
+		v604 := c.valueType(v601)
+		if v604 == ir.I64X2 {
+			if v606, ok := c.defInst(v601); ok {
+				v607 := c.opcode(v606)
+				if v607 == ir.OpFcvtToSintSat {
+					v608 := c.arg0(v606)
+					v610 := c.valueType(v608)
+					if v610 == ir.F64X2 {
+						v602 := c.arg1(v0)
+						if v612, ok := c.defInst(v602); ok {
+							v613 := c.opcode(v612)
+							if v613 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v596)
+								a1 := c.xmm(v608)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4230,14 +4239,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v589 := c.arg0(v0)
-		v590 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
+		v601 := c.arg0(v0)
+		v602 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v601), c.operandReg(c.xmm(v602)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v589 := c.arg0(v0)
-		v590 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v589), c.operandReg(c.xmm(v590)))), true
+		v601 := c.arg0(v0)
+		v602 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v601), c.operandReg(c.xmm(v602)))), true
 	}
 	var none out
 	return none, false
@@ -4249,14 +4258,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v617 := c.arg0(v0)
-		v618 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v617), c.operandReg(c.xmm(v618)))), true
+		v629 := c.arg0(v0)
+		v630 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v617 := c.arg0(v0)
-		v618 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v617), c.operandReg(c.xmm(v618)))), true
+		v629 := c.arg0(v0)
+		v630 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
 	}
 	var none out
 	return none, false
@@ -4268,16 +4277,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v619 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v619)))), true
+		v631 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v631)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v619 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v619)))), true
+		v631 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v631)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v619 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v619)))), true
+		v631 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v631)))), true
 	}
 	var none out
 	return none, false
@@ -4289,16 +4298,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v620 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v620)))), true
+		v632 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v632)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v620 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v620)))), true
+		v632 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v632)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v620 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v620)))), true
+		v632 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v632)))), true
 	}
 	var none out
 	return none, false
@@ -4310,16 +4319,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v621 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v621))))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v633))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v621 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v621))))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v633))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v621 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v621))))), true
+		v633 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v633))))), true
 	}
 	var none out
 	return none, false
@@ -4331,16 +4340,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v622 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v622), c.operandReg(c.vecZero()))), true
+		v634 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v634), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v622 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v622), c.operandReg(c.vecZero()))), true
+		v634 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v634), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v622 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v622), c.operandReg(c.vecZero()))), true
+		v634 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v634), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4352,28 +4361,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v653 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), c.operandReg(c.vecZero()))), true
+		v665 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v653 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), 0), 0)), true
+		v665 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v653 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v653))), 0)), true
+		v665 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v653 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v653))), 68)), true
+		v665 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v665))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v653 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v653), 0)), true
+		v665 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v665), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v653 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v653), 68)), true
+		v665 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v665), 68)), true
 	}
 	var none out
 	return none, false
@@ -4385,47 +4394,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v654 := c.arg0(v0)
-		v655 := c.arg1(v0)
-		v656 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
+		v666 := c.arg0(v0)
+		v667 := c.arg1(v0)
+		v668 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v654 := c.arg0(v0)
-		v655 := c.arg1(v0)
-		v656 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
+		v666 := c.arg0(v0)
+		v667 := c.arg1(v0)
+		v668 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v654 := c.arg0(v0)
-		v655 := c.arg1(v0)
-		v656 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
+		v666 := c.arg0(v0)
+		v667 := c.arg1(v0)
+		v668 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v654 := c.arg0(v0)
-		v655 := c.arg1(v0)
-		v656 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v654), c.gpr(v655), c.laneU8(v656))), true
+		v666 := c.arg0(v0)
+		v667 := c.arg1(v0)
+		v668 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v654 := c.arg0(v0)
-		v655 := c.arg1(v0)
-		v656 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v654), c.xmm(v655), c.laneInsertps(v656))), true
+		v666 := c.arg0(v0)
+		v667 := c.arg1(v0)
+		v668 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v666), c.xmm(v667), c.laneInsertps(v668))), true
 	case ir.F64X2:
-		v656 := c.lane(v0)
-		switch v656 {
+		v668 := c.lane(v0)
+		switch v668 {
 		case 0:
 			// lower_vector.rules:459
-			v655 := c.arg1(v0)
-			v654 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v655), c.xmm(v654), 2)), true
+			v667 := c.arg1(v0)
+			v666 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v667), c.xmm(v666), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v654 := c.arg0(v0)
-			v655 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v654), c.operandReg(c.xmm(v655)))), true
+			v666 := c.arg0(v0)
+			v667 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v666), c.operandReg(c.xmm(v667)))), true
 		}
 	}
 	var none out
@@ -4438,23 +4447,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v661 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v661)))), true
+			v673 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v673)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v661 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v661)))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v673)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v661 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v661), c.xmm(v661), 14)), true
+		v673 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v673), c.xmm(v673), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v661 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v661)))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v673)))), true
 	}
 	var none out
 	return none, false

@@ -495,3 +495,5 @@ func (c *lower) signShift(t ir.Type) uint8 { return uint8(max(32, t.Bits()) - 1)
 func (c *lower) onlyUse(v ir.Value) (ir.Value, bool) { return v, c.l.SingleUse(v) && !c.l.Used(v) }
 
 func (c *lower) wideEnough16(t ir.Type) (ir.Type, bool) { return t, t >= ir.I16 && t <= ir.I64 }
+
+func (c *lower) scalarInt(t ir.Type) (ir.Type, bool) { return t, t.IsInt() }
