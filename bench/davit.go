@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/wat"
+)
+
+type davitEngine struct{}
+
+func newDavit() engine { return davitEngine{} }
+
+func (davitEngine) name() string { return "davit" }
+
+func (davitEngine) load(wasm []byte) (kernelModule, error) {
+	e, err := davit.NewEngine(nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.Compile(context.Background(), wasm)
+	if err != nil {
+		return nil, err
+	}
+	s, err := davit.NewStore(e, nil)
+	if err != nil {
+		return nil, err
+	}
+	l := davit.NewLinker(e)
+	t := davit.FuncType{Params: []davit.ValType{davit.I32}, Results: []davit.ValType{davit.I32}}
+	if err := l.DefineFunc("env", "nop", t, func(context.Context, *davit.Caller, []uint64) error { return nil }); err != nil {
+		return nil, err
+	}
+	in, err := l.Instantiate(context.Background(), s, m)
+	if err != nil {
+		return nil, err
+	}
+	return &davitModule{s, in}, nil
+}
+
+func (davitEngine) compile(wasm []byte) error {
+	e, err := davit.NewEngine(&davit.Config{CompileWorkers: 1})
+	if err != nil {
+		return err
+	}
+	m, err := e.Compile(context.Background(), wasm)
+	if err != nil {
+		return err
+	}
+	m.Close()
+	return nil
+}
+
+type davitModule struct {
+	s  *davit.Store
+	in *davit.Instance
+}
+
+func (m *davitModule) call(export string, arg int32, n int) (int32, error) {
+	f := m.in.Func(export)
+	ctx := context.Background()
+	var stack [1]uint64
+	for range n {
+		stack[0] = uint64(uint32(arg))
+		if err := f.CallRaw(ctx, stack[:]); err != nil {
+			return 0, err
+		}
+	}
+	return int32(stack[0]), nil
+}
+
+func (m *davitModule) close() { m.s.Close() }
+
+// newSpinner is a loop in WebAssembly that runs until stop is set, for each
+// goroutine that calls it.
+func newSpinner() (spin func(ctx context.Context, stop *atomic.Bool) error, closeAll func(), err error) {
+	wasm, err := wat.Compile([]byte(`(module (func (export "spin") (local i32)
+	  (loop $l (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 1664525)) (i32.const 1013904223))) (br $l))))`), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := davit.NewEngine(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := e.Compile(context.Background(), wasm)
+	if err != nil {
+		return nil, nil, err
+	}
+	spin = func(ctx context.Context, _ *atomic.Bool) error {
+		s, err := davit.NewStore(e, nil)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		in, err := davit.NewLinker(e).Instantiate(context.Background(), s, m)
+		if err != nil {
+			return err
+		}
+		err = in.Func("spin").CallRaw(ctx, nil)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	return spin, func() { m.Close() }, nil
+}

@@ -1,0 +1,151 @@
+// Command bench runs davit beside its peers: the same work in turn, in one
+// process, and prints medians and ratios of medians with their spread.
+//
+//	go run . [-runs 9] [-compile FILE.wasm]
+//	go run . -health 100
+//
+// It is a module of its own, so that the peers are no dependencies of davit.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/davit-wasm/davit/wat"
+)
+
+//go:embed kernels.wat
+var kernels []byte
+
+// engine is a peer.
+type engine interface {
+	name() string
+	// load compiles and instantiates the kernels.
+	load(wasm []byte) (kernelModule, error)
+	// compile compiles a module on one thread and forgets it.
+	compile(wasm []byte) error
+}
+
+// kernelModule is an instance of the kernels, whose exports are (i32) → i32.
+type kernelModule interface {
+	// call calls an export n times.
+	call(export string, arg int32, n int) (int32, error)
+	close()
+}
+
+// row is a measurement: ops operations by n calls with arg.
+type row struct {
+	name, export string
+	arg          int32
+	n, ops       int
+	unit         string
+	scale        float64 // nanoseconds per unit
+}
+
+var rows = []row{
+	{"Go→wasm call", "id", 1, 1_000_000, 1_000_000, "ns", 1},
+	{"wasm→Go→wasm", "g2h", 1_000_000, 1, 1_000_000, "ns", 1},
+	{"memory: i32 sum", "memsum", 200, 1, 200 * 65536, "ns", 1},
+	{"fib(35)", "fib", 35, 1, 1, "ms", 1e6},
+}
+
+func main() {
+	runs := flag.Int("runs", 9, "measurements of each row and engine, of which the median counts")
+	module := flag.String("compile", filepath.Join("..", "..", "shared", "real", "esbuild.wasm"), "module whose compilation on one thread is measured; none if empty")
+	trials := flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
+	flag.Parse()
+	var err error
+	if *trials > 0 {
+		err = health(*trials)
+	} else {
+		err = run(*runs, *module)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(runs int, module string) error {
+	wasm, err := wat.Compile(kernels, nil)
+	if err != nil {
+		return err
+	}
+	engines := []engine{newDavit(), newWazero(context.Background())}
+	modules := make([]kernelModule, len(engines))
+	for i, e := range engines {
+		if modules[i], err = e.load(wasm); err != nil {
+			return fmt.Errorf("%s: %w", e.name(), err)
+		}
+		defer modules[i].close()
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	defer out.Flush()
+	fmt.Fprint(out, "\t")
+	for _, e := range engines {
+		fmt.Fprintf(out, "%s\tspread\t", e.name())
+	}
+	fmt.Fprintln(out, "ratio")
+	for _, r := range rows {
+		times := make([][]float64, len(engines))
+		var want int32
+		for k := range runs + 1 {
+			for i := range engines {
+				start := time.Now()
+				got, err := modules[i].call(r.export, r.arg, r.n)
+				d := float64(time.Since(start)) / float64(r.ops) / r.scale
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", engines[i].name(), r.name, err)
+				}
+				if i == 0 {
+					want = got
+				} else if got != want {
+					return fmt.Errorf("%s: %s is %d, elsewhere %d", engines[i].name(), r.name, got, want)
+				}
+				if k > 0 { // the first warms up
+					times[i] = append(times[i], d)
+				}
+			}
+		}
+		print(out, r.name, r.unit, times)
+	}
+	if module == "" {
+		return nil
+	}
+	b, err := os.ReadFile(module)
+	if err != nil {
+		return err
+	}
+	times := make([][]float64, len(engines))
+	for range min(runs, 3) {
+		for i, e := range engines {
+			start := time.Now()
+			if err := e.compile(b); err != nil {
+				return fmt.Errorf("%s: %w", e.name(), err)
+			}
+			times[i] = append(times[i], time.Since(start).Seconds())
+		}
+	}
+	print(out, "compile "+filepath.Base(module)+", one thread", "s", times)
+	return nil
+}
+
+// print writes a line: median and range of each engine, ratio of the medians
+// of the first two.
+func print(out *tabwriter.Writer, name, unit string, times [][]float64) {
+	fmt.Fprintf(out, "%s\t", name)
+	medians := make([]float64, len(times))
+	for i, t := range times {
+		slices.Sort(t)
+		medians[i] = t[len(t)/2]
+		fmt.Fprintf(out, "%.2f %s\t%.2f–%.2f\t", medians[i], unit, t[0], t[len(t)-1])
+	}
+	fmt.Fprintf(out, "%.2f\n", medians[0]/medians[1])
+}
