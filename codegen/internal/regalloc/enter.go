@@ -55,6 +55,7 @@ func (g *globalAllocator) enterBlock(b uint32) {
 			continue
 		}
 		g.paramState[v.Index()] = paramInReg
+		g.targetReg[v.Index()] = p
 		if id >= 0 {
 			g.loops.loops[id].claimed.Add(p)
 		}
