@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/davit-wasm/davit/internal/wast"
+	"github.com/davit-wasm/davit/internal/wast/engine"
 )
 
 func init() { commands = append(commands, wastCommand) }
@@ -33,7 +34,7 @@ commands that passed, failed and were skipped. The exit code is 1 if any failed.
 			if err != nil {
 				return err
 			}
-			engines := wast.Engines{Timeout: timeout}
+			engines := engine.Engines{Timeout: timeout}
 			r := wast.Runner{NewEngine: engines.New, Out: cmd.OutOrStdout(), Verbose: verbose}
 			for _, f := range files {
 				if cmd.Context().Err() != nil {

@@ -1,4 +1,4 @@
-package wast
+package wast_test
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/internal/wast"
+	"github.com/davit-wasm/davit/internal/wast/engine"
 	"github.com/davit-wasm/davit/wasm"
 )
 
@@ -45,8 +47,8 @@ func conformance(t *testing.T, config davit.Config, update bool) {
 		t.Skipf("no native code here: %v", err)
 	}
 	known := readKnownFailures(t)
-	engines := Engines{Config: config}
-	r := Runner{NewEngine: engines.New}
+	engines := engine.Engines{Config: config}
+	r := wast.Runner{NewEngine: engines.New}
 	failing := make(map[string]string)
 	for _, suite := range suites {
 		err := filepath.WalkDir(filepath.Join(root, suite), func(path string, d fs.DirEntry, err error) error {
@@ -94,8 +96,8 @@ func TestNoCrash(t *testing.T) {
 	if _, err := davit.NewEngine(nil); err != nil {
 		t.Skipf("no native code here: %v", err)
 	}
-	engines := Engines{Timeout: 10 * time.Second}
-	r := Runner{NewEngine: engines.New}
+	engines := engine.Engines{Timeout: 10 * time.Second}
+	r := wast.Runner{NewEngine: engines.New}
 	modules := 0
 	for _, dir := range []string{"wasm-tools/cli", "wasmtime/misc_testsuite", "component-model/spec", "core/fuzzcases-wazero"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
@@ -129,26 +131,26 @@ func TestNoCrash(t *testing.T) {
 
 // tryModule compiles and instantiates a module and calls what it exports
 // without parameters.
-func tryModule(t *testing.T, name string, engines *Engines, data []byte) {
+func tryModule(t *testing.T, name string, engines *engine.Engines, data []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.Errorf("%s: panic: %v", name, p)
 		}
 	}()
-	engine, err := engines.New(wasm.FeaturesAll)
+	e, err := engines.New(wasm.FeaturesAll)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := engine.Close(); err != nil {
+		if err := e.Close(); err != nil {
 			t.Errorf("%s: closing: %v", name, err)
 		}
 	}()
-	m, err := engine.Compile(data)
+	m, err := e.Compile(data)
 	if err != nil {
 		return
 	}
-	in, err := engine.Instantiate(m, func(string, string) (Extern, bool) { return nil, false })
+	in, err := e.Instantiate(m, func(string, string) (wast.Extern, bool) { return nil, false })
 	if err != nil {
 		return
 	}

@@ -1,4 +1,5 @@
-package wast
+// Package engine runs test scripts on package davit.
+package engine
 
 import (
 	"context"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/wast"
 	"github.com/davit-wasm/davit/wasm"
 )
 
@@ -21,8 +23,8 @@ type Engines struct {
 	engines map[wasm.Features]*davit.Engine
 }
 
-// New makes an engine for a script; it fits [Runner.NewEngine].
-func (x *Engines) New(features wasm.Features) (Engine, error) {
+// New makes an engine for a script; it fits [wast.Runner.NewEngine].
+func (x *Engines) New(features wasm.Features) (wast.Engine, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	engine := x.engines[features]
@@ -60,8 +62,8 @@ func (e *davitEngine) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), e.timeout)
 }
 
-// Compile implements [Engine].
-func (e *davitEngine) Compile(binary []byte) (Compiled, error) {
+// Compile implements [wast.Engine].
+func (e *davitEngine) Compile(binary []byte) (wast.Compiled, error) {
 	ctx, cancel := e.context()
 	defer cancel()
 	m, err := e.engine.Compile(ctx, binary)
@@ -72,12 +74,12 @@ func (e *davitEngine) Compile(binary []byte) (Compiled, error) {
 	return m, nil
 }
 
-// HostFunc implements [Engine].
-func (e *davitEngine) HostFunc(t wasm.FuncType, f func(args []Value)) Extern {
+// HostFunc implements [wast.Engine].
+func (e *davitEngine) HostFunc(t wasm.FuncType, f func(args []wast.Value)) wast.Extern {
 	fn, err := davit.NewFunc(e.store, t, func(_ context.Context, _ *davit.Caller, stack []uint64) error {
-		args := make([]Value, len(t.Params))
+		args := make([]wast.Value, len(t.Params))
 		for i, p := range t.Params { // one slot each: there are no vectors among them
-			args[i] = Value{Type: p, Lo: stack[i]}
+			args[i] = wast.Value{Type: p, Lo: stack[i]}
 			if p == wasm.I32 || p == wasm.F32 {
 				args[i].Lo &= 1<<32 - 1
 			}
@@ -87,13 +89,13 @@ func (e *davitEngine) HostFunc(t wasm.FuncType, f func(args []Value)) Extern {
 		return nil
 	})
 	if err != nil {
-		panic("wast: a host function: " + err.Error())
+		panic("engine: a host function: " + err.Error())
 	}
 	return fn
 }
 
-// Instantiate implements [Engine].
-func (e *davitEngine) Instantiate(m Compiled, resolve func(module, name string) (Extern, bool)) (Instance, error) {
+// Instantiate implements [wast.Engine].
+func (e *davitEngine) Instantiate(m wast.Compiled, resolve func(module, name string) (wast.Extern, bool)) (wast.Instance, error) {
 	ctx, cancel := e.context()
 	defer cancel()
 	module := m.(*davit.Module)
@@ -113,7 +115,7 @@ func (e *davitEngine) Instantiate(m Compiled, resolve func(module, name string) 
 	return &davitInstance{e, in}, nil
 }
 
-// Close implements [Engine].
+// Close implements [wast.Engine].
 func (e *davitEngine) Close() error {
 	for _, m := range e.modules {
 		if err := m.Close(); err != nil {
@@ -128,14 +130,14 @@ type davitInstance struct {
 	instance *davit.Instance
 }
 
-// Export implements [Instance].
-func (in *davitInstance) Export(name string) (Extern, bool) {
+// Export implements [wast.Instance].
+func (in *davitInstance) Export(name string) (wast.Extern, bool) {
 	x := in.instance.Export(name)
 	return x, x != nil
 }
 
-// Call implements [Instance].
-func (in *davitInstance) Call(name string, args []Value) ([]Value, error) {
+// Call implements [wast.Instance].
+func (in *davitInstance) Call(name string, args []wast.Value) ([]wast.Value, error) {
 	f := in.instance.Func(name)
 	if f == nil {
 		return nil, fmt.Errorf("no function is exported as %q", name)
@@ -158,24 +160,24 @@ func (in *davitInstance) Call(name string, args []Value) ([]Value, error) {
 	if err != nil {
 		return nil, davitError(err)
 	}
-	out := make([]Value, len(results))
+	out := make([]wast.Value, len(results))
 	for i, v := range results {
 		out[i] = fromDavit(v)
 	}
 	return out, nil
 }
 
-// Global implements [Instance].
-func (in *davitInstance) Global(name string) (Value, error) {
+// Global implements [wast.Instance].
+func (in *davitInstance) Global(name string) (wast.Value, error) {
 	g := in.instance.Global(name)
 	if g == nil {
-		return Value{}, fmt.Errorf("no global is exported as %q", name)
+		return wast.Value{}, fmt.Errorf("no global is exported as %q", name)
 	}
 	return fromDavit(g.Get()), nil
 }
 
 // toDavit is v as an argument for a parameter of type t.
-func toDavit(v Value, t wasm.ValType) (davit.Value, error) {
+func toDavit(v wast.Value, t wasm.ValType) (davit.Value, error) {
 	switch v.Type {
 	case wasm.I32:
 		return davit.ValueI32(int32(v.Lo)), nil
@@ -189,34 +191,34 @@ func toDavit(v Value, t wasm.ValType) (davit.Value, error) {
 		return davit.ValueV128(v.Lo, v.Hi), nil
 	}
 	switch v.Ref {
-	case RefNull:
+	case wast.RefNull:
 		if t.IsRef() {
 			return davit.ValueNull(t), nil
 		}
 		return davit.ValueNull(v.Type), nil
-	case RefExtern:
+	case wast.RefExtern:
 		return davit.ValueExtern(uint32(v.Lo)), nil
 	}
 	return davit.Value{}, errors.New("internal references of the host are not supported")
 }
 
 // fromDavit describes v.
-func fromDavit(v davit.Value) Value {
+func fromDavit(v davit.Value) wast.Value {
 	t := v.Type()
-	out := Value{Type: t}
+	out := wast.Value{Type: t}
 	switch {
 	case t == wasm.V128:
 		out.Lo, out.Hi = v.V128()
 	case !t.IsRef():
 		out.Lo = v.Bits()
 	case v.IsNull():
-		out.Ref = RefNull
+		out.Ref = wast.RefNull
 	case v.Func() != nil:
-		out.Ref = RefFunc
+		out.Ref = wast.RefFunc
 	default:
-		out.Ref = RefOther
+		out.Ref = wast.RefOther
 		if n, ok := v.Extern().(uint32); ok {
-			out.Ref, out.Lo = RefExtern, uint64(n)
+			out.Ref, out.Lo = wast.RefExtern, uint64(n)
 		}
 	}
 	return out
@@ -232,13 +234,13 @@ func davitError(err error) error {
 	case errors.As(err, &trap):
 		switch trap.Code {
 		case davit.TrapStackOverflow:
-			return errorf(ClassExhaustion, "%s", trap.Code)
+			return &wast.Error{Class: wast.ClassExhaustion, Msg: trap.Code.String()}
 		case davit.TrapInterrupt:
-			return errorf(ClassOther, "%s", trap)
+			return &wast.Error{Class: wast.ClassOther, Msg: trap.Error()}
 		}
-		return errorf(ClassTrap, "%s", trap.Code)
+		return &wast.Error{Class: wast.ClassTrap, Msg: trap.Code.String()}
 	case errors.As(err, &link):
-		return errorf(ClassUnlinkable, "%s", link)
+		return &wast.Error{Class: wast.ClassUnlinkable, Msg: link.Error()}
 	}
 	return err // those of package wasm have classes of their own
 }
