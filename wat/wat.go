@@ -12,7 +12,8 @@
 //  4. bodies: encode instructions, initializers and segments, with all indexes
 //     known.
 //
-// No step is recursive over the nesting of the text.
+// No step is recursive over the nesting of the text. Printing, the other way, is
+// not recursive over the nesting of the code either.
 package wat
 
 import (
