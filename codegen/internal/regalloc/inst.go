@@ -497,7 +497,7 @@ func (g *globalAllocator) use(k int) error {
 		// Is there a value that is needed later than this one?
 		if victims := s.through[c] &^ s.used[c] & limit &^ s.busyL[c]; victims != 0 {
 			q, next := g.farthest(c, victims, 2*s.inst+2)
-			if free == 0 || next > g.nextUseOf(v, 2*s.inst+2) {
+			if free == 0 || !g.f.isRemat(v) && next > g.nextUseOf(v, 2*s.inst+2) {
 				g.toMemory(q)
 				p = q
 				break
@@ -566,7 +566,13 @@ func (g *globalAllocator) useAny(k int) error {
 	if free != 0 && (inReg || g.f.isRemat(v) || s.livesOn(s.end[k]) && g.nextUseOf(v, 2*s.inst+2) < g.blockEnd) {
 		return g.use(k)
 	}
-	if c := v.Class(); !late && !inReg && s.livesOn(s.end[k]) {
+	if c := v.Class(); g.f.isRemat(v) {
+		// It has no memory yet, and making it for one use is dearer than to lose another value.
+		early := s.freeEarly(g, c) != 0 && !late
+		if early || s.through[c]&^s.used[c]&^s.busyL[c] != 0 {
+			return g.use(k)
+		}
+	} else if !late && !inReg && s.livesOn(s.end[k]) {
 		if victims := s.through[c] &^ s.used[c] &^ s.busyL[c]; victims != 0 {
 			if _, next := g.farthest(c, victims, 2*s.inst+2); next > g.nextUseOf(v, 2*s.inst+2) {
 				return g.use(k)
