@@ -726,15 +726,26 @@ func TestAllocations(t *testing.T) {
 // TestUnreachableStore: a store that is forgotten without Close is freed.
 func TestUnreachableStore(t *testing.T) {
 	w := newWorld(t, nil, nil)
-	m := w.compile(`(module (memory 1) (func (export "f")))`)
+	m := w.compile(`(module (import "go" "f" (func $f)) (memory 1) (func (export "f") (call $f)))`)
 	freed := make(chan bool, 1)
 	func() {
 		s, err := davit.NewStore(w.engine, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := w.linker.Instantiate(ctx, s, m)
+		var in *davit.Instance
+		linker := davit.NewLinker(w.engine)
+		// A function that refers to its store.
+		err = linker.DefineFunc("go", "f", davit.FuncType{}, func(context.Context, *davit.Caller, []uint64) error {
+			if in.Store() != s {
+				return errors.New("another store")
+			}
+			return nil
+		})
 		if err != nil {
+			t.Fatal(err)
+		}
+		if in, err = linker.Instantiate(ctx, s, m); err != nil {
 			t.Fatal(err)
 		}
 		w.call(in, "f")

@@ -59,7 +59,7 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 		return nil, apiError(err)
 	}
 	s := &Store{engine: e, vm: v, turn: newTurn(), hostFuncs: make(map[*hostFunc]vm.Func)}
-	s.cleanup = runtime.AddCleanup(s, func(v *vm.Store) { v.Close() }, v)
+	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil
 }
 

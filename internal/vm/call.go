@@ -202,6 +202,7 @@ func (s *Store) makeStack() error {
 	}
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
+	s.Held.stack = stack
 	s.stack, s.scratch, s.resume = stack, scratch, native.Resume[func(unsafe.Pointer) uintptr]()
 	return nil
 }

@@ -66,11 +66,9 @@ func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer) (*Memory, erro
 	*word(desc, layout.MemoryBase) = uint64(mem.Base())
 	*word(desc, layout.MemoryLength) = size
 	s.memBytes += size
-	s.memories = append(s.memories, m)
+	s.memories = append(s.memories, mem)
 	return m, nil
 }
-
-func (m *Memory) free() { m.mem.Free() }
 
 // Store is the store that m belongs to.
 func (m *Memory) Store() *Store { return m.store }

@@ -54,23 +54,51 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("limit of the store: %s: at most %d", e.What, e.Limit)
 }
 
+// Held is what a store holds outside the Go heap, or keeps others from giving
+// back. It refers to nothing that the store's user gave, so that it can be
+// freed when a store is found to be unreachable: host functions mostly refer to
+// the store that they are in.
+type Held struct {
+	arena    arena
+	memories []*native.Memory
+	stack    *native.Stack
+	modules  map[*Module]bool
+	freed    bool
+}
+
+// Free gives everything back, once.
+func (h *Held) Free() {
+	if h.freed {
+		return
+	}
+	for _, m := range h.memories {
+		m.Free()
+	}
+	if h.stack != nil {
+		h.stack.Release()
+	}
+	h.arena.free()
+	for m := range h.modules {
+		m.release()
+	}
+	*h = Held{freed: true}
+}
+
 // Store owns instances and everything they consist of.
 type Store struct {
+	*Held
 	engine *Engine
 	limits Limits
-	arena  arena
 	ctx    unsafe.Pointer // store context
 
 	instances []*Instance
 	hosts     []*host
 	externs   []any
 	externOf  map[any]uint64 // comparable host values that have a reference
-	modules   map[*Module]bool
-	memories  []*Memory
 	tables    int
 	memBytes  uint64 // of all memories
 
-	stack       *native.Stack // got at the first call, kept
+	stack       *native.Stack // got at the first call, kept; that of Held, at hand
 	scratch     unsafe.Pointer
 	resume      func(exec unsafe.Pointer) (status uintptr)
 	activations []*activation // of calls under way, and behind them those of earlier ones
@@ -87,7 +115,7 @@ type Store struct {
 // NewStore makes an empty store.
 func (e *Engine) NewStore(l Limits) (*Store, error) {
 	l.setDefaults()
-	s := &Store{engine: e, limits: l, modules: make(map[*Module]bool)}
+	s := &Store{Held: &Held{modules: make(map[*Module]bool)}, engine: e, limits: l}
 	var err error
 	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
 		return nil, err
@@ -112,17 +140,8 @@ func (s *Store) Close() error {
 		return ErrBusy
 	}
 	s.closed = true
-	for _, m := range s.memories {
-		m.free()
-	}
-	if s.stack != nil {
-		s.stack.Release()
-	}
-	s.arena.free()
-	for m := range s.modules {
-		m.release()
-	}
-	s.instances, s.hosts, s.externs, s.externOf, s.modules, s.memories, s.stack = nil, nil, nil, nil, nil, nil, nil
+	s.Free()
+	s.instances, s.hosts, s.externs, s.externOf, s.stack = nil, nil, nil, nil, nil
 	return nil
 }
 
