@@ -467,3 +467,52 @@ block0(v0: i64, v1: f64):
 		}
 	}
 }
+
+// TestExtensionOfUnknownUpperHalf extends 32-bit values whose register has
+// something else above them, in all the ways they can come about.
+func TestExtensionOfUnknownUpperHalf(t *testing.T) {
+	m := build(t, `
+function %pass(i32) -> i32 tail {
+block0(v0: i32):
+  return v0
+}
+function %sysv(i32) -> i32 system_v {
+block0(v0: i32):
+  return v0
+}
+function %f(i64, i32) -> i64, i64, i64, i64, i64, i64, i64 tail {
+  fn0 = colocated %pass(i32) -> i32 tail
+  fn1 = colocated %sysv(i32) -> i32 system_v
+block0(v0: i64, v1: i32):
+  v2 = ireduce.i32 v0
+  v3 = uextend.i64 v2
+  v4 = iconst.i32 0
+  v5 = iadd v2, v4
+  v6 = uextend.i64 v5
+  v7 = iconst.i32 32
+  v8 = ishl v2, v7
+  v9 = uextend.i64 v8
+  v10 = call fn0(v2)
+  v11 = uextend.i64 v10
+  v12 = call fn1(v2)
+  v13 = uextend.i64 v12
+  jump block1(v1, v4)
+block1(v20: i32, v21: i32):
+  v22 = uextend.i64 v20
+  v23 = iconst.i32 1
+  v24 = iadd v21, v23
+  v25 = iconst.i32 3
+  v26 = icmp eq v24, v25
+  brif v26, block2, block1(v2, v24)
+block2:
+  v30 = select v1, v2, v24
+  v31 = uextend.i64 v30
+  return v3, v6, v9, v11, v13, v22, v31
+}`)
+	const x = 0xdead_beef_8765_4321
+	for i, got := range m.call("f", 7, x, 5) {
+		if got != x&0xffff_ffff {
+			t.Errorf("result %d is %#x", i, got)
+		}
+	}
+}

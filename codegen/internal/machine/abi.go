@@ -27,6 +27,7 @@ type Convention struct {
 	CalleePops           bool             // the callee removes stack arguments
 	SharedPositions      bool             // an argument takes the register of its position among all, whatever the classes
 	StackArgsAt          int32            // where stack arguments begin; the caller leaves the room below to the callee
+	Extends32            bool             // values of 32 bits are passed zero-extended to 64
 	NoWideArgs           bool             // no values of more than 64 bits
 	NoStackArgs          bool             // parameters and results must fit registers
 	StructReturnInResult bool             // the address of a struct return is returned in the first integer result register

@@ -10,6 +10,9 @@ import (
 
 // Backend is the instruction set's part of lowering and emission.
 type Backend interface {
+	// Prepare is called before the first instruction is lowered, when l.F and
+	// l.Order are known.
+	Prepare(l *Lower)
 	// LowerInst selects instructions for inst, which is l.Inst(), with
 	// [Lower.Emit], in forward order, and says with [Lower.Define] where the
 	// results are. It is called for terminators too; these emit exactly one
@@ -90,6 +93,7 @@ func (l *Lower) Run(f *ir.Function, vc *VCode, b Backend) error {
 	l.Order.Compute(f)
 	l.layoutSlots()
 	l.scan()
+	b.Prepare(l)
 
 	l.rev, l.revLocs = l.rev[:0], l.revLocs[:0]
 	n := len(l.Order.Blocks)

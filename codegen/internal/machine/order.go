@@ -64,6 +64,12 @@ type OrderBlock struct {
 
 const none = ^uint32(0)
 
+// cold reports whether b is rarely run: because it is marked so, or because it
+// only traps.
+func cold(f *ir.Function, b ir.Block) bool {
+	return f.Cold(b) || f.Inst(f.LastInst(b)).Op == ir.OpTrap
+}
+
 // Compute finds the order of f's blocks.
 func (o *Order) Compute(f *ir.Function) {
 	n := f.NumBlocks()
@@ -174,7 +180,7 @@ func (o *Order) sort(f *ir.Function) {
 			continue
 		}
 		o.work[len(o.work)-1] = o.next[b]
-		o.Blocks = append(o.Blocks, OrderBlock{IR: o.blocks[b], Dest: -1, Depth: o.depth[b], Cold: f.Cold(o.blocks[b])})
+		o.Blocks = append(o.Blocks, OrderBlock{IR: o.blocks[b], Dest: -1, Depth: o.depth[b], Cold: cold(f, o.blocks[b])})
 		if o.head[b] != none {
 			o.work = append(o.work, o.head[b])
 		}
@@ -227,7 +233,7 @@ func (o *Order) edges(f *ir.Function) {
 			to := f.Dests(last)[o.calls[k]].Block
 			if o.preds[to] > 1 {
 				t := o.rpo[to] - 1
-				o.Blocks = append(o.Blocks, OrderBlock{IR: b.IR, Dest: int32(o.calls[k]), Depth: min(b.Depth, o.depth[t]), Cold: b.Cold || f.Cold(to), edge: k})
+				o.Blocks = append(o.Blocks, OrderBlock{IR: b.IR, Dest: int32(o.calls[k]), Depth: min(b.Depth, o.depth[t]), Cold: b.Cold || cold(f, to), edge: k})
 			}
 		}
 	}

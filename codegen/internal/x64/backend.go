@@ -35,6 +35,7 @@ type Backend struct {
 	makesCalls bool
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
+	zext       []bool // by value: an i32 whose register has a clear upper half
 	flags      flagResult
 	saved      []regalloc.PReg
 	loc        uint32 // source location of the instruction being emitted

@@ -78,12 +78,12 @@ var fast = func() machine.Convention {
 }()
 
 // tail is ours: nothing is saved by the callee, which also removes stack
-// arguments. Arguments and results begin with the same registers, so that a
+// arguments; 32-bit integers are passed zero-extended (zext.go). Arguments and results begin with the same registers, so that a
 // result that is passed on stays where it is. r10 and r11 are free at calls and
 // at entry: for the address of an indirect call, for what a tail call moves,
 // and for the stack check. r15 is left out for the pinned register.
 var tail = func() machine.Convention {
-	c := machine.Convention{Name: "tail", VMContext: gpr(asm.RDI), CallerContext: gpr(asm.R14), CalleePops: true, Clobbers: allRegs}
+	c := machine.Convention{Name: "tail", VMContext: gpr(asm.RDI), CallerContext: gpr(asm.R14), CalleePops: true, Extends32: true, Clobbers: allRegs}
 	c.Args[regalloc.Int] = gprs(asm.RAX, asm.RCX, asm.RDX, asm.RSI, asm.R8, asm.R9, asm.RBX, asm.R12, asm.R13)
 	c.Args[regalloc.Float] = xmms(8)
 	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RCX, asm.RDX, asm.RSI, asm.RDI, asm.R8, asm.R9, asm.RBX, asm.R12, asm.R13)
@@ -213,8 +213,14 @@ func storePart(t ir.Type, m Amode, r machine.Reg) machine.Inst {
 	return NewMem(OpXmmStore, uint16(op), 0, m, r)
 }
 
-// extended is r, extended as the signature says.
-func (b *Backend) extended(l *machine.Lower, loc machine.ArgLoc, r machine.Reg) machine.Reg {
+// extended is r, which holds v, extended as the signature and the convention say.
+func (b *Backend) extended(l *machine.Lower, c *machine.Convention, loc machine.ArgLoc, v ir.Value, r machine.Reg) machine.Reg {
+	if c.Extends32 && loc.Type == ir.I32 {
+		if b.zext[b.f.Resolve(v)] {
+			return r
+		}
+		loc.Ext = ir.ZeroExtend
+	}
 	if loc.Ext == ir.NoExtension || !loc.Type.IsInt() || loc.Type.Bits() >= 64 {
 		return r
 	}
@@ -258,7 +264,7 @@ func (c *lower) ret() out {
 		if i > 0 && locs[i-1].Value == loc.Value {
 			r = hi
 		}
-		r = b.extended(l, loc, r)
+		r = b.extended(l, b.conv, loc, args[loc.Value], r)
 		if loc.Reg == regalloc.NoPReg {
 			l.Emit(storePart(loc.Type, MemAt(b.resultArea(), loc.Off), r))
 			continue
@@ -381,7 +387,7 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 			if r = lo; i > 0 && locs[i-1].Value == loc.Value {
 				r = hi
 			}
-			r = b.extended(l, loc, r)
+			r = b.extended(l, conv, loc, args[loc.Value], r)
 		}
 		if loc.Reg == regalloc.NoPReg {
 			l.Emit(storePart(loc.Type, MemOf(machine.MemOutgoing, loc.Off), r))

@@ -197,36 +197,23 @@ func (c *lower) floatMem(t ir.Type, bits int64) Amode {
 	return MemConstant(c.l.VC.AddConst(uint64(bits), 0, 8))
 }
 
-// zeroUpper32 matches values of 32 bits whose definition is an instruction that writes a 32-bit register, and so clears the
-// upper half. Not so: what comes from elsewhere (parameters, calls), and what only stands for another value (ireduce).
+// zeroUpper32 matches values of 32 bits whose register has a clear upper half (see zext.go).
 func (c *lower) zeroUpper32(v ir.Value) (ir.Value, bool) {
-	i, ok := c.defInst(v)
-	if !ok || c.valueType(v) != ir.I32 {
-		return v, false
-	}
-	switch c.opcode(i) {
-	case ir.OpIadd, ir.OpIsub, ir.OpIneg, ir.OpImul, ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpBnot, ir.OpIshl, ir.OpUshr, ir.OpSshr,
-		ir.OpRotl, ir.OpRotr, ir.OpUload8, ir.OpUload16, ir.OpSload8, ir.OpSload16, ir.OpPopcnt, ir.OpUdiv, ir.OpUrem, ir.OpLoad:
-		return v, true
-	}
-	return v, false
+	return v, c.valueType(v) == ir.I32 && c.backend().zext[c.f.Resolve(v)]
 }
 
 // zeroExtended reports whether the register of v has zeros above the value's own bits.
 func (c *lower) zeroExtended(v ir.Value) bool {
-	i, ok := c.defInst(v)
-	if !ok {
-		return false
-	}
-	switch c.valueType(v) {
-	case ir.I8, ir.I16:
-		d := c.f.Inst(i)
-		return d.Op == ir.OpLoad && !d.Flags.BigEndian(false)
-	case ir.I32:
-		_, ok = c.zeroUpper32(v)
+	if c.valueType(v) == ir.I32 {
+		_, ok := c.zeroUpper32(v)
 		return ok
 	}
-	return false
+	i, ok := c.defInst(v)
+	if !ok || c.valueType(v) == ir.I64 {
+		return false
+	}
+	d := c.f.Inst(i)
+	return d.Op == ir.OpLoad && !d.Flags.BigEndian(false)
 }
 
 func (c *lower) zext32(v ir.Value) machine.Reg {
