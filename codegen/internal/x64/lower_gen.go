@@ -432,117 +432,117 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v316 := c.memFlags(v0)
-		if v320, ok := c.littleEndian(v316); ok {
+		v320 := c.memFlags(v0)
+		if v324, ok := c.littleEndian(v320); ok {
 			// lower_mem.rules:28
-			v317 := c.arg0(v0)
-			v318 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v320, v317, v318)))), true
+			v321 := c.arg0(v0)
+			v322 := c.offset(v0)
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v324, v321, v322)))), true
 		}
 	case ir.OpUload16:
-		v321 := c.memFlags(v0)
-		if v325, ok := c.littleEndian(v321); ok {
+		v325 := c.memFlags(v0)
+		if v329, ok := c.littleEndian(v325); ok {
 			// lower_mem.rules:29
-			v322 := c.arg0(v0)
-			v323 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v325, v322, v323)))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v329, v326, v327)))), true
 		}
 	case ir.OpUload32:
-		v326 := c.memFlags(v0)
-		if v330, ok := c.littleEndian(v326); ok {
+		v330 := c.memFlags(v0)
+		if v334, ok := c.littleEndian(v330); ok {
 			// lower_mem.rules:30
-			v327 := c.arg0(v0)
-			v328 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v330, v327, v328)))), true
+			v331 := c.arg0(v0)
+			v332 := c.offset(v0)
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v334, v331, v332)))), true
 		}
 	case ir.OpSload8:
-		v331 := c.memFlags(v0)
-		if v335, ok := c.littleEndian(v331); ok {
+		v335 := c.memFlags(v0)
+		if v339, ok := c.littleEndian(v335); ok {
 			// lower_mem.rules:31
 			v2 := c.resultType(v0)
-			v332 := c.arg0(v0)
-			v333 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v335, v332, v333)))), true
+			v336 := c.arg0(v0)
+			v337 := c.offset(v0)
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v339, v336, v337)))), true
 		}
 	case ir.OpSload16:
-		v336 := c.memFlags(v0)
-		if v340, ok := c.littleEndian(v336); ok {
+		v340 := c.memFlags(v0)
+		if v344, ok := c.littleEndian(v340); ok {
 			// lower_mem.rules:32
 			v2 := c.resultType(v0)
-			v337 := c.arg0(v0)
-			v338 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v340, v337, v338)))), true
+			v341 := c.arg0(v0)
+			v342 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v344, v341, v342)))), true
 		}
 	case ir.OpSload32:
-		v341 := c.memFlags(v0)
-		if v345, ok := c.littleEndian(v341); ok {
+		v345 := c.memFlags(v0)
+		if v349, ok := c.littleEndian(v345); ok {
 			// lower_mem.rules:33
-			v342 := c.arg0(v0)
-			v343 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v345, v342, v343)))), true
+			v346 := c.arg0(v0)
+			v347 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v349, v346, v347)))), true
 		}
 	case ir.OpStackAddr:
 		// lower_mem.rules:103
-		v451 := c.stackSlot(v0)
-		v452 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v451, v452))), true
+		v455 := c.stackSlot(v0)
+		v456 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v455, v456))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v453 := c.arg0(v0)
-		v455 := c.valueType(v453)
-		if _, ok := c.scalarInt(v455); ok {
+		v457 := c.arg0(v0)
+		v459 := c.valueType(v457)
+		if _, ok := c.scalarInt(v459); ok {
 			// lower_control.rules:13
-			return c.branchOn(c.condOf(v453)), true
+			return c.branchOn(c.condOf(v457)), true
 		}
 	case ir.OpBrTable:
 		// lower_control.rules:19
-		v458 := c.arg0(v0)
+		v462 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v458)
+		i18 := c.gpr(v462)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:38
-		v459 := c.funcRef(v0)
-		return c.callDirect(v459), true
+		v463 := c.funcRef(v0)
+		return c.callDirect(v463), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:39
-		v460 := c.sigRef(v0)
-		v461 := c.arg0(v0)
-		return c.callRegister(v460, v461), true
+		v464 := c.sigRef(v0)
+		v465 := c.arg0(v0)
+		return c.callRegister(v464, v465), true
 	case ir.OpReturnCall:
 		// lower_control.rules:40
-		v462 := c.funcRef(v0)
-		return c.tailCallDirect(v462), true
+		v466 := c.funcRef(v0)
+		return c.tailCallDirect(v466), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:41
-		v463 := c.sigRef(v0)
-		v464 := c.arg0(v0)
-		return c.tailCallRegister(v463, v464), true
+		v467 := c.sigRef(v0)
+		v468 := c.arg0(v0)
+		return c.tailCallRegister(v467, v468), true
 	case ir.OpReturn:
 		// lower_control.rules:42
 		return c.ret(), true
 	case ir.OpTrap:
 		// lower_control.rules:48
-		v465 := c.trapCode(v0)
-		return c.ud2(v465), true
+		v469 := c.trapCode(v0)
+		return c.ud2(v469), true
 	case ir.OpTrapnz:
-		v466 := c.arg0(v0)
-		v469 := c.valueType(v466)
-		if _, ok := c.scalarInt(v469); ok {
+		v470 := c.arg0(v0)
+		v473 := c.valueType(v470)
+		if _, ok := c.scalarInt(v473); ok {
 			// lower_control.rules:49
-			v467 := c.trapCode(v0)
-			c.trapIf(c.condOf(v466), v467)
+			v471 := c.trapCode(v0)
+			c.trapIf(c.condOf(v470), v471)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v472 := c.arg0(v0)
-		v475 := c.valueType(v472)
-		if _, ok := c.scalarInt(v475); ok {
+		v476 := c.arg0(v0)
+		v479 := c.valueType(v476)
+		if _, ok := c.scalarInt(v479); ok {
 			// lower_control.rules:50
-			v473 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v472)), v473)
+			v477 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v476)), v477)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
@@ -562,12 +562,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:66
-		v478 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v478)), true
+		v482 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v482)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:67
-		v479 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v479)), true
+		v483 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v483)), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:81
 		return c.out1(c.physical(RBP)), true
@@ -582,8 +582,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:85
-		v480 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v480))
+		v484 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v484))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:86
@@ -599,41 +599,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v490 := c.memFlags(v0)
-			if v493, ok := c.littleEndian(v490); ok {
+			v494 := c.memFlags(v0)
+			if v497, ok := c.littleEndian(v494); ok {
 				// lower_atomic.rules:4
-				v491 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v493, v491, 0))), true
+				v495 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v497, v495, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v494 := c.memFlags(v0)
-		if v498, ok := c.littleEndian(v494); ok {
-			v495 := c.arg0(v0)
-			v500 := c.valueType(v495)
-			if v502, ok := c.fitsIn64(v500); ok {
+		v498 := c.memFlags(v0)
+		if v502, ok := c.littleEndian(v498); ok {
+			v499 := c.arg0(v0)
+			v504 := c.valueType(v499)
+			if v506, ok := c.fitsIn64(v504); ok {
 				// lower_atomic.rules:5
-				v496 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v502), c.amode(v498, v496, 0), c.gpr(v495))
+				v500 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v506), c.amode(v502, v500, 0), c.gpr(v499))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v509 := c.memFlags(v0)
-			if v514, ok := c.littleEndian(v509); ok {
+			v513 := c.memFlags(v0)
+			if v518, ok := c.littleEndian(v513); ok {
 				// lower_atomic.rules:23
-				v510 := c.arg0(v0)
-				v511 := c.arg1(v0)
-				v512 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v514, v510, 0), c.gpr(v511), c.gpr(v512))), true
+				v514 := c.arg0(v0)
+				v515 := c.arg1(v0)
+				v516 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v518, v514, 0), c.gpr(v515), c.gpr(v516))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v515 := c.constant(v0)
-		return c.out1(c.vecPool(v515)), true
+		v519 := c.constant(v0)
+		return c.out1(c.vecPool(v519)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -656,31 +656,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v528 := c.arg0(v0)
-		v529 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
+		v532 := c.arg0(v0)
+		v533 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v532), c.operandReg(c.xmm(v533)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v530 := c.arg0(v0)
-			v531 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v530), c.operandReg(c.xmm(v531)))
+			v534 := c.arg0(v0)
+			v535 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v534), c.operandReg(c.xmm(v535)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v533 := c.arg1(v0)
-		v532 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v533), c.operandReg(c.xmm(v532)))), true
+		v537 := c.arg1(v0)
+		v536 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v537), c.operandReg(c.xmm(v536)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v573 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v573)))), true
+		v577 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v577)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -691,20 +691,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v596 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v596)))), true
+		v600 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v600)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v597 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v597)))), true
+		v601 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v601)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v598 := c.arg0(v0)
-			v600 := c.valueType(v598)
-			if v600 == ir.F32X4 {
+			v602 := c.arg0(v0)
+			v604 := c.valueType(v602)
+			if v604 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v598)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v602)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -714,21 +714,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v615 := c.arg0(v0)
-			v618 := c.valueType(v615)
-			if v618 == ir.I64X2 {
-				if v620, ok := c.defInst(v615); ok {
-					v621 := c.opcode(v620)
-					if v621 == ir.OpFcvtToUintSat {
-						v622 := c.arg0(v620)
-						v624 := c.valueType(v622)
-						if v624 == ir.F64X2 {
-							v616 := c.arg1(v0)
-							if v626, ok := c.defInst(v616); ok {
-								v627 := c.opcode(v626)
-								if v627 == ir.OpVconst {
+			v619 := c.arg0(v0)
+			v622 := c.valueType(v619)
+			if v622 == ir.I64X2 {
+				if v624, ok := c.defInst(v619); ok {
+					v625 := c.opcode(v624)
+					if v625 == ir.OpFcvtToUintSat {
+						v626 := c.arg0(v624)
+						v628 := c.valueType(v626)
+						if v628 == ir.F64X2 {
+							v620 := c.arg1(v0)
+							if v630, ok := c.defInst(v620); ok {
+								v631 := c.opcode(v630)
+								if v631 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v622), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v626), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -760,52 +760,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v635 := c.memFlags(v0)
-		if v639, ok := c.littleEndian(v635); ok {
+		v639 := c.memFlags(v0)
+		if v643, ok := c.littleEndian(v639); ok {
 			// lower_vector.rules:438
-			v636 := c.arg0(v0)
-			v637 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v639, v636, v637)))), true
+			v640 := c.arg0(v0)
+			v641 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v643, v640, v641)))), true
 		}
 	case ir.OpSload8x8:
-		v640 := c.memFlags(v0)
-		if v644, ok := c.littleEndian(v640); ok {
+		v644 := c.memFlags(v0)
+		if v648, ok := c.littleEndian(v644); ok {
 			// lower_vector.rules:439
-			v641 := c.arg0(v0)
-			v642 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v644, v641, v642)))), true
+			v645 := c.arg0(v0)
+			v646 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v648, v645, v646)))), true
 		}
 	case ir.OpUload16x4:
-		v645 := c.memFlags(v0)
-		if v649, ok := c.littleEndian(v645); ok {
+		v649 := c.memFlags(v0)
+		if v653, ok := c.littleEndian(v649); ok {
 			// lower_vector.rules:440
-			v646 := c.arg0(v0)
-			v647 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v649, v646, v647)))), true
+			v650 := c.arg0(v0)
+			v651 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v653, v650, v651)))), true
 		}
 	case ir.OpSload16x4:
-		v650 := c.memFlags(v0)
-		if v654, ok := c.littleEndian(v650); ok {
+		v654 := c.memFlags(v0)
+		if v658, ok := c.littleEndian(v654); ok {
 			// lower_vector.rules:441
-			v651 := c.arg0(v0)
-			v652 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v654, v651, v652)))), true
+			v655 := c.arg0(v0)
+			v656 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v658, v655, v656)))), true
 		}
 	case ir.OpUload32x2:
-		v655 := c.memFlags(v0)
-		if v659, ok := c.littleEndian(v655); ok {
+		v659 := c.memFlags(v0)
+		if v663, ok := c.littleEndian(v659); ok {
 			// lower_vector.rules:442
-			v656 := c.arg0(v0)
-			v657 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v659, v656, v657)))), true
+			v660 := c.arg0(v0)
+			v661 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v663, v660, v661)))), true
 		}
 	case ir.OpSload32x2:
-		v660 := c.memFlags(v0)
-		if v664, ok := c.littleEndian(v660); ok {
+		v664 := c.memFlags(v0)
+		if v668, ok := c.littleEndian(v664); ok {
 			// lower_vector.rules:443
-			v661 := c.arg0(v0)
-			v662 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v664, v661, v662)))), true
+			v665 := c.arg0(v0)
+			v666 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v668, v665, v666)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -821,14 +821,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v674 := c.arg0(v0)
-		v675 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v674), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v675)))))), true
+		v678 := c.arg0(v0)
+		v679 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v679)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v676 := c.arg0(v0)
-		v677 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v676), c.operandReg(c.xmm(v677)))), true
+		v680 := c.arg0(v0)
+		v681 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v680), c.operandReg(c.xmm(v681)))), true
 	}
 	var none out
 	return none, false
@@ -1140,11 +1140,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v517, ok := c.intVec(v2); ok {
+	if v521, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v517, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v521, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1316,162 +1316,162 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v346 := c.memFlags(v0)
-	if v351, ok := c.littleEndian(v346); ok {
-		v347 := c.arg0(v0)
-		v353 := c.valueType(v347)
-		if v355, ok := c.fitsIn64(v353); ok {
-			if v401, ok := c.onlyUse(v347); ok {
-				if v403, ok := c.defInst(v401); ok {
-					v404 := c.opcode(v403)
-					switch v404 {
+	v350 := c.memFlags(v0)
+	if v355, ok := c.littleEndian(v350); ok {
+		v351 := c.arg0(v0)
+		v357 := c.valueType(v351)
+		if v359, ok := c.fitsIn64(v357); ok {
+			if v405, ok := c.onlyUse(v351); ok {
+				if v407, ok := c.defInst(v405); ok {
+					v408 := c.opcode(v407)
+					switch v408 {
 					case ir.OpIadd:
-						v405 := c.arg0(v403)
-						if v408, ok := c.sinkableLoad(v405); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v410 := c.sameAddress(v408, v351, v348, v349)
-							if v410 {
+						v409 := c.arg0(v407)
+						if v412, ok := c.sinkableLoad(v409); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v414 := c.sameAddress(v412, v355, v352, v353)
+							if v414 {
 								// lower_mem.rules:82
-								v406 := c.arg1(v403)
-								return c.rmw(asm.ADD, v355, v408, v406), true
+								v410 := c.arg1(v407)
+								return c.rmw(asm.ADD, v359, v412, v410), true
 							}
 						}
-						v406 := c.arg1(v403)
-						if v412, ok := c.sinkableLoad(v406); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v414 := c.sameAddress(v412, v351, v348, v349)
-							if v414 {
+						v410 := c.arg1(v407)
+						if v416, ok := c.sinkableLoad(v410); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v418 := c.sameAddress(v416, v355, v352, v353)
+							if v418 {
 								// lower_mem.rules:84
-								return c.rmw(asm.ADD, v355, v412, v405), true
+								return c.rmw(asm.ADD, v359, v416, v409), true
 							}
 						}
 					case ir.OpIsub:
-						v415 := c.arg0(v403)
-						if v418, ok := c.sinkableLoad(v415); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v420 := c.sameAddress(v418, v351, v348, v349)
-							if v420 {
+						v419 := c.arg0(v407)
+						if v422, ok := c.sinkableLoad(v419); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v424 := c.sameAddress(v422, v355, v352, v353)
+							if v424 {
 								// lower_mem.rules:86
-								v416 := c.arg1(v403)
-								return c.rmw(asm.SUB, v355, v418, v416), true
+								v420 := c.arg1(v407)
+								return c.rmw(asm.SUB, v359, v422, v420), true
 							}
 						}
 					case ir.OpBand:
-						v421 := c.arg0(v403)
-						if v424, ok := c.sinkableLoad(v421); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v426 := c.sameAddress(v424, v351, v348, v349)
-							if v426 {
+						v425 := c.arg0(v407)
+						if v428, ok := c.sinkableLoad(v425); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v430 := c.sameAddress(v428, v355, v352, v353)
+							if v430 {
 								// lower_mem.rules:88
-								v422 := c.arg1(v403)
-								return c.rmw(asm.AND, v355, v424, v422), true
+								v426 := c.arg1(v407)
+								return c.rmw(asm.AND, v359, v428, v426), true
 							}
 						}
-						v422 := c.arg1(v403)
-						if v428, ok := c.sinkableLoad(v422); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v430 := c.sameAddress(v428, v351, v348, v349)
-							if v430 {
+						v426 := c.arg1(v407)
+						if v432, ok := c.sinkableLoad(v426); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v434 := c.sameAddress(v432, v355, v352, v353)
+							if v434 {
 								// lower_mem.rules:90
-								return c.rmw(asm.AND, v355, v428, v421), true
+								return c.rmw(asm.AND, v359, v432, v425), true
 							}
 						}
 					case ir.OpBor:
-						v431 := c.arg0(v403)
-						if v434, ok := c.sinkableLoad(v431); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v436 := c.sameAddress(v434, v351, v348, v349)
-							if v436 {
+						v435 := c.arg0(v407)
+						if v438, ok := c.sinkableLoad(v435); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v440 := c.sameAddress(v438, v355, v352, v353)
+							if v440 {
 								// lower_mem.rules:92
-								v432 := c.arg1(v403)
-								return c.rmw(asm.OR, v355, v434, v432), true
+								v436 := c.arg1(v407)
+								return c.rmw(asm.OR, v359, v438, v436), true
 							}
 						}
-						v432 := c.arg1(v403)
-						if v438, ok := c.sinkableLoad(v432); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v440 := c.sameAddress(v438, v351, v348, v349)
-							if v440 {
+						v436 := c.arg1(v407)
+						if v442, ok := c.sinkableLoad(v436); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v444 := c.sameAddress(v442, v355, v352, v353)
+							if v444 {
 								// lower_mem.rules:94
-								return c.rmw(asm.OR, v355, v438, v431), true
+								return c.rmw(asm.OR, v359, v442, v435), true
 							}
 						}
 					case ir.OpBxor:
-						v441 := c.arg0(v403)
-						if v444, ok := c.sinkableLoad(v441); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v446 := c.sameAddress(v444, v351, v348, v349)
-							if v446 {
+						v445 := c.arg0(v407)
+						if v448, ok := c.sinkableLoad(v445); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v450 := c.sameAddress(v448, v355, v352, v353)
+							if v450 {
 								// lower_mem.rules:96
-								v442 := c.arg1(v403)
-								return c.rmw(asm.XOR, v355, v444, v442), true
+								v446 := c.arg1(v407)
+								return c.rmw(asm.XOR, v359, v448, v446), true
 							}
 						}
-						v442 := c.arg1(v403)
-						if v448, ok := c.sinkableLoad(v442); ok {
-							v348 := c.arg1(v0)
-							v349 := c.offset(v0)
-							v450 := c.sameAddress(v448, v351, v348, v349)
-							if v450 {
+						v446 := c.arg1(v407)
+						if v452, ok := c.sinkableLoad(v446); ok {
+							v352 := c.arg1(v0)
+							v353 := c.offset(v0)
+							v454 := c.sameAddress(v452, v355, v352, v353)
+							if v454 {
 								// lower_mem.rules:98
-								return c.rmw(asm.XOR, v355, v448, v441), true
+								return c.rmw(asm.XOR, v359, v452, v445), true
 							}
 						}
 					}
 				}
 			}
-			if v389, ok := c.simm32(v347); ok {
+			if v393, ok := c.simm32(v351); ok {
 				// lower_mem.rules:57
-				v348 := c.arg1(v0)
-				v349 := c.offset(v0)
-				c.storeImm(c.sizeOf(v355), c.amode(v351, v348, v349), v389)
+				v352 := c.arg1(v0)
+				v353 := c.offset(v0)
+				c.storeImm(c.sizeOf(v359), c.amode(v355, v352, v353), v393)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:47
-			v348 := c.arg1(v0)
-			v349 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v355), v351, c.gpr(v347), v348, v349), true
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v359), v355, c.gpr(v351), v352, v353), true
 		}
-		if v397, ok := c.tyScalarFloat(v353); ok {
+		if v401, ok := c.tyScalarFloat(v357); ok {
 			// lower_mem.rules:65
-			v348 := c.arg1(v0)
-			v349 := c.offset(v0)
-			c.storeXmm(v397, c.amode(v351, v348, v349), c.xmm(v347))
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			c.storeXmm(v401, c.amode(v355, v352, v353), c.xmm(v351))
 			return c.outNone(), true
 		}
-		if v399, ok := c.tyVec128(v353); ok {
+		if v403, ok := c.tyVec128(v357); ok {
 			// lower_mem.rules:67
-			v348 := c.arg1(v0)
-			v349 := c.offset(v0)
-			c.storeXmm(v399, c.amode(v351, v348, v349), c.xmm(v347))
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			c.storeXmm(v403, c.amode(v355, v352, v353), c.xmm(v351))
 			return c.outNone(), true
 		}
-		if v353 == ir.I128 {
+		if v357 == ir.I128 {
 			// lower_wide.rules:222
-			v348 := c.arg1(v0)
-			v349 := c.offset(v0)
-			m1 := c.amode(v351, v348, v349)
-			c.storeGpr(asm.S64, m1, c.low(v347))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v347))
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			m1 := c.amode(v355, v352, v353)
+			c.storeGpr(asm.S64, m1, c.low(v351))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v351))
 			return c.outNone(), true
 		}
 	}
-	if v387, ok := c.bigEndian(v346); ok {
-		v347 := c.arg0(v0)
-		v353 := c.valueType(v347)
-		if v355, ok := c.fitsIn64(v353); ok {
+	if v391, ok := c.bigEndian(v350); ok {
+		v351 := c.arg0(v0)
+		v357 := c.valueType(v351)
+		if v359, ok := c.fitsIn64(v357); ok {
 			// lower_mem.rules:56
-			v348 := c.arg1(v0)
-			v349 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v355), v387, c.swapBytes(v355, c.gpr(v347)), v348, v349), true
+			v352 := c.arg1(v0)
+			v353 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v359), v391, c.swapBytes(v359, c.gpr(v351)), v352, v353), true
 		}
 	}
 	var none out
@@ -1498,11 +1498,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v517, ok := c.intVec(v2); ok {
+	if v521, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v517, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v521, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1931,30 +1931,30 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v356 := c.memFlags(v0)
-	if v361, ok := c.littleEndian(v356); ok {
-		v357 := c.arg0(v0)
-		if v375, ok := c.defInst(v357); ok {
-			v376 := c.opcode(v375)
-			if v376 == ir.OpUextend {
+	v360 := c.memFlags(v0)
+	if v365, ok := c.littleEndian(v360); ok {
+		v361 := c.arg0(v0)
+		if v379, ok := c.defInst(v361); ok {
+			v380 := c.opcode(v379)
+			if v380 == ir.OpUextend {
 				// lower_mem.rules:52
-				v377 := c.arg0(v375)
-				v358 := c.arg1(v0)
-				v359 := c.offset(v0)
-				return c.storeInt(asm.S8, v361, c.gprLow(v377), v358, v359), true
+				v381 := c.arg0(v379)
+				v362 := c.arg1(v0)
+				v363 := c.offset(v0)
+				return c.storeInt(asm.S8, v365, c.gprLow(v381), v362, v363), true
 			}
 		}
-		if v391, ok := c.simm32(v357); ok {
+		if v395, ok := c.simm32(v361); ok {
 			// lower_mem.rules:59
-			v358 := c.arg1(v0)
-			v359 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v361, v358, v359), v391)
+			v362 := c.arg1(v0)
+			v363 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v365, v362, v363), v395)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:48
-		v358 := c.arg1(v0)
-		v359 := c.offset(v0)
-		return c.storeInt(asm.S8, v361, c.gpr(v357), v358, v359), true
+		v362 := c.arg1(v0)
+		v363 := c.offset(v0)
+		return c.storeInt(asm.S8, v365, c.gpr(v361), v362, v363), true
 	}
 	var none out
 	return none, false
@@ -1962,33 +1962,33 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v362 := c.memFlags(v0)
-	if v367, ok := c.littleEndian(v362); ok {
-		v363 := c.arg0(v0)
-		if v379, ok := c.defInst(v363); ok {
-			v380 := c.opcode(v379)
-			if v380 == ir.OpUextend {
-				v381 := c.arg0(v379)
-				v383 := c.valueType(v381)
-				if _, ok := c.wideEnough16(v383); ok {
+	v366 := c.memFlags(v0)
+	if v371, ok := c.littleEndian(v366); ok {
+		v367 := c.arg0(v0)
+		if v383, ok := c.defInst(v367); ok {
+			v384 := c.opcode(v383)
+			if v384 == ir.OpUextend {
+				v385 := c.arg0(v383)
+				v387 := c.valueType(v385)
+				if _, ok := c.wideEnough16(v387); ok {
 					// lower_mem.rules:53
-					v364 := c.arg1(v0)
-					v365 := c.offset(v0)
-					return c.storeInt(asm.S16, v367, c.gpr(v381), v364, v365), true
+					v368 := c.arg1(v0)
+					v369 := c.offset(v0)
+					return c.storeInt(asm.S16, v371, c.gpr(v385), v368, v369), true
 				}
 			}
 		}
-		if v393, ok := c.simm32(v363); ok {
+		if v397, ok := c.simm32(v367); ok {
 			// lower_mem.rules:61
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v367, v364, v365), v393)
+			v368 := c.arg1(v0)
+			v369 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v371, v368, v369), v397)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:49
-		v364 := c.arg1(v0)
-		v365 := c.offset(v0)
-		return c.storeInt(asm.S16, v367, c.gpr(v363), v364, v365), true
+		v368 := c.arg1(v0)
+		v369 := c.offset(v0)
+		return c.storeInt(asm.S16, v371, c.gpr(v367), v368, v369), true
 	}
 	var none out
 	return none, false
@@ -2311,20 +2311,20 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v368 := c.memFlags(v0)
-	if v373, ok := c.littleEndian(v368); ok {
-		v369 := c.arg0(v0)
-		if v395, ok := c.simm32(v369); ok {
+	v372 := c.memFlags(v0)
+	if v377, ok := c.littleEndian(v372); ok {
+		v373 := c.arg0(v0)
+		if v399, ok := c.simm32(v373); ok {
 			// lower_mem.rules:63
-			v370 := c.arg1(v0)
-			v371 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v373, v370, v371), v395)
+			v374 := c.arg1(v0)
+			v375 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v377, v374, v375), v399)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v370 := c.arg1(v0)
-		v371 := c.offset(v0)
-		return c.storeInt(asm.S32, v373, c.gpr(v369), v370, v371), true
+		v374 := c.arg1(v0)
+		v375 := c.offset(v0)
+		return c.storeInt(asm.S32, v377, c.gpr(v373), v374, v375), true
 	}
 	var none out
 	return none, false
@@ -2334,30 +2334,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v503 := c.memFlags(v0)
-		if v508, ok := c.littleEndian(v503); ok {
-			v504 := c.atomicOp(v0)
-			switch v504 {
+		v507 := c.memFlags(v0)
+		if v512, ok := c.littleEndian(v507); ok {
+			v508 := c.atomicOp(v0)
+			switch v508 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v505 := c.arg0(v0)
-				v506 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v508, v505, 0), c.gpr(v506))), true
+				v509 := c.arg0(v0)
+				v510 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v512, v509, 0), c.gpr(v510))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v505 := c.arg0(v0)
-				v506 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v508, v505, 0), c.gpr(v506))), true
+				v509 := c.arg0(v0)
+				v510 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v512, v509, 0), c.gpr(v510))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v505 := c.arg0(v0)
-				v506 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v508, v505, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v506)))), true
+				v509 := c.arg0(v0)
+				v510 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v512, v509, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v510)))), true
 			}
 			// lower_atomic.rules:18
-			v505 := c.arg0(v0)
-			v506 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v504, c.amode(v508, v505, 0), c.gpr(v506))), true
+			v509 := c.arg0(v0)
+			v510 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v508, c.amode(v512, v509, 0), c.gpr(v510))), true
 		}
 	}
 	var none out
@@ -2369,39 +2369,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v534 := c.arg0(v0)
-		if v537, ok := c.defInst(v534); ok {
-			v538 := c.opcode(v537)
-			switch v538 {
+		v538 := c.arg0(v0)
+		if v541, ok := c.defInst(v538); ok {
+			v542 := c.opcode(v541)
+			switch v542 {
 			case ir.OpImul:
-				v539 := c.arg0(v537)
-				if v542, ok := c.defInst(v539); ok {
-					v543 := c.opcode(v542)
-					if v543 == ir.OpSwidenLow {
-						v540 := c.arg1(v537)
-						if v546, ok := c.defInst(v540); ok {
-							v547 := c.opcode(v546)
-							if v547 == ir.OpSwidenLow {
-								v535 := c.arg1(v0)
-								if v550, ok := c.defInst(v535); ok {
-									v551 := c.opcode(v550)
-									if v551 == ir.OpImul {
-										v552 := c.arg0(v550)
-										if v555, ok := c.defInst(v552); ok {
-											v556 := c.opcode(v555)
-											if v556 == ir.OpSwidenHigh {
-												v544 := c.arg0(v542)
-												v557 := c.arg0(v555)
-												if v544 == v557 {
-													v553 := c.arg1(v550)
-													if v559, ok := c.defInst(v553); ok {
-														v560 := c.opcode(v559)
-														if v560 == ir.OpSwidenHigh {
-															v548 := c.arg0(v546)
-															v561 := c.arg0(v559)
-															if v548 == v561 {
+				v543 := c.arg0(v541)
+				if v546, ok := c.defInst(v543); ok {
+					v547 := c.opcode(v546)
+					if v547 == ir.OpSwidenLow {
+						v544 := c.arg1(v541)
+						if v550, ok := c.defInst(v544); ok {
+							v551 := c.opcode(v550)
+							if v551 == ir.OpSwidenLow {
+								v539 := c.arg1(v0)
+								if v554, ok := c.defInst(v539); ok {
+									v555 := c.opcode(v554)
+									if v555 == ir.OpImul {
+										v556 := c.arg0(v554)
+										if v559, ok := c.defInst(v556); ok {
+											v560 := c.opcode(v559)
+											if v560 == ir.OpSwidenHigh {
+												v548 := c.arg0(v546)
+												v561 := c.arg0(v559)
+												if v548 == v561 {
+													v557 := c.arg1(v554)
+													if v563, ok := c.defInst(v557); ok {
+														v564 := c.opcode(v563)
+														if v564 == ir.OpSwidenHigh {
+															v552 := c.arg0(v550)
+															v565 := c.arg0(v563)
+															if v552 == v565 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v544), c.operandReg(c.xmm(v548)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v548), c.operandReg(c.xmm(v552)))), true
 															}
 														}
 													}
@@ -2415,28 +2415,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v535 := c.arg1(v0)
-				if v550, ok := c.defInst(v535); ok {
-					v551 := c.opcode(v550)
-					if v551 == ir.OpSwidenHigh {
-						v562 := c.arg0(v537)
-						v563 := c.arg0(v550)
-						if v562 == v563 {
+				v539 := c.arg1(v0)
+				if v554, ok := c.defInst(v539); ok {
+					v555 := c.opcode(v554)
+					if v555 == ir.OpSwidenHigh {
+						v566 := c.arg0(v541)
+						v567 := c.arg0(v554)
+						if v566 == v567 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v562), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v566), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v535 := c.arg1(v0)
-				if v550, ok := c.defInst(v535); ok {
-					v551 := c.opcode(v550)
-					if v551 == ir.OpUwidenHigh {
-						v564 := c.arg0(v537)
-						v565 := c.arg0(v550)
-						if v564 == v565 {
+				v539 := c.arg1(v0)
+				if v554, ok := c.defInst(v539); ok {
+					v555 := c.opcode(v554)
+					if v555 == ir.OpUwidenHigh {
+						v568 := c.arg0(v541)
+						v569 := c.arg0(v554)
+						if v568 == v569 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v564)
+							a1 := c.xmm(v568)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2444,49 +2444,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v535 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v534), c.operandReg(c.xmm(v535)))), true
+		v539 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v538), c.operandReg(c.xmm(v539)))), true
 	case ir.I16X8:
-		v534 := c.arg0(v0)
-		if v537, ok := c.defInst(v534); ok {
-			v538 := c.opcode(v537)
-			switch v538 {
+		v538 := c.arg0(v0)
+		if v541, ok := c.defInst(v538); ok {
+			v542 := c.opcode(v541)
+			switch v542 {
 			case ir.OpSwidenLow:
-				v535 := c.arg1(v0)
-				if v550, ok := c.defInst(v535); ok {
-					v551 := c.opcode(v550)
-					if v551 == ir.OpSwidenHigh {
-						v562 := c.arg0(v537)
-						v563 := c.arg0(v550)
-						if v562 == v563 {
+				v539 := c.arg1(v0)
+				if v554, ok := c.defInst(v539); ok {
+					v555 := c.opcode(v554)
+					if v555 == ir.OpSwidenHigh {
+						v566 := c.arg0(v541)
+						v567 := c.arg0(v554)
+						if v566 == v567 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v562)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v566)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v535 := c.arg1(v0)
-				if v550, ok := c.defInst(v535); ok {
-					v551 := c.opcode(v550)
-					if v551 == ir.OpUwidenHigh {
-						v564 := c.arg0(v537)
-						v565 := c.arg0(v550)
-						if v564 == v565 {
+				v539 := c.arg1(v0)
+				if v554, ok := c.defInst(v539); ok {
+					v555 := c.opcode(v554)
+					if v555 == ir.OpUwidenHigh {
+						v568 := c.arg0(v541)
+						v569 := c.arg0(v554)
+						if v568 == v569 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v564), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v568), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v535 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v534), c.operandReg(c.xmm(v535)))), true
+		v539 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v538), c.operandReg(c.xmm(v539)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v534 := c.arg0(v0)
-		v535 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v534)), c.operandReg(c.byteSums(c.xmm(v535))))), true
+		v538 := c.arg0(v0)
+		v539 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v538)), c.operandReg(c.byteSums(c.xmm(v539))))), true
 	}
 	var none out
 	return none, false
@@ -2498,14 +2498,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v585, ok := c.defInst(v269); ok {
-			v586 := c.opcode(v585)
-			if v586 == ir.OpSwidenLow {
-				v587 := c.arg0(v585)
-				v589 := c.valueType(v587)
-				if v589 == ir.I32X4 {
+		if v589, ok := c.defInst(v269); ok {
+			v590 := c.opcode(v589)
+			if v590 == ir.OpSwidenLow {
+				v591 := c.arg0(v589)
+				v593 := c.valueType(v591)
+				if v593 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v587)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v591)))), true
 				}
 			}
 		}
@@ -2563,14 +2563,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v591, ok := c.defInst(v274); ok {
-			v592 := c.opcode(v591)
-			if v592 == ir.OpUwidenLow {
-				v593 := c.arg0(v591)
-				v595 := c.valueType(v593)
-				if v595 == ir.I32X4 {
+		if v595, ok := c.defInst(v274); ok {
+			v596 := c.opcode(v595)
+			if v596 == ir.OpUwidenLow {
+				v597 := c.arg0(v595)
+				v599 := c.valueType(v597)
+				if v599 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v593), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v597), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2625,51 +2625,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v670 := c.lane(v0)
-		if v670 == 0 {
+		v674 := c.lane(v0)
+		if v674 == 0 {
 			// lower_vector.rules:470
-			v669 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v669))), true
+			v673 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v673))), true
 		}
 		// lower_vector.rules:468
-		v669 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v669), c.laneU8(v670))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v673), c.laneU8(v674))), true
 	case ir.I64:
-		v670 := c.lane(v0)
-		if v670 == 0 {
+		v674 := c.lane(v0)
+		if v674 == 0 {
 			// lower_vector.rules:471
-			v669 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v669))), true
+			v673 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v673))), true
 		}
 		// lower_vector.rules:469
-		v669 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v669), c.laneU8(v670))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v673), c.laneU8(v674))), true
 	}
-	v670 := c.lane(v0)
-	if v670 == 0 {
+	v674 := c.lane(v0)
+	if v674 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v669 := c.arg0(v0)
-			return c.out1(c.xmm(v669)), true
+			v673 := c.arg0(v0)
+			return c.out1(c.xmm(v673)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v669 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v669), c.laneU8(v670))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v673), c.laneU8(v674))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v669 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v669), c.laneU8(v670))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v673), c.laneU8(v674))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), c.laneU8(v670))), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v673), c.laneU8(v674))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 238)), true
+		v673 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v673), 238)), true
 	}
 	var none out
 	return none, false
@@ -2677,16 +2677,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v678 := c.arg0(v0)
-	v679 := c.arg1(v0)
-	if v678 == v679 {
+	v682 := c.arg0(v0)
+	v683 := c.arg1(v0)
+	if v682 == v683 {
 		// lower_vector.rules:490
-		v680 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.shuffleSame(v680)))), true
+		v684 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v682), c.operandReg(c.shuffleSame(v684)))), true
 	}
 	// lower_vector.rules:488
-	v680 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.shuffleFirst(v680))), c.sse(asm.PSHUFB, c.xmm(v679), c.operandReg(c.shuffleSecond(v680))))), true
+	v684 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v682), c.operandReg(c.shuffleFirst(v684))), c.sse(asm.PSHUFB, c.xmm(v683), c.operandReg(c.shuffleSecond(v684))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2719,10 +2719,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v517, ok := c.intVec(v2); ok {
+	if v521, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v517, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v521, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3395,11 +3395,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v570, ok := c.intVec(v191); ok {
+		if v574, ok := c.intVec(v191); ok {
 			// lower_vector.rules:249
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v570, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v574, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3422,11 +3422,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v572, ok := c.floatVec(v198); ok {
+		if v576, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:270
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v572), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v576), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3615,10 +3615,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v583, ok := c.floatVec(v2); ok {
+	if v587, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v583)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v587)))), true
 	}
 	var none out
 	return none, false
@@ -3632,10 +3632,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v583, ok := c.floatVec(v2); ok {
+	if v587, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v583)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v587)))), true
 	}
 	var none out
 	return none, false
@@ -3651,11 +3651,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v583, ok := c.floatVec(v2); ok {
+	if v587, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v583)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v587)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -3903,6 +3903,46 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:221
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
 		}
+	case ir.F32X4:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I32X4 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:226
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.I32X4:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F32X4 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:227
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.F64X2:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I64X2 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:228
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.I64X2:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F64X2 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:229
+				return c.out1(c.xmm(v300)), true
+			}
+		}
 	case ir.I128:
 		v300 := c.arg0(v0)
 		v302 := c.valueType(v300)
@@ -3928,11 +3968,14 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if _, ok := c.tyVec128(v302); ok {
-			// lower_float.rules:224
-			return c.out1(c.xmm(v300)), true
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			v300 := c.arg0(v0)
+			v302 := c.valueType(v300)
+			if _, ok := c.tyVec128(v302); ok {
+				// lower_float.rules:225
+				return c.out1(c.xmm(v300)), true
+			}
 		}
 	}
 	var none out
@@ -3941,42 +3984,42 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v309 := c.memFlags(v0)
-	if v313, ok := c.littleEndian(v309); ok {
+	v313 := c.memFlags(v0)
+	if v317, ok := c.littleEndian(v313); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v313, v310, v311))), true
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v317, v314, v315))), true
 		}
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v313, v310, v311))), true
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			return c.out1(c.loadXmm(v205, c.amode(v317, v314, v315))), true
 		}
 		if v207, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v313, v310, v311))), true
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			return c.out1(c.loadXmm(v207, c.amode(v317, v314, v315))), true
 		}
 		if v2 == ir.I128 {
 			// lower_wide.rules:219
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			m1 := c.amode(v313, v310, v311)
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			m1 := c.amode(v317, v314, v315)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v315, ok := c.bigEndian(v309); ok {
+		if v319, ok := c.bigEndian(v313); ok {
 			// lower_mem.rules:21
-			v310 := c.arg0(v0)
-			v311 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v315, v310, v311)))), true
+			v314 := c.arg0(v0)
+			v315 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v319, v314, v315)))), true
 		}
 	}
 	var none out
@@ -3988,16 +4031,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v481 := c.arg0(v0)
-		v482 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v481), c.gpr(v482))), true
+		v485 := c.arg0(v0)
+		v486 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v485), c.gpr(v486))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v482 := c.arg1(v0)
-		v481 := c.arg0(v0)
-		v487 := c.valueType(v481)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v482), c.tyBitsU8(v487)), c.operandReg(c.zext64(v481)))), true
+		v486 := c.arg1(v0)
+		v485 := c.arg0(v0)
+		v491 := c.valueType(v485)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v486), c.tyBitsU8(v491)), c.operandReg(c.zext64(v485)))), true
 	}
 	var none out
 	return none, false
@@ -4005,15 +4048,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v483 := c.arg0(v0)
-	v485 := c.valueType(v483)
-	if v485 == ir.I128 {
+	v487 := c.arg0(v0)
+	v489 := c.valueType(v487)
+	if v489 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v483), c.high(v483))), true
+		return c.outPair(c.makePair(c.low(v487), c.high(v487))), true
 	}
-	if v489, ok := c.fitsIn64(v485); ok {
+	if v493, ok := c.fitsIn64(v489); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v483), c.shiftImm(asm.SHR, c.size32(v489), c.gpr(v483), c.halfBits(v489))), true
+		return c.out2(c.gpr(v487), c.shiftImm(asm.SHR, c.size32(v493), c.gpr(v487), c.halfBits(v493))), true
 	}
 	var none out
 	return none, false
@@ -4025,14 +4068,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v518), c.operandReg(c.xmm(v519)))), true
+		v522 := c.arg0(v0)
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v518 := c.arg0(v0)
-		v519 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v518), c.operandReg(c.xmm(v519)))), true
+		v522 := c.arg0(v0)
+		v523 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
 	}
 	var none out
 	return none, false
@@ -4044,14 +4087,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v520 := c.arg0(v0)
-		v521 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v520), c.operandReg(c.xmm(v521)))), true
+		v524 := c.arg0(v0)
+		v525 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v520 := c.arg0(v0)
-		v521 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v520), c.operandReg(c.xmm(v521)))), true
+		v524 := c.arg0(v0)
+		v525 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
 	}
 	var none out
 	return none, false
@@ -4063,14 +4106,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v522 := c.arg0(v0)
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v526 := c.arg0(v0)
+		v527 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v522 := c.arg0(v0)
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v526 := c.arg0(v0)
+		v527 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
 	}
 	var none out
 	return none, false
@@ -4082,14 +4125,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v524 := c.arg0(v0)
-		v525 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
+		v528 := c.arg0(v0)
+		v529 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v524 := c.arg0(v0)
-		v525 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
+		v528 := c.arg0(v0)
+		v529 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
 	}
 	var none out
 	return none, false
@@ -4101,14 +4144,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v526 := c.arg0(v0)
-		v527 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v530), c.operandReg(c.xmm(v531)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v526 := c.arg0(v0)
-		v527 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
+		v530 := c.arg0(v0)
+		v531 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v530), c.operandReg(c.xmm(v531)))), true
 	}
 	var none out
 	return none, false
@@ -4120,40 +4163,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v566), 15), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v570), 15), c.xmm(v571), c.xmm(v572))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v566), 31), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v570), 31), c.xmm(v571), c.xmm(v572))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v566), 31), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v570), 31), c.xmm(v571), c.xmm(v572))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v566))), c.xmm(v567), c.xmm(v568))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		v572 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
 	}
 	var none out
 	return none, false
@@ -4161,19 +4204,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v574 := c.arg0(v0)
-	v576 := c.valueType(v574)
-	if v578, ok := c.intVec(v576); ok {
+	v578 := c.arg0(v0)
+	v580 := c.valueType(v578)
+	if v582, ok := c.intVec(v580); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v578, c.xmm(v574)))), true
+		return c.out1(c.setcc(c.allTrue(v582, c.xmm(v578)))), true
 	}
-	switch v576 {
+	switch v580 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v574)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v578)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v574)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v578)))), true
 	}
 	var none out
 	return none, false
@@ -4181,27 +4224,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v579 := c.arg0(v0)
-	v581 := c.valueType(v579)
-	switch v581 {
+	v583 := c.arg0(v0)
+	v585 := c.valueType(v583)
+	switch v585 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v579))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v583))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v579))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v583))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v579))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v583))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v579))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v583))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v579))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v583))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v579)
+		a1 := c.xmm(v583)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4213,21 +4256,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v601 := c.arg0(v0)
-		v604 := c.valueType(v601)
-		if v604 == ir.I64X2 {
-			if v606, ok := c.defInst(v601); ok {
-				v607 := c.opcode(v606)
-				if v607 == ir.OpFcvtToSintSat {
-					v608 := c.arg0(v606)
-					v610 := c.valueType(v608)
-					if v610 == ir.F64X2 {
-						v602 := c.arg1(v0)
-						if v612, ok := c.defInst(v602); ok {
-							v613 := c.opcode(v612)
-							if v613 == ir.OpVconst {
+		v605 := c.arg0(v0)
+		v608 := c.valueType(v605)
+		if v608 == ir.I64X2 {
+			if v610, ok := c.defInst(v605); ok {
+				v611 := c.opcode(v610)
+				if v611 == ir.OpFcvtToSintSat {
+					v612 := c.arg0(v610)
+					v614 := c.valueType(v612)
+					if v614 == ir.F64X2 {
+						v606 := c.arg1(v0)
+						if v616, ok := c.defInst(v606); ok {
+							v617 := c.opcode(v616)
+							if v617 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v608)
+								a1 := c.xmm(v612)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4239,14 +4282,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v601 := c.arg0(v0)
-		v602 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v601), c.operandReg(c.xmm(v602)))), true
+		v605 := c.arg0(v0)
+		v606 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v605), c.operandReg(c.xmm(v606)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v601 := c.arg0(v0)
-		v602 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v601), c.operandReg(c.xmm(v602)))), true
+		v605 := c.arg0(v0)
+		v606 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v605), c.operandReg(c.xmm(v606)))), true
 	}
 	var none out
 	return none, false
@@ -4258,14 +4301,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v629 := c.arg0(v0)
-		v630 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
+		v633 := c.arg0(v0)
+		v634 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v633), c.operandReg(c.xmm(v634)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v629 := c.arg0(v0)
-		v630 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
+		v633 := c.arg0(v0)
+		v634 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v633), c.operandReg(c.xmm(v634)))), true
 	}
 	var none out
 	return none, false
@@ -4277,16 +4320,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v631 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v631)))), true
+		v635 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v635)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v631 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v631)))), true
+		v635 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v635)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v631 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v631)))), true
+		v635 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v635)))), true
 	}
 	var none out
 	return none, false
@@ -4298,16 +4341,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v632 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v632)))), true
+		v636 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v636)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v632 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v632)))), true
+		v636 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v636)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v632 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v632)))), true
+		v636 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v636)))), true
 	}
 	var none out
 	return none, false
@@ -4319,16 +4362,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v633 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v633))))), true
+		v637 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v637))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v633 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v633))))), true
+		v637 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v637))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v633 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v633))))), true
+		v637 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v637))))), true
 	}
 	var none out
 	return none, false
@@ -4340,16 +4383,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v634 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v634), c.operandReg(c.vecZero()))), true
+		v638 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v638), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v634 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v634), c.operandReg(c.vecZero()))), true
+		v638 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v638), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v634 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v634), c.operandReg(c.vecZero()))), true
+		v638 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v638), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4361,28 +4404,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v665 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), c.operandReg(c.vecZero()))), true
+		v669 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v665 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), 0), 0)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v665 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v665))), 0)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v665 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v665))), 68)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v669))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v665 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v665), 0)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v665 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v665), 68)), true
+		v669 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 68)), true
 	}
 	var none out
 	return none, false
@@ -4394,47 +4437,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v666 := c.arg0(v0)
-		v667 := c.arg1(v0)
-		v668 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
+		v670 := c.arg0(v0)
+		v671 := c.arg1(v0)
+		v672 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v666 := c.arg0(v0)
-		v667 := c.arg1(v0)
-		v668 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
+		v670 := c.arg0(v0)
+		v671 := c.arg1(v0)
+		v672 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v666 := c.arg0(v0)
-		v667 := c.arg1(v0)
-		v668 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
+		v670 := c.arg0(v0)
+		v671 := c.arg1(v0)
+		v672 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v666 := c.arg0(v0)
-		v667 := c.arg1(v0)
-		v668 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v666), c.gpr(v667), c.laneU8(v668))), true
+		v670 := c.arg0(v0)
+		v671 := c.arg1(v0)
+		v672 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v666 := c.arg0(v0)
-		v667 := c.arg1(v0)
-		v668 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v666), c.xmm(v667), c.laneInsertps(v668))), true
+		v670 := c.arg0(v0)
+		v671 := c.arg1(v0)
+		v672 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v670), c.xmm(v671), c.laneInsertps(v672))), true
 	case ir.F64X2:
-		v668 := c.lane(v0)
-		switch v668 {
+		v672 := c.lane(v0)
+		switch v672 {
 		case 0:
 			// lower_vector.rules:459
-			v667 := c.arg1(v0)
-			v666 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v667), c.xmm(v666), 2)), true
+			v671 := c.arg1(v0)
+			v670 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v671), c.xmm(v670), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v666 := c.arg0(v0)
-			v667 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v666), c.operandReg(c.xmm(v667)))), true
+			v670 := c.arg0(v0)
+			v671 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v670), c.operandReg(c.xmm(v671)))), true
 		}
 	}
 	var none out
@@ -4447,23 +4490,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v673 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v673)))), true
+			v677 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v677)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v673 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v673)))), true
+		v677 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v677)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v673 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v673), c.xmm(v673), 14)), true
+		v677 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v677), c.xmm(v677), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v673 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v673)))), true
+		v677 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v677)))), true
 	}
 	var none out
 	return none, false
@@ -4677,59 +4720,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:231
+		// lower_float.rules:236
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:232
+		// lower_float.rules:237
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:233
+		// lower_float.rules:238
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:234
+		// lower_float.rules:239
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:235
+		// lower_float.rules:240
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:236
+		// lower_float.rules:241
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:237
+		// lower_float.rules:242
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:238
+		// lower_float.rules:243
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:239
+		// lower_float.rules:244
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:240
+		// lower_float.rules:245
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:241
+		// lower_float.rules:246
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:242
+		// lower_float.rules:247
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:243
+		// lower_float.rules:248
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:244
+		// lower_float.rules:249
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
