@@ -563,18 +563,30 @@ func (g *globalAllocator) useAny(k int) error {
 	if late || s.livesOn(s.end[k]) {
 		free &= s.freeLate(g, v.Class())
 	}
-	if free != 0 && (inReg || g.f.isRemat(v) || s.livesOn(s.end[k]) && g.nextUseOf(v, 2*s.inst+2) < g.blockEnd) {
+	if free != 0 && (inReg || g.f.isRemat(v)) {
 		return g.use(k)
 	}
-	if c := v.Class(); g.f.isRemat(v) {
+	c := v.Class()
+	victims := s.through[c] &^ s.used[c] &^ s.busyL[c]
+	switch {
+	case g.f.isRemat(v):
 		// It has no memory yet, and making it for one use is dearer than to lose another value.
-		early := s.freeEarly(g, c) != 0 && !late
-		if early || s.through[c]&^s.used[c]&^s.busyL[c] != 0 {
+		if victims != 0 || s.freeEarly(g, c) != 0 && !late {
 			return g.use(k)
 		}
-	} else if !late && !inReg && s.livesOn(s.end[k]) {
-		if victims := s.through[c] &^ s.used[c] &^ s.busyL[c]; victims != 0 {
-			if _, next := g.farthest(c, victims, 2*s.inst+2); next > g.nextUseOf(v, 2*s.inst+2) {
+	case late || inReg || !s.livesOn(s.end[k]):
+	default:
+		// Loading it pays if it is used again before a call, and before what it displaces.
+		pos := 2*s.inst + 2
+		next := g.nextUseOf(v, pos)
+		if next > g.nextCall(c, pos-1) {
+			break
+		}
+		if free != 0 && next < g.blockEnd {
+			return g.use(k)
+		}
+		if victims != 0 {
+			if _, other := g.farthest(c, victims, pos); other > next {
 				return g.use(k)
 			}
 		}
