@@ -101,10 +101,57 @@ func boolBits(b bool) uint64 {
 	return 0
 }
 
+// bits picks bits of a value: by a mask, or one by its number.
+func (g *randomFunc) bits() (v randomValue, t int) {
+	t = 2 + g.r.IntN(2)
+	x := g.use(t)
+	define := func(bits uint64, format string, args ...any) randomValue {
+		v := g.define(t, bits, format, args...)
+		if g.r.IntN(2) == 0 {
+			g.values[t] = g.values[t][:len(g.values[t])-1]
+		}
+		return v
+	}
+	switch g.r.IntN(3) {
+	case 0:
+		m := uint64(g.r.IntN(300))
+		return define(x.bits&m, "band %s, %s", x.name, g.imm(t, m)), t
+	case 1:
+		n := g.use(g.r.IntN(4))
+		y := define(x.bits>>(int(n.bits)&(g.width(t)-1)), "ushr %s, %s", x.name, n.name)
+		return define(y.bits&1, "band %s, %s", y.name, g.imm(t, 1)), t
+	}
+	n := g.use(g.r.IntN(4))
+	y := define(1<<(int(n.bits)&(g.width(t)-1)), "ishl %s, %s", g.imm(t, 1), n.name)
+	if g.r.IntN(2) == 0 {
+		return define(y.bits&x.bits, "band %s, %s", y.name, x.name), t
+	}
+	return define(x.bits&y.bits, "band %s, %s", x.name, y.name), t
+}
+
+// condition makes a value of any type for a branch or select.
+func (g *randomFunc) condition() randomValue {
+	switch g.r.IntN(6) {
+	case 0:
+		v, _ := g.bits()
+		return v
+	case 1:
+		return g.use(g.r.IntN(4))
+	}
+	return g.compare()
+}
+
 // compare makes an i8 from a comparison.
 func (g *randomFunc) compare() randomValue {
-	if g.r.IntN(4) == 0 {
+	switch g.r.IntN(8) {
+	case 0, 1:
 		return g.loadAndCompare()
+	case 2:
+		x, t := g.bits()
+		if g.r.IntN(2) == 0 {
+			return g.define(0, boolBits(x.bits == 0), "icmp eq %s, %s", x.name, g.imm(t, 0))
+		}
+		return g.define(0, boolBits(x.bits != 0), "icmp ne %s, %s", x.name, g.imm(t, 0))
 	}
 	if g.r.IntN(5) == 0 {
 		x, y := g.use(randomF64), g.use(randomF64)
@@ -357,8 +404,9 @@ func (g *randomFunc) instruction() {
 			g.define(t, x.bits, "ireduce.%s %s", randomTypes[t], x.name)
 		}
 	case 11, 12:
-		c := g.compare()
+		c := g.condition()
 		if g.r.IntN(3) == 0 {
+			c = g.compare()
 			c = g.define(0, boolBits(c.bits == 0), "icmp eq %s, %s", c.name, g.imm(0, 0))
 		}
 		if g.r.IntN(4) == 0 {
@@ -417,7 +465,7 @@ func (g *randomFunc) instruction() {
 			g.truncatingStore(t)
 		}
 	case 25:
-		c := g.compare()
+		c := g.condition()
 		one := uint64(g.r.IntN(2))
 		res := 1 - one
 		if c.bits != 0 {
@@ -442,7 +490,7 @@ func (g *randomFunc) instruction() {
 
 // diamond writes a branch on a comparison whose two sides go on to one block.
 func (g *randomFunc) diamond() {
-	c := g.compare()
+	c := g.condition()
 	t := g.r.IntN(4)
 	b := g.block
 	g.block += 3

@@ -386,6 +386,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		} else {
 			a.RR(op, size, hw(r[0]), hw(r[1]))
 		}
+	case OpBitTest:
+		a.RR(op, size, hw(r[0]), hw(r[1]))
 	case OpCmpRI:
 		switch {
 		case r[0].IsSlot():

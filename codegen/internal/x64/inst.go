@@ -74,6 +74,7 @@ const (
 	OpCmpRR   // R0 Sub R1x: CMP TEST BT
 	OpCmpRI   // R0x Sub Imm
 	OpCmpRM   // R0 Sub mem
+	OpBitTest // BT R0, R1: the carry flag is the bit
 	OpCmpMR   // mem Sub R0
 	OpCmpMI   // mem Sub Imm
 	OpSetcc   // R0 = low byte 0 or 1, the rest undefined
@@ -202,6 +203,7 @@ var Table = func() []machine.OpInfo {
 
 		OpCmpRR:   {Name: "cmp", Slots: slots{u, x}},
 		OpCmpRI:   {Name: "cmp", Slots: slots{x}},
+		OpBitTest: {Name: "bt", Slots: slots{u, u}},
 		OpCmpRM:   {Name: "cmp", Slots: mem(u), Flags: m},
 		OpCmpMR:   {Name: "cmp", Slots: mem(u), Flags: m},
 		OpCmpMI:   {Name: "cmp", Slots: mem(), Flags: m},

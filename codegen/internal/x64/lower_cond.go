@@ -25,11 +25,12 @@ type cond struct {
 type condKind uint8
 
 const (
-	condNow  condKind = iota // the flags are set already
-	condInt                  // a op b
-	condMem                  // mem op b
-	condXmm                  // ucomis a, b
-	condWide                 // cmp lo[0], lo[1]; sbb a, b
+	condNow     condKind = iota // the flags are set already
+	condInt                     // a op b
+	condMem                     // mem op b
+	condBitTest                 // bit b of a
+	condXmm                     // ucomis a, b
+	condWide                    // cmp lo[0], lo[1]; sbb a, b
 )
 
 type condJoin uint8
@@ -54,6 +55,17 @@ func (c *lower) condTestMem(cc asm.Cond, size asm.Size, m Amode, b operand) cond
 
 func (c *lower) condTest(cc asm.Cond, size asm.Size, a machine.Reg, b operand) cond {
 	return cond{kind: condInt, cc: cc, size: size, op: uint16(asm.TEST), a: a, b: b}
+}
+
+func (c *lower) condBit(cc asm.Cond, size asm.Size, a, n machine.Reg) cond {
+	return cond{kind: condBitTest, cc: cc, size: size, a: a, b: operand{reg: n}}
+}
+
+func (c *lower) zeroTestBit(cc ir.IntCC) (asm.Cond, bool) {
+	if cc == ir.NotEqual {
+		return asm.B, true
+	}
+	return asm.AE, cc == ir.Equal
 }
 
 func (c *lower) condUcomis(cc asm.Cond, t ir.Type, a machine.Reg, b operand) cond {
@@ -133,6 +145,8 @@ func (c *lower) setFlags(k *cond) {
 		} else {
 			c.l.Emit(NewMem(OpCmpMR, k.op, k.size, k.mem, k.b.reg))
 		}
+	case condBitTest:
+		c.l.Emit(New(OpBitTest, uint16(asm.BT), k.size, k.a, k.b.reg))
 	case condXmm:
 		if k.b.kind == operandInMem {
 			c.l.Emit(NewMem(OpXmmCmpM, k.op, 0, k.b.mem, k.a))
@@ -228,4 +242,12 @@ func (c *lower) branch(k cond, yes, no uint32) {
 	}
 	in.Cond, in.Aux, in.Imm = uint8(k.cc), yes, int64(no)
 	c.l.Emit(in)
+}
+
+// byteMask matches the bits of the lowest byte: tests of them need no more of the register.
+func (c *lower) byteMask(k int64) (int32, bool) { return int32(k), k > 0 && k <= 0xff }
+
+func (c *lower) isConst(v ir.Value) bool {
+	_, ok := c.l.Const(v)
+	return ok
 }

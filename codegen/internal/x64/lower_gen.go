@@ -4512,15 +4512,68 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// condOf is the term cond_of of x64.rules:276.
+// condOf is the term cond_of of x64.rules:279.
 func (c *lower) condOf(v0 ir.Value) cond {
-	if v47, v48, ok := c.narrowLoad(v0); ok {
-		// lower_int.rules:305
-		return c.condCmpMem(asm.NE, c.sizeOf(v47), c.sink(v48), c.operandImm(0))
+	if v73, v74, ok := c.narrowLoad(v0); ok {
+		// lower_int.rules:316
+		return c.condCmpMem(asm.NE, c.sizeOf(v73), c.sink(v74), c.operandImm(0))
 	}
 	if v6, ok := c.defInst(v0); ok {
 		v7 := c.opcode(v6)
 		switch v7 {
+		case ir.OpBand:
+			v41 := c.arg1(v6)
+			if v62, ok := c.defInst(v41); ok {
+				v63 := c.opcode(v62)
+				if v63 == ir.OpIshl {
+					v64 := c.arg0(v62)
+					v67 := c.valueType(v64)
+					if v69, ok := c.ty32Or64(v67); ok {
+						if v71, ok := c.uconst(v64); ok {
+							if v71 == 1 {
+								// lower_int.rules:310
+								v40 := c.arg0(v6)
+								v65 := c.arg1(v62)
+								return c.condBit(asm.B, c.sizeOf(v69), c.gpr(v40), c.gprLow(v65))
+							}
+						}
+					}
+				}
+			}
+			if v47, ok := c.uconst(v41); ok {
+				if v47 == 1 {
+					v40 := c.arg0(v6)
+					if v51, ok := c.defInst(v40); ok {
+						v52 := c.opcode(v51)
+						if v52 == ir.OpUshr {
+							v54 := c.arg1(v51)
+							v60 := c.isConst(v54)
+							if !v60 {
+								v53 := c.arg0(v51)
+								v56 := c.valueType(v53)
+								if v58, ok := c.ty32Or64(v56); ok {
+									// lower_int.rules:309
+									return c.condBit(asm.B, c.sizeOf(v58), c.gpr(v53), c.gprLow(v54))
+								}
+							}
+						}
+					}
+				}
+				v40 := c.arg0(v6)
+				v43 := c.valueType(v40)
+				if _, ok := c.ty32Or64(v43); ok {
+					if v49, ok := c.byteMask(v47); ok {
+						// lower_int.rules:305
+						return c.condTest(asm.NE, asm.S8, c.gpr(v40), c.operandImm(v49))
+					}
+				}
+			}
+			v40 := c.arg0(v6)
+			v43 := c.valueType(v40)
+			if v45, ok := c.ty32Or64(v43); ok {
+				// lower_int.rules:303
+				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
+			}
 		case ir.OpUextend:
 			v22 := c.arg0(v6)
 			if v24, ok := c.defInst(v22); ok {
@@ -4570,24 +4623,16 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
 			}
-		case ir.OpBand:
-			v40 := c.arg0(v6)
-			v43 := c.valueType(v40)
-			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:303
-				v41 := c.arg1(v6)
-				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
-			}
 		case ir.OpVanyTrue:
 			// lower_vector.rules:277
-			v49 := c.arg0(v6)
-			return c.anyTrue(c.xmm(v49))
+			v75 := c.arg0(v6)
+			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
-			v50 := c.arg0(v6)
-			v52 := c.valueType(v50)
-			if v54, ok := c.intVec(v52); ok {
+			v76 := c.arg0(v6)
+			v78 := c.valueType(v76)
+			if v80, ok := c.intVec(v78); ok {
 				// lower_vector.rules:278
-				return c.allTrue(v54, c.xmm(v50))
+				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
 	}
@@ -4602,10 +4647,10 @@ func (c *lower) condOf(v0 ir.Value) cond {
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
-	panic("x64.rules:276:1: no rule of cond_of matches")
+	panic("x64.rules:279:1: no rule of cond_of matches")
 }
 
-// icmpCond is the term icmp_cond of x64.rules:277.
+// icmpCond is the term icmp_cond of x64.rules:280.
 func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Equal:
@@ -4618,7 +4663,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:337
+							// lower_int.rules:354
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -4636,7 +4681,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:339
+									// lower_int.rules:356
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -4649,7 +4694,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:342
+									// lower_int.rules:359
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -4664,7 +4709,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:341
+							// lower_int.rules:358
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -4683,7 +4728,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:338
+							// lower_int.rules:355
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -4700,7 +4745,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:340
+									// lower_int.rules:357
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -4712,11 +4757,11 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:336
+	// lower_int.rules:353
 	return c.compare(v0, v1, v2)
 }
 
-// fcmpCond is the term fcmp_cond of x64.rules:278.
+// fcmpCond is the term fcmp_cond of x64.rules:281.
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
@@ -4776,7 +4821,7 @@ func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
-	panic("x64.rules:278:1: no rule of fcmp_cond matches")
+	panic("x64.rules:281:1: no rule of fcmp_cond matches")
 }
 
 // selectBits is the term select_bits of lower_int.rules:58.
@@ -4852,43 +4897,92 @@ func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg)
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:316.
+// compare is the term compare of lower_int.rules:327.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
-	if v42, v43, ok := c.narrowLoad(v1); ok {
-		if v45, ok := c.uconst(v2); ok {
-			if v47, ok := c.narrowImm(v42, v45); ok {
-				// lower_int.rules:332
-				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v42), c.sink(v43), c.operandImm(v47))
+	if v68, v69, ok := c.narrowLoad(v1); ok {
+		if v71, ok := c.uconst(v2); ok {
+			if v73, ok := c.narrowImm(v68, v71); ok {
+				// lower_int.rules:349
+				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v68), c.sink(v69), c.operandImm(v73))
 			}
 		}
 	}
 	if v18, ok := c.sconst(v2); ok {
 		if v18 == 0 {
-			if v20, ok := c.zeroTest(v0); ok {
-				if v22, ok := c.defInst(v1); ok {
-					v23 := c.opcode(v22)
-					if v23 == ir.OpBand {
+			if v22, ok := c.defInst(v1); ok {
+				v23 := c.opcode(v22)
+				if v23 == ir.OpBand {
+					if v20, ok := c.zeroTest(v0); ok {
 						v24 := c.arg0(v22)
-						if v35, v36, ok := c.narrowLoad(v24); ok {
+						if v63, v64, ok := c.narrowLoad(v24); ok {
 							v25 := c.arg1(v22)
-							if v38, ok := c.uconst(v25); ok {
-								if v40, ok := c.narrowImm(v35, v38); ok {
-									// lower_int.rules:328
-									return c.condTestMem(v20, c.sizeOf(v35), c.sink(v36), c.operandImm(v40))
+							if v31, ok := c.uconst(v25); ok {
+								if v66, ok := c.narrowImm(v63, v31); ok {
+									// lower_int.rules:345
+									return c.condTestMem(v20, c.sizeOf(v63), c.sink(v64), c.operandImm(v66))
 								}
 							}
 						}
-						v27 := c.valueType(v24)
-						if v29, ok := c.ty32Or64(v27); ok {
-							if v31, ok := c.sinkableLoad(v24); ok {
-								v25 := c.arg1(v22)
-								if v33, ok := c.simm32(v25); ok {
-									// lower_int.rules:326
-									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v31), c.operandImm(v33))
+					}
+					if v35, ok := c.zeroTestBit(v0); ok {
+						v25 := c.arg1(v22)
+						if v48, ok := c.defInst(v25); ok {
+							v49 := c.opcode(v48)
+							if v49 == ir.OpIshl {
+								v50 := c.arg0(v48)
+								v53 := c.valueType(v50)
+								if v55, ok := c.ty32Or64(v53); ok {
+									if v57, ok := c.uconst(v50); ok {
+										if v57 == 1 {
+											// lower_int.rules:340
+											v24 := c.arg0(v22)
+											v51 := c.arg1(v48)
+											return c.condBit(v35, c.sizeOf(v55), c.gpr(v24), c.gprLow(v51))
+										}
+									}
 								}
 							}
-							// lower_int.rules:324
+						}
+						v24 := c.arg0(v22)
+						if v37, ok := c.defInst(v24); ok {
+							v38 := c.opcode(v37)
+							if v38 == ir.OpUshr {
+								v40 := c.arg1(v37)
+								v46 := c.isConst(v40)
+								if !v46 {
+									v39 := c.arg0(v37)
+									v42 := c.valueType(v39)
+									if v44, ok := c.ty32Or64(v42); ok {
+										if v31, ok := c.uconst(v25); ok {
+											if v31 == 1 {
+												// lower_int.rules:337
+												return c.condBit(v35, c.sizeOf(v44), c.gpr(v39), c.gprLow(v40))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+					if v20, ok := c.zeroTest(v0); ok {
+						v24 := c.arg0(v22)
+						v27 := c.valueType(v24)
+						if v29, ok := c.ty32Or64(v27); ok {
+							if v59, ok := c.sinkableLoad(v24); ok {
+								v25 := c.arg1(v22)
+								if v61, ok := c.simm32(v25); ok {
+									// lower_int.rules:343
+									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v59), c.operandImm(v61))
+								}
+							}
 							v25 := c.arg1(v22)
+							if v31, ok := c.uconst(v25); ok {
+								if v33, ok := c.byteMask(v31); ok {
+									// lower_int.rules:336
+									return c.condTest(v20, asm.S8, c.gpr(v24), c.operandImm(v33))
+								}
+							}
+							// lower_int.rules:335
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
 					}
@@ -4897,7 +4991,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:322
+					// lower_int.rules:333
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -4907,21 +5001,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:318
+			// lower_int.rules:329
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:319
+			// lower_int.rules:330
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:317
+		// lower_int.rules:328
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:316:1: no rule of compare matches")
+	panic("lower_int.rules:327:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:23.
