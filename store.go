@@ -33,7 +33,7 @@ type Store struct {
 
 	// turn is taken by whoever uses the store; calls by host functions of the
 	// running call go without.
-	turn    turn
+	turn    *vm.Turn
 	running *callContext // of the running call, once it has called the host
 	closed  bool         // whoever has the turn may look
 
@@ -58,7 +58,7 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, apiError(err)
 	}
-	s := &Store{engine: e, vm: v, turn: newTurn(), hostFuncs: make(map[*hostFunc]vm.Func)}
+	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), hostFuncs: make(map[*hostFunc]vm.Func)}
 	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil
 }
@@ -69,10 +69,10 @@ func (s *Store) Engine() *Engine { return s.engine }
 // Close frees everything in the store at once. It fails with [ErrBusy] while a
 // call runs in it. Closing it again does nothing.
 func (s *Store) Close() error {
-	if !s.turn.try() {
+	if !s.turn.Try() {
 		return ErrBusy
 	}
-	defer s.turn.give()
+	defer s.turn.Give()
 	if s.closed {
 		return nil
 	}
@@ -146,9 +146,9 @@ func sameContext(a, b context.Context) bool {
 
 // acquire waits for the turn to use the store, as long as ctx lasts.
 func (s *Store) acquire(ctx context.Context) error {
-	if s.turn.try() {
+	if s.turn.Try() {
 		if s.closed {
-			s.turn.give()
+			s.turn.Give()
 			return ErrClosed
 		}
 		return nil
@@ -161,11 +161,11 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 		s.depth++
 		return nil
 	}
-	if !s.turn.wait(ctx) {
+	if !s.turn.Wait(ctx) {
 		return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
 	}
 	if s.closed {
-		s.turn.give()
+		s.turn.Give()
 		return ErrClosed
 	}
 	return nil
@@ -178,7 +178,7 @@ func (s *Store) release() {
 		return
 	}
 	s.running = nil
-	s.turn.give()
+	s.turn.Give()
 }
 
 // checkOwner refuses what belongs to another store.

@@ -166,9 +166,25 @@ func (m *codeMemory) release(off, size uintptr) {
 
 // Commands of membarrier(2).
 const (
-	membarrierSyncCore         = 1 << 5
-	membarrierRegisterSyncCore = 1 << 6
+	membarrierExpedited         = 1 << 3
+	membarrierRegisterExpedited = 1 << 4
+	membarrierSyncCore          = 1 << 5
+	membarrierRegisterSyncCore  = 1 << 6
 )
+
+// registerFences tells whether fenceAll can be used, and prepares for it.
+func registerFences() bool {
+	_, _, e := unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierRegisterExpedited, 0, 0)
+	return e == 0
+}
+
+// fenceAll makes every running thread of the process execute a full memory
+// fence.
+func fenceAll() {
+	if _, _, e := unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierExpedited, 0, 0); e != 0 {
+		panic("native: membarrier: " + e.Error())
+	}
+}
 
 func registerSyncCores() {
 	_, _, _ = unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierRegisterSyncCore, 0, 0)

@@ -35,3 +35,7 @@ func (m *codeMemory) release(off, size uintptr)          {}
 func syncCores() {}
 
 func mappingLimit() int { return 0 }
+
+func registerFences() bool { return false }
+
+func fenceAll() {}

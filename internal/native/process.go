@@ -41,6 +41,9 @@ var process struct {
 	stacks   bitmap  // where native stacks are
 
 	signals bool // the yield signal can be used
+
+	bias      bool // Goroutine and FenceAll can be used
+	goroutine func() uintptr
 }
 
 // Supported returns nil if native code can be run in this process, or an error
@@ -80,6 +83,8 @@ func setUp() error {
 	if err := installStubs(); err != nil {
 		return err
 	}
+	p.goroutine = Func[func() uintptr](p.stubs + stubGoroutine)
+	p.bias = !raceDetector && registerFences()
 	p.signals = !asyncPreemptOff(os.Getenv("GODEBUG"))
 	return installHandlers()
 }

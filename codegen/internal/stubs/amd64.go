@@ -120,6 +120,10 @@ func linuxAMD64() *builder {
 	b.RR(ADD, S64, RAX, RDX)
 	b.Ret(0)
 
+	b.begin("goroutine", "Tells which goroutine runs: func() (g uintptr).")
+	b.RR(MOV, S64, RAX, R14)
+	b.Ret(0)
+
 	// The processor predicts a return by the last call it saw. Switching stacks
 	// breaks the pairs, so a return would be mispredicted on the way out and again
 	// on the way in; indirect jumps are predicted by where they went before, which
