@@ -47,5 +47,6 @@
 //	loops.go      loops                    inst.go       … one instruction
 //	liveness.go   uses and live ranges     choose.go     … next uses and choice of registers
 //	parallel.go   parallel moves           slots.go      … spill slots
+//	                                       stores.go     … where to store
 //	                                       labels.go     … debug labels
 package regalloc

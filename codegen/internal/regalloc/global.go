@@ -142,7 +142,7 @@ const (
 	inMemory   uint8 = 1 << iota // something reads the value's memory
 	bornThere                    // the value's definition, or for a rematerializable value each use, writes its memory
 	storeEarly                   // its memory must be right even while it is in a register
-	stored                       // its memory is right all its life
+	stored                       // its memory is right all its life, also at the end of it on edges
 )
 
 // Where a parameter starts its block, if that is decided.
@@ -169,8 +169,8 @@ func (g *globalAllocator) run(f *Function, env *Env, out *Output) error {
 		g.leaveBlock()
 	}
 	g.connectBlocks()
-	g.placeStores()
 	g.assignSlots()
+	g.placeStores()
 	g.writeEdits()
 	g.safepoints.list(f, &g.live, out, func(v uint32) Allocation { return g.slotOf[v] })
 	g.listDebugLocs()
@@ -387,66 +387,6 @@ func (g *globalAllocator) definedOnStack(v VReg, key uint32) PReg {
 		return NoPReg
 	}
 	return p
-}
-
-// placeStores decides where values that are in memory somewhere are stored, and adds the stores.
-func (g *globalAllocator) placeStores() {
-	f := g.f
-	// The cost of storing wherever the value leaves its register.
-	cost := resized(g.live.counts, f.NumVRegs)
-	g.live.counts = cost
-	for _, t := range g.transitions {
-		c := &cost[t.vreg.Index()]
-		*c = uint32(min(uint64(*c)+uint64(t.weight), 1<<31))
-	}
-	const early = noPos
-	for v := range f.NumVRegs {
-		if g.spilled[v]&inMemory == 0 || g.spilled[v]&bornThere != 0 || g.live.defPos[v] == noPos || v < len(f.Remat) && f.Remat[v] {
-			cost[v] = 0
-			if g.spilled[v]&bornThere != 0 && (v >= len(f.Remat) || !f.Remat[v]) {
-				g.spilled[v] |= stored
-			}
-			continue
-		}
-		op, b := g.live.defOp[v], g.live.defBlock[v]
-		here := weight(f, int(b))
-		last := op&edgeUse == 0 && g.live.defPos[v]/2 == f.Blocks[b].Insts.End-1
-		if last {
-			here = 0
-			for _, e := range f.BlockEdges(int(b)) {
-				here += weight(f, int(e.To))
-			}
-		}
-		if g.spilled[v]&storeEarly == 0 && cost[v] < here {
-			continue // its transitions store it
-		}
-		cost[v] = early
-		g.spilled[v] |= stored
-		switch {
-		case op&edgeUse != 0:
-			for _, s := range g.statesOf(g.entry[b]) {
-				if s.vreg.Index() == v {
-					g.moves = append(g.moves, pendingMove{beforeKey(f.Blocks[b].Insts.Start), s.vreg, RegAlloc(s.preg), memory(s.vreg)})
-				}
-			}
-		case last:
-			vreg := f.Operands[op].VReg
-			for _, e := range f.BlockEdges(int(b)) {
-				start := f.Blocks[e.To].Insts.Start
-				if g.live.rangeAt(uint32(v), 2*start) != 0 { // arguments come from the register
-					g.moves = append(g.moves, pendingMove{edgeStartKey(start), vreg, g.out.Allocs[op], memory(vreg)})
-				}
-			}
-		default:
-			vreg := f.Operands[op].VReg
-			g.moves = append(g.moves, pendingMove{afterKey(g.live.defPos[v] / 2), vreg, g.out.Allocs[op], memory(vreg)})
-		}
-	}
-	for _, t := range g.transitions {
-		if c := cost[t.vreg.Index()]; c != 0 && c != early {
-			g.moves = append(g.moves, pendingMove{t.key, t.vreg, RegAlloc(t.from), memory(t.vreg)})
-		}
-	}
 }
 
 // place turns the memory of a value into a location.
