@@ -10,6 +10,8 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -72,6 +74,22 @@ type Verifier struct {
 	dom  ir.DomTree
 	errs Errors
 	seen []uint8 // by global value, for cycles
+	path []ir.GlobalValue
+	ids  []uint32 // of alias regions
+}
+
+// place names what an error is about, once there is one: the name of an entity
+// is its prefix and number.
+type place struct {
+	prefix string
+	n      uint32 // ir.None: there is no number
+}
+
+func (p place) String() string {
+	if p.n == ir.None {
+		return p.prefix
+	}
+	return p.prefix + strconv.FormatUint(uint64(p.n), 10)
 }
 
 // maxErrors is where looking for more errors ends.
@@ -80,9 +98,9 @@ const maxErrors = 1000
 // Verify checks f. The error, if any, is of type [Errors].
 func (v *Verifier) Verify(f *ir.Function, o Options) error {
 	v.f, v.o, v.errs = f, o, nil
-	v.signature("function", &f.Sig)
+	v.signature(place{"function", ir.None}, &f.Sig)
 	for i := range f.Sigs {
-		v.signature(ir.SigRef(i).String(), &f.Sigs[i])
+		v.signature(place{"sig", uint32(i)}, &f.Sigs[i])
 	}
 	v.preamble()
 	v.blocks()
@@ -104,8 +122,8 @@ func (v *Verifier) Verify(f *ir.Function, o Options) error {
 	return v.errs
 }
 
-func (v *Verifier) fail(entity, format string, args ...any) {
-	v.errs = append(v.errs, &Error{Func: v.f.Name, Inst: ir.NoInst, Entity: entity, Rule: fmt.Sprintf(format, args...)})
+func (v *Verifier) fail(at place, format string, args ...any) {
+	v.errs = append(v.errs, &Error{Func: v.f.Name, Inst: ir.NoInst, Entity: at.String(), Rule: fmt.Sprintf(format, args...)})
 }
 
 func (v *Verifier) failInst(inst ir.Inst, format string, args ...any) {
@@ -114,27 +132,27 @@ func (v *Verifier) failInst(inst ir.Inst, format string, args ...any) {
 
 // signature checks the rules that hold for the function's own signature and
 // all that it refers to.
-func (v *Verifier) signature(entity string, s *ir.Signature) {
+func (v *Verifier) signature(at place, s *ir.Signature) {
 	for i, p := range s.Params {
-		v.param(entity, "Parameter", i, p)
+		v.param(at, "Parameter", i, p)
 		if p.Purpose == ir.StructArg && v.o.PointerType != ir.Invalid && p.Type != v.o.PointerType {
-			v.fail(entity, "Parameter at position %d is a struct argument of type %v, which is not the pointer type %v", i, p.Type, v.o.PointerType)
+			v.fail(at, "Parameter at position %d is a struct argument of type %v, which is not the pointer type %v", i, p.Type, v.o.PointerType)
 		}
 	}
 	for i, p := range s.Returns {
-		v.param(entity, "Return value", i, p)
+		v.param(at, "Return value", i, p)
 		if p.Purpose == ir.StructArg || p.Purpose == ir.VMContext || p.Purpose == ir.CallerContext {
-			v.fail(entity, "Return value at position %d has a purpose that only parameters have", i)
+			v.fail(at, "Return value at position %d has a purpose that only parameters have", i)
 		}
 	}
 	if s.CallConv == ir.PreserveAll && len(s.Returns) > 0 {
-		v.fail(entity, "Signature with `preserve_all` ABI cannot have return values")
+		v.fail(at, "Signature with `preserve_all` ABI cannot have return values")
 	}
 }
 
-func (v *Verifier) param(entity, kind string, i int, p ir.Param) {
+func (v *Verifier) param(at place, kind string, i int, p ir.Param) {
 	if p.Type.Lane() == ir.Invalid || p.Type.Lane() > ir.F128 {
-		v.fail(entity, "%s at position %d has an invalid type", kind, i)
+		v.fail(at, "%s at position %d has an invalid type", kind, i)
 		return
 	}
 	if p.Ext != ir.NoExtension && !p.Type.IsInt() {
@@ -142,7 +160,7 @@ func (v *Verifier) param(entity, kind string, i int, p ir.Param) {
 		if p.Ext == ir.SignExtend {
 			ext = "Sext"
 		}
-		v.fail(entity, "%s at position %d has invalid extension %s", kind, i, ext)
+		v.fail(at, "%s at position %d has invalid extension %s", kind, i, ext)
 	}
 }
 
@@ -150,32 +168,49 @@ func (v *Verifier) preamble() {
 	f := v.f
 	for i, e := range f.ExtFuncs {
 		if int(e.Sig) >= len(f.Sigs) {
-			v.fail(ir.FuncRef(i).String(), "undeclared signature %v", e.Sig)
+			v.fail(place{"fn", uint32(i)}, "undeclared signature %v", e.Sig)
 		}
 	}
-	ids := make(map[uint32]bool, len(f.Regions))
-	for i, r := range f.Regions {
-		if ids[r.ID] {
-			v.fail(ir.AliasRegion(i).String(), "duplicate alias region user_id %d", r.ID)
-		}
-		ids[r.ID] = true
-	}
+	v.regions()
 	v.globals()
 	for i, t := range f.DynamicTypes {
 		if int(t.Scale) >= len(f.Globals) {
-			v.fail(ir.DynamicType(i).String(), "undeclared global value %v", t.Scale)
+			v.fail(place{"dt", uint32(i)}, "undeclared global value %v", t.Scale)
 		}
 		if !t.Base.IsVector() || t.Base.IsDynamic() {
-			v.fail(ir.DynamicType(i).String(), "base type %v is not a fixed vector", t.Base)
+			v.fail(place{"dt", uint32(i)}, "base type %v is not a fixed vector", t.Base)
 		}
 	}
 	for i, s := range f.DynamicSlots {
 		if int(s.Type) >= len(f.DynamicTypes) {
-			v.fail(ir.DynamicStackSlot(i).String(), "undeclared dynamic type %v", s.Type)
+			v.fail(place{"dss", uint32(i)}, "undeclared dynamic type %v", s.Type)
 		}
 	}
 	if l := f.StackLimit; l != ir.NoGlobal && int(l) >= len(f.Globals) {
-		v.fail("stack_limit", "undeclared global value %v", l)
+		v.fail(place{"stack_limit", ir.None}, "undeclared global value %v", l)
+	}
+}
+
+// regions checks that no two alias regions are the same.
+func (v *Verifier) regions() {
+	v.ids = v.ids[:0]
+	for _, r := range v.f.Regions {
+		v.ids = append(v.ids, r.ID)
+	}
+	slices.Sort(v.ids)
+	for i := range v.ids {
+		if len(v.errs) >= maxErrors {
+			break
+		}
+		if i > 0 && v.ids[i] == v.ids[i-1] && (i < 2 || v.ids[i] != v.ids[i-2]) {
+			at := ir.None
+			for k, r := range v.f.Regions {
+				if r.ID == v.ids[i] {
+					at = uint32(k)
+				}
+			}
+			v.fail(place{"region", at}, "duplicate alias region user_id %d", v.ids[i])
+		}
 	}
 }
 
@@ -190,36 +225,36 @@ func (v *Verifier) globals() {
 	)
 	v.seen = append(v.seen[:0], make([]uint8, len(f.Globals))...)
 	for i := range f.Globals {
-		entity := ir.GlobalValue(i).String()
+		at := place{"gv", uint32(i)}
 		g := &f.Globals[i]
 		switch g.Kind {
 		case ir.GlobalVMContext:
 			if !hasVMContext(&f.Sig) {
-				v.fail(entity, "undeclared vmctx reference %s", entity)
+				v.fail(at, "undeclared vmctx reference %v", at)
 			}
 		case ir.GlobalLoad, ir.GlobalIAddImm:
 			if int(g.Base) >= len(f.Globals) {
-				v.fail(entity, "undeclared global value %v", g.Base)
+				v.fail(at, "undeclared global value %v", g.Base)
 				continue
 			}
 			base := v.globalType(g.Base)
 			if g.Kind == ir.GlobalLoad && v.o.PointerType != ir.Invalid && base != v.o.PointerType {
-				v.fail(entity, "base %v has type %v, which is not the pointer type %v", g.Base, base, v.o.PointerType)
+				v.fail(at, "base %v has type %v, which is not the pointer type %v", g.Base, base, v.o.PointerType)
 			}
 			if g.Kind == ir.GlobalIAddImm && v.o.PointerType != ir.Invalid && base != g.Type {
-				v.fail(entity, "iadd_imm type %v does not match the type %v of its base %v", g.Type, base, g.Base)
+				v.fail(at, "iadd_imm type %v does not match the type %v of its base %v", g.Type, base, g.Base)
 			}
 			if g.Kind == ir.GlobalIAddImm && !g.Type.IsInt() {
-				v.fail(entity, "iadd_imm with non-int type %v", g.Type)
+				v.fail(at, "iadd_imm with non-int type %v", g.Type)
 			}
 		case ir.GlobalDynScale:
 			if !g.Type.IsVector() || g.Type.IsDynamic() {
-				v.fail(entity, "%v is not a fixed vector type", g.Type)
+				v.fail(at, "%v is not a fixed vector type", g.Type)
 			}
 		}
 	}
 	for i := range f.Globals {
-		var path []ir.GlobalValue
+		path := v.path[:0]
 		at := ir.GlobalValue(i)
 		for int(at) < len(f.Globals) && v.seen[at] == unknown {
 			v.seen[at] = onPath
@@ -230,17 +265,14 @@ func (v *Verifier) globals() {
 			}
 			at = g.Base
 			if int(at) < len(f.Globals) && v.seen[at] == onPath {
-				for path[0] != at {
-					v.seen[path[0]] = fine
-					path = path[1:]
-				}
-				v.fail(at.String(), "global value cycle: %v", cycle(path))
+				v.fail(place{"gv", uint32(at)}, "global value cycle: %v", cycle(path[slices.Index(path, at):]))
 				break
 			}
 		}
 		for _, p := range path {
 			v.seen[p] = fine
 		}
+		v.path = path
 	}
 }
 
@@ -277,7 +309,7 @@ func (v *Verifier) blocks() {
 	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
 		last := f.LastInst(b)
 		if last == ir.NoInst {
-			v.fail(b.String(), "block is empty: it needs a terminator")
+			v.fail(place{"block", uint32(b)}, "block is empty: it needs a terminator")
 			continue
 		}
 		for i := f.FirstInst(b); i != ir.NoInst; i = f.NextInst(i) {
@@ -303,12 +335,12 @@ func (v *Verifier) entry() {
 	}
 	params := f.Params(b)
 	if len(params) != len(f.Sig.Params) {
-		v.fail(b.String(), "entry block parameters (%d) must match function signature (%d)", len(params), len(f.Sig.Params))
+		v.fail(place{"block", uint32(b)}, "entry block parameters (%d) must match function signature (%d)", len(params), len(f.Sig.Params))
 		return
 	}
 	for i, p := range params {
 		if got, want := f.ValueType(p), f.Sig.Params[i].Type; got != want {
-			v.fail(b.String(), "entry block parameter %d expected to have type %v, got %v", i, want, got)
+			v.fail(place{"block", uint32(b)}, "entry block parameter %d expected to have type %v, got %v", i, want, got)
 		}
 	}
 	if preds := v.cfg.Preds(b); len(preds) > 0 {

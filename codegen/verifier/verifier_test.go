@@ -109,3 +109,38 @@ func TestRejects(t *testing.T) {
 		}
 	}
 }
+
+// TestAllocates holds that verifying allocates nothing once the Verifier has
+// seen a function as large.
+func TestAllocates(t *testing.T) {
+	f, err := clif.ParseFunction(`function %f(i64 vmctx, i32) -> i32 {
+    region0 = 1 "r"
+    gv0 = vmctx
+    gv1 = load.i64 notrap gv0+8
+    sig0 = (i32) -> i32
+    fn0 = %g sig0
+block0(v0: i64, v1: i32):
+    v2 = load.i32 region0 v0+8
+    v3 = iadd v1, v2
+    brif v3, block1(v2), block2(v3, v1)
+block1(v4: i32):
+    v5 = call fn0(v4)
+    br_table v5, block2(v5, v4), [block1(v5), block2(v4, v4)]
+block2(v6: i32, v7: i32):
+    v8 = icmp ult v6, v7
+    v9 = select v8, v6, v7
+    return v9
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v verifier.Verifier
+	n := testing.AllocsPerRun(100, func() {
+		if err := v.Verify(f, verifier.Options{PointerType: ir.I64}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

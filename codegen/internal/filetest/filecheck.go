@@ -216,7 +216,19 @@ func (c *checker) match(pattern string, from, to int) (m span, ok bool, err erro
 	}
 	for _, d := range defs {
 		i := r.SubexpIndex(d)
-		c.vars[d] = regexp.QuoteMeta(c.text[from+g[2*i] : from+g[2*i+1]])
+		c.vars[d] = literal(c.text[from+g[2*i] : from+g[2*i+1]])
 	}
 	return span{from + g[0], from + g[1]}, true, nil
+}
+
+// literal is an expression that matches s, and not a part of a longer word.
+func literal(s string) string {
+	re := regexp.QuoteMeta(s)
+	if s != "" && wordByte(s[0]) {
+		re = `\b` + re
+	}
+	if s != "" && wordByte(s[len(s)-1]) {
+		re += `\b`
+	}
+	return re
 }
