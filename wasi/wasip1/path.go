@@ -370,9 +370,14 @@ func (o *opening) openDirectory(d *descriptor, path string) (*descriptor, Errno)
 	if err != nil {
 		return nil, errnoOf(err)
 	}
+	base := o.base & directoryRights
+	if base&rightPathOpen != 0 {
+		// Go's port asks for directories without this right, which is among those
+		// that it takes for writing, and then truncates files below them.
+		base |= d.base & d.inheriting & rightPathFilestatSetSize
+	}
 	return &descriptor{
-		dir: &directory{root: root}, readOnly: d.readOnly, flags: o.fdflags,
-		base: o.base & directoryRights, inheriting: o.inheriting,
+		dir: &directory{root: root}, readOnly: d.readOnly, flags: o.fdflags, base: base, inheriting: o.inheriting,
 	}, ErrnoSuccess
 }
 
