@@ -1,12 +1,15 @@
 package filetest
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/davit-wasm/davit/codegen/jit"
 	"github.com/davit-wasm/davit/internal/testdata"
@@ -91,7 +94,7 @@ func TestOwn(t *testing.T) {
 		t.Fatal("no files", err)
 	}
 	for _, path := range files {
-		r, err := File(path, Options{Exact: true})
+		r, err := File(path, Options{Exact: true, Disassemble: disassemble})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,4 +105,18 @@ func TestOwn(t *testing.T) {
 			t.Errorf("%s checks nothing", path)
 		}
 	}
+}
+
+// disassemble is x86-64 code as text, an instruction on a line.
+func disassemble(code []byte) string {
+	var out strings.Builder
+	for at := 0; at < len(code); {
+		n, text := 1, fmt.Sprintf(".byte %#02x", code[at])
+		if in, err := x86asm.Decode(code[at:], 64); err == nil {
+			n, text = in.Len, strings.TrimSpace(x86asm.GNUSyntax(in, uint64(at), nil))
+		}
+		fmt.Fprintf(&out, "%5x:  %s\n", at, text)
+		at += n
+	}
+	return out.String()
 }

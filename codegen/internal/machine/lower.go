@@ -296,11 +296,12 @@ func (l *Lower) scan() {
 		}
 	}
 	// Something that computes a value with several uses may be duplicated into
-	// all of them, so what it uses counts as used several times.
+	// all of them, so what it uses counts as used several times. Loads and what
+	// has effects happen once, whoever uses them.
 	for len(l.work) > 0 {
 		v := l.work[len(l.work)-1]
 		l.work = l.work[:len(l.work)-1]
-		if inst, _ := f.ValueInst(v); inst != ir.NoInst {
+		if inst, _ := f.ValueInst(v); inst != ir.NoInst && f.Inst(inst).Op.Flags()&ir.FlagLoad == 0 && !hasEffect(f, inst) {
 			for _, a := range f.Args(inst) {
 				if a = f.Resolve(a); !l.multiple[a] {
 					l.multiple[a] = true

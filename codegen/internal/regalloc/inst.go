@@ -23,6 +23,7 @@ type instState struct {
 	// Registers of values that operands of this instruction use.
 	used PRegSet
 
+	turns   uint16   // the turns that there are operands for
 	end     []uint32 // by operand: end of the live range of the value it uses
 	done    []bool
 	movedTo []regState // values that live through and move to another register, or, with NoPReg, to memory
@@ -66,7 +67,10 @@ func (g *globalAllocator) begin() {
 	s.through, s.displaced, s.dying, s.used = g.occupied, PRegSet{}, PRegSet{}, PRegSet{}
 	s.movedTo, s.loaded = s.movedTo[:0], s.loaded[:0]
 	s.end, s.done = resized(s.end, len(s.ops)), resized(s.done, len(s.ops))
-	for k, o := range s.ops {
+	s.turns = 0
+	for k := range s.ops {
+		o := &s.ops[k]
+		s.turns |= 1 << turnOf(o) &^ (1 << turnNone)
 		if o.Kind == Use {
 			if p := g.regOf[o.VReg.Index()]; p.Valid() {
 				s.end[k] = g.endOf[p]
@@ -153,24 +157,24 @@ func (g *globalAllocator) allocOperands() error {
 			s.allocs[k], s.done[k] = 0, true // it is made where it is needed
 		}
 	}
-	// What needs its register at both moments comes first, and of each kind the pickiest.
-	for k := range s.ops {
-		if o := &s.ops[k]; o.Constraint == Reuse && !s.done[k] {
-			if err := g.defineReuse(k); err != nil {
-				return err
-			}
-		}
-	}
-	for _, c := range [2]Constraint{Limit, Reg} {
+	for left := s.turns; left != 0; left &= left - 1 {
+		turn := uint8(bits.TrailingZeros16(left))
 		for k := range s.ops {
 			o := &s.ops[k]
-			if s.done[k] || o.Constraint != c {
+			if s.done[k] || turnOf(o) != turn {
 				continue
 			}
 			var err error
-			if o.Kind == Def && o.Pos == Early {
+			switch {
+			case turn == turnReuse:
+				err = g.defineReuse(k)
+			case turn == turnUseAny:
+				err = g.useAny(k)
+			case turn == turnDefAny && s.freeDef(g, o) == 0:
+				g.defineInMemory(k)
+			case o.Kind == Def:
 				err = g.define(k)
-			} else if o.Kind == Use && o.Pos == Late {
+			default:
 				err = g.use(k)
 			}
 			if err != nil {
@@ -178,44 +182,34 @@ func (g *globalAllocator) allocOperands() error {
 			}
 		}
 	}
-	for _, c := range [2]Constraint{Limit, Reg} {
-		for k := range s.ops {
-			if o := &s.ops[k]; !s.done[k] && o.Constraint == c && o.Kind == Def {
-				if err := g.define(k); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	for _, c := range [2]Constraint{Limit, Reg} {
-		for k := range s.ops {
-			if o := &s.ops[k]; !s.done[k] && o.Constraint == c && o.Kind == Use {
-				if err := g.use(k); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	for k := range s.ops {
-		if o := &s.ops[k]; !s.done[k] && o.Kind == Use {
-			if err := g.useAny(k); err != nil {
-				return err
-			}
-		}
-	}
-	for k := range s.ops {
-		if o := &s.ops[k]; !s.done[k] {
-			if free := s.freeDef(g, o); free != 0 {
-				if err := g.define(k); err != nil {
-					return err
-				}
-			} else {
-				g.defineInMemory(k)
-			}
-		}
-	}
 	return nil
 }
+
+// The order in which an instruction's operands get their locations, after those that have no choice: what needs its register at both
+// moments comes first, and of each kind the pickiest.
+const (
+	turnNone = iota
+	turnReuse
+	turnBothLimit
+	turnBothReg
+	turnDefLimit
+	turnDefReg
+	turnUseLimit
+	turnUseReg
+	turnUseAny
+	turnDefAny
+)
+
+var turns = [...][2][2]uint8{
+	Any:   {Use: {turnUseAny, turnUseAny}, Def: {turnDefAny, turnDefAny}},
+	Reg:   {Use: {Early: turnUseReg, Late: turnBothReg}, Def: {Early: turnBothReg, Late: turnDefReg}},
+	Stack: {},
+	Fixed: {},
+	Reuse: {Def: {Late: turnReuse}},
+	Limit: {Use: {Early: turnUseLimit, Late: turnBothLimit}, Def: {Early: turnBothLimit, Late: turnDefLimit}},
+}
+
+func turnOf(o *Operand) uint8 { return turns[o.Constraint][o.Kind][o.Pos] }
 
 // freeDef returns the registers that definition o may have.
 func (s *instState) freeDef(g *globalAllocator, o *Operand) uint64 {
