@@ -48,8 +48,11 @@ func (a *Allocator) Allocate(f *Function, env *Env, o Options) (*Output, error) 
 	return out, nil
 }
 
-// finish derives Used and the counters from operands and edits.
+// finish sorts what has been listed in another order, and derives Used and the counters from operands and edits.
 func (out *Output) finish(f *Function, env *Env) {
+	slices.SortStableFunc(out.DebugLocs, func(a, b DebugLoc) int {
+		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.From, b.From))
+	})
 	var written PRegSet
 	for i, o := range f.Operands {
 		if a := out.Allocs[i]; o.Kind == Def && a.IsReg() {

@@ -281,8 +281,8 @@ const (
 	// client emits nothing.
 	Move InstFlags = 1 << iota
 	// Safepoint marks an instruction at which a collector may look at, and change, every reference (Function.Refs) that is live
-	// across it. The instruction's clobbers include all allocatable registers of the classes that references have; so the
-	// references are in spill slots, listed by Output.Safepoints.
+	// across it. The instruction clobbers all allocatable registers of class Int; so the references are in spill slots, listed by
+	// Output.Safepoints.
 	Safepoint
 )
 
@@ -351,7 +351,8 @@ type Function struct {
 	// (condition flags included). Nil means none. The edits then hold "moves" from the allocation Remat.
 	Remat []bool
 
-	// Refs tells, by VReg index, that the register holds a reference that Safepoint instructions must find. Nil means none.
+	// Refs tells, by VReg index, that the register, of class Int, holds a reference that Safepoint instructions must find. Nil means
+	// none.
 	Refs []bool
 
 	// Hints holds, by VReg index, a register that would be good to have, or NoPReg. Nil means none. Fixed constraints and moves need
@@ -564,7 +565,7 @@ type SafepointSlot struct {
 }
 
 // DebugLoc says that, when each of the instructions [From, To) begins, the value labelled Label is at Alloc. Instructions that no
-// DebugLoc covers do not have the value.
+// DebugLoc covers do not have the value, or are jumps before which it may have been overwritten by block parameters.
 type DebugLoc struct {
 	Label    uint32
 	From, To uint32

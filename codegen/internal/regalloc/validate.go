@@ -128,6 +128,9 @@ func (v *validator) checkOperands() error {
 			return fmt.Errorf("%v is defined twice", r)
 		}
 		v.classOf[r.Index()] = 1 + uint8(r.Class())
+		if f.isRef(r) && r.Class() != Int {
+			return fmt.Errorf("%v is a reference, but not of class %v", r, Int)
+		}
 		return nil
 	}
 	for b := range f.Blocks {
@@ -185,6 +188,11 @@ func (v *validator) checkOperands() error {
 					return fmt.Errorf("block %d: edge to block %d: argument %v and parameter %v differ in class or size", b, e.To, a, p)
 				}
 			}
+		}
+	}
+	for i, d := range f.DebugLabels {
+		if err := use(d.VReg); err != nil || d.From > d.To || int(d.To) > len(f.Insts) {
+			return fmt.Errorf("debug label %d: instructions [%d, %d) or %v do not exist", i, d.From, d.To, d.VReg)
 		}
 	}
 	return nil
@@ -282,19 +290,14 @@ func (v *validator) checkInst(i int, ops []Operand) error {
 		}
 	}
 	if inst.Flags&Safepoint != 0 {
-		for _, c := range v.refClasses() {
-			for _, p := range v.env.Allocatable[c] {
-				if !clobbers.Has(p) {
-					return fmt.Errorf("safepoint does not clobber %v", p)
-				}
+		for _, p := range v.env.Allocatable[Int] {
+			if !clobbers.Has(p) {
+				return fmt.Errorf("safepoint does not clobber %v", p)
 			}
 		}
 	}
 	return nil
 }
-
-// refClasses returns the classes that references have: by convention the integer registers.
-func (v *validator) refClasses() []RegClass { return []RegClass{Int} }
 
 func (v *validator) checkEdges() error {
 	f := v.f
