@@ -64,19 +64,16 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 		return nil, err
 	}
 	defer f.store.release()
-	var few [16]uint64
-	buffer := few[:]
-	if f.slots > len(few) {
-		buffer = make([]uint64, f.slots)
-	}
-	buffer = buffer[:f.slots]
+	buffer := f.store.takeBuffer(f.slots)
 	if err := f.store.lowerAll(f.typ.Params, args, buffer); err != nil {
 		return nil, err
 	}
 	if err := f.store.vm.Call(ctx, &f.vm, buffer); err != nil {
 		return nil, apiError(err)
 	}
-	return f.store.liftAll(f.typ.Results, buffer), nil
+	results := f.store.liftAll(f.typ.Results, buffer)
+	f.store.buffer = buffer
+	return results, nil
 }
 
 // CallRaw calls f without allocating. On entry stack holds the arguments, on

@@ -41,6 +41,7 @@ type Store struct {
 	activations []*hostActivation // by depth of nesting
 	depth       int
 	contexts    *callContext // of the last call that called the host, to be used again
+	buffer      []uint64     // for arguments and results; nil while it is in use
 	cleanup     runtime.Cleanup
 }
 
@@ -179,6 +180,17 @@ func (s *Store) release() {
 	}
 	s.running = nil
 	s.turn.Give()
+}
+
+// takeBuffer is a buffer of n slots, which becomes s.buffer again when it is not
+// used any more. The caller has the turn.
+func (s *Store) takeBuffer(n int) []uint64 {
+	b := s.buffer
+	s.buffer = nil
+	if cap(b) < n {
+		b = make([]uint64, max(n, 16))
+	}
+	return b[:n]
 }
 
 // checkOwner refuses what belongs to another store.
