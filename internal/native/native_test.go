@@ -69,9 +69,14 @@ func TestSpans(t *testing.T) {
 }
 
 func TestBitmap(t *testing.T) {
-	words := make([]uintptr, 64)
+	m, err := MapMemory(64 * 8) // as in use: not in the Go heap
+	if err != nil {
+		t.Skip(err)
+	}
+	defer m.Free()
+	words := unsafe.Slice((*uintptr)(m.Pointer()), 64)
 	want := make([]bool, 64*64)
-	b := bitmap{words: uintptr(unsafe.Pointer(&words[0])), unitLog2: 4}
+	b := bitmap{words: m.Base(), unitLog2: 4}
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range 3000 {
 		from := rnd.IntN(len(want))
