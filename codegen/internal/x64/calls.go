@@ -112,6 +112,18 @@ var goConv = func() machine.Convention {
 	return c
 }()
 
+// winch is that of a baseline compiler, which keeps nothing in registers across
+// calls: System V's parameters, one result in a register and the others in
+// memory, no saved registers.
+var winch = func() machine.Convention {
+	c := systemV
+	c.Name = "winch"
+	c.Rets[regalloc.Int] = gprs(asm.RAX)
+	c.Rets[regalloc.Float] = xmms(1)
+	c.CalleeSaved, c.Clobbers = regalloc.PRegSet{}, allRegs
+	return c
+}()
+
 func (b *Backend) convention(c ir.CallConv) (*machine.Convention, error) {
 	switch c {
 	case ir.SystemV:
@@ -125,6 +137,8 @@ func (b *Backend) convention(c ir.CallConv) (*machine.Convention, error) {
 			return &tailPinned, nil
 		}
 		return &tail, nil
+	case ir.Winch:
+		return &winch, nil
 	case ir.Go:
 		return &goConv, nil
 	}
