@@ -216,36 +216,38 @@ func BenchmarkHealth(b *testing.B) {
 
 var spin int
 
-// BenchmarkCalls measures calls into WebAssembly and out of it.
+// BenchmarkCalls measures calls into WebAssembly and out of it. Each store is
+// used by one goroutine, as most are.
 func BenchmarkCalls(b *testing.B) {
-	w := newWorld(b, nil, nil)
-	w.define("go", "f", types(davit.I32), types(davit.I32), func(_ context.Context, _ *davit.Caller, stack []uint64) error { return nil })
-	in := w.instantiate(`(module
-		(import "go" "f" (func $f (param i32) (result i32)))
-		(func (export "in") (param i32) (result i32) (local.get 0))
-		(func (export "out") (param $n i32) (result i32)
-			(loop $l
-				(drop (call $f (local.get $n)))
-				(br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
-			(local.get $n)))`)
-	stack := make([]uint64, 1)
-	b.Run("in", func(b *testing.B) {
+	prepare := func(b *testing.B) *davit.Instance {
 		b.ReportAllocs()
-		f := in.Func("in")
+		w := newWorld(b, nil, nil)
+		w.define("go", "f", types(davit.I32), types(davit.I32), func(context.Context, *davit.Caller, []uint64) error { return nil })
+		return w.instantiate(`(module
+			(import "go" "f" (func $f (param i32) (result i32)))
+			(func (export "in") (param i32) (result i32) (local.get 0))
+			(func (export "out") (param $n i32) (result i32)
+				(loop $l
+					(drop (call $f (local.get $n)))
+					(br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+				(local.get $n)))`)
+	}
+	b.Run("in", func(b *testing.B) {
+		f := prepare(b).Func("in")
+		stack := make([]uint64, 1)
 		for b.Loop() {
 			f.CallRaw(ctx, stack)
 		}
 	})
 	b.Run("in-values", func(b *testing.B) {
-		b.ReportAllocs()
-		f := in.Func("in")
+		f := prepare(b).Func("in")
 		for b.Loop() {
 			f.Call(ctx, davit.ValueI32(1))
 		}
 	})
 	b.Run("out", func(b *testing.B) {
-		b.ReportAllocs()
-		f := in.Func("out")
+		f := prepare(b).Func("out")
+		stack := make([]uint64, 1)
 		const calls = 1000
 		for b.Loop() {
 			stack[0] = calls
