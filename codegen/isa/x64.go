@@ -13,7 +13,7 @@ type X64 struct {
 
 	HasAVX, HasAVX2, HasFMA, HasF16C, HasBMI1, HasBMI2, HasLZCNT bool
 
-	HasAVX512F, HasAVX512DQ, HasAVX512VL, HasAVX512VBMI, HasAVX512BITALG bool
+	HasAVXVNNI, HasAVX512F, HasAVX512DQ, HasAVX512VL, HasAVX512VBMI, HasAVX512BITALG, HasAVX512VNNI bool
 }
 
 func baselineX64() X64 {
@@ -44,6 +44,8 @@ var x64Flags = []x64Flag{
 	{"has_avx512vl", func(x *X64) *bool { return &x.HasAVX512VL }},
 	{"has_avx512vbmi", func(x *X64) *bool { return &x.HasAVX512VBMI }},
 	{"has_avx512bitalg", func(x *X64) *bool { return &x.HasAVX512BITALG }},
+	{"has_avx512vnni", func(x *X64) *bool { return &x.HasAVX512VNNI }},
+	{"has_avx_vnni", func(x *X64) *bool { return &x.HasAVXVNNI }},
 }
 
 // level is what groups of processors have in common.
@@ -98,7 +100,7 @@ func (x *X64) add(l level) {
 	set(level3, &x.HasAVX2, &x.HasFMA, &x.HasBMI1, &x.HasBMI2, &x.HasLZCNT)
 	set(level4, &x.HasAVX512F, &x.HasAVX512DQ, &x.HasAVX512VL)
 	set(levelVBMI, &x.HasAVX512VBMI)
-	set(levelBITALG, &x.HasAVX512BITALG)
+	set(levelBITALG, &x.HasAVX512BITALG, &x.HasAVX512VNNI)
 }
 
 func (b *Builder) setX64(name, value string, given bool) error {
@@ -134,6 +136,7 @@ func hostX64() X64 {
 		// had it before. (The feature has no field of its own.)
 		HasLZCNT:   c.HasBMI2,
 		HasAVX512F: c.HasAVX512F, HasAVX512DQ: c.HasAVX512DQ, HasAVX512VL: c.HasAVX512VL, HasAVX512VBMI: c.HasAVX512VBMI, HasAVX512BITALG: c.HasAVX512BITALG,
+		HasAVXVNNI: c.HasAVXVNNI, HasAVX512VNNI: c.HasAVX512VNNI,
 	}
 }
 
