@@ -162,7 +162,7 @@ func TestErrors(t *testing.T) {
 		{"function %f() {\nblock0:\n  v1 = iconst.f32 2\n}", "3:8: f32 is not a type for iconst"},
 		{"function %f() {\nblock0:\n  v1, v2 = iconst.i32 2\n}", "3:3: iconst has 1 results, not 2"},
 		{"function %f() {\nblock0(v1: i32):\n  v1 = iconst.i32 2\n}", "3:3: v1 is defined twice"},
-		{"function %f() {\nblock0:\n  v4000000 = iconst.i32 2\n}", "3:3: value number 4000000 is too large"},
+		{"function %f() {\nblock0:\n  v4000000 = iconst.i32 2\n}", "3:3: the number of v4000000 is too large for a text of this size"},
 		{"function %f() {\n  ss0 = explicit_slot 8, align = 3\n}", "2:34: the alignment 3 is not a power of two"},
 		{"function %f() {\n  fn0 = %g sig3\n}", "2:12: sig3 is not declared"},
 		{"function %f() {\nblock0:\n  jump block1\n", "4:1: expected an instruction, found the end"},
@@ -210,6 +210,18 @@ func TestFloats(t *testing.T) {
 	q := uint128{0x3fff_8000_0000_0000, 1}
 	if s := string(appendFloat(nil, q, ir.F128)); s != "0x1.8000000000000000000000000001p0" {
 		t.Errorf("f128 prints as %s", s)
+	}
+}
+
+// TestSparse holds that a text cannot ask for more memory than it deserves by
+// large numbers in many functions.
+func TestSparse(t *testing.T) {
+	one := "function %f() {\nblock200000:\n v600000 = iconst.i8 0\n return\n}\n"
+	if _, err := ParseFunctions(strings.Replace(one, "block200000", "block2", 1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := ParseFunctions(strings.Repeat(one, 1000)); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -427,12 +427,7 @@ func (p *parser) operands(d *ir.InstData, line int) (dests []dest) {
 		p.expect(",")
 		d.Trap = p.trapCode()
 	case ir.FormatExceptionHandlerAddress:
-		t := p.tok
-		b := p.entity("block", "a block such as block1")
-		if b >= p.limit/4 {
-			p.fail(t, "block number %d is too large", b)
-		}
-		d.Ref = b
+		d.Ref = p.entity("block", "a block such as block1")
 		p.expect(",")
 		d.Imm = int64(p.integer(64, "a handler's index"))
 	default:

@@ -143,7 +143,10 @@ type parser struct {
 	f   *ir.Function
 	fn  *Func
 
-	limit    uint32 // of value and block numbers
+	budget   int               // what numbers may still ask for; see [parser.charge]
+	values   uint32            // value numbers below this were paid for
+	blocks   uint32            // the same of blocks
+	highest  map[string]uint32 // the same of preamble entities, by kind
 	declared map[string]bool
 	sigUses  []token // references to signatures, checked at the end of the preamble
 	inlined  []inlineSig
@@ -166,10 +169,7 @@ type use struct {
 }
 
 func newParser(src string) *parser {
-	return &parser{
-		lex:   lexer{src: src, line: 1},
-		limit: uint32(min(max(1<<20, len(src)), 1<<29)),
-	}
+	return &parser{lex: lexer{src: src, line: 1}, budget: 1<<20 + 4*len(src)}
 }
 
 func (p *parser) fail(t token, format string, args ...any) {
@@ -220,6 +220,20 @@ func entityNumber(s, prefix string) (uint32, bool) {
 	return uint32(n), err == nil && n < 1<<30
 }
 
+// charge pays for the room that tables need to reach number n, of which have
+// were paid for before. What all functions of a text can ask for is about 64
+// bytes for each of its bytes, and 16 MB.
+func (p *parser) charge(t token, n, have uint32, price int) uint32 {
+	if n < have {
+		return have
+	}
+	p.budget -= int(n+1-have) * price
+	if p.budget < 0 {
+		p.fail(t, "the number of %s is too large for a text of this size", t.text)
+	}
+	return n + 1
+}
+
 // isEntity reports whether the next token is an entity such as v12.
 func (p *parser) isEntity(prefix string) bool {
 	if p.tok.kind != tokIdent {
@@ -243,9 +257,7 @@ func (p *parser) entity(prefix, what string) uint32 {
 func (p *parser) value() ir.Value {
 	t := p.tok
 	v := ir.Value(p.entity("v", "a value such as v1"))
-	if uint32(v) >= p.limit {
-		p.fail(t, "value number %d is too large", v)
-	}
+	p.values = p.charge(t, uint32(v), p.values, 1)
 	return v
 }
 
@@ -262,9 +274,7 @@ func (p *parser) use() ir.Value {
 func (p *parser) block() ir.Block {
 	t := p.tok
 	b := p.entity("block", "a block such as block1")
-	if b >= p.limit/4 {
-		p.fail(t, "block number %d is too large", b)
-	}
+	p.blocks = p.charge(t, b, p.blocks, 4)
 	p.f.EnsureBlock(ir.Block(b))
 	return ir.Block(b)
 }
@@ -423,6 +433,7 @@ func (p *parser) function() *Func {
 	p.f = ir.NewFunction(ir.Name{}, ir.Signature{})
 	p.fn = &Func{Function: p.f, Line: start.line, Entities: map[string]int{}}
 	p.declared = map[string]bool{}
+	p.values, p.blocks = 0, 0
 	p.sigUses, p.inlined, p.uses = p.sigUses[:0], p.inlined[:0], p.uses[:0]
 	p.f.Name = p.name()
 	p.f.Sig = p.signature()

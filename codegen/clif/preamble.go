@@ -12,6 +12,7 @@ const maxEntities = 1 << 16
 
 // preamble reads declarations up to the first block or the closing brace.
 func (p *parser) preamble() {
+	p.highest = map[string]uint32{}
 	for p.tok.kind == tokIdent && !p.isEntity("block") {
 		t := p.tok
 		n := uint32(0)
@@ -24,6 +25,7 @@ func (p *parser) preamble() {
 			if n >= maxEntities-2 {
 				p.fail(t, "the number of %s is too large", t.text)
 			}
+			p.highest[kind] = p.charge(t, n, p.highest[kind], 8)
 		}
 		if p.declared[t.text] {
 			p.fail(t, "%s is declared twice", t.text)

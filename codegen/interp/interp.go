@@ -44,6 +44,7 @@ const (
 	DefaultFuel  = 100_000_000
 	DefaultStack = 16 << 20
 	maxDepth     = 10_000
+	maxValues    = 4 << 20 // of all frames; Values take 16 bytes
 )
 
 // Machine holds functions and memory. The zero value is ready.
@@ -171,7 +172,7 @@ func (m *Machine) enter(i int) error {
 	if n := len(m.frames); n > 0 {
 		sp = m.frames[n-1].sp
 	}
-	if len(m.frames) >= maxDepth {
+	if len(m.frames) > 0 && (len(m.frames) >= maxDepth || len(m.values)+f.NumValues() > maxValues) {
 		return m.trap(m.frames[len(m.frames)-1].at, ir.TrapStackOverflow)
 	}
 	fr := frame{f: f, base: len(m.values), fn: i, sp: sp}
