@@ -214,6 +214,48 @@ func (g *randomFunc) load(t int) {
 	g.define(t, binary.LittleEndian.Uint64(b[:]), "load.%s %s", randomTypes[t], a)
 }
 
+// floatBits moves bits between integers, floats and memory. What is loaded as a float may be any NaN, so it is not calculated
+// with.
+func (g *randomFunc) floatBits() {
+	t := 2 + g.r.IntN(2) // of the integer
+	float := [...]string{2: "f32", 3: "f64"}[t]
+	n := g.width(t) / 8
+	a, at := g.address(n)
+	var b [8]byte
+	copy(b[:], g.memory[at:at+n])
+	name := fmt.Sprintf("v%d", g.next)
+	g.next++
+	switch g.r.IntN(5) {
+	case 0: // load a float, want an integer
+		fmt.Fprintf(&g.w, "    %s = load.%s %s\n", name, float, a)
+		g.define(t, binary.LittleEndian.Uint64(b[:]), "bitcast.%s %s", randomTypes[t], name)
+	case 1: // load an integer, want a float, want an integer
+		fmt.Fprintf(&g.w, "    %s = load.%s %s\n    v%d = bitcast.%s %s\n", name, randomTypes[t], a, g.next, float, name)
+		g.next++
+		g.define(t, binary.LittleEndian.Uint64(b[:]), "bitcast.%s v%d", randomTypes[t], g.next-1)
+	case 2: // store an integer as a float
+		x := g.use(t)
+		fmt.Fprintf(&g.w, "    %s = bitcast.%s %s\n    store %s, %s\n", name, float, x.name, name, a)
+		g.put(at, n, x.bits)
+	case 3: // store a float as an integer
+		x := g.use(randomF64)
+		t, n = 3, 8
+		a, at = g.address(n)
+		fmt.Fprintf(&g.w, "    %s = bitcast.i64 %s\n    store %s, %s\n", name, x.name, name, a)
+		g.put(at, n, x.bits)
+	case 4: // store a constant
+		i := g.r.IntN(4)
+		k := [...]float64{0, math.Copysign(0, -1), 1, -2.5}[i]
+		bits := math.Float64bits(k)
+		if t == 2 {
+			bits = uint64(math.Float32bits(float32(k)))
+		}
+		text := [...]string{"0.0", "-0.0", "0x1.0", "-0x1.4p1"}[i]
+		fmt.Fprintf(&g.w, "    %s = %sconst %s\n    store %s, %s\n", name, float, text, name, a)
+		g.put(at, n, bits)
+	}
+}
+
 // extendingLoad loads fewer bits than it makes.
 func (g *randomFunc) extendingLoad(t int) {
 	from := g.r.IntN(t)
@@ -338,7 +380,7 @@ func (g *randomFunc) update(t int) {
 func (g *randomFunc) instruction() {
 	t := g.r.IntN(4)
 	n := g.width(t)
-	switch g.r.IntN(26) {
+	switch g.r.IntN(27) {
 	case 0, 1, 2:
 		x, y := g.use(t), g.use(t)
 		g.define(t, x.bits+y.bits, "iadd %s, %s", x.name, y.name)
@@ -456,6 +498,8 @@ func (g *randomFunc) instruction() {
 		g.store(t)
 	case 19, 20:
 		g.update(t)
+	case 26:
+		g.floatBits()
 	case 22, 23:
 		if t > 0 {
 			g.extendingLoad(t)

@@ -24,12 +24,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpBand(v0); ok {
 			return r, true
 		}
-	case ir.OpImul:
-		if r, ok := c.lower_OpImul(v0); ok {
-			return r, true
-		}
 	case ir.OpStore:
 		if r, ok := c.lower_OpStore(v0); ok {
+			return r, true
+		}
+	case ir.OpImul:
+		if r, ok := c.lower_OpImul(v0); ok {
 			return r, true
 		}
 	case ir.OpIsub:
@@ -110,6 +110,10 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSelect:
 		if r, ok := c.lower_OpSelect(v0); ok {
+			return r, true
+		}
+	case ir.OpBitcast:
+		if r, ok := c.lower_OpBitcast(v0); ok {
 			return r, true
 		}
 	case ir.OpIstore32:
@@ -423,126 +427,122 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpFcvtToUintSat(v0); ok {
 			return r, true
 		}
-	case ir.OpBitcast:
-		if r, ok := c.lower_OpBitcast(v0); ok {
-			return r, true
-		}
 	case ir.OpLoad:
 		if r, ok := c.lower_OpLoad(v0); ok {
 			return r, true
 		}
 	case ir.OpUload8:
-		v320 := c.memFlags(v0)
-		if v324, ok := c.littleEndian(v320); ok {
+		v322 := c.memFlags(v0)
+		if v326, ok := c.littleEndian(v322); ok {
 			// lower_mem.rules:28
-			v321 := c.arg0(v0)
-			v322 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v324, v321, v322)))), true
+			v323 := c.arg0(v0)
+			v324 := c.offset(v0)
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v326, v323, v324)))), true
 		}
 	case ir.OpUload16:
-		v325 := c.memFlags(v0)
-		if v329, ok := c.littleEndian(v325); ok {
+		v327 := c.memFlags(v0)
+		if v331, ok := c.littleEndian(v327); ok {
 			// lower_mem.rules:29
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v329, v326, v327)))), true
+			v328 := c.arg0(v0)
+			v329 := c.offset(v0)
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v331, v328, v329)))), true
 		}
 	case ir.OpUload32:
-		v330 := c.memFlags(v0)
-		if v334, ok := c.littleEndian(v330); ok {
+		v332 := c.memFlags(v0)
+		if v336, ok := c.littleEndian(v332); ok {
 			// lower_mem.rules:30
-			v331 := c.arg0(v0)
-			v332 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v334, v331, v332)))), true
+			v333 := c.arg0(v0)
+			v334 := c.offset(v0)
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v336, v333, v334)))), true
 		}
 	case ir.OpSload8:
-		v335 := c.memFlags(v0)
-		if v339, ok := c.littleEndian(v335); ok {
+		v337 := c.memFlags(v0)
+		if v341, ok := c.littleEndian(v337); ok {
 			// lower_mem.rules:31
 			v2 := c.resultType(v0)
-			v336 := c.arg0(v0)
-			v337 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v339, v336, v337)))), true
+			v338 := c.arg0(v0)
+			v339 := c.offset(v0)
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v341, v338, v339)))), true
 		}
 	case ir.OpSload16:
-		v340 := c.memFlags(v0)
-		if v344, ok := c.littleEndian(v340); ok {
+		v342 := c.memFlags(v0)
+		if v346, ok := c.littleEndian(v342); ok {
 			// lower_mem.rules:32
 			v2 := c.resultType(v0)
-			v341 := c.arg0(v0)
-			v342 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v344, v341, v342)))), true
+			v343 := c.arg0(v0)
+			v344 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v346, v343, v344)))), true
 		}
 	case ir.OpSload32:
-		v345 := c.memFlags(v0)
-		if v349, ok := c.littleEndian(v345); ok {
+		v347 := c.memFlags(v0)
+		if v351, ok := c.littleEndian(v347); ok {
 			// lower_mem.rules:33
-			v346 := c.arg0(v0)
-			v347 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v349, v346, v347)))), true
+			v348 := c.arg0(v0)
+			v349 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v351, v348, v349)))), true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:103
-		v455 := c.stackSlot(v0)
-		v456 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v455, v456))), true
+		// lower_mem.rules:112
+		v470 := c.stackSlot(v0)
+		v471 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v470, v471))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v457 := c.arg0(v0)
-		v459 := c.valueType(v457)
-		if _, ok := c.scalarInt(v459); ok {
+		v472 := c.arg0(v0)
+		v474 := c.valueType(v472)
+		if _, ok := c.scalarInt(v474); ok {
 			// lower_control.rules:13
-			return c.branchOn(c.condOf(v457)), true
+			return c.branchOn(c.condOf(v472)), true
 		}
 	case ir.OpBrTable:
 		// lower_control.rules:19
-		v462 := c.arg0(v0)
+		v477 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v462)
+		i18 := c.gpr(v477)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:38
-		v463 := c.funcRef(v0)
-		return c.callDirect(v463), true
+		v478 := c.funcRef(v0)
+		return c.callDirect(v478), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:39
-		v464 := c.sigRef(v0)
-		v465 := c.arg0(v0)
-		return c.callRegister(v464, v465), true
+		v479 := c.sigRef(v0)
+		v480 := c.arg0(v0)
+		return c.callRegister(v479, v480), true
 	case ir.OpReturnCall:
 		// lower_control.rules:40
-		v466 := c.funcRef(v0)
-		return c.tailCallDirect(v466), true
+		v481 := c.funcRef(v0)
+		return c.tailCallDirect(v481), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:41
-		v467 := c.sigRef(v0)
-		v468 := c.arg0(v0)
-		return c.tailCallRegister(v467, v468), true
+		v482 := c.sigRef(v0)
+		v483 := c.arg0(v0)
+		return c.tailCallRegister(v482, v483), true
 	case ir.OpReturn:
 		// lower_control.rules:42
 		return c.ret(), true
 	case ir.OpTrap:
 		// lower_control.rules:48
-		v469 := c.trapCode(v0)
-		return c.ud2(v469), true
+		v484 := c.trapCode(v0)
+		return c.ud2(v484), true
 	case ir.OpTrapnz:
-		v470 := c.arg0(v0)
-		v473 := c.valueType(v470)
-		if _, ok := c.scalarInt(v473); ok {
+		v485 := c.arg0(v0)
+		v488 := c.valueType(v485)
+		if _, ok := c.scalarInt(v488); ok {
 			// lower_control.rules:49
-			v471 := c.trapCode(v0)
-			c.trapIf(c.condOf(v470), v471)
+			v486 := c.trapCode(v0)
+			c.trapIf(c.condOf(v485), v486)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v476 := c.arg0(v0)
-		v479 := c.valueType(v476)
-		if _, ok := c.scalarInt(v479); ok {
+		v491 := c.arg0(v0)
+		v494 := c.valueType(v491)
+		if _, ok := c.scalarInt(v494); ok {
 			// lower_control.rules:50
-			v477 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v476)), v477)
+			v492 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v491)), v492)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
@@ -562,12 +562,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:66
-		v482 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v482)), true
+		v497 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v497)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:67
-		v483 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v483)), true
+		v498 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v498)), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:81
 		return c.out1(c.physical(RBP)), true
@@ -582,8 +582,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:85
-		v484 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v484))
+		v499 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v499))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:86
@@ -599,41 +599,41 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpAtomicLoad:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v494 := c.memFlags(v0)
-			if v497, ok := c.littleEndian(v494); ok {
+			v509 := c.memFlags(v0)
+			if v512, ok := c.littleEndian(v509); ok {
 				// lower_atomic.rules:4
-				v495 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v497, v495, 0))), true
+				v510 := c.arg0(v0)
+				return c.out1(c.loadGpr(v4, c.amode(v512, v510, 0))), true
 			}
 		}
 	case ir.OpAtomicStore:
-		v498 := c.memFlags(v0)
-		if v502, ok := c.littleEndian(v498); ok {
-			v499 := c.arg0(v0)
-			v504 := c.valueType(v499)
-			if v506, ok := c.fitsIn64(v504); ok {
+		v513 := c.memFlags(v0)
+		if v517, ok := c.littleEndian(v513); ok {
+			v514 := c.arg0(v0)
+			v519 := c.valueType(v514)
+			if v521, ok := c.fitsIn64(v519); ok {
 				// lower_atomic.rules:5
-				v500 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v506), c.amode(v502, v500, 0), c.gpr(v499))
+				v515 := c.arg1(v0)
+				_ = c.exchange(c.sizeOf(v521), c.amode(v517, v515, 0), c.gpr(v514))
 				return c.outNone(), true
 			}
 		}
 	case ir.OpAtomicCas:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v513 := c.memFlags(v0)
-			if v518, ok := c.littleEndian(v513); ok {
+			v528 := c.memFlags(v0)
+			if v533, ok := c.littleEndian(v528); ok {
 				// lower_atomic.rules:23
-				v514 := c.arg0(v0)
-				v515 := c.arg1(v0)
-				v516 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v518, v514, 0), c.gpr(v515), c.gpr(v516))), true
+				v529 := c.arg0(v0)
+				v530 := c.arg1(v0)
+				v531 := c.arg2(v0)
+				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v533, v529, 0), c.gpr(v530), c.gpr(v531))), true
 			}
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v519 := c.constant(v0)
-		return c.out1(c.vecPool(v519)), true
+		v534 := c.constant(v0)
+		return c.out1(c.vecPool(v534)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -656,31 +656,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v532 := c.arg0(v0)
-		v533 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v532), c.operandReg(c.xmm(v533)))), true
+		v547 := c.arg0(v0)
+		v548 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v534 := c.arg0(v0)
-			v535 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v534), c.operandReg(c.xmm(v535)))
+			v549 := c.arg0(v0)
+			v550 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v549), c.operandReg(c.xmm(v550)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v537 := c.arg1(v0)
-		v536 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v537), c.operandReg(c.xmm(v536)))), true
+		v552 := c.arg1(v0)
+		v551 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v552), c.operandReg(c.xmm(v551)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v577 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v577)))), true
+		v592 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v592)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -691,20 +691,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v600 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v600)))), true
+		v615 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v615)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v601 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v601)))), true
+		v616 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v616)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v602 := c.arg0(v0)
-			v604 := c.valueType(v602)
-			if v604 == ir.F32X4 {
+			v617 := c.arg0(v0)
+			v619 := c.valueType(v617)
+			if v619 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v602)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v617)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -714,21 +714,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v619 := c.arg0(v0)
-			v622 := c.valueType(v619)
-			if v622 == ir.I64X2 {
-				if v624, ok := c.defInst(v619); ok {
-					v625 := c.opcode(v624)
-					if v625 == ir.OpFcvtToUintSat {
-						v626 := c.arg0(v624)
-						v628 := c.valueType(v626)
-						if v628 == ir.F64X2 {
-							v620 := c.arg1(v0)
-							if v630, ok := c.defInst(v620); ok {
-								v631 := c.opcode(v630)
-								if v631 == ir.OpVconst {
+			v634 := c.arg0(v0)
+			v637 := c.valueType(v634)
+			if v637 == ir.I64X2 {
+				if v639, ok := c.defInst(v634); ok {
+					v640 := c.opcode(v639)
+					if v640 == ir.OpFcvtToUintSat {
+						v641 := c.arg0(v639)
+						v643 := c.valueType(v641)
+						if v643 == ir.F64X2 {
+							v635 := c.arg1(v0)
+							if v645, ok := c.defInst(v635); ok {
+								v646 := c.opcode(v645)
+								if v646 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v626), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v641), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -760,52 +760,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v639 := c.memFlags(v0)
-		if v643, ok := c.littleEndian(v639); ok {
-			// lower_vector.rules:438
-			v640 := c.arg0(v0)
-			v641 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v643, v640, v641)))), true
-		}
-	case ir.OpSload8x8:
-		v644 := c.memFlags(v0)
-		if v648, ok := c.littleEndian(v644); ok {
-			// lower_vector.rules:439
-			v645 := c.arg0(v0)
-			v646 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v648, v645, v646)))), true
-		}
-	case ir.OpUload16x4:
-		v649 := c.memFlags(v0)
-		if v653, ok := c.littleEndian(v649); ok {
-			// lower_vector.rules:440
-			v650 := c.arg0(v0)
-			v651 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v653, v650, v651)))), true
-		}
-	case ir.OpSload16x4:
 		v654 := c.memFlags(v0)
 		if v658, ok := c.littleEndian(v654); ok {
-			// lower_vector.rules:441
+			// lower_vector.rules:438
 			v655 := c.arg0(v0)
 			v656 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v658, v655, v656)))), true
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v658, v655, v656)))), true
 		}
-	case ir.OpUload32x2:
+	case ir.OpSload8x8:
 		v659 := c.memFlags(v0)
 		if v663, ok := c.littleEndian(v659); ok {
-			// lower_vector.rules:442
+			// lower_vector.rules:439
 			v660 := c.arg0(v0)
 			v661 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v663, v660, v661)))), true
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v663, v660, v661)))), true
 		}
-	case ir.OpSload32x2:
+	case ir.OpUload16x4:
 		v664 := c.memFlags(v0)
 		if v668, ok := c.littleEndian(v664); ok {
-			// lower_vector.rules:443
+			// lower_vector.rules:440
 			v665 := c.arg0(v0)
 			v666 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v668, v665, v666)))), true
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v668, v665, v666)))), true
+		}
+	case ir.OpSload16x4:
+		v669 := c.memFlags(v0)
+		if v673, ok := c.littleEndian(v669); ok {
+			// lower_vector.rules:441
+			v670 := c.arg0(v0)
+			v671 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v673, v670, v671)))), true
+		}
+	case ir.OpUload32x2:
+		v674 := c.memFlags(v0)
+		if v678, ok := c.littleEndian(v674); ok {
+			// lower_vector.rules:442
+			v675 := c.arg0(v0)
+			v676 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v678, v675, v676)))), true
+		}
+	case ir.OpSload32x2:
+		v679 := c.memFlags(v0)
+		if v683, ok := c.littleEndian(v679); ok {
+			// lower_vector.rules:443
+			v680 := c.arg0(v0)
+			v681 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v683, v680, v681)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -821,14 +821,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v678 := c.arg0(v0)
-		v679 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v678), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v679)))))), true
+		v693 := c.arg0(v0)
+		v694 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v693), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v694)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v680 := c.arg0(v0)
-		v681 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v680), c.operandReg(c.xmm(v681)))), true
+		v695 := c.arg0(v0)
+		v696 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v695), c.operandReg(c.xmm(v696)))), true
 	}
 	var none out
 	return none, false
@@ -1140,11 +1140,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v521, ok := c.intVec(v2); ok {
+	if v536, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v521, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v536, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1240,6 +1240,204 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpStore is the part of lower for one case.
+func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
+	v352 := c.memFlags(v0)
+	if v357, ok := c.littleEndian(v352); ok {
+		v353 := c.arg0(v0)
+		v359 := c.valueType(v353)
+		if v361, ok := c.fitsIn64(v359); ok {
+			if v407, ok := c.defInst(v353); ok {
+				v408 := c.opcode(v407)
+				if v408 == ir.OpBitcast {
+					v410 := c.arg0(v407)
+					v412 := c.valueType(v410)
+					if v416, ok := c.tyScalarFloat(v412); ok {
+						// lower_mem.rules:72
+						v354 := c.arg1(v0)
+						v355 := c.offset(v0)
+						c.storeXmm(v416, c.amode(v357, v354, v355), c.xmm(v410))
+						return c.outNone(), true
+					}
+				}
+			}
+			if v420, ok := c.onlyUse(v353); ok {
+				if v422, ok := c.defInst(v420); ok {
+					v423 := c.opcode(v422)
+					switch v423 {
+					case ir.OpIadd:
+						v424 := c.arg0(v422)
+						if v427, ok := c.sinkableLoad(v424); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v429 := c.sameAddress(v427, v357, v354, v355)
+							if v429 {
+								// lower_mem.rules:91
+								v425 := c.arg1(v422)
+								return c.rmw(asm.ADD, v361, v427, v425), true
+							}
+						}
+						v425 := c.arg1(v422)
+						if v431, ok := c.sinkableLoad(v425); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v433 := c.sameAddress(v431, v357, v354, v355)
+							if v433 {
+								// lower_mem.rules:93
+								return c.rmw(asm.ADD, v361, v431, v424), true
+							}
+						}
+					case ir.OpIsub:
+						v434 := c.arg0(v422)
+						if v437, ok := c.sinkableLoad(v434); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v439 := c.sameAddress(v437, v357, v354, v355)
+							if v439 {
+								// lower_mem.rules:95
+								v435 := c.arg1(v422)
+								return c.rmw(asm.SUB, v361, v437, v435), true
+							}
+						}
+					case ir.OpBand:
+						v440 := c.arg0(v422)
+						if v443, ok := c.sinkableLoad(v440); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v445 := c.sameAddress(v443, v357, v354, v355)
+							if v445 {
+								// lower_mem.rules:97
+								v441 := c.arg1(v422)
+								return c.rmw(asm.AND, v361, v443, v441), true
+							}
+						}
+						v441 := c.arg1(v422)
+						if v447, ok := c.sinkableLoad(v441); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v449 := c.sameAddress(v447, v357, v354, v355)
+							if v449 {
+								// lower_mem.rules:99
+								return c.rmw(asm.AND, v361, v447, v440), true
+							}
+						}
+					case ir.OpBor:
+						v450 := c.arg0(v422)
+						if v453, ok := c.sinkableLoad(v450); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v455 := c.sameAddress(v453, v357, v354, v355)
+							if v455 {
+								// lower_mem.rules:101
+								v451 := c.arg1(v422)
+								return c.rmw(asm.OR, v361, v453, v451), true
+							}
+						}
+						v451 := c.arg1(v422)
+						if v457, ok := c.sinkableLoad(v451); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v459 := c.sameAddress(v457, v357, v354, v355)
+							if v459 {
+								// lower_mem.rules:103
+								return c.rmw(asm.OR, v361, v457, v450), true
+							}
+						}
+					case ir.OpBxor:
+						v460 := c.arg0(v422)
+						if v463, ok := c.sinkableLoad(v460); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v465 := c.sameAddress(v463, v357, v354, v355)
+							if v465 {
+								// lower_mem.rules:105
+								v461 := c.arg1(v422)
+								return c.rmw(asm.XOR, v361, v463, v461), true
+							}
+						}
+						v461 := c.arg1(v422)
+						if v467, ok := c.sinkableLoad(v461); ok {
+							v354 := c.arg1(v0)
+							v355 := c.offset(v0)
+							v469 := c.sameAddress(v467, v357, v354, v355)
+							if v469 {
+								// lower_mem.rules:107
+								return c.rmw(asm.XOR, v361, v467, v460), true
+							}
+						}
+					}
+				}
+			}
+			if v395, ok := c.simm32(v353); ok {
+				// lower_mem.rules:57
+				v354 := c.arg1(v0)
+				v355 := c.offset(v0)
+				c.storeImm(c.sizeOf(v361), c.amode(v357, v354, v355), v395)
+				return c.outNone(), true
+			}
+			// lower_mem.rules:47
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v361), v357, c.gpr(v353), v354, v355), true
+		}
+		if v403, ok := c.tyScalarFloat(v359); ok {
+			if v407, ok := c.defInst(v353); ok {
+				v408 := c.opcode(v407)
+				if v408 == ir.OpBitcast {
+					v410 := c.arg0(v407)
+					v412 := c.valueType(v410)
+					if _, ok := c.fitsIn64(v412); ok {
+						// lower_mem.rules:70
+						v354 := c.arg1(v0)
+						v355 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v403), v357, c.gpr(v410), v354, v355), true
+					}
+				}
+			}
+			if v405, ok := c.floatImm32(v353); ok {
+				// lower_mem.rules:66
+				v354 := c.arg1(v0)
+				v355 := c.offset(v0)
+				c.storeImm(c.sizeOf(v403), c.amode(v357, v354, v355), v405)
+				return c.outNone(), true
+			}
+			// lower_mem.rules:74
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			c.storeXmm(v403, c.amode(v357, v354, v355), c.xmm(v353))
+			return c.outNone(), true
+		}
+		if v418, ok := c.tyVec128(v359); ok {
+			// lower_mem.rules:76
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			c.storeXmm(v418, c.amode(v357, v354, v355), c.xmm(v353))
+			return c.outNone(), true
+		}
+		if v359 == ir.I128 {
+			// lower_wide.rules:222
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			m1 := c.amode(v357, v354, v355)
+			c.storeGpr(asm.S64, m1, c.low(v353))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v353))
+			return c.outNone(), true
+		}
+	}
+	if v393, ok := c.bigEndian(v352); ok {
+		v353 := c.arg0(v0)
+		v359 := c.valueType(v353)
+		if v361, ok := c.fitsIn64(v359); ok {
+			// lower_mem.rules:56
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v361), v393, c.swapBytes(v361, c.gpr(v353)), v354, v355), true
+		}
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpImul is the part of lower for one case.
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -1314,170 +1512,6 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpStore is the part of lower for one case.
-func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v350 := c.memFlags(v0)
-	if v355, ok := c.littleEndian(v350); ok {
-		v351 := c.arg0(v0)
-		v357 := c.valueType(v351)
-		if v359, ok := c.fitsIn64(v357); ok {
-			if v405, ok := c.onlyUse(v351); ok {
-				if v407, ok := c.defInst(v405); ok {
-					v408 := c.opcode(v407)
-					switch v408 {
-					case ir.OpIadd:
-						v409 := c.arg0(v407)
-						if v412, ok := c.sinkableLoad(v409); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v414 := c.sameAddress(v412, v355, v352, v353)
-							if v414 {
-								// lower_mem.rules:82
-								v410 := c.arg1(v407)
-								return c.rmw(asm.ADD, v359, v412, v410), true
-							}
-						}
-						v410 := c.arg1(v407)
-						if v416, ok := c.sinkableLoad(v410); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v418 := c.sameAddress(v416, v355, v352, v353)
-							if v418 {
-								// lower_mem.rules:84
-								return c.rmw(asm.ADD, v359, v416, v409), true
-							}
-						}
-					case ir.OpIsub:
-						v419 := c.arg0(v407)
-						if v422, ok := c.sinkableLoad(v419); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v424 := c.sameAddress(v422, v355, v352, v353)
-							if v424 {
-								// lower_mem.rules:86
-								v420 := c.arg1(v407)
-								return c.rmw(asm.SUB, v359, v422, v420), true
-							}
-						}
-					case ir.OpBand:
-						v425 := c.arg0(v407)
-						if v428, ok := c.sinkableLoad(v425); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v430 := c.sameAddress(v428, v355, v352, v353)
-							if v430 {
-								// lower_mem.rules:88
-								v426 := c.arg1(v407)
-								return c.rmw(asm.AND, v359, v428, v426), true
-							}
-						}
-						v426 := c.arg1(v407)
-						if v432, ok := c.sinkableLoad(v426); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v434 := c.sameAddress(v432, v355, v352, v353)
-							if v434 {
-								// lower_mem.rules:90
-								return c.rmw(asm.AND, v359, v432, v425), true
-							}
-						}
-					case ir.OpBor:
-						v435 := c.arg0(v407)
-						if v438, ok := c.sinkableLoad(v435); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v440 := c.sameAddress(v438, v355, v352, v353)
-							if v440 {
-								// lower_mem.rules:92
-								v436 := c.arg1(v407)
-								return c.rmw(asm.OR, v359, v438, v436), true
-							}
-						}
-						v436 := c.arg1(v407)
-						if v442, ok := c.sinkableLoad(v436); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v444 := c.sameAddress(v442, v355, v352, v353)
-							if v444 {
-								// lower_mem.rules:94
-								return c.rmw(asm.OR, v359, v442, v435), true
-							}
-						}
-					case ir.OpBxor:
-						v445 := c.arg0(v407)
-						if v448, ok := c.sinkableLoad(v445); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v450 := c.sameAddress(v448, v355, v352, v353)
-							if v450 {
-								// lower_mem.rules:96
-								v446 := c.arg1(v407)
-								return c.rmw(asm.XOR, v359, v448, v446), true
-							}
-						}
-						v446 := c.arg1(v407)
-						if v452, ok := c.sinkableLoad(v446); ok {
-							v352 := c.arg1(v0)
-							v353 := c.offset(v0)
-							v454 := c.sameAddress(v452, v355, v352, v353)
-							if v454 {
-								// lower_mem.rules:98
-								return c.rmw(asm.XOR, v359, v452, v445), true
-							}
-						}
-					}
-				}
-			}
-			if v393, ok := c.simm32(v351); ok {
-				// lower_mem.rules:57
-				v352 := c.arg1(v0)
-				v353 := c.offset(v0)
-				c.storeImm(c.sizeOf(v359), c.amode(v355, v352, v353), v393)
-				return c.outNone(), true
-			}
-			// lower_mem.rules:47
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v359), v355, c.gpr(v351), v352, v353), true
-		}
-		if v401, ok := c.tyScalarFloat(v357); ok {
-			// lower_mem.rules:65
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			c.storeXmm(v401, c.amode(v355, v352, v353), c.xmm(v351))
-			return c.outNone(), true
-		}
-		if v403, ok := c.tyVec128(v357); ok {
-			// lower_mem.rules:67
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			c.storeXmm(v403, c.amode(v355, v352, v353), c.xmm(v351))
-			return c.outNone(), true
-		}
-		if v357 == ir.I128 {
-			// lower_wide.rules:222
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			m1 := c.amode(v355, v352, v353)
-			c.storeGpr(asm.S64, m1, c.low(v351))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v351))
-			return c.outNone(), true
-		}
-	}
-	if v391, ok := c.bigEndian(v350); ok {
-		v351 := c.arg0(v0)
-		v357 := c.valueType(v351)
-		if v359, ok := c.fitsIn64(v357); ok {
-			// lower_mem.rules:56
-			v352 := c.arg1(v0)
-			v353 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v359), v391, c.swapBytes(v359, c.gpr(v351)), v352, v353), true
-		}
-	}
-	var none out
-	return none, false
-}
-
 // lower_OpIsub is the part of lower for one case.
 func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -1498,11 +1532,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v521, ok := c.intVec(v2); ok {
+	if v536, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v521, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v536, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1931,30 +1965,30 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v360 := c.memFlags(v0)
-	if v365, ok := c.littleEndian(v360); ok {
-		v361 := c.arg0(v0)
-		if v379, ok := c.defInst(v361); ok {
-			v380 := c.opcode(v379)
-			if v380 == ir.OpUextend {
+	v362 := c.memFlags(v0)
+	if v367, ok := c.littleEndian(v362); ok {
+		v363 := c.arg0(v0)
+		if v381, ok := c.defInst(v363); ok {
+			v382 := c.opcode(v381)
+			if v382 == ir.OpUextend {
 				// lower_mem.rules:52
-				v381 := c.arg0(v379)
-				v362 := c.arg1(v0)
-				v363 := c.offset(v0)
-				return c.storeInt(asm.S8, v365, c.gprLow(v381), v362, v363), true
+				v383 := c.arg0(v381)
+				v364 := c.arg1(v0)
+				v365 := c.offset(v0)
+				return c.storeInt(asm.S8, v367, c.gprLow(v383), v364, v365), true
 			}
 		}
-		if v395, ok := c.simm32(v361); ok {
+		if v397, ok := c.simm32(v363); ok {
 			// lower_mem.rules:59
-			v362 := c.arg1(v0)
-			v363 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v365, v362, v363), v395)
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v367, v364, v365), v397)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:48
-		v362 := c.arg1(v0)
-		v363 := c.offset(v0)
-		return c.storeInt(asm.S8, v365, c.gpr(v361), v362, v363), true
+		v364 := c.arg1(v0)
+		v365 := c.offset(v0)
+		return c.storeInt(asm.S8, v367, c.gpr(v363), v364, v365), true
 	}
 	var none out
 	return none, false
@@ -1962,33 +1996,33 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v366 := c.memFlags(v0)
-	if v371, ok := c.littleEndian(v366); ok {
-		v367 := c.arg0(v0)
-		if v383, ok := c.defInst(v367); ok {
-			v384 := c.opcode(v383)
-			if v384 == ir.OpUextend {
-				v385 := c.arg0(v383)
-				v387 := c.valueType(v385)
-				if _, ok := c.wideEnough16(v387); ok {
+	v368 := c.memFlags(v0)
+	if v373, ok := c.littleEndian(v368); ok {
+		v369 := c.arg0(v0)
+		if v385, ok := c.defInst(v369); ok {
+			v386 := c.opcode(v385)
+			if v386 == ir.OpUextend {
+				v387 := c.arg0(v385)
+				v389 := c.valueType(v387)
+				if _, ok := c.wideEnough16(v389); ok {
 					// lower_mem.rules:53
-					v368 := c.arg1(v0)
-					v369 := c.offset(v0)
-					return c.storeInt(asm.S16, v371, c.gpr(v385), v368, v369), true
+					v370 := c.arg1(v0)
+					v371 := c.offset(v0)
+					return c.storeInt(asm.S16, v373, c.gpr(v387), v370, v371), true
 				}
 			}
 		}
-		if v397, ok := c.simm32(v367); ok {
+		if v399, ok := c.simm32(v369); ok {
 			// lower_mem.rules:61
-			v368 := c.arg1(v0)
-			v369 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v371, v368, v369), v397)
+			v370 := c.arg1(v0)
+			v371 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v373, v370, v371), v399)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:49
-		v368 := c.arg1(v0)
-		v369 := c.offset(v0)
-		return c.storeInt(asm.S16, v371, c.gpr(v367), v368, v369), true
+		v370 := c.arg1(v0)
+		v371 := c.offset(v0)
+		return c.storeInt(asm.S16, v373, c.gpr(v369), v370, v371), true
 	}
 	var none out
 	return none, false
@@ -2309,22 +2343,145 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpBitcast is the part of lower for one case.
+func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if _, ok := c.tyScalarFloat(v302); ok {
+			if v306, ok := c.sinkableLoad(v300); ok {
+				// lower_float.rules:219
+				return c.out1(c.loadGpr(v4, c.sink(v306))), true
+			}
+		}
+		if _, ok := c.fitsIn64(v302); ok {
+			// lower_float.rules:225
+			return c.out1(c.gpr(v300)), true
+		}
+	}
+	if v205, ok := c.tyScalarFloat(v2); ok {
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if _, ok := c.fitsIn64(v302); ok {
+			if v306, ok := c.sinkableLoad(v300); ok {
+				// lower_float.rules:220
+				return c.out1(c.loadXmm(v205, c.sink(v306))), true
+			}
+		}
+		if _, ok := c.tyScalarFloat(v302); ok {
+			// lower_float.rules:226
+			return c.out1(c.xmm(v300)), true
+		}
+	}
+	switch v2 {
+	case ir.F32:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I32 {
+			// lower_float.rules:221
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+		}
+	case ir.F64:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I64 {
+			// lower_float.rules:222
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
+		}
+	case ir.I32:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F32 {
+			// lower_float.rules:223
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+		}
+	case ir.I64:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F64 {
+			// lower_float.rules:224
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
+		}
+	case ir.F32X4:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I32X4 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:229
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.I32X4:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F32X4 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:230
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.F64X2:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I64X2 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:231
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.I64X2:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.F64X2 {
+			v299 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v299); ok {
+				// lower_float.rules:232
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	case ir.I128:
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		if v302 == ir.I128 {
+			// lower_wide.rules:227
+			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
+		}
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			v300 := c.arg0(v0)
+			v302 := c.valueType(v300)
+			if _, ok := c.tyVec128(v302); ok {
+				// lower_float.rules:228
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v372 := c.memFlags(v0)
-	if v377, ok := c.littleEndian(v372); ok {
-		v373 := c.arg0(v0)
-		if v399, ok := c.simm32(v373); ok {
+	v374 := c.memFlags(v0)
+	if v379, ok := c.littleEndian(v374); ok {
+		v375 := c.arg0(v0)
+		if v401, ok := c.simm32(v375); ok {
 			// lower_mem.rules:63
-			v374 := c.arg1(v0)
-			v375 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v377, v374, v375), v399)
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v379, v376, v377), v401)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v374 := c.arg1(v0)
-		v375 := c.offset(v0)
-		return c.storeInt(asm.S32, v377, c.gpr(v373), v374, v375), true
+		v376 := c.arg1(v0)
+		v377 := c.offset(v0)
+		return c.storeInt(asm.S32, v379, c.gpr(v375), v376, v377), true
 	}
 	var none out
 	return none, false
@@ -2334,30 +2491,30 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v507 := c.memFlags(v0)
-		if v512, ok := c.littleEndian(v507); ok {
-			v508 := c.atomicOp(v0)
-			switch v508 {
+		v522 := c.memFlags(v0)
+		if v527, ok := c.littleEndian(v522); ok {
+			v523 := c.atomicOp(v0)
+			switch v523 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v509 := c.arg0(v0)
-				v510 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v512, v509, 0), c.gpr(v510))), true
+				v524 := c.arg0(v0)
+				v525 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v527, v524, 0), c.gpr(v525))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v509 := c.arg0(v0)
-				v510 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v512, v509, 0), c.gpr(v510))), true
+				v524 := c.arg0(v0)
+				v525 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v527, v524, 0), c.gpr(v525))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v509 := c.arg0(v0)
-				v510 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v512, v509, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v510)))), true
+				v524 := c.arg0(v0)
+				v525 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v527, v524, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v525)))), true
 			}
 			// lower_atomic.rules:18
-			v509 := c.arg0(v0)
-			v510 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v508, c.amode(v512, v509, 0), c.gpr(v510))), true
+			v524 := c.arg0(v0)
+			v525 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v523, c.amode(v527, v524, 0), c.gpr(v525))), true
 		}
 	}
 	var none out
@@ -2369,39 +2526,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v538 := c.arg0(v0)
-		if v541, ok := c.defInst(v538); ok {
-			v542 := c.opcode(v541)
-			switch v542 {
+		v553 := c.arg0(v0)
+		if v556, ok := c.defInst(v553); ok {
+			v557 := c.opcode(v556)
+			switch v557 {
 			case ir.OpImul:
-				v543 := c.arg0(v541)
-				if v546, ok := c.defInst(v543); ok {
-					v547 := c.opcode(v546)
-					if v547 == ir.OpSwidenLow {
-						v544 := c.arg1(v541)
-						if v550, ok := c.defInst(v544); ok {
-							v551 := c.opcode(v550)
-							if v551 == ir.OpSwidenLow {
-								v539 := c.arg1(v0)
-								if v554, ok := c.defInst(v539); ok {
-									v555 := c.opcode(v554)
-									if v555 == ir.OpImul {
-										v556 := c.arg0(v554)
-										if v559, ok := c.defInst(v556); ok {
-											v560 := c.opcode(v559)
-											if v560 == ir.OpSwidenHigh {
-												v548 := c.arg0(v546)
-												v561 := c.arg0(v559)
-												if v548 == v561 {
-													v557 := c.arg1(v554)
-													if v563, ok := c.defInst(v557); ok {
-														v564 := c.opcode(v563)
-														if v564 == ir.OpSwidenHigh {
-															v552 := c.arg0(v550)
-															v565 := c.arg0(v563)
-															if v552 == v565 {
+				v558 := c.arg0(v556)
+				if v561, ok := c.defInst(v558); ok {
+					v562 := c.opcode(v561)
+					if v562 == ir.OpSwidenLow {
+						v559 := c.arg1(v556)
+						if v565, ok := c.defInst(v559); ok {
+							v566 := c.opcode(v565)
+							if v566 == ir.OpSwidenLow {
+								v554 := c.arg1(v0)
+								if v569, ok := c.defInst(v554); ok {
+									v570 := c.opcode(v569)
+									if v570 == ir.OpImul {
+										v571 := c.arg0(v569)
+										if v574, ok := c.defInst(v571); ok {
+											v575 := c.opcode(v574)
+											if v575 == ir.OpSwidenHigh {
+												v563 := c.arg0(v561)
+												v576 := c.arg0(v574)
+												if v563 == v576 {
+													v572 := c.arg1(v569)
+													if v578, ok := c.defInst(v572); ok {
+														v579 := c.opcode(v578)
+														if v579 == ir.OpSwidenHigh {
+															v567 := c.arg0(v565)
+															v580 := c.arg0(v578)
+															if v567 == v580 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v548), c.operandReg(c.xmm(v552)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v563), c.operandReg(c.xmm(v567)))), true
 															}
 														}
 													}
@@ -2415,28 +2572,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v539 := c.arg1(v0)
-				if v554, ok := c.defInst(v539); ok {
-					v555 := c.opcode(v554)
-					if v555 == ir.OpSwidenHigh {
-						v566 := c.arg0(v541)
-						v567 := c.arg0(v554)
-						if v566 == v567 {
+				v554 := c.arg1(v0)
+				if v569, ok := c.defInst(v554); ok {
+					v570 := c.opcode(v569)
+					if v570 == ir.OpSwidenHigh {
+						v581 := c.arg0(v556)
+						v582 := c.arg0(v569)
+						if v581 == v582 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v566), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v581), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v539 := c.arg1(v0)
-				if v554, ok := c.defInst(v539); ok {
-					v555 := c.opcode(v554)
-					if v555 == ir.OpUwidenHigh {
-						v568 := c.arg0(v541)
-						v569 := c.arg0(v554)
-						if v568 == v569 {
+				v554 := c.arg1(v0)
+				if v569, ok := c.defInst(v554); ok {
+					v570 := c.opcode(v569)
+					if v570 == ir.OpUwidenHigh {
+						v583 := c.arg0(v556)
+						v584 := c.arg0(v569)
+						if v583 == v584 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v568)
+							a1 := c.xmm(v583)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2444,49 +2601,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v539 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v538), c.operandReg(c.xmm(v539)))), true
+		v554 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v553), c.operandReg(c.xmm(v554)))), true
 	case ir.I16X8:
-		v538 := c.arg0(v0)
-		if v541, ok := c.defInst(v538); ok {
-			v542 := c.opcode(v541)
-			switch v542 {
+		v553 := c.arg0(v0)
+		if v556, ok := c.defInst(v553); ok {
+			v557 := c.opcode(v556)
+			switch v557 {
 			case ir.OpSwidenLow:
-				v539 := c.arg1(v0)
-				if v554, ok := c.defInst(v539); ok {
-					v555 := c.opcode(v554)
-					if v555 == ir.OpSwidenHigh {
-						v566 := c.arg0(v541)
-						v567 := c.arg0(v554)
-						if v566 == v567 {
+				v554 := c.arg1(v0)
+				if v569, ok := c.defInst(v554); ok {
+					v570 := c.opcode(v569)
+					if v570 == ir.OpSwidenHigh {
+						v581 := c.arg0(v556)
+						v582 := c.arg0(v569)
+						if v581 == v582 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v566)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v581)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v539 := c.arg1(v0)
-				if v554, ok := c.defInst(v539); ok {
-					v555 := c.opcode(v554)
-					if v555 == ir.OpUwidenHigh {
-						v568 := c.arg0(v541)
-						v569 := c.arg0(v554)
-						if v568 == v569 {
+				v554 := c.arg1(v0)
+				if v569, ok := c.defInst(v554); ok {
+					v570 := c.opcode(v569)
+					if v570 == ir.OpUwidenHigh {
+						v583 := c.arg0(v556)
+						v584 := c.arg0(v569)
+						if v583 == v584 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v568), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v583), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v539 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v538), c.operandReg(c.xmm(v539)))), true
+		v554 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v553), c.operandReg(c.xmm(v554)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v538 := c.arg0(v0)
-		v539 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v538)), c.operandReg(c.byteSums(c.xmm(v539))))), true
+		v553 := c.arg0(v0)
+		v554 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v553)), c.operandReg(c.byteSums(c.xmm(v554))))), true
 	}
 	var none out
 	return none, false
@@ -2498,14 +2655,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v589, ok := c.defInst(v269); ok {
-			v590 := c.opcode(v589)
-			if v590 == ir.OpSwidenLow {
-				v591 := c.arg0(v589)
-				v593 := c.valueType(v591)
-				if v593 == ir.I32X4 {
+		if v604, ok := c.defInst(v269); ok {
+			v605 := c.opcode(v604)
+			if v605 == ir.OpSwidenLow {
+				v606 := c.arg0(v604)
+				v608 := c.valueType(v606)
+				if v608 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v591)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v606)))), true
 				}
 			}
 		}
@@ -2563,14 +2720,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v595, ok := c.defInst(v274); ok {
-			v596 := c.opcode(v595)
-			if v596 == ir.OpUwidenLow {
-				v597 := c.arg0(v595)
-				v599 := c.valueType(v597)
-				if v599 == ir.I32X4 {
+		if v610, ok := c.defInst(v274); ok {
+			v611 := c.opcode(v610)
+			if v611 == ir.OpUwidenLow {
+				v612 := c.arg0(v610)
+				v614 := c.valueType(v612)
+				if v614 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v597), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v612), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2625,51 +2782,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v674 := c.lane(v0)
-		if v674 == 0 {
+		v689 := c.lane(v0)
+		if v689 == 0 {
 			// lower_vector.rules:470
-			v673 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v673))), true
+			v688 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v688))), true
 		}
 		// lower_vector.rules:468
-		v673 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v673), c.laneU8(v674))), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v688), c.laneU8(v689))), true
 	case ir.I64:
-		v674 := c.lane(v0)
-		if v674 == 0 {
+		v689 := c.lane(v0)
+		if v689 == 0 {
 			// lower_vector.rules:471
-			v673 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v673))), true
+			v688 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v688))), true
 		}
 		// lower_vector.rules:469
-		v673 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v673), c.laneU8(v674))), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v688), c.laneU8(v689))), true
 	}
-	v674 := c.lane(v0)
-	if v674 == 0 {
+	v689 := c.lane(v0)
+	if v689 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v673 := c.arg0(v0)
-			return c.out1(c.xmm(v673)), true
+			v688 := c.arg0(v0)
+			return c.out1(c.xmm(v688)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v673 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v673), c.laneU8(v674))), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v688), c.laneU8(v689))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v673 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v673), c.laneU8(v674))), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v688), c.laneU8(v689))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v673 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v673), c.laneU8(v674))), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v688), c.laneU8(v689))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v673 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v673), 238)), true
+		v688 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v688), 238)), true
 	}
 	var none out
 	return none, false
@@ -2677,16 +2834,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v682 := c.arg0(v0)
-	v683 := c.arg1(v0)
-	if v682 == v683 {
+	v697 := c.arg0(v0)
+	v698 := c.arg1(v0)
+	if v697 == v698 {
 		// lower_vector.rules:490
-		v684 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v682), c.operandReg(c.shuffleSame(v684)))), true
+		v699 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.shuffleSame(v699)))), true
 	}
 	// lower_vector.rules:488
-	v684 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v682), c.operandReg(c.shuffleFirst(v684))), c.sse(asm.PSHUFB, c.xmm(v683), c.operandReg(c.shuffleSecond(v684))))), true
+	v699 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.shuffleFirst(v699))), c.sse(asm.PSHUFB, c.xmm(v698), c.operandReg(c.shuffleSecond(v699))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -2719,10 +2876,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v521, ok := c.intVec(v2); ok {
+	if v536, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v521, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v536, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3395,11 +3552,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v574, ok := c.intVec(v191); ok {
+		if v589, ok := c.intVec(v191); ok {
 			// lower_vector.rules:249
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v574, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v589, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3422,11 +3579,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v576, ok := c.floatVec(v198); ok {
+		if v591, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:270
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v576), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v591), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3615,10 +3772,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v587, ok := c.floatVec(v2); ok {
+	if v602, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v587)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v602)))), true
 	}
 	var none out
 	return none, false
@@ -3632,10 +3789,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v587, ok := c.floatVec(v2); ok {
+	if v602, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v587)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v602)))), true
 	}
 	var none out
 	return none, false
@@ -3651,11 +3808,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v587, ok := c.floatVec(v2); ok {
+	if v602, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v587)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v602)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -3871,155 +4028,44 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpBitcast is the part of lower for one case.
-func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I32 {
-			// lower_float.rules:218
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
-		}
-	case ir.F64:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I64 {
-			// lower_float.rules:219
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
-		}
-	case ir.I32:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F32 {
-			// lower_float.rules:220
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
-		}
-	case ir.I64:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F64 {
-			// lower_float.rules:221
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
-		}
-	case ir.F32X4:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I32X4 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
-				// lower_float.rules:226
-				return c.out1(c.xmm(v300)), true
-			}
-		}
-	case ir.I32X4:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F32X4 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
-				// lower_float.rules:227
-				return c.out1(c.xmm(v300)), true
-			}
-		}
-	case ir.F64X2:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I64X2 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
-				// lower_float.rules:228
-				return c.out1(c.xmm(v300)), true
-			}
-		}
-	case ir.I64X2:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F64X2 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
-				// lower_float.rules:229
-				return c.out1(c.xmm(v300)), true
-			}
-		}
-	case ir.I128:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I128 {
-			// lower_wide.rules:227
-			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
-		}
-	}
-	if _, ok := c.fitsIn64(v2); ok {
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if _, ok := c.fitsIn64(v302); ok {
-			// lower_float.rules:222
-			return c.out1(c.gpr(v300)), true
-		}
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if _, ok := c.tyScalarFloat(v302); ok {
-			// lower_float.rules:223
-			return c.out1(c.xmm(v300)), true
-		}
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			v300 := c.arg0(v0)
-			v302 := c.valueType(v300)
-			if _, ok := c.tyVec128(v302); ok {
-				// lower_float.rules:225
-				return c.out1(c.xmm(v300)), true
-			}
-		}
-	}
-	var none out
-	return none, false
-}
-
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v313 := c.memFlags(v0)
-	if v317, ok := c.littleEndian(v313); ok {
+	v315 := c.memFlags(v0)
+	if v319, ok := c.littleEndian(v315); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v317, v314, v315))), true
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v319, v316, v317))), true
 		}
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v317, v314, v315))), true
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadXmm(v205, c.amode(v319, v316, v317))), true
 		}
 		if v207, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v317, v314, v315))), true
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadXmm(v207, c.amode(v319, v316, v317))), true
 		}
 		if v2 == ir.I128 {
 			// lower_wide.rules:219
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			m1 := c.amode(v317, v314, v315)
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			m1 := c.amode(v319, v316, v317)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v319, ok := c.bigEndian(v313); ok {
+		if v321, ok := c.bigEndian(v315); ok {
 			// lower_mem.rules:21
-			v314 := c.arg0(v0)
-			v315 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v319, v314, v315)))), true
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v321, v316, v317)))), true
 		}
 	}
 	var none out
@@ -4031,16 +4077,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v485 := c.arg0(v0)
-		v486 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v485), c.gpr(v486))), true
+		v500 := c.arg0(v0)
+		v501 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v500), c.gpr(v501))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v486 := c.arg1(v0)
-		v485 := c.arg0(v0)
-		v491 := c.valueType(v485)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v486), c.tyBitsU8(v491)), c.operandReg(c.zext64(v485)))), true
+		v501 := c.arg1(v0)
+		v500 := c.arg0(v0)
+		v506 := c.valueType(v500)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v501), c.tyBitsU8(v506)), c.operandReg(c.zext64(v500)))), true
 	}
 	var none out
 	return none, false
@@ -4048,15 +4094,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v487 := c.arg0(v0)
-	v489 := c.valueType(v487)
-	if v489 == ir.I128 {
+	v502 := c.arg0(v0)
+	v504 := c.valueType(v502)
+	if v504 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v487), c.high(v487))), true
+		return c.outPair(c.makePair(c.low(v502), c.high(v502))), true
 	}
-	if v493, ok := c.fitsIn64(v489); ok {
+	if v508, ok := c.fitsIn64(v504); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v487), c.shiftImm(asm.SHR, c.size32(v493), c.gpr(v487), c.halfBits(v493))), true
+		return c.out2(c.gpr(v502), c.shiftImm(asm.SHR, c.size32(v508), c.gpr(v502), c.halfBits(v508))), true
 	}
 	var none out
 	return none, false
@@ -4068,14 +4114,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v522 := c.arg0(v0)
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v537 := c.arg0(v0)
+		v538 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v537), c.operandReg(c.xmm(v538)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v522 := c.arg0(v0)
-		v523 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v522), c.operandReg(c.xmm(v523)))), true
+		v537 := c.arg0(v0)
+		v538 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v537), c.operandReg(c.xmm(v538)))), true
 	}
 	var none out
 	return none, false
@@ -4087,14 +4133,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v524 := c.arg0(v0)
-		v525 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
+		v539 := c.arg0(v0)
+		v540 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v524 := c.arg0(v0)
-		v525 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v524), c.operandReg(c.xmm(v525)))), true
+		v539 := c.arg0(v0)
+		v540 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
 	}
 	var none out
 	return none, false
@@ -4106,14 +4152,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v526 := c.arg0(v0)
-		v527 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
+		v541 := c.arg0(v0)
+		v542 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v526 := c.arg0(v0)
-		v527 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v526), c.operandReg(c.xmm(v527)))), true
+		v541 := c.arg0(v0)
+		v542 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
 	}
 	var none out
 	return none, false
@@ -4125,14 +4171,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v528 := c.arg0(v0)
-		v529 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
+		v543 := c.arg0(v0)
+		v544 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v528 := c.arg0(v0)
-		v529 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v528), c.operandReg(c.xmm(v529)))), true
+		v543 := c.arg0(v0)
+		v544 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
 	}
 	var none out
 	return none, false
@@ -4144,14 +4190,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v530), c.operandReg(c.xmm(v531)))), true
+		v545 := c.arg0(v0)
+		v546 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v530 := c.arg0(v0)
-		v531 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v530), c.operandReg(c.xmm(v531)))), true
+		v545 := c.arg0(v0)
+		v546 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
 	}
 	var none out
 	return none, false
@@ -4163,40 +4209,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v570), 15), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v585), 15), c.xmm(v586), c.xmm(v587))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v570), 31), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v585), 31), c.xmm(v586), c.xmm(v587))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v570), 31), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v585), 31), c.xmm(v586), c.xmm(v587))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		v572 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v570))), c.xmm(v571), c.xmm(v572))), true
+		v585 := c.arg0(v0)
+		v586 := c.arg1(v0)
+		v587 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
 	}
 	var none out
 	return none, false
@@ -4204,19 +4250,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v578 := c.arg0(v0)
-	v580 := c.valueType(v578)
-	if v582, ok := c.intVec(v580); ok {
+	v593 := c.arg0(v0)
+	v595 := c.valueType(v593)
+	if v597, ok := c.intVec(v595); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v582, c.xmm(v578)))), true
+		return c.out1(c.setcc(c.allTrue(v597, c.xmm(v593)))), true
 	}
-	switch v580 {
+	switch v595 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v578)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v593)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v578)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v593)))), true
 	}
 	var none out
 	return none, false
@@ -4224,27 +4270,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v583 := c.arg0(v0)
-	v585 := c.valueType(v583)
-	switch v585 {
+	v598 := c.arg0(v0)
+	v600 := c.valueType(v598)
+	switch v600 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v583))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v598))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v583))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v598))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v583))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v598))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v583))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v598))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v583))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v598))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v583)
+		a1 := c.xmm(v598)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4256,21 +4302,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v605 := c.arg0(v0)
-		v608 := c.valueType(v605)
-		if v608 == ir.I64X2 {
-			if v610, ok := c.defInst(v605); ok {
-				v611 := c.opcode(v610)
-				if v611 == ir.OpFcvtToSintSat {
-					v612 := c.arg0(v610)
-					v614 := c.valueType(v612)
-					if v614 == ir.F64X2 {
-						v606 := c.arg1(v0)
-						if v616, ok := c.defInst(v606); ok {
-							v617 := c.opcode(v616)
-							if v617 == ir.OpVconst {
+		v620 := c.arg0(v0)
+		v623 := c.valueType(v620)
+		if v623 == ir.I64X2 {
+			if v625, ok := c.defInst(v620); ok {
+				v626 := c.opcode(v625)
+				if v626 == ir.OpFcvtToSintSat {
+					v627 := c.arg0(v625)
+					v629 := c.valueType(v627)
+					if v629 == ir.F64X2 {
+						v621 := c.arg1(v0)
+						if v631, ok := c.defInst(v621); ok {
+							v632 := c.opcode(v631)
+							if v632 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v612)
+								a1 := c.xmm(v627)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4282,14 +4328,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v605 := c.arg0(v0)
-		v606 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v605), c.operandReg(c.xmm(v606)))), true
+		v620 := c.arg0(v0)
+		v621 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v620), c.operandReg(c.xmm(v621)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v605 := c.arg0(v0)
-		v606 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v605), c.operandReg(c.xmm(v606)))), true
+		v620 := c.arg0(v0)
+		v621 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v620), c.operandReg(c.xmm(v621)))), true
 	}
 	var none out
 	return none, false
@@ -4301,14 +4347,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v633 := c.arg0(v0)
-		v634 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v633), c.operandReg(c.xmm(v634)))), true
+		v648 := c.arg0(v0)
+		v649 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v648), c.operandReg(c.xmm(v649)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v633 := c.arg0(v0)
-		v634 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v633), c.operandReg(c.xmm(v634)))), true
+		v648 := c.arg0(v0)
+		v649 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v648), c.operandReg(c.xmm(v649)))), true
 	}
 	var none out
 	return none, false
@@ -4320,16 +4366,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v635 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v635)))), true
+		v650 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v650)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v635 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v635)))), true
+		v650 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v650)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v635 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v635)))), true
+		v650 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v650)))), true
 	}
 	var none out
 	return none, false
@@ -4341,16 +4387,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v636 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v636)))), true
+		v651 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v651)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v636 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v636)))), true
+		v651 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v651)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v636 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v636)))), true
+		v651 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v651)))), true
 	}
 	var none out
 	return none, false
@@ -4362,16 +4408,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v637 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v637))))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v652))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v637 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v637))))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v652))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v637 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v637))))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v652))))), true
 	}
 	var none out
 	return none, false
@@ -4383,16 +4429,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v638 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v638), c.operandReg(c.vecZero()))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v653), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v638 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v638), c.operandReg(c.vecZero()))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v653), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v638 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v638), c.operandReg(c.vecZero()))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v653), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4404,28 +4450,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v669 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), c.operandReg(c.vecZero()))), true
+		v684 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), 0), 0)), true
+		v684 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v669))), 0)), true
+		v684 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v669))), 68)), true
+		v684 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v684))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 0)), true
+		v684 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v684), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v669 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v669), 68)), true
+		v684 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v684), 68)), true
 	}
 	var none out
 	return none, false
@@ -4437,47 +4483,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v670 := c.arg0(v0)
-		v671 := c.arg1(v0)
-		v672 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
+		v685 := c.arg0(v0)
+		v686 := c.arg1(v0)
+		v687 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v670 := c.arg0(v0)
-		v671 := c.arg1(v0)
-		v672 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
+		v685 := c.arg0(v0)
+		v686 := c.arg1(v0)
+		v687 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v670 := c.arg0(v0)
-		v671 := c.arg1(v0)
-		v672 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
+		v685 := c.arg0(v0)
+		v686 := c.arg1(v0)
+		v687 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v670 := c.arg0(v0)
-		v671 := c.arg1(v0)
-		v672 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v670), c.gpr(v671), c.laneU8(v672))), true
+		v685 := c.arg0(v0)
+		v686 := c.arg1(v0)
+		v687 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v670 := c.arg0(v0)
-		v671 := c.arg1(v0)
-		v672 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v670), c.xmm(v671), c.laneInsertps(v672))), true
+		v685 := c.arg0(v0)
+		v686 := c.arg1(v0)
+		v687 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v685), c.xmm(v686), c.laneInsertps(v687))), true
 	case ir.F64X2:
-		v672 := c.lane(v0)
-		switch v672 {
+		v687 := c.lane(v0)
+		switch v687 {
 		case 0:
 			// lower_vector.rules:459
-			v671 := c.arg1(v0)
-			v670 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v671), c.xmm(v670), 2)), true
+			v686 := c.arg1(v0)
+			v685 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v686), c.xmm(v685), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v670 := c.arg0(v0)
-			v671 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v670), c.operandReg(c.xmm(v671)))), true
+			v685 := c.arg0(v0)
+			v686 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v685), c.operandReg(c.xmm(v686)))), true
 		}
 	}
 	var none out
@@ -4490,23 +4536,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v677 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v677)))), true
+			v692 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v692)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v677 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v677)))), true
+		v692 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v692)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v677 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v677), c.xmm(v677), 14)), true
+		v692 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v692), c.xmm(v692), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v677 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v677)))), true
+		v692 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v692)))), true
 	}
 	var none out
 	return none, false
@@ -4765,59 +4811,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:236
+		// lower_float.rules:239
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:237
+		// lower_float.rules:240
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:238
+		// lower_float.rules:241
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:239
+		// lower_float.rules:242
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:240
+		// lower_float.rules:243
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:241
+		// lower_float.rules:244
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:242
+		// lower_float.rules:245
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:243
+		// lower_float.rules:246
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:244
+		// lower_float.rules:247
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:245
+		// lower_float.rules:248
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:246
+		// lower_float.rules:249
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:247
+		// lower_float.rules:250
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:248
+		// lower_float.rules:251
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:249
+		// lower_float.rules:252
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
@@ -5042,9 +5088,9 @@ func (c *lower) storeInt(v0 asm.Size, v1 ir.MemFlags, v2 machine.Reg, v3 ir.Valu
 	return c.outNone()
 }
 
-// rmw is the term rmw of lower_mem.rules:72.
+// rmw is the term rmw of lower_mem.rules:81.
 func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
-	// lower_mem.rules:73
+	// lower_mem.rules:82
 	x1 := c.testOperand(v3)
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), x1)
 	return c.outNone()

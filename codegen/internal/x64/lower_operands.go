@@ -484,3 +484,18 @@ func (c *lower) onlyUse(v ir.Value) (ir.Value, bool) { return v, c.l.SingleUse(v
 func (c *lower) wideEnough16(t ir.Type) (ir.Type, bool) { return t, t >= ir.I16 && t <= ir.I64 }
 
 func (c *lower) scalarInt(t ir.Type) (ir.Type, bool) { return t, t.IsInt() }
+
+// floatImm32 matches float constants whose bits a store has as an immediate, which is sign-extended to 64 bits.
+func (c *lower) floatImm32(v ir.Value) (int32, bool) {
+	i, ok := c.defInst(v)
+	if !ok {
+		return 0, false
+	}
+	switch d := c.f.Inst(i); d.Op {
+	case ir.OpF32const:
+		return int32(d.Imm), true
+	case ir.OpF64const:
+		return int32(d.Imm), fitsInt32(d.Imm)
+	}
+	return 0, false
+}
