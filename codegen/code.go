@@ -24,6 +24,11 @@ type CompiledCode struct {
 	Calls   []CallSite
 	Unwind  []UnwindRow
 
+	// Blocks are the offsets of the basic blocks, and Edges the ways between
+	// them, if the setting machine_code_cfg_info asks for it.
+	Blocks []uint32
+	Edges  []Edge
+
 	// FrameSize is the distance from the frame pointer down to the stack pointer
 	// in the function's body.
 	FrameSize uint32
@@ -33,6 +38,9 @@ type CompiledCode struct {
 	// SlotsAt is the distance from the stack pointer to the stack slots.
 	SlotsAt uint32
 }
+
+// Edge is a way from one basic block to another, by their offsets.
+type Edge struct{ From, To uint32 }
 
 // Reloc is a field of the text that depends on the address of something else.
 type Reloc struct {
@@ -109,12 +117,13 @@ type UnwindRow struct {
 }
 
 // collect fills c.code from what the emitter has found.
-func (c *Context) collect() error {
+func (c *Context) collect() {
 	e, out := &c.emitter, &c.code
 	buf := &e.Buf
 	*out = CompiledCode{
 		Text: c.text, Alignment: max(c.x64.Alignment(), buf.DataAlign), CodeSize: buf.CodeSize,
 		Relocs: out.Relocs[:0], Traps: out.Traps[:0], Sources: out.Sources[:0], Calls: out.Calls[:0], Unwind: out.Unwind[:0],
+		Blocks: out.Blocks[:0], Edges: out.Edges[:0],
 		FrameSize: e.Frame.Size, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
 	}
 	for _, r := range buf.Relocs {
@@ -145,5 +154,10 @@ func (c *Context) collect() error {
 	for _, u := range buf.Unwind {
 		out.Unwind = append(out.Unwind, UnwindRow{u.Off, FrameState(u.State)})
 	}
-	return nil
+	if c.target.Shared.CFGInfo {
+		e.CFG(
+			func(off uint32) { out.Blocks = append(out.Blocks, off) },
+			func(from, to uint32) { out.Edges = append(out.Edges, Edge{from, to}) },
+		)
+	}
 }

@@ -310,9 +310,15 @@ func (o Opcode) OperandOK(i int, ctrl, t Type) (ok bool, want string) {
 	case conWider, conNarrower:
 		ok = !t.IsVector() && t != Invalid && t.IsInt() == ctrl.IsInt()
 		if c.kind == conWider {
-			return ok && t.Bits() > ctrl.Bits(), "a type wider than " + ctrl.String()
+			if ok && t.Bits() > ctrl.Bits() {
+				return true, ""
+			}
+			return false, "a type wider than " + ctrl.String()
 		}
-		return ok && t.Bits() < ctrl.Bits(), "a type narrower than " + ctrl.String()
+		if ok && t.Bits() < ctrl.Bits() {
+			return true, ""
+		}
+		return false, "a type narrower than " + ctrl.String()
 	}
 	d := c.derive(ctrl)
 	if d == t {

@@ -188,6 +188,23 @@ func (e *Emitter) findEmpty() {
 
 const threadSeen = 1 << 31
 
+// CFG calls block for every block in the code with its offset, and edge for
+// every way from one to another. It is called after [Buffer.Finish].
+func (e *Emitter) CFG(block func(off uint32), edge func(from, to uint32)) {
+	for i := range e.VC.Blocks {
+		if e.thread[i] == uint32(i) {
+			block(e.Buf.labels[i])
+		}
+	}
+	for i := range e.VC.Blocks {
+		if e.thread[i] == uint32(i) {
+			for _, x := range e.VC.RA.BlockEdges(i) {
+				edge(e.Buf.labels[i], e.Buf.labels[e.thread[x.To]])
+			}
+		}
+	}
+}
+
 // Dest is where a jump to block b goes.
 func (e *Emitter) Dest(b uint32) uint32 { return e.thread[b] }
 

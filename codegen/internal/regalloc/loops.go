@@ -98,7 +98,8 @@ func (lf *loopForest) compute(f *Function, c *cfg) {
 		lf.loops = append(lf.loops, loop{header: h, parent: -1})
 		lf.top = append(lf.top, id)
 		lf.header[h] = id
-		for _, m := range append(lf.members, h) {
+		lf.members = append(lf.members, h)
+		for _, m := range lf.members {
 			lf.seen[m] = 0
 			if o := lf.outermost(m); o < 0 {
 				lf.loopOf[m] = id
