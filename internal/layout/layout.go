@@ -16,6 +16,12 @@ package layout
 // address space; how much of it is usable stack is the runtime's choice.
 const StackRegionSize = 16 << 20
 
+// StackSlack is how far below ExecStackLimit code may reach without asking.
+// Functions whose frame is at most half of it compare their stack pointer as it
+// is at entry, and those of them that call nothing don't compare at all. Below
+// that there is still room for a signal frame and for stubs.
+const StackSlack = 8 << 10
+
 // Execution context: one per native stack, at the base of its region.
 const (
 	ExecGoSP       = 0  // Go's stack pointer while native code runs; points at the saved frame pointer

@@ -26,7 +26,7 @@ const (
 	DefaultNesting = 1000
 
 	// stackReserve is the room below the limit that prologues accept, for what
-	// does not check: stubs, entry trampolines, calls of leaf functions, and a
+	// does not check: small frames (layout.StackSlack), stubs, entry trampolines, calls of leaf functions, and a
 	// signal frame with all the vector state there is.
 	stackReserve = 64 << 10
 	// stackUnit is the unit of a stack's size; also the room for the header.
@@ -36,6 +36,9 @@ const (
 	// hotStacks is the number of free stacks that keep their memory.
 	hotStacks = 16
 )
+
+// A signal frame and stubs need less than half of the reserve.
+const _ = uint(stackReserve/2 - layout.StackSlack)
 
 // ErrStackExhausted is returned when Go and native code call each other too
 // deeply.

@@ -10,10 +10,10 @@ import (
 	"github.com/davit-wasm/davit/internal/layout"
 )
 
-// leafStack is how much of the stack a function that calls nothing may use,
-// return address and saved frame pointer included, without a check: the limit
-// that others check leaves at least this much, besides what a signal frame takes.
-const leafStack = 128
+// smallFrame is the largest frame, with return address and saved frame pointer,
+// whose function compares the stack pointer as it is at entry, or not at all if
+// it calls nothing: the limit leaves room for two of them.
+const smallFrame = layout.StackSlack / 2
 
 // Prologue implements machine.EmitBackend.
 func (b *Backend) Prologue(e *machine.Emitter) {
@@ -69,11 +69,10 @@ func (b *Backend) restoreSaved(f *machine.Frame) {
 	}
 }
 
-// stackCheck traps if the frame would reach below the limit in the execution
-// context, which is found by masking the stack pointer. The frame pointer is
-// set up already, so that the trap finds the caller; the frame is not
-// allocated, so that at every instruction the stack pointer is above the limit
-// and a signal's frame fits below it. r10 and r11 carry no arguments.
+// stackCheck traps if the frame would reach too far below the limit in the
+// execution context, which is found by masking the stack pointer. The frame
+// pointer is set up already, so that the trap finds the caller. r10 and r11
+// carry no arguments.
 func (b *Backend) stackCheck(e *machine.Emitter) {
 	a := &b.asm
 	f := &e.Frame
@@ -81,11 +80,14 @@ func (b *Backend) stackCheck(e *machine.Emitter) {
 	if f.Align > 16 {
 		size += f.Align
 	}
-	if !b.makesCalls && size+16 <= leafStack {
+	small := size+16 <= smallFrame
+	// A tail call that moves the frame down counts as a call, because a chain of
+	// them could go on.
+	if small && !b.makesCalls && f.TailRoom == 0 {
 		return
 	}
 	top := asm.RSP
-	if size != 0 {
+	if !small {
 		top = asm.R10
 		a.RM(asm.LEA, asm.S64, asm.R10, asm.At(asm.RSP, -int32(size)))
 	}
