@@ -23,7 +23,11 @@ package frontend
 
 //go:generate go run gen.go
 
-import "github.com/davit-wasm/davit/codegen/ir"
+import (
+	"errors"
+
+	"github.com/davit-wasm/davit/codegen/ir"
+)
 
 // Dest is a branch destination with the arguments for its parameters.
 type Dest struct {
@@ -54,11 +58,20 @@ func (b *Builder) Begin(f *ir.Function) {
 // Func is the function being built.
 func (b *Builder) Func() *ir.Function { return b.fn }
 
+// ErrTooLarge is the error of a function whose variables would need too many
+// block parameters.
+var ErrTooLarge = errors.New("function too large: its variables live through too many blocks")
+
 // Finish ends the function: all blocks in the layout must be filled, and all
 // blocks sealed. Values that were replaced while variables became SSA values
-// are gone from all arguments afterwards.
-func (b *Builder) Finish() {
+// are gone from all arguments afterwards. If it returns [ErrTooLarge] the
+// function must not be used.
+func (b *Builder) Finish() error {
 	f := b.fn
+	if b.ssa.work > maxWork {
+		b.block, b.fn = ir.NoBlock, nil
+		return ErrTooLarge
+	}
 	for blk := f.Entry(); blk != ir.NoBlock; blk = f.NextBlock(blk) {
 		if !b.ssa.blocks[blk].filled {
 			panic("frontend: " + blk.String() + " has no terminator")
@@ -70,6 +83,7 @@ func (b *Builder) Finish() {
 	f.ResolveAll()
 	b.block = ir.NoBlock
 	b.fn = nil
+	return nil
 }
 
 // CreateBlock makes a block. It enters the layout when it is first switched

@@ -1,6 +1,7 @@
 package frontend
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -21,6 +22,13 @@ type node struct {
 	succ  []int // none: return vars[cond]
 }
 
+func finish(t testing.TB, b *Builder) {
+	t.Helper()
+	if err := b.Finish(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func randomGraph(rng *rand.Rand, nblocks, nvars int) []node {
 	g := make([]node, nblocks)
 	for i := range g {
@@ -36,7 +44,7 @@ func randomGraph(rng *rand.Rand, nblocks, nvars int) []node {
 }
 
 // build turns g into a function, sealing blocks as early as possible or late.
-func build(b *Builder, f *ir.Function, g []node, nvars int, late bool, order []int) {
+func build(t testing.TB, b *Builder, f *ir.Function, g []node, nvars int, late bool, order []int) {
 	b.Begin(f)
 	blocks := make([]ir.Block, len(g))
 	vars := make([]Variable, nvars)
@@ -89,7 +97,7 @@ func build(b *Builder, f *ir.Function, g []node, nvars int, late bool, order []i
 	if late {
 		b.SealAll()
 	}
-	b.Finish()
+	finish(t, b)
 }
 
 // direct runs g as the language says, for at most a number of blocks.
@@ -223,7 +231,7 @@ func TestVariables(t *testing.T) {
 			order[1+i]++
 		}
 		f.Clear()
-		build(&b, f, g, nvars, round%2 == 0, order)
+		build(t, &b, f, g, nvars, round%2 == 0, order)
 		checkDominance(t, f)
 		want, ok := direct(g, nvars, 200)
 		got, ok2 := execute(t, f, 200)
@@ -260,7 +268,7 @@ func TestMinimal(t *testing.T) {
 	b.Seal(exit)
 	b.SwitchTo(exit)
 	ret := b.Return(b.UseVar(x), b.UseVar(y))
-	b.Finish()
+	finish(t, &b)
 	if n := len(f.Params(loop)); n != 1 {
 		t.Errorf("the loop has %d parameters, want 1", n)
 	}
@@ -294,10 +302,58 @@ func TestLongChains(t *testing.T) {
 			b.SwitchTo(next)
 		}
 		ret := b.Return(b.UseVar(v))
-		b.Finish()
+		finish(t, &b)
 		if f.Args(ret)[0] != one {
 			t.Fatalf("read %v, want %v", f.Args(ret)[0], one)
 		}
+	}
+}
+
+// TestTooLarge nests so many loops around so many variables that the result
+// would take gigabytes. The next function is not affected.
+func TestTooLarge(t *testing.T) {
+	const n = 8000
+	var b Builder
+	f := ir.NewFunction(ir.TestName("f"), ir.Signature{})
+	b.Begin(f)
+	entry := b.CreateBlock()
+	b.SwitchTo(entry)
+	b.Seal(entry)
+	one := b.Iconst(ir.I32, 1)
+	vars := make([]Variable, n)
+	for i := range vars {
+		vars[i] = b.DeclareVar(ir.I32)
+		b.DefVar(vars[i], one)
+	}
+	loops := make([]ir.Block, n)
+	for i := range loops {
+		loops[i] = b.CreateBlock()
+		b.Jump(loops[i])
+		b.SwitchTo(loops[i])
+	}
+	for _, v := range vars {
+		b.DefVar(v, b.Iadd(b.UseVar(v), one))
+	}
+	for i := range loops {
+		next := b.CreateBlock()
+		b.Brif(one, loops[n-1-i], nil, next, nil)
+		b.Seal(loops[n-1-i])
+		b.Seal(next)
+		b.SwitchTo(next)
+	}
+	b.Return()
+	if err := b.Finish(); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v", err)
+	}
+	f.Clear()
+	b.Begin(f)
+	entry = b.CreateBlock()
+	b.SwitchTo(entry)
+	b.Seal(entry)
+	v := b.DeclareVar(ir.I32)
+	ret := b.Return(b.UseVar(v))
+	if err := b.Finish(); err != nil || len(f.Args(ret)) != 1 {
+		t.Errorf("the next function: %v", err)
 	}
 }
 
@@ -348,7 +404,7 @@ func TestSwitch(t *testing.T) {
 		for _, c := range cases {
 			b.Seal(c.Block)
 		}
-		b.Finish()
+		finish(t, &b)
 		for _, x := range probe {
 			w, ok := want[x]
 			if !ok {
@@ -430,7 +486,7 @@ func TestGenerated(t *testing.T) {
 	b.Trapz(cmp, ir.TrapHeapOutOfBounds)
 	b.Return(lane)
 	b.Seal(blk)
-	b.Finish()
+	finish(t, &b)
 	if d := f.Inst(st); d.Type != ir.I32 || f.Args(st)[0] != x || f.Args(st)[1] != addr || d.Imm != 4 || d.Flags != ir.MemTrusted {
 		t.Errorf("store: %+v", d)
 	}
@@ -491,6 +547,8 @@ func BenchmarkBuilder(b *testing.B) {
 			}
 		}
 		bld.SealAll()
-		bld.Finish()
+		if err := bld.Finish(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -26,6 +26,13 @@ import "github.com/davit-wasm/davit/codegen/ir"
 // stack of our own, not on Go's: a function of a million blocks is read in the
 // same way as one of ten.
 
+// maxWork bounds how many parameters and definitions reading variables may
+// add. Deeply nested loops that all use many variables need as many parameters
+// as the product of both numbers: a kilobyte of source text could otherwise ask
+// for gigabytes. The largest functions of real programs stay a hundred times
+// below it.
+const maxWork = 1 << 22
+
 // Variable is a variable of the source language.
 type Variable uint32
 
@@ -82,6 +89,7 @@ type ssa struct {
 	args    []ir.Value
 	chain   []ir.Block
 	mark    uint32
+	work    int // parameters and definitions that reads have added
 }
 
 func (s *ssa) begin(f *ir.Function) {
@@ -91,6 +99,8 @@ func (s *ssa) begin(f *ir.Function) {
 	s.preds = s.preds[:0]
 	s.pending = s.pending[:0]
 	s.mark = 0
+	s.work = 0
+	s.frames, s.args = s.frames[:0], s.args[:0]
 	s.defs.clear()
 }
 
@@ -151,6 +161,12 @@ func (s *ssa) use(v Variable, b ir.Block) ir.Value {
 	if d := &s.vars[v]; d.block == b {
 		return s.fn.Resolve(d.val)
 	}
+	if s.work > maxWork {
+		// The function is given up; Finish says so. Until then any value will do.
+		val := s.zero(v, b)
+		s.define(v, b, val)
+		return val
+	}
 	val := s.find(v, b)
 	s.solve()
 	return s.fn.Resolve(val)
@@ -199,6 +215,7 @@ func (s *ssa) find(v Variable, b ir.Block) ir.Value {
 	}
 	// From the top down, so that the latest definition is that of the block
 	// asked for.
+	s.work += len(s.chain)
 	for i := len(s.chain) - 1; i >= 0; i-- {
 		s.define(v, s.chain[i], val)
 	}
@@ -217,6 +234,10 @@ func (s *ssa) push(v Variable, b ir.Block, param ir.Value) {
 // solve reads the arguments of every parameter on the stack.
 func (s *ssa) solve() {
 	for len(s.frames) > 0 {
+		if s.work > maxWork {
+			s.frames, s.args = s.frames[:0], s.args[:0]
+			return
+		}
 		fr := &s.frames[len(s.frames)-1]
 		if fr.pred != 0 {
 			p := &s.preds[fr.pred-1]

@@ -102,7 +102,9 @@ func (m *Module) entry(s *ir.Signature) (int, error) {
 		b.Store(bufferFlags, f.Results(call)[i], buffer, int32(i*SlotSize))
 	}
 	b.Return()
-	b.Finish()
+	if err := b.Finish(); err != nil {
+		return 0, err
+	}
 	compiled, err := m.ctx.Compile(f, m.target, codegen.Options{})
 	if err != nil {
 		return 0, fmt.Errorf("jit: entry trampoline: %w", err)
@@ -149,7 +151,9 @@ func (m *Module) DefineHost(name ir.Name, s ir.Signature, call HostFunc) (FuncID
 		results[i] = b.Load(r.Type, bufferFlags, buffer, int32(i*SlotSize))
 	}
 	b.Return(results...)
-	b.Finish()
+	if err := b.Finish(); err != nil {
+		return 0, err
+	}
 	id, err := m.Define(f)
 	if err == nil {
 		m.hosts = append(m.hosts, host{name, slots(&s), call})

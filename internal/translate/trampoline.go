@@ -77,6 +77,13 @@ func (t *Trampolines) begin(f *ir.Function, name ir.Name, sig ir.Signature) []ir
 	return f.Params(b)
 }
 
+// finish ends the function. It has no variables, which is what fails for others.
+func (t *Trampolines) finish() {
+	if err := t.b.Finish(); err != nil {
+		panic(err)
+	}
+}
+
 // Entry makes the entry trampoline of sig, number index, in f: see
 // [image.Signature].
 func (t *Trampolines) Entry(f *ir.Function, sig *image.Signature, index uint32) {
@@ -88,7 +95,7 @@ func (t *Trampolines) Entry(f *ir.Function, sig *image.Signature, index uint32) 
 	call := t.b.CallIndirect(f.AddSig(recordSignature(sig)), code, t.args...)
 	t.storeSlots(sig.Results, f.Results(call), buffer)
 	t.b.Return()
-	t.b.Finish()
+	t.finish()
 }
 
 // Exit makes the exit trampoline of sig, number index, in f: see
@@ -105,5 +112,5 @@ func (t *Trampolines) Exit(f *ir.Function, sig *image.Signature, index uint32) {
 	t.args = t.args[:0]
 	t.loadSlots(sig.Results, buffer)
 	t.b.Return(t.args...)
-	t.b.Finish()
+	t.finish()
 }

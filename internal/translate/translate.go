@@ -167,7 +167,8 @@ func (e *UnsupportedError) Error() string {
 
 // Function validates and translates function index of the index space, which
 // must not be imported, into f, whose former content is lost. The error is a
-// *wasm.Error for an invalid body, or an *UnsupportedError.
+// *wasm.Error for an invalid body, an *UnsupportedError, or one that wraps
+// frontend.ErrTooLarge.
 func (t *Translator) Function(m *Module, index uint32, f *ir.Function) error {
 	t.start(m, index, f)
 	if err := t.fv.Reset(m.Wasm, index); err != nil {
@@ -190,7 +191,9 @@ func (t *Translator) Function(m *Module, index uint32, f *ir.Function) error {
 			return &UnsupportedError{t.in.Op, index, t.in.Offset}
 		}
 	}
-	t.b.Finish()
+	if err := t.b.Finish(); err != nil {
+		return fmt.Errorf("function %d: %w", index, err)
+	}
 	return nil
 }
 
