@@ -217,14 +217,7 @@ func storePart(t ir.Type, m Amode, r machine.Reg) machine.Inst {
 	if t.IsInt() {
 		return NewMem(OpStore, uint16(asm.MOV), asm.S64, m, r)
 	}
-	op := asm.MOVUPS_ST
-	switch t {
-	case ir.F32:
-		op = asm.MOVSS_ST
-	case ir.F64:
-		op = asm.MOVSD_ST
-	}
-	return NewMem(OpXmmStore, uint16(op), 0, m, r)
+	return NewMem(OpXmmStore, uint16(xmmStore(t)), 0, m, r)
 }
 
 // extended is r, which holds v, extended as the signature and the convention say.

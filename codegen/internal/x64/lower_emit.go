@@ -250,24 +250,30 @@ func (c *lower) loadXmm(t ir.Type, m Amode) machine.Reg {
 }
 
 func (c *lower) storeXmm(t ir.Type, m Amode, r machine.Reg) {
-	op := asm.MOVUPS_ST
-	switch t {
-	case ir.F32:
-		op = asm.MOVSS_ST
-	case ir.F64:
-		op = asm.MOVSD_ST
-	}
-	c.l.Emit(NewMem(OpXmmStore, uint16(op), 0, m, r))
+	c.l.Emit(NewMem(OpXmmStore, uint16(xmmStore(t)), 0, m, r))
 }
 
+// xmmMove is the load of a value of type t into a vector register. What takes less than 32 bits has 64 in memory that the
+// back end lays out itself, and is loaded otherwise elsewhere.
 func xmmMove(t ir.Type) asm.VecOp {
-	switch t {
-	case ir.F32:
+	switch bits := t.Bits(); {
+	case bits <= 32:
 		return asm.MOVSS
-	case ir.F64:
+	case bits == 64:
 		return asm.MOVSD
 	}
 	return asm.MOVUPS
+}
+
+// xmmStore is the store that goes with xmmMove.
+func xmmStore(t ir.Type) asm.VecOp {
+	switch bits := t.Bits(); {
+	case bits <= 32:
+		return asm.MOVSS_ST
+	case bits == 64:
+		return asm.MOVSD_ST
+	}
+	return asm.MOVUPS_ST
 }
 
 // ---- Vector registers

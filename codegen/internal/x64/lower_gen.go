@@ -829,6 +829,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		v695 := c.arg0(v0)
 		v696 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v695), c.operandReg(c.xmm(v696)))), true
+	case ir.OpF16const:
+		// lower_small.rules:18
+		v700 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v700)))), true
+	case ir.OpF128const:
+		// lower_small.rules:19
+		v701 := c.constant(v0)
+		return c.out1(c.vecPool(v701)), true
 	}
 	var none out
 	return none, false
@@ -1414,13 +1422,40 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 			c.storeXmm(v418, c.amode(v357, v354, v355), c.xmm(v353))
 			return c.outNone(), true
 		}
-		if v359 == ir.I128 {
+		switch v359 {
+		case ir.I128:
 			// lower_wide.rules:222
 			v354 := c.arg1(v0)
 			v355 := c.offset(v0)
 			m1 := c.amode(v357, v354, v355)
 			c.storeGpr(asm.S64, m1, c.low(v353))
 			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v353))
+			return c.outNone(), true
+		case ir.F128:
+			// lower_small.rules:30
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v357, v354, v355), c.xmm(v353))
+			return c.outNone(), true
+		}
+		if _, ok := c.tySmall16(v359); ok {
+			// lower_small.rules:27
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			return c.storeInt(asm.S16, v357, c.sseToGpr(asm.MOVD_ST, c.xmm(v353)), v354, v355), true
+		}
+		if _, ok := c.tySmall32(v359); ok {
+			// lower_small.rules:28
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v357, v354, v355), c.xmm(v353))
+			return c.outNone(), true
+		}
+		if _, ok := c.tySmall64(v359); ok {
+			// lower_small.rules:29
+			v354 := c.arg1(v0)
+			v355 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v357, v354, v355), c.xmm(v353))
 			return c.outNone(), true
 		}
 	}
@@ -2332,12 +2367,40 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(v207, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v2 == ir.I128 {
+	switch v2 {
+	case ir.I128:
 		// lower_wide.rules:205
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
 		return c.outPair(c.selectWide(c.condOf(v201), c.low(v202), c.high(v202), c.low(v203), c.high(v203))), true
+	case ir.F128:
+		// lower_small.rules:64
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v703, ok := c.tySmall16(v2); ok {
+		// lower_small.rules:61
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v703, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v705, ok := c.tySmall32(v2); ok {
+		// lower_small.rules:62
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v705, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v707, ok := c.tySmall64(v2); ok {
+		// lower_small.rules:63
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v707, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
 	var none out
 	return none, false
@@ -2382,12 +2445,26 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:221
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
 		}
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			if _, ok := c.tySmall32(v302); ok {
+				// lower_small.rules:41
+				return c.out1(c.xmm(v300)), true
+			}
+		}
 	case ir.F64:
 		v300 := c.arg0(v0)
 		v302 := c.valueType(v300)
 		if v302 == ir.I64 {
 			// lower_float.rules:222
 			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
+		}
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			if _, ok := c.tySmall64(v302); ok {
+				// lower_small.rules:46
+				return c.out1(c.xmm(v300)), true
+			}
 		}
 	case ir.I32:
 		v300 := c.arg0(v0)
@@ -2396,12 +2473,26 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:223
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
 		}
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			if _, ok := c.tySmall32(v302); ok {
+				// lower_small.rules:38
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+			}
+		}
 	case ir.I64:
 		v300 := c.arg0(v0)
 		v302 := c.valueType(v300)
 		if v302 == ir.F64 {
 			// lower_float.rules:224
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
+		}
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			if _, ok := c.tySmall64(v302); ok {
+				// lower_small.rules:43
+				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
+			}
 		}
 	case ir.F32X4:
 		v300 := c.arg0(v0)
@@ -2446,18 +2537,115 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	case ir.I128:
 		v300 := c.arg0(v0)
 		v302 := c.valueType(v300)
-		if v302 == ir.I128 {
+		switch v302 {
+		case ir.I128:
 			// lower_wide.rules:227
 			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
+		case ir.F128:
+			v299 := c.memFlags(v0)
+			if _, ok := c.littleEndian(v299); ok {
+				// lower_small.rules:52
+				return c.outPair(c.split(c.xmm(v300))), true
+			}
 		}
-	}
-	if _, ok := c.tyVec128(v2); ok {
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			if _, ok := c.tyVec128(v302); ok {
+				// lower_small.rules:53
+				return c.outPair(c.split(c.xmm(v300))), true
+			}
+		}
+	case ir.I16:
 		v299 := c.memFlags(v0)
 		if _, ok := c.littleEndian(v299); ok {
 			v300 := c.arg0(v0)
 			v302 := c.valueType(v300)
+			if _, ok := c.tySmall16(v302); ok {
+				// lower_small.rules:35
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+			}
+		}
+	case ir.F128:
+		v299 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v299); ok {
+			v300 := c.arg0(v0)
+			v302 := c.valueType(v300)
+			switch v302 {
+			case ir.F128:
+				// lower_small.rules:47
+				return c.out1(c.xmm(v300)), true
+			case ir.I128:
+				// lower_small.rules:50
+				return c.out1(c.join(v300)), true
+			}
+			if _, ok := c.tyVec128(v302); ok {
+				// lower_small.rules:48
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+	}
+	v299 := c.memFlags(v0)
+	if _, ok := c.littleEndian(v299); ok {
+		if _, ok := c.tyVec128(v2); ok {
+			v300 := c.arg0(v0)
+			v302 := c.valueType(v300)
 			if _, ok := c.tyVec128(v302); ok {
 				// lower_float.rules:228
+				return c.out1(c.xmm(v300)), true
+			}
+			switch v302 {
+			case ir.F128:
+				// lower_small.rules:49
+				return c.out1(c.xmm(v300)), true
+			case ir.I128:
+				// lower_small.rules:51
+				return c.out1(c.join(v300)), true
+			}
+		}
+		v300 := c.arg0(v0)
+		v302 := c.valueType(v300)
+		switch v302 {
+		case ir.I16:
+			if _, ok := c.tySmall16(v2); ok {
+				// lower_small.rules:34
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+			}
+		case ir.I32:
+			if _, ok := c.tySmall32(v2); ok {
+				// lower_small.rules:37
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+			}
+		case ir.F32:
+			if _, ok := c.tySmall32(v2); ok {
+				// lower_small.rules:40
+				return c.out1(c.xmm(v300)), true
+			}
+		case ir.I64:
+			if _, ok := c.tySmall64(v2); ok {
+				// lower_small.rules:42
+				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
+			}
+		case ir.F64:
+			if _, ok := c.tySmall64(v2); ok {
+				// lower_small.rules:45
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+		if _, ok := c.tySmall16(v2); ok {
+			if _, ok := c.tySmall16(v302); ok {
+				// lower_small.rules:36
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+		if _, ok := c.tySmall32(v2); ok {
+			if _, ok := c.tySmall32(v302); ok {
+				// lower_small.rules:39
+				return c.out1(c.xmm(v300)), true
+			}
+		}
+		if _, ok := c.tySmall64(v2); ok {
+			if _, ok := c.tySmall64(v302); ok {
+				// lower_small.rules:44
 				return c.out1(c.xmm(v300)), true
 			}
 		}
@@ -4051,12 +4239,36 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 			v317 := c.offset(v0)
 			return c.out1(c.loadXmm(v207, c.amode(v319, v316, v317))), true
 		}
-		if v2 == ir.I128 {
+		switch v2 {
+		case ir.I128:
 			// lower_wide.rules:219
 			v316 := c.arg0(v0)
 			v317 := c.offset(v0)
 			m1 := c.amode(v319, v316, v317)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
+		case ir.F128:
+			// lower_small.rules:26
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F128, c.amode(v319, v316, v317))), true
+		}
+		if _, ok := c.tySmall16(v2); ok {
+			// lower_small.rules:23
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v319, v316, v317))))), true
+		}
+		if _, ok := c.tySmall32(v2); ok {
+			// lower_small.rules:24
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F32, c.amode(v319, v316, v317))), true
+		}
+		if _, ok := c.tySmall64(v2); ok {
+			// lower_small.rules:25
+			v316 := c.arg0(v0)
+			v317 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F64, c.amode(v319, v316, v317))), true
 		}
 	}
 	v2 := c.resultType(v0)
@@ -5503,4 +5715,16 @@ func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
 	// lower_vector.rules:430
 	return c.vecImm(asm.PSHUFD, v0, 238)
+}
+
+// join is the term join of lower_small.rules:54.
+func (c *lower) join(v0 ir.Value) machine.Reg {
+	// lower_small.rules:55
+	return c.vecInsert(asm.PINSRQ, c.sseFromGpr(asm.MOVQ, c.operandReg(c.low(v0))), c.high(v0), 1)
+}
+
+// split is the term split of lower_small.rules:56.
+func (c *lower) split(v0 machine.Reg) pair {
+	// lower_small.rules:57
+	return c.makePair(c.sseToGpr(asm.MOVQ_ST, v0), c.vecExtract(asm.PEXTRQ, v0, 1))
 }

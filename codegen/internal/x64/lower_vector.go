@@ -101,3 +101,12 @@ func (c *lower) shuffleMask(k ir.Constant, first byte, both bool) machine.Reg {
 func (c *lower) shuffleFirst(k ir.Constant) machine.Reg  { return c.shuffleMask(k, 0, false) }
 func (c *lower) shuffleSecond(k ir.Constant) machine.Reg { return c.shuffleMask(k, 16, false) }
 func (c *lower) shuffleSame(k ir.Constant) machine.Reg   { return c.shuffleMask(k, 0, true) }
+
+// isSmall matches the types of values in vector registers that take n bits and have no arithmetic.
+func isSmall(t ir.Type, n int) bool {
+	return t.Bits() == n && !t.IsDynamic() && (t.IsVector() || t == ir.F16)
+}
+
+func (c *lower) tySmall16(t ir.Type) (ir.Type, bool) { return t, isSmall(t, 16) }
+func (c *lower) tySmall32(t ir.Type) (ir.Type, bool) { return t, isSmall(t, 32) }
+func (c *lower) tySmall64(t ir.Type) (ir.Type, bool) { return t, isSmall(t, 64) }
