@@ -427,6 +427,42 @@ func TestNesting(t *testing.T) {
 	}
 }
 
+// TestNestedContexts: a host function calls back with the context that it was
+// given, with another one, and from another goroutine; the innermost call sees
+// the values of the context it was made with.
+func TestNestedContexts(t *testing.T) {
+	type key struct{}
+	w := newWorld(t, nil, nil)
+	var in *davit.Instance
+	var seen any
+	w.define("go", "back", types(davit.I32), types(davit.I32), func(ctx context.Context, _ *davit.Caller, stack []uint64) error {
+		n := int32(stack[0])
+		stack[0] = 0
+		if n <= 0 {
+			seen = ctx.Value(key{})
+			return nil
+		}
+		for i, c := range []context.Context{ctx, context.WithValue(ctx, key{}, 1), context.Background(), context.WithValue(context.Background(), key{}, 3), ctx} {
+			if _, err := in.Func("down").Call(c, davit.ValueI32(n-1)); err != nil {
+				return err
+			}
+			if n == 1 && seen != c.Value(key{}) {
+				t.Errorf("call %d: the value is %v", i, seen)
+			}
+		}
+		failed := make(chan error)
+		go func() { _, err := in.Func("down").Call(ctx, davit.ValueI32(n-1)); failed <- err }()
+		return <-failed
+	})
+	in = w.instantiate(nesting)
+	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if _, err := in.Func("down").Call(limited, davit.ValueI32(4)); err != nil {
+		t.Fatal(err)
+	}
+	w.call(in, "down", davit.ValueI32(2))
+}
+
 // TestHostFailures: a host function may fail, panic, end its goroutine or
 // dereference nil, at any depth; the store works afterwards.
 func TestHostFailures(t *testing.T) {

@@ -17,8 +17,9 @@
 //
 // Engines, modules and linkers may be used by any number of goroutines. A store
 // runs one call at a time: a call into a store that is running waits for
-// its turn, unless it comes from a host function of the running call, with
-// the context that the host function was given: then it nests.
+// its turn, unless it comes from a host function of the running call, or from
+// another goroutine with the context that the host function was given: then it
+// nests.
 //
 // # Faults and interruption
 //

@@ -10,9 +10,10 @@ import (
 // arguments, on return it must hold the results: see [Func.CallRaw] for their
 // form. Of an i32 or f32 argument the upper half of the slot is undefined.
 //
-// ctx is the context of the call into WebAssembly. Calls back into the store
-// must be made with it, or with one derived from it; they must have ended when
-// the function returns.
+// ctx is the context of the call into WebAssembly. The function may call back
+// into the store; other goroutines may do so on its behalf if they use ctx, or a
+// context derived from it. Such calls must have ended when the function
+// returns.
 //
 // An error ends the guest: the call into WebAssembly returns it. So does
 // a panic, which goes on in the caller of WebAssembly. The function may block; it
@@ -84,8 +85,9 @@ func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
 // hostActivation is what all host functions get that one call into a store
 // calls.
 type hostActivation struct {
-	ctx    context.Context
-	caller Caller
+	ctx       context.Context
+	caller    Caller
+	goroutine uintptr
 }
 
 // hostActivation is that of the call under way, whose context is ctx. They are
@@ -95,6 +97,7 @@ func (s *Store) hostActivation(ctx context.Context) *hostActivation {
 		s.activations = append(s.activations, &hostActivation{caller: Caller{store: s}})
 	}
 	a := s.activations[s.depth]
-	a.ctx = s.hostContext(ctx)
+	a.ctx, a.goroutine = s.hostContext(ctx), vm.Goroutine()
+	s.host.Store(a.goroutine)
 	return a
 }

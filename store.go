@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/davit-wasm/davit/internal/vm"
 )
@@ -34,8 +35,9 @@ type Store struct {
 	// turn is taken by whoever uses the store; calls by host functions of the
 	// running call go without.
 	turn    *vm.Turn
-	running *callContext // of the running call, once it has called the host
-	closed  bool         // whoever has the turn may look
+	running *callContext   // of the running call, once it has called the host
+	host    atomic.Uintptr // the goroutine of the innermost running host function, or 0
+	closed  bool           // whoever has the turn may look
 
 	hostFuncs   map[*hostFunc]vm.Func
 	activations []*hostActivation // by depth of nesting
@@ -92,6 +94,7 @@ func (s *Store) Close() error {
 type callContext struct {
 	context.Context
 	store *Store
+	outer *callContext // of a nested call with a context of its own: that of the outermost
 }
 
 type storeKey struct{}
@@ -108,7 +111,7 @@ func (c *callContext) Value(key any) any {
 // function.
 func (s *Store) nested(ctx context.Context) bool {
 	if c, ok := ctx.(*callContext); ok && c.store == s {
-		return c == s.running
+		return c == s.running || c.outer != nil && c.outer == s.running
 	}
 	if ctx.Done() == nil && reflect.TypeOf(ctx) == backgroundType {
 		return false // the usual case needs no search
@@ -117,7 +120,7 @@ func (s *Store) nested(ctx context.Context) bool {
 	for c != nil && c.store != s {
 		c, _ = c.Context.Value(storeKey{}).(*callContext)
 	}
-	return c != nil && c == s.running
+	return c != nil && (c == s.running || c.outer != nil && c.outer == s.running)
 }
 
 var backgroundType = reflect.TypeOf(context.Background())
@@ -128,12 +131,13 @@ func (s *Store) hostContext(ctx context.Context) context.Context {
 		if s.nested(ctx) {
 			return ctx
 		}
+		return &callContext{ctx, s, s.running}
 	}
 	if c := s.contexts; c != nil && sameContext(c.Context, ctx) {
 		s.running = c
 		return c
 	}
-	c := &callContext{ctx, s}
+	c := &callContext{ctx, s, nil}
 	s.contexts, s.running = c, c
 	return c
 }
@@ -158,7 +162,9 @@ func (s *Store) acquire(ctx context.Context) error {
 }
 
 func (s *Store) acquireTaken(ctx context.Context) error {
-	if s.nested(ctx) {
+	// A call by the goroutine that runs the host function is nested whatever its
+	// context; it would wait for itself.
+	if s.host.Load() == vm.Goroutine() || s.nested(ctx) {
 		s.depth++
 		return nil
 	}
@@ -176,9 +182,13 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 func (s *Store) release() {
 	if s.depth > 0 {
 		s.depth--
+		s.host.Store(s.activations[s.depth].goroutine)
 		return
 	}
-	s.running = nil
+	if s.running != nil {
+		s.running = nil
+		s.host.Store(0)
+	}
 	s.turn.Give()
 }
 

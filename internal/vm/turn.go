@@ -135,3 +135,6 @@ func (t *Turn) wake() {
 	default:
 	}
 }
+
+// Goroutine identifies the running goroutine as long as it lives.
+func Goroutine() uintptr { return native.Goroutine() }
