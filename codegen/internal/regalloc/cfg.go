@@ -12,6 +12,8 @@ type cfg struct {
 	order []uint32
 	index []uint32 // by block: position in order, or notVisited
 
+	freq []uint32 // by block: estimated executions, filled by estimate
+
 	stack []cfgFrame
 }
 
@@ -104,12 +106,57 @@ func (c *cfg) walk(f *Function, root uint32, cold bool) {
 // predEdges returns the edges into block b.
 func (c *cfg) predEdges(b int) []uint32 { return c.preds[c.predStart[b]:c.predStart[b+1]] }
 
-// weight is the estimated number of executions of block b, relative to those of the coldest block.
-func weight(f *Function, b int) uint32 {
-	blk := &f.Blocks[b]
-	w := uint32(64) << (3 * min(blk.LoopDepth, 7))
-	if blk.Cold {
-		w >>= 6
+// The estimated number of executions of the entry block, of a loop's body for each time that it is entered, and of a hot successor for
+// each time that a cold one next to it is executed.
+const (
+	entryFreq  = 1 << 12
+	loopShift  = 3
+	coldShift  = 6
+	maxFreq    = 1 << 31
+	maxLoopGap = 7 // levels entered or left at once that count
+)
+
+// estimate computes c.freq. Branches are taken as often to each side, but for cold blocks and for edges out of loops.
+func (c *cfg) estimate(f *Function) {
+	c.freq = resized(c.freq, len(f.Blocks))
+	c.freq[0] = entryFreq
+	for k, b := range c.order {
+		in := uint64(c.freq[b])
+		for _, e := range c.predEdges(int(b)) {
+			if p := c.source[e]; c.index[p] < uint32(k) {
+				in += uint64(c.edgeFreq(f, p, b))
+			}
+		}
+		c.freq[b] = uint32(min(max(in, 1), maxFreq))
 	}
-	return w
+}
+
+// edgeFreq estimates the number of executions of an edge from p to b from that of p.
+func (c *cfg) edgeFreq(f *Function, p, b uint32) uint32 {
+	from, to := &f.Blocks[p], &f.Blocks[b]
+	inside, cold, n := uint64(0), uint64(0), uint64(0)
+	for _, e := range f.BlockEdges(int(p)) {
+		n++
+		switch s := &f.Blocks[e.To]; {
+		case s.Cold && !from.Cold:
+			cold++
+		case s.LoopDepth >= from.LoopDepth:
+			inside++
+		}
+	}
+	w := uint64(c.freq[p])
+	switch {
+	case to.Cold && !from.Cold && cold < n:
+		w = w >> coldShift / cold
+	case to.LoopDepth >= from.LoopDepth && inside > 0:
+		w /= inside
+	case inside == 0:
+		w /= n
+	}
+	if to.LoopDepth > from.LoopDepth {
+		w <<= loopShift * min(to.LoopDepth-from.LoopDepth, maxLoopGap)
+	} else {
+		w >>= loopShift * min(from.LoopDepth-to.LoopDepth, maxLoopGap)
+	}
+	return uint32(min(w, maxFreq))
 }

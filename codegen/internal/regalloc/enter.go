@@ -10,10 +10,11 @@ type candidate struct {
 	vreg VReg
 	arg  int32 // its index among the block's parameters, or -1
 	// have is the weight of the predecessors that have it in a register, and vote the register that the heaviest of them has it in.
-	have, voteWeight uint32
-	vote             PReg
-	end, use         uint32 // end of its live range, and next use
-	drop             bool
+	have       uint64
+	voteWeight uint32
+	vote       PReg
+	end, use   uint32 // end of its live range, and next use
+	drop       bool
 }
 
 type candidates struct {
@@ -121,14 +122,14 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 	c.list = c.list[:0]
 	start := 2 * f.Blocks[b].Insts.Start
 	params := f.BlockParams(int(b))
-	known := uint32(0) // weight of the predecessors that are done
+	known := uint64(0) // weight of the predecessors that are done
 	for _, e := range preds {
 		src := g.cfg.source[e]
 		if g.cfg.index[src] >= g.cfg.index[b] {
 			continue
 		}
-		w := max(weight(f, int(src)), 1)
-		known += w
+		w := g.cfg.freq[src]
+		known += uint64(w)
 		exit := g.statesOf(g.exit[src])
 		for _, s := range exit {
 			v := uint32(s.vreg.Index())
@@ -245,16 +246,16 @@ func (c *candidates) vote(g *globalAllocator, v VReg, arg int32, p PReg, w, star
 		x.drop = x.end == 0
 	}
 	x := &c.list[at-1]
-	x.have += w
+	x.have += uint64(w)
 	if p.Valid() && w > x.voteWeight {
 		x.vote, x.voteWeight = p, w
 	}
 }
 
 // wantsRegister decides whether candidate x of block b, the header of loop id if that is not -1, should be in a register.
-func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known, start uint32) bool {
+func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known uint64, start uint32) bool {
 	f := g.f
-	here := max(weight(f, int(b)), 1)
+	here := uint64(g.cfg.freq[b])
 	class := x.vreg.Class()
 	if id >= 0 {
 		lp := &g.loops.loops[id]

@@ -182,6 +182,7 @@ func (g *globalAllocator) prepare() {
 	f, n := g.f, g.f.NumVRegs
 	g.resolver.reset(g.env, &g.out.SpillUnits)
 	g.cfg.compute(f)
+	g.cfg.estimate(f)
 	g.live.compute(f, &g.cfg)
 	g.allocatable = PRegSet{}
 	for _, regs := range g.env.Allocatable {
@@ -310,7 +311,7 @@ func (g *globalAllocator) connectBlocks() {
 			key := g.edgePlace(p, uint32(b))
 			for k, v := range params {
 				if a := args[k]; a != v && !f.isRemat(a) {
-					g.slots.pairs = append(g.slots.pairs, slotPair{uint32(a.Index()), uint32(v.Index()), weight(f, int(p))})
+					g.slots.pairs = append(g.slots.pairs, slotPair{uint32(a.Index()), uint32(v.Index()), g.cfg.freq[p]})
 				}
 			}
 			first := len(g.moves)
@@ -340,7 +341,7 @@ func (g *globalAllocator) connectBlocks() {
 			for _, s := range g.statesOf(g.exit[p]) {
 				if v := uint32(s.vreg.Index()); g.live.defBlock[v] != uint32(b) || g.live.defOp[v]&edgeUse == 0 {
 					if g.live.rangeAt(v, start) != 0 && !g.startsIn(b, s.vreg) {
-						g.transitions = append(g.transitions, transition{key, s.vreg, s.preg, weight(f, int(p))})
+						g.transitions = append(g.transitions, transition{key, s.vreg, s.preg, g.cfg.freq[p]})
 					}
 				}
 				g.regOf[s.vreg.Index()] = NoPReg

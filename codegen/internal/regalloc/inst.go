@@ -258,7 +258,7 @@ func (g *globalAllocator) toMemory(p PReg) {
 // leave records that v leaves register p for memory.
 func (g *globalAllocator) leave(key uint32, v VReg, p PReg) {
 	if !g.f.isRemat(v) {
-		g.transitions = append(g.transitions, transition{key, v, p, weight(g.f, int(g.block))})
+		g.transitions = append(g.transitions, transition{key, v, p, g.cfg.freq[g.block]})
 	}
 }
 

@@ -56,11 +56,11 @@ func (g *globalAllocator) definedByTerminator(v uint32) bool {
 func (g *globalAllocator) defWeight(v uint32) uint32 {
 	b := g.live.defBlock[v]
 	if !g.definedByTerminator(v) {
-		return weight(g.f, int(b))
+		return g.cfg.freq[b]
 	}
 	w := uint64(0)
 	for _, e := range g.f.BlockEdges(int(b)) {
-		w += uint64(weight(g.f, int(e.To)))
+		w += uint64(g.cfg.freq[e.To])
 	}
 	return uint32(min(w, 1<<31))
 }
@@ -94,14 +94,14 @@ func (g *globalAllocator) storeParam(p VReg, b uint32, k int) {
 		onEdges := uint64(0)
 		for _, e := range preds {
 			if a := f.EdgeArgs(f.Edges[e])[k]; !g.isStoredFor(a, p) {
-				onEdges += uint64(weight(f, int(g.cfg.source[e])))
+				onEdges += uint64(g.cfg.freq[g.cfg.source[e]])
 				if _, ok := g.exitReg(e, a); !ok {
 					onEdges = 1 << 63 // two moves, and a register for them
 					break
 				}
 			}
 		}
-		if onEdges < uint64(weight(f, int(b))) {
+		if onEdges < uint64(g.cfg.freq[b]) {
 			for _, e := range preds {
 				if a := f.EdgeArgs(f.Edges[e])[k]; !g.isStoredFor(a, p) {
 					r, _ := g.exitReg(e, a)
