@@ -57,7 +57,7 @@ func clifFiles(paths []string) (files []string, err error) {
 // clifTest is what `davit clif test` was told.
 type clifTest struct {
 	exact, verbose, inProcess bool
-	only                      []string
+	only, settings            []string
 	jobs                      int
 }
 
@@ -94,6 +94,7 @@ ending the others.`,
 	cmd.Flags().BoolVarP(&t.verbose, "verbose", "v", false, "print every failure, and why checks were skipped")
 	cmd.Flags().BoolVar(&t.inProcess, "in-process", false, "run the files in this process")
 	cmd.Flags().StringSliceVar(&t.only, "only", nil, "run these test commands only")
+	cmd.Flags().StringArrayVar(&t.settings, "set", nil, "a setting on top of the files' own, as NAME or NAME=VALUE")
 	cmd.Flags().IntVarP(&t.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many files are run at the same time")
 	cmd.Flags().BoolVar(&worker, "worker", false, "read files' names from the standard input, write their results")
 	_ = cmd.Flags().MarkHidden("worker")
@@ -101,7 +102,7 @@ ending the others.`,
 }
 
 func (t *clifTest) options() filetest.Options {
-	o := filetest.Options{Exact: t.exact, Disassemble: disassemble}
+	o := filetest.Options{Exact: t.exact, Settings: t.settings, Disassemble: disassemble}
 	for _, c := range t.only {
 		if o.Commands == nil {
 			o.Commands = map[string]bool{}
@@ -214,6 +215,9 @@ func (w *clifWorker) start() error {
 	}
 	if len(w.test.only) > 0 {
 		args = append(args, "--only", strings.Join(w.test.only, ","))
+	}
+	for _, s := range w.test.settings {
+		args = append(args, "--set", s)
 	}
 	c := exec.Command(self, args...)
 	w.stderr.Reset()

@@ -80,7 +80,8 @@ func closed(f *ir.Function) bool {
 
 // TestAgreement calls every function of the suite that depends on nothing but
 // its arguments with random ones, compiled and interpreted: results and traps
-// must be the same, but for the bits of NaNs.
+// must be the same, but for the bits of NaNs. Code is made for this machine, and
+// for the least of its kind with both register allocators.
 func TestAgreement(t *testing.T) {
 	if err := jit.Supported(); err != nil {
 		t.Skip(err)
@@ -93,10 +94,20 @@ func TestAgreement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ = isa.Lookup("x86_64")
-	plain, err := b.Finish()
-	if err != nil {
-		t.Fatal(err)
+	targets := []*isa.TargetISA{host}
+	for _, algorithm := range []string{"backtracking", "single_pass"} {
+		b, err := isa.Lookup("x86_64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Set("regalloc_algorithm=" + algorithm); err != nil {
+			t.Fatal(err)
+		}
+		plain, err := b.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, plain)
 	}
 	root := filepath.Join(testdata.Conformance(t), "clif", "filetests")
 	rng := rand.New(rand.NewPCG(11, 12))
@@ -115,7 +126,7 @@ func TestAgreement(t *testing.T) {
 		}
 		var again []*clif.File
 		var mods []*jit.Module
-		for _, target := range []*isa.TargetISA{host, plain} {
+		for _, target := range targets {
 			parsed, err := clif.ParseFile(path, string(src))
 			if err != nil {
 				return err

@@ -36,6 +36,8 @@ type Options struct {
 	Exact bool
 	// Commands limits the commands that are run; nil runs all.
 	Commands map[string]bool
+	// Settings are applied to every target on top of the file's own.
+	Settings []string
 	// Disassemble writes machine code as text, for directives of `test compile`
 	// on it; nil leaves it out.
 	Disassemble func(code []byte) string

@@ -17,7 +17,7 @@ import (
 
 // suite runs a command of the files in a folder of the conformance suite. It
 // fails for each file whose number of failures is not the known one.
-func suite(t *testing.T, want int, command, folder string) {
+func suite(t *testing.T, want int, command, folder string, settings ...string) {
 	known := knownFailures(t, command)
 	root := filepath.Join(testdata.Conformance(t), "clif", "filetests")
 	var total Result
@@ -25,7 +25,7 @@ func suite(t *testing.T, want int, command, folder string) {
 		if err != nil || filepath.Ext(path) != ".clif" {
 			return err
 		}
-		r, err := File(path, Options{Commands: map[string]bool{command: true}})
+		r, err := File(path, Options{Commands: map[string]bool{command: true}, Settings: settings})
 		if err != nil {
 			return err
 		}
@@ -83,6 +83,13 @@ func TestRun(t *testing.T) {
 		t.Skip(err)
 	}
 	suite(t, 9500, "run", "runtests")
+}
+
+func TestRunSinglePass(t *testing.T) {
+	if err := jit.Supported(); err != nil {
+		t.Skip(err)
+	}
+	suite(t, 9500, "run", "runtests", "regalloc_algorithm=single_pass", "unwind_info=false", "bb_padding_log2_minus_one=4")
 }
 
 func TestInterpret(t *testing.T) { suite(t, 9600, "interpret", "") }

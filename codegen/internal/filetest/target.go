@@ -74,6 +74,11 @@ func (f *file) target(h clif.HeaderLine, settings []clif.HeaderLine) (targetISA,
 			return t, f.errorf(h.Line, "%v", err)
 		}
 	}
+	for _, x := range f.opt.Settings {
+		if err := b.Set(x); err != nil {
+			return t, err
+		}
+	}
 	if t.isa, err = b.Finish(); err != nil {
 		return t, f.errorf(h.Line, "%v", err)
 	}
