@@ -366,6 +366,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.MR(asm.CMPXCHG, size, mem(e, in), hw(r[2]))
 	case OpRmwLoop:
 		b.rmwLoop(e, in)
+	case OpRmw16:
+		b.rmw16(e, in)
 	case OpCmpxchg16:
 		b.trapHere(e, in)
 		a.Lock()

@@ -66,6 +66,7 @@ const (
 	OpXchg      // R0=R1; xchg mem, R0
 	OpCmpxchg   // R0 (rax) old; R1 (rax) expected, R2 replacement; lock cmpxchg mem
 	OpRmwLoop   // R0 (rax) old, R1 temporary; R2 operand; mem; Imm is the ir.AtomicOp: compare-and-swap loop
+	OpRmw16     // R0 (rax), R1 (rdx) old; R2, R3 operand; base R4; Imm is the ir.AtomicOp; rbx and rcx are destroyed
 	OpCmpxchg16 // R0 (rax), R1 (rdx) old; R2 (rax), R3 (rdx) expected; base R4; replacement in rbx, rcx through Calls[Aux]
 	OpFence     // mfence
 
@@ -198,6 +199,7 @@ var Table = func() []machine.OpInfo {
 		OpXchg:      {Name: "xchg", Slots: memLate(d1, u), Flags: m},
 		OpCmpxchg:   {Name: "cmpxchg", Slots: mem(dA, uA, u), Flags: m},
 		OpRmwLoop:   {Name: "rmw", Slots: memLate(dA, de, ul), Flags: m},
+		OpRmw16:     {Name: "rmw16", Slots: slots{dA, dD, ul, ul, ul}, Clobbers: regalloc.MakePRegSet(pRBX, pRCX)},
 		OpCmpxchg16: {Name: "cmpxchg16b", Slots: slots{dA, dD, uA, uD, ul}, Flags: machine.OpCall},
 		OpFence:     {Name: "mfence"},
 

@@ -2,6 +2,7 @@ package x64
 
 import (
 	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
 	"github.com/davit-wasm/davit/codegen/ir"
 )
@@ -106,4 +107,39 @@ func (c *lower) rmwLoop(size asm.Size, op ir.AtomicOp, m Amode, v machine.Reg) m
 	in.Imm = int64(op)
 	c.l.Emit(in)
 	return d
+}
+
+func (c *lower) hasCmpxchg16b() bool { return c.backend().isa.X64.HasCMPXCHG16B }
+
+// baseOnly is the address m as a register and a displacement.
+func (c *lower) baseOnly(m Amode) (machine.Reg, int32) {
+	if m.Kind == machine.MemReg && m.Index == machine.NoReg {
+		return m.Base, m.Disp
+	}
+	m.Trap = 0
+	return c.lea(asm.S64, m), 0
+}
+
+func (c *lower) rmw16(op ir.AtomicOp, m Amode, v pair) pair {
+	c.backend().clobbered.Add(pRBX) // which most conventions want back
+	p := pair{c.newGpr(), c.newGpr()}
+	base, disp := c.baseOnly(m)
+	in := NewImm(OpRmw16, 0, asm.S64, int64(op), p.a, p.b, v.a, v.b, base)
+	in.Disp, in.Trap = disp, m.Trap
+	c.l.Emit(in)
+	return p
+}
+
+func (c *lower) compareExchange16(m Amode, expected, v pair) pair {
+	p := pair{c.newGpr(), c.newGpr()}
+	base, disp := c.baseOnly(m)
+	vc := c.l.VC
+	in := New(OpCmpxchg16, 0, asm.S64, p.a, p.b, expected.a, expected.b, base)
+	in.Disp, in.Trap = disp, m.Trap
+	in.Aux = uint32(len(vc.Calls))
+	start := uint32(len(vc.CallOperands))
+	vc.CallOperands = append(vc.CallOperands, regalloc.UseFixed(v.a.VReg(), pRBX), regalloc.UseFixed(v.b.VReg(), pRCX))
+	vc.Calls = append(vc.Calls, machine.CallInfo{Operands: machine.Range{Start: start, End: start + 2}, Label: machine.NoLabel})
+	c.l.Emit(in)
+	return p
 }

@@ -597,43 +597,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpAtomicLoad:
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			v509 := c.memFlags(v0)
-			if v512, ok := c.littleEndian(v509); ok {
-				// lower_atomic.rules:4
-				v510 := c.arg0(v0)
-				return c.out1(c.loadGpr(v4, c.amode(v512, v510, 0))), true
-			}
+		if r, ok := c.lower_OpAtomicLoad(v0); ok {
+			return r, true
 		}
 	case ir.OpAtomicStore:
-		v513 := c.memFlags(v0)
-		if v517, ok := c.littleEndian(v513); ok {
-			v514 := c.arg0(v0)
-			v519 := c.valueType(v514)
-			if v521, ok := c.fitsIn64(v519); ok {
-				// lower_atomic.rules:5
-				v515 := c.arg1(v0)
-				_ = c.exchange(c.sizeOf(v521), c.amode(v517, v515, 0), c.gpr(v514))
-				return c.outNone(), true
-			}
+		if r, ok := c.lower_OpAtomicStore(v0); ok {
+			return r, true
 		}
 	case ir.OpAtomicCas:
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			v528 := c.memFlags(v0)
-			if v533, ok := c.littleEndian(v528); ok {
-				// lower_atomic.rules:23
-				v529 := c.arg0(v0)
-				v530 := c.arg1(v0)
-				v531 := c.arg2(v0)
-				return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v533, v529, 0), c.gpr(v530), c.gpr(v531))), true
-			}
+		if r, ok := c.lower_OpAtomicCas(v0); ok {
+			return r, true
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v534 := c.constant(v0)
-		return c.out1(c.vecPool(v534)), true
+		v536 := c.constant(v0)
+		return c.out1(c.vecPool(v536)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -656,31 +634,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v547 := c.arg0(v0)
-		v548 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
+		v549 := c.arg0(v0)
+		v550 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v549 := c.arg0(v0)
-			v550 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v549), c.operandReg(c.xmm(v550)))
+			v551 := c.arg0(v0)
+			v552 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v551), c.operandReg(c.xmm(v552)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v552 := c.arg1(v0)
-		v551 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v552), c.operandReg(c.xmm(v551)))), true
+		v554 := c.arg1(v0)
+		v553 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v554), c.operandReg(c.xmm(v553)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v592 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v592)))), true
+		v594 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v594)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -691,20 +669,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v615 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v615)))), true
+		v617 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v617)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v616 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v616)))), true
+		v618 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v618)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v617 := c.arg0(v0)
-			v619 := c.valueType(v617)
-			if v619 == ir.F32X4 {
+			v619 := c.arg0(v0)
+			v621 := c.valueType(v619)
+			if v621 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v617)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v619)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -714,21 +692,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v634 := c.arg0(v0)
-			v637 := c.valueType(v634)
-			if v637 == ir.I64X2 {
-				if v639, ok := c.defInst(v634); ok {
-					v640 := c.opcode(v639)
-					if v640 == ir.OpFcvtToUintSat {
-						v641 := c.arg0(v639)
-						v643 := c.valueType(v641)
-						if v643 == ir.F64X2 {
-							v635 := c.arg1(v0)
-							if v645, ok := c.defInst(v635); ok {
-								v646 := c.opcode(v645)
-								if v646 == ir.OpVconst {
+			v636 := c.arg0(v0)
+			v639 := c.valueType(v636)
+			if v639 == ir.I64X2 {
+				if v641, ok := c.defInst(v636); ok {
+					v642 := c.opcode(v641)
+					if v642 == ir.OpFcvtToUintSat {
+						v643 := c.arg0(v641)
+						v645 := c.valueType(v643)
+						if v645 == ir.F64X2 {
+							v637 := c.arg1(v0)
+							if v647, ok := c.defInst(v637); ok {
+								v648 := c.opcode(v647)
+								if v648 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v641), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v643), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -760,52 +738,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v654 := c.memFlags(v0)
-		if v658, ok := c.littleEndian(v654); ok {
+		v656 := c.memFlags(v0)
+		if v660, ok := c.littleEndian(v656); ok {
 			// lower_vector.rules:438
-			v655 := c.arg0(v0)
-			v656 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v658, v655, v656)))), true
+			v657 := c.arg0(v0)
+			v658 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v660, v657, v658)))), true
 		}
 	case ir.OpSload8x8:
-		v659 := c.memFlags(v0)
-		if v663, ok := c.littleEndian(v659); ok {
+		v661 := c.memFlags(v0)
+		if v665, ok := c.littleEndian(v661); ok {
 			// lower_vector.rules:439
-			v660 := c.arg0(v0)
-			v661 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v663, v660, v661)))), true
+			v662 := c.arg0(v0)
+			v663 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v665, v662, v663)))), true
 		}
 	case ir.OpUload16x4:
-		v664 := c.memFlags(v0)
-		if v668, ok := c.littleEndian(v664); ok {
+		v666 := c.memFlags(v0)
+		if v670, ok := c.littleEndian(v666); ok {
 			// lower_vector.rules:440
-			v665 := c.arg0(v0)
-			v666 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v668, v665, v666)))), true
+			v667 := c.arg0(v0)
+			v668 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v670, v667, v668)))), true
 		}
 	case ir.OpSload16x4:
-		v669 := c.memFlags(v0)
-		if v673, ok := c.littleEndian(v669); ok {
+		v671 := c.memFlags(v0)
+		if v675, ok := c.littleEndian(v671); ok {
 			// lower_vector.rules:441
-			v670 := c.arg0(v0)
-			v671 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v673, v670, v671)))), true
+			v672 := c.arg0(v0)
+			v673 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v675, v672, v673)))), true
 		}
 	case ir.OpUload32x2:
-		v674 := c.memFlags(v0)
-		if v678, ok := c.littleEndian(v674); ok {
+		v676 := c.memFlags(v0)
+		if v680, ok := c.littleEndian(v676); ok {
 			// lower_vector.rules:442
-			v675 := c.arg0(v0)
-			v676 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v678, v675, v676)))), true
+			v677 := c.arg0(v0)
+			v678 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v680, v677, v678)))), true
 		}
 	case ir.OpSload32x2:
-		v679 := c.memFlags(v0)
-		if v683, ok := c.littleEndian(v679); ok {
+		v681 := c.memFlags(v0)
+		if v685, ok := c.littleEndian(v681); ok {
 			// lower_vector.rules:443
-			v680 := c.arg0(v0)
-			v681 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v683, v680, v681)))), true
+			v682 := c.arg0(v0)
+			v683 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v685, v682, v683)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -821,22 +799,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v693 := c.arg0(v0)
-		v694 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v693), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v694)))))), true
-	case ir.OpX86Pshufb:
-		// lower_vector.rules:487
 		v695 := c.arg0(v0)
 		v696 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v695), c.operandReg(c.xmm(v696)))), true
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v695), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v696)))))), true
+	case ir.OpX86Pshufb:
+		// lower_vector.rules:487
+		v697 := c.arg0(v0)
+		v698 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.xmm(v698)))), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v700 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v700)))), true
+		v702 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v702)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v701 := c.constant(v0)
-		return c.out1(c.vecPool(v701)), true
+		v703 := c.constant(v0)
+		return c.out1(c.vecPool(v703)), true
 	}
 	var none out
 	return none, false
@@ -1148,11 +1126,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v536, ok := c.intVec(v2); ok {
+	if v538, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v536, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v538, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1567,11 +1545,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v536, ok := c.intVec(v2); ok {
+	if v538, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v536, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v538, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -2381,26 +2359,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v703, ok := c.tySmall16(v2); ok {
+	if v705, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v703, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
-	}
-	if v705, ok := c.tySmall32(v2); ok {
-		// lower_small.rules:62
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(v705, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v707, ok := c.tySmall64(v2); ok {
-		// lower_small.rules:63
+	if v707, ok := c.tySmall32(v2); ok {
+		// lower_small.rules:62
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(v707, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	}
+	if v709, ok := c.tySmall64(v2); ok {
+		// lower_small.rules:63
+		v201 := c.arg0(v0)
+		v202 := c.arg1(v0)
+		v203 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v709, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
 	var none out
 	return none, false
@@ -2677,10 +2655,10 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v522 := c.memFlags(v0)
-		if v527, ok := c.littleEndian(v522); ok {
+	v522 := c.memFlags(v0)
+	if v527, ok := c.littleEndian(v522); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
 			v523 := c.atomicOp(v0)
 			switch v523 {
 			case ir.AtomicXchg:
@@ -2704,6 +2682,16 @@ func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 			v525 := c.arg1(v0)
 			return c.out1(c.rmwLoop(c.sizeOf(v4), v523, c.amode(v527, v524, 0), c.gpr(v525))), true
 		}
+		if v2 == ir.I128 {
+			v535 := c.hasCmpxchg16b()
+			if v535 {
+				// lower_atomic.rules:44
+				v523 := c.atomicOp(v0)
+				v524 := c.arg0(v0)
+				v525 := c.arg1(v0)
+				return c.outPair(c.rmw16(v523, c.amode(v527, v524, 0), c.halves(v525))), true
+			}
+		}
 	}
 	var none out
 	return none, false
@@ -2714,39 +2702,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v553 := c.arg0(v0)
-		if v556, ok := c.defInst(v553); ok {
-			v557 := c.opcode(v556)
-			switch v557 {
+		v555 := c.arg0(v0)
+		if v558, ok := c.defInst(v555); ok {
+			v559 := c.opcode(v558)
+			switch v559 {
 			case ir.OpImul:
-				v558 := c.arg0(v556)
-				if v561, ok := c.defInst(v558); ok {
-					v562 := c.opcode(v561)
-					if v562 == ir.OpSwidenLow {
-						v559 := c.arg1(v556)
-						if v565, ok := c.defInst(v559); ok {
-							v566 := c.opcode(v565)
-							if v566 == ir.OpSwidenLow {
-								v554 := c.arg1(v0)
-								if v569, ok := c.defInst(v554); ok {
-									v570 := c.opcode(v569)
-									if v570 == ir.OpImul {
-										v571 := c.arg0(v569)
-										if v574, ok := c.defInst(v571); ok {
-											v575 := c.opcode(v574)
-											if v575 == ir.OpSwidenHigh {
-												v563 := c.arg0(v561)
-												v576 := c.arg0(v574)
-												if v563 == v576 {
-													v572 := c.arg1(v569)
-													if v578, ok := c.defInst(v572); ok {
-														v579 := c.opcode(v578)
-														if v579 == ir.OpSwidenHigh {
-															v567 := c.arg0(v565)
-															v580 := c.arg0(v578)
-															if v567 == v580 {
+				v560 := c.arg0(v558)
+				if v563, ok := c.defInst(v560); ok {
+					v564 := c.opcode(v563)
+					if v564 == ir.OpSwidenLow {
+						v561 := c.arg1(v558)
+						if v567, ok := c.defInst(v561); ok {
+							v568 := c.opcode(v567)
+							if v568 == ir.OpSwidenLow {
+								v556 := c.arg1(v0)
+								if v571, ok := c.defInst(v556); ok {
+									v572 := c.opcode(v571)
+									if v572 == ir.OpImul {
+										v573 := c.arg0(v571)
+										if v576, ok := c.defInst(v573); ok {
+											v577 := c.opcode(v576)
+											if v577 == ir.OpSwidenHigh {
+												v565 := c.arg0(v563)
+												v578 := c.arg0(v576)
+												if v565 == v578 {
+													v574 := c.arg1(v571)
+													if v580, ok := c.defInst(v574); ok {
+														v581 := c.opcode(v580)
+														if v581 == ir.OpSwidenHigh {
+															v569 := c.arg0(v567)
+															v582 := c.arg0(v580)
+															if v569 == v582 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v563), c.operandReg(c.xmm(v567)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v565), c.operandReg(c.xmm(v569)))), true
 															}
 														}
 													}
@@ -2760,28 +2748,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v554 := c.arg1(v0)
-				if v569, ok := c.defInst(v554); ok {
-					v570 := c.opcode(v569)
-					if v570 == ir.OpSwidenHigh {
-						v581 := c.arg0(v556)
-						v582 := c.arg0(v569)
-						if v581 == v582 {
+				v556 := c.arg1(v0)
+				if v571, ok := c.defInst(v556); ok {
+					v572 := c.opcode(v571)
+					if v572 == ir.OpSwidenHigh {
+						v583 := c.arg0(v558)
+						v584 := c.arg0(v571)
+						if v583 == v584 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v581), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v583), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v554 := c.arg1(v0)
-				if v569, ok := c.defInst(v554); ok {
-					v570 := c.opcode(v569)
-					if v570 == ir.OpUwidenHigh {
-						v583 := c.arg0(v556)
-						v584 := c.arg0(v569)
-						if v583 == v584 {
+				v556 := c.arg1(v0)
+				if v571, ok := c.defInst(v556); ok {
+					v572 := c.opcode(v571)
+					if v572 == ir.OpUwidenHigh {
+						v585 := c.arg0(v558)
+						v586 := c.arg0(v571)
+						if v585 == v586 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v583)
+							a1 := c.xmm(v585)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2789,49 +2777,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v554 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v553), c.operandReg(c.xmm(v554)))), true
+		v556 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v555), c.operandReg(c.xmm(v556)))), true
 	case ir.I16X8:
-		v553 := c.arg0(v0)
-		if v556, ok := c.defInst(v553); ok {
-			v557 := c.opcode(v556)
-			switch v557 {
+		v555 := c.arg0(v0)
+		if v558, ok := c.defInst(v555); ok {
+			v559 := c.opcode(v558)
+			switch v559 {
 			case ir.OpSwidenLow:
-				v554 := c.arg1(v0)
-				if v569, ok := c.defInst(v554); ok {
-					v570 := c.opcode(v569)
-					if v570 == ir.OpSwidenHigh {
-						v581 := c.arg0(v556)
-						v582 := c.arg0(v569)
-						if v581 == v582 {
+				v556 := c.arg1(v0)
+				if v571, ok := c.defInst(v556); ok {
+					v572 := c.opcode(v571)
+					if v572 == ir.OpSwidenHigh {
+						v583 := c.arg0(v558)
+						v584 := c.arg0(v571)
+						if v583 == v584 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v581)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v583)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v554 := c.arg1(v0)
-				if v569, ok := c.defInst(v554); ok {
-					v570 := c.opcode(v569)
-					if v570 == ir.OpUwidenHigh {
-						v583 := c.arg0(v556)
-						v584 := c.arg0(v569)
-						if v583 == v584 {
+				v556 := c.arg1(v0)
+				if v571, ok := c.defInst(v556); ok {
+					v572 := c.opcode(v571)
+					if v572 == ir.OpUwidenHigh {
+						v585 := c.arg0(v558)
+						v586 := c.arg0(v571)
+						if v585 == v586 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v583), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v585), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v554 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v553), c.operandReg(c.xmm(v554)))), true
+		v556 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v555), c.operandReg(c.xmm(v556)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v553 := c.arg0(v0)
-		v554 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v553)), c.operandReg(c.byteSums(c.xmm(v554))))), true
+		v555 := c.arg0(v0)
+		v556 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v555)), c.operandReg(c.byteSums(c.xmm(v556))))), true
 	}
 	var none out
 	return none, false
@@ -2843,14 +2831,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v604, ok := c.defInst(v269); ok {
-			v605 := c.opcode(v604)
-			if v605 == ir.OpSwidenLow {
-				v606 := c.arg0(v604)
-				v608 := c.valueType(v606)
-				if v608 == ir.I32X4 {
+		if v606, ok := c.defInst(v269); ok {
+			v607 := c.opcode(v606)
+			if v607 == ir.OpSwidenLow {
+				v608 := c.arg0(v606)
+				v610 := c.valueType(v608)
+				if v610 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v606)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v608)))), true
 				}
 			}
 		}
@@ -2908,14 +2896,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v610, ok := c.defInst(v274); ok {
-			v611 := c.opcode(v610)
-			if v611 == ir.OpUwidenLow {
-				v612 := c.arg0(v610)
-				v614 := c.valueType(v612)
-				if v614 == ir.I32X4 {
+		if v612, ok := c.defInst(v274); ok {
+			v613 := c.opcode(v612)
+			if v613 == ir.OpUwidenLow {
+				v614 := c.arg0(v612)
+				v616 := c.valueType(v614)
+				if v616 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v612), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v614), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2970,51 +2958,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v689 := c.lane(v0)
-		if v689 == 0 {
+		v691 := c.lane(v0)
+		if v691 == 0 {
 			// lower_vector.rules:470
-			v688 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v688))), true
+			v690 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v690))), true
 		}
 		// lower_vector.rules:468
-		v688 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v690), c.laneU8(v691))), true
 	case ir.I64:
-		v689 := c.lane(v0)
-		if v689 == 0 {
+		v691 := c.lane(v0)
+		if v691 == 0 {
 			// lower_vector.rules:471
-			v688 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v688))), true
+			v690 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v690))), true
 		}
 		// lower_vector.rules:469
-		v688 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v690), c.laneU8(v691))), true
 	}
-	v689 := c.lane(v0)
-	if v689 == 0 {
+	v691 := c.lane(v0)
+	if v691 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v688 := c.arg0(v0)
-			return c.out1(c.xmm(v688)), true
+			v690 := c.arg0(v0)
+			return c.out1(c.xmm(v690)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v688 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v690), c.laneU8(v691))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v688 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v690), c.laneU8(v691))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v688 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v690), c.laneU8(v691))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v688 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v688), 238)), true
+		v690 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v690), 238)), true
 	}
 	var none out
 	return none, false
@@ -3022,16 +3010,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v697 := c.arg0(v0)
-	v698 := c.arg1(v0)
-	if v697 == v698 {
+	v699 := c.arg0(v0)
+	v700 := c.arg1(v0)
+	if v699 == v700 {
 		// lower_vector.rules:490
-		v699 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.shuffleSame(v699)))), true
+		v701 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v699), c.operandReg(c.shuffleSame(v701)))), true
 	}
 	// lower_vector.rules:488
-	v699 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.shuffleFirst(v699))), c.sse(asm.PSHUFB, c.xmm(v698), c.operandReg(c.shuffleSecond(v699))))), true
+	v701 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v699), c.operandReg(c.shuffleFirst(v701))), c.sse(asm.PSHUFB, c.xmm(v700), c.operandReg(c.shuffleSecond(v701))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -3064,10 +3052,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v536, ok := c.intVec(v2); ok {
+	if v538, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v536, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v538, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3740,11 +3728,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v589, ok := c.intVec(v191); ok {
+		if v591, ok := c.intVec(v191); ok {
 			// lower_vector.rules:249
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v589, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v591, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3767,11 +3755,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v591, ok := c.floatVec(v198); ok {
+		if v593, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:270
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v591), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v593), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3960,10 +3948,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v602, ok := c.floatVec(v2); ok {
+	if v604, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v602)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v604)))), true
 	}
 	var none out
 	return none, false
@@ -3977,10 +3965,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v602, ok := c.floatVec(v2); ok {
+	if v604, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v602)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v604)))), true
 	}
 	var none out
 	return none, false
@@ -3996,11 +3984,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v602, ok := c.floatVec(v2); ok {
+	if v604, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v602)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v604)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -4320,20 +4308,96 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpAtomicLoad is the part of lower for one case.
+func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
+	v509 := c.memFlags(v0)
+	if v512, ok := c.littleEndian(v509); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_atomic.rules:4
+			v510 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v512, v510, 0))), true
+		}
+		if v2 == ir.I128 {
+			v535 := c.hasCmpxchg16b()
+			if v535 {
+				// lower_atomic.rules:40
+				v510 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v512, v510, 0), c.zeros(), c.zeros())), true
+			}
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpAtomicStore is the part of lower for one case.
+func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
+	v513 := c.memFlags(v0)
+	if v517, ok := c.littleEndian(v513); ok {
+		v514 := c.arg0(v0)
+		v519 := c.valueType(v514)
+		if v521, ok := c.fitsIn64(v519); ok {
+			// lower_atomic.rules:5
+			v515 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v521), c.amode(v517, v515, 0), c.gpr(v514))
+			return c.outNone(), true
+		}
+		if v519 == ir.I128 {
+			v535 := c.hasCmpxchg16b()
+			if v535 {
+				// lower_atomic.rules:42
+				v515 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v517, v515, 0), c.halves(v514))
+				return c.outNone(), true
+			}
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpAtomicCas is the part of lower for one case.
+func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
+	v528 := c.memFlags(v0)
+	if v533, ok := c.littleEndian(v528); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_atomic.rules:23
+			v529 := c.arg0(v0)
+			v530 := c.arg1(v0)
+			v531 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v533, v529, 0), c.gpr(v530), c.gpr(v531))), true
+		}
+		if v2 == ir.I128 {
+			v535 := c.hasCmpxchg16b()
+			if v535 {
+				// lower_atomic.rules:46
+				v529 := c.arg0(v0)
+				v530 := c.arg1(v0)
+				v531 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v533, v529, 0), c.halves(v530), c.halves(v531))), true
+			}
+		}
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpUaddSat is the part of lower for one case.
 func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v537 := c.arg0(v0)
-		v538 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v537), c.operandReg(c.xmm(v538)))), true
+		v539 := c.arg0(v0)
+		v540 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v537 := c.arg0(v0)
-		v538 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v537), c.operandReg(c.xmm(v538)))), true
+		v539 := c.arg0(v0)
+		v540 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
 	}
 	var none out
 	return none, false
@@ -4345,14 +4409,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v539 := c.arg0(v0)
-		v540 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
+		v541 := c.arg0(v0)
+		v542 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v539 := c.arg0(v0)
-		v540 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
+		v541 := c.arg0(v0)
+		v542 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
 	}
 	var none out
 	return none, false
@@ -4364,14 +4428,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v541 := c.arg0(v0)
-		v542 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
+		v543 := c.arg0(v0)
+		v544 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v541 := c.arg0(v0)
-		v542 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
+		v543 := c.arg0(v0)
+		v544 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
 	}
 	var none out
 	return none, false
@@ -4383,14 +4447,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v543 := c.arg0(v0)
-		v544 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
+		v545 := c.arg0(v0)
+		v546 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v543 := c.arg0(v0)
-		v544 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
+		v545 := c.arg0(v0)
+		v546 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
 	}
 	var none out
 	return none, false
@@ -4402,14 +4466,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v545 := c.arg0(v0)
-		v546 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
+		v547 := c.arg0(v0)
+		v548 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v545 := c.arg0(v0)
-		v546 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
+		v547 := c.arg0(v0)
+		v548 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
 	}
 	var none out
 	return none, false
@@ -4421,40 +4485,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v585), 15), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v587), 15), c.xmm(v588), c.xmm(v589))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v585), 31), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v587), 31), c.xmm(v588), c.xmm(v589))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v585), 31), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v587), 31), c.xmm(v588), c.xmm(v589))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v585 := c.arg0(v0)
-		v586 := c.arg1(v0)
-		v587 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v585))), c.xmm(v586), c.xmm(v587))), true
+		v587 := c.arg0(v0)
+		v588 := c.arg1(v0)
+		v589 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
 	}
 	var none out
 	return none, false
@@ -4462,19 +4526,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v593 := c.arg0(v0)
-	v595 := c.valueType(v593)
-	if v597, ok := c.intVec(v595); ok {
+	v595 := c.arg0(v0)
+	v597 := c.valueType(v595)
+	if v599, ok := c.intVec(v597); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v597, c.xmm(v593)))), true
+		return c.out1(c.setcc(c.allTrue(v599, c.xmm(v595)))), true
 	}
-	switch v595 {
+	switch v597 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v593)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v595)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v593)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v595)))), true
 	}
 	var none out
 	return none, false
@@ -4482,27 +4546,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v598 := c.arg0(v0)
-	v600 := c.valueType(v598)
-	switch v600 {
+	v600 := c.arg0(v0)
+	v602 := c.valueType(v600)
+	switch v602 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v598))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v600))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v598))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v600))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v598))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v600))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v598))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v600))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v598))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v600))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v598)
+		a1 := c.xmm(v600)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4514,21 +4578,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v620 := c.arg0(v0)
-		v623 := c.valueType(v620)
-		if v623 == ir.I64X2 {
-			if v625, ok := c.defInst(v620); ok {
-				v626 := c.opcode(v625)
-				if v626 == ir.OpFcvtToSintSat {
-					v627 := c.arg0(v625)
-					v629 := c.valueType(v627)
-					if v629 == ir.F64X2 {
-						v621 := c.arg1(v0)
-						if v631, ok := c.defInst(v621); ok {
-							v632 := c.opcode(v631)
-							if v632 == ir.OpVconst {
+		v622 := c.arg0(v0)
+		v625 := c.valueType(v622)
+		if v625 == ir.I64X2 {
+			if v627, ok := c.defInst(v622); ok {
+				v628 := c.opcode(v627)
+				if v628 == ir.OpFcvtToSintSat {
+					v629 := c.arg0(v627)
+					v631 := c.valueType(v629)
+					if v631 == ir.F64X2 {
+						v623 := c.arg1(v0)
+						if v633, ok := c.defInst(v623); ok {
+							v634 := c.opcode(v633)
+							if v634 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v627)
+								a1 := c.xmm(v629)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4540,14 +4604,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v620 := c.arg0(v0)
-		v621 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v620), c.operandReg(c.xmm(v621)))), true
+		v622 := c.arg0(v0)
+		v623 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v622), c.operandReg(c.xmm(v623)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v620 := c.arg0(v0)
-		v621 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v620), c.operandReg(c.xmm(v621)))), true
+		v622 := c.arg0(v0)
+		v623 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v622), c.operandReg(c.xmm(v623)))), true
 	}
 	var none out
 	return none, false
@@ -4559,14 +4623,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v648 := c.arg0(v0)
-		v649 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v648), c.operandReg(c.xmm(v649)))), true
+		v650 := c.arg0(v0)
+		v651 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v650), c.operandReg(c.xmm(v651)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v648 := c.arg0(v0)
-		v649 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v648), c.operandReg(c.xmm(v649)))), true
+		v650 := c.arg0(v0)
+		v651 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v650), c.operandReg(c.xmm(v651)))), true
 	}
 	var none out
 	return none, false
@@ -4578,16 +4642,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v650 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v650)))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v652)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v650 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v650)))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v652)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v650 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v650)))), true
+		v652 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v652)))), true
 	}
 	var none out
 	return none, false
@@ -4599,16 +4663,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v651 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v651)))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v653)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v651 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v651)))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v653)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v651 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v651)))), true
+		v653 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v653)))), true
 	}
 	var none out
 	return none, false
@@ -4620,16 +4684,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v652))))), true
+		v654 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v654))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v652))))), true
+		v654 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v654))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v652))))), true
+		v654 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v654))))), true
 	}
 	var none out
 	return none, false
@@ -4641,16 +4705,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v653 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v653), c.operandReg(c.vecZero()))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v655), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v653 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v653), c.operandReg(c.vecZero()))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v655), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v653 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v653), c.operandReg(c.vecZero()))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v655), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4662,28 +4726,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v684 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), c.operandReg(c.vecZero()))), true
+		v686 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v684 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), 0), 0)), true
+		v686 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v684 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v684))), 0)), true
+		v686 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v684 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v684))), 68)), true
+		v686 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v686))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v684 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v684), 0)), true
+		v686 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v686), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v684 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v684), 68)), true
+		v686 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v686), 68)), true
 	}
 	var none out
 	return none, false
@@ -4695,47 +4759,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v685 := c.arg0(v0)
-		v686 := c.arg1(v0)
-		v687 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
+		v687 := c.arg0(v0)
+		v688 := c.arg1(v0)
+		v689 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v685 := c.arg0(v0)
-		v686 := c.arg1(v0)
-		v687 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
+		v687 := c.arg0(v0)
+		v688 := c.arg1(v0)
+		v689 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v685 := c.arg0(v0)
-		v686 := c.arg1(v0)
-		v687 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
+		v687 := c.arg0(v0)
+		v688 := c.arg1(v0)
+		v689 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v685 := c.arg0(v0)
-		v686 := c.arg1(v0)
-		v687 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v685), c.gpr(v686), c.laneU8(v687))), true
+		v687 := c.arg0(v0)
+		v688 := c.arg1(v0)
+		v689 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v685 := c.arg0(v0)
-		v686 := c.arg1(v0)
-		v687 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v685), c.xmm(v686), c.laneInsertps(v687))), true
+		v687 := c.arg0(v0)
+		v688 := c.arg1(v0)
+		v689 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v687), c.xmm(v688), c.laneInsertps(v689))), true
 	case ir.F64X2:
-		v687 := c.lane(v0)
-		switch v687 {
+		v689 := c.lane(v0)
+		switch v689 {
 		case 0:
 			// lower_vector.rules:459
-			v686 := c.arg1(v0)
-			v685 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v686), c.xmm(v685), 2)), true
+			v688 := c.arg1(v0)
+			v687 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v688), c.xmm(v687), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v685 := c.arg0(v0)
-			v686 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v685), c.operandReg(c.xmm(v686)))), true
+			v687 := c.arg0(v0)
+			v688 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v687), c.operandReg(c.xmm(v688)))), true
 		}
 	}
 	var none out
@@ -4748,23 +4812,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v692 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v692)))), true
+			v694 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v694)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v692 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v692)))), true
+		v694 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v694)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v692 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v692), c.xmm(v692), 14)), true
+		v694 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v694), c.xmm(v694), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v692 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v692)))), true
+		v694 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v694)))), true
 	}
 	var none out
 	return none, false
@@ -5441,6 +5505,19 @@ func (c *lower) pickWide(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) pair {
 	p3 := c.low(v2)
 	q4 := c.high(v2)
 	return c.selectWide(c.icmpWide(v0, a1, b2, p3, q4), a1, b2, p3, q4)
+}
+
+// halves is the term halves of lower_atomic.rules:34.
+func (c *lower) halves(v0 ir.Value) pair {
+	// lower_atomic.rules:35
+	return c.makePair(c.low(v0), c.high(v0))
+}
+
+// zeros is the term zeros of lower_atomic.rules:36.
+func (c *lower) zeros() pair {
+	// lower_atomic.rules:37
+	z1 := c.immConst(ir.I64, 0)
+	return c.makePair(z1, z1)
 }
 
 // andX is the term and_x of lower_vector.rules:34.
