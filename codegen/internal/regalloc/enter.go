@@ -13,6 +13,7 @@ type candidate struct {
 	have       uint64
 	voteWeight uint32
 	vote       PReg
+	unbacked   bool   // a predecessor has it in a register only
 	end, use   uint32 // end of its live range, and next use
 	drop       bool
 }
@@ -42,7 +43,7 @@ func (g *globalAllocator) enterBlock(b uint32) {
 	}
 	start := uint32(len(g.states))
 	for p := range g.occupied.All {
-		g.states = append(g.states, regState{p, g.vregIn[p]})
+		g.states = append(g.states, regState{preg: p, vreg: g.vregIn[p]})
 	}
 	g.entry[b] = Range{start, uint32(len(g.states))}
 	id := g.loops.header[b]
@@ -74,6 +75,9 @@ func (g *globalAllocator) enterFromOne(b, e uint32) {
 	for _, s := range exit {
 		if end := g.live.rangeAt(uint32(s.vreg.Index()), start); end != 0 {
 			g.assign(s.vreg, s.preg, end)
+			if s.backed {
+				g.backed.Add(s.preg)
+			}
 		}
 	}
 	params := f.BlockParams(int(b))
@@ -137,6 +141,9 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 				continue // the previous value of a parameter
 			}
 			c.vote(g, s.vreg, -1, s.preg, w, start)
+			if !s.backed {
+				c.list[c.index[v]-1].unbacked = true
+			}
 			g.regOf[v] = s.preg
 		}
 		for k, a := range f.EdgeArgs(f.Edges[e]) {
@@ -213,6 +220,25 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 			g.assign(x.vreg, g.pick(x.vreg, start, x.end, g.freeIn(x.vreg.Class())), x.end)
 		}
 	}
+	if g.othersComeBack(b, preds) {
+		for i := range c.list {
+			if x := &c.list[i]; !x.drop && !x.unbacked && x.arg < 0 {
+				g.backed.Add(g.regOf[x.vreg.Index()])
+			}
+		}
+	}
+}
+
+// othersComeBack reports whether the predecessors of block b that are not done yet are in a loop of which it is the header. What has
+// been stored on all ways into the loop is stored on all ways back, too.
+func (g *globalAllocator) othersComeBack(b uint32, preds []uint32) bool {
+	id := g.loops.header[b]
+	for _, e := range preds {
+		if p := g.cfg.source[e]; g.cfg.index[p] >= g.cfg.index[b] && (id < 0 || !g.loops.contains(id, p)) {
+			return false
+		}
+	}
+	return true
 }
 
 // horizon is the position up to which candidate x, at the header of loop id or of none, should have a register to itself.

@@ -17,19 +17,19 @@ import (
 // the moves that turn the state at the end of its source into the state at the start of its target. So whatever is done first,
 // which is the hot path, goes without moves, and cold code conforms.
 //
-//	     v1 = …            in r0. It needs a slot; where to store it is decided at the end.
+//	     v1 = …            in r0
 //	header:                in r0: used in the loop, and there is room
 //	     … v1 …            r0
 //	     brif → slow, next
 //	next: …                v1 still in r0
 //	     jump header
-//	slow: call f           clobbers all: v1 to memory
-//	     jump next         v1 is loaded on this edge; the loop's hot path never stores or loads it
+//	slow: call f           clobbers all: v1 is stored before it
+//	     jump next         v1 is loaded on this edge; the hot path never stores or loads it
 //
-// In memory. A value's slot is its own as long as the value lives. As the value never changes, one store is enough
-// for any number of evictions; the question is where. Either directly after the definition, once; or wherever the value leaves its
-// register for memory, and nowhere else. The cheaper of the two, in estimated executions, is taken when all is known. In the example
-// the definition wins, as the loop may call f often; were it in the loop, the cold block would.
+// In memory. A value's slot is its own as long as the value lives (only those that it is passed for, and that are passed for it, may
+// share it). As the value never changes, one store on any way is enough for any number of evictions; the question is where. Either
+// directly after the definition; or wherever the value first leaves its register for memory. The cheaper of the two, in estimated
+// executions, is taken when all is known; stores.go has the details. In the example the cold block wins.
 //
 // At an instruction, the registers needed at Early and at Late are two sets, as in the fast allocator. Values that live through the
 // instruction need theirs at both. Where an operand needs a register and none is free, a value that lives through is evicted; where
@@ -66,6 +66,7 @@ type globalAllocator struct {
 
 	// The state at the current point.
 	occupied PRegSet
+	backed   PRegSet // of those, the registers whose values are in their memory, too, because they were loaded from it
 	vregIn   [NumPRegs]VReg
 	regOf    []PReg           // by value
 	nextUse  [NumPRegs]uint32 // of the value in the register; recomputed when passed
@@ -103,10 +104,11 @@ type globalAllocator struct {
 	slots slotAssigner
 }
 
-// regState says that a register holds a value.
+// regState says that a register holds a value; and, at the end of a block, whether the value's memory holds it, too.
 type regState struct {
-	preg PReg
-	vreg VReg
+	preg   PReg
+	backed bool
+	vreg   VReg
 }
 
 // pendingMove is a move of the group with the given key. Slots in it are named by values: SlotAlloc(v) is the memory of value v.
@@ -190,7 +192,7 @@ func (g *globalAllocator) prepare() {
 			g.allocatable.Add(p)
 		}
 	}
-	g.occupied = PRegSet{}
+	g.occupied, g.backed = PRegSet{}, PRegSet{}
 	g.regOf = resized(g.regOf, n)
 	g.want = resized(g.want, n)
 	g.target = resized(g.target, n)
@@ -258,6 +260,7 @@ func (g *globalAllocator) assign(v VReg, p PReg, end uint32) {
 	g.occupied.Add(p)
 	g.endOf[p] = end
 	g.nextUse[p] = 0
+	g.backed.Remove(p)
 	if t := g.target[v.Index()]; t != 0 && !g.targetReg[t-1].Valid() {
 		g.targetReg[t-1] = p
 	}
@@ -274,7 +277,7 @@ func (g *globalAllocator) leaveBlock() {
 	start := uint32(len(g.states))
 	for p := range g.occupied.All {
 		if g.endOf[p] >= g.blockEnd {
-			g.states = append(g.states, regState{p, g.vregIn[p]})
+			g.states = append(g.states, regState{p, g.backed.Has(p), g.vregIn[p]})
 		}
 		g.regOf[g.vregIn[p].Index()] = NoPReg
 	}
@@ -340,7 +343,7 @@ func (g *globalAllocator) connectBlocks() {
 			}
 			for _, s := range g.statesOf(g.exit[p]) {
 				if v := uint32(s.vreg.Index()); g.live.defBlock[v] != uint32(b) || g.live.defOp[v]&edgeUse == 0 {
-					if g.live.rangeAt(v, start) != 0 && !g.startsIn(b, s.vreg) {
+					if !s.backed && g.live.rangeAt(v, start) != 0 && !g.startsIn(b, s.vreg) {
 						g.transitions = append(g.transitions, transition{key, s.vreg, s.preg, g.cfg.freq[p]})
 					}
 				}

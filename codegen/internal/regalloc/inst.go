@@ -250,15 +250,16 @@ func (g *globalAllocator) toMemory(p PReg) {
 	if s.used.Has(p) {
 		s.dying.Add(p) // its operands can still find it there at Early
 	}
-	s.movedTo = append(s.movedTo, regState{NoPReg, v})
-	g.leave(beforeKey(s.inst), v, p)
+	s.movedTo = append(s.movedTo, regState{preg: NoPReg, vreg: v})
+	g.leave(v, p)
 	g.out.Stats.Evictions++
 }
 
-// leave records that v leaves register p for memory.
-func (g *globalAllocator) leave(key uint32, v VReg, p PReg) {
-	if !g.f.isRemat(v) {
-		g.transitions = append(g.transitions, transition{key, v, p, g.cfg.freq[g.block]})
+// leave records that v, in register p, has to be in memory before the instruction.
+func (g *globalAllocator) leave(v VReg, p PReg) {
+	if !g.f.isRemat(v) && !g.backed.Has(p) {
+		g.transitions = append(g.transitions, transition{beforeKey(g.inst.inst), v, p, g.cfg.freq[g.block]})
+		g.backed.Add(p)
 	}
 }
 
@@ -291,14 +292,14 @@ func (g *globalAllocator) keep(v VReg, p PReg, end uint32) {
 		}
 		s.displaced.Remove(r)
 		s.dying.Add(r)
-		s.movedTo = append(s.movedTo, regState{p, v})
+		s.movedTo = append(s.movedTo, regState{preg: p, vreg: v})
 	} else {
 		for _, x := range s.loaded {
 			if x.vreg == v {
 				return
 			}
 		}
-		s.loaded = append(s.loaded, regState{p, v})
+		s.loaded = append(s.loaded, regState{preg: p, backed: true, vreg: v})
 	}
 	s.busyE.Add(p)
 	s.busyL.Add(p)
@@ -316,7 +317,7 @@ func (g *globalAllocator) unkeep(c RegClass, among uint64) PReg {
 	for i, x := range s.movedTo {
 		if x.preg.Valid() && x.preg.Class() == c && among>>x.preg.HW()&1 != 0 {
 			s.movedTo[i].preg = NoPReg
-			g.leave(beforeKey(s.inst), x.vreg, g.regOf[x.vreg.Index()])
+			g.leave(x.vreg, g.regOf[x.vreg.Index()])
 			return x.preg
 		}
 	}
@@ -359,7 +360,7 @@ func (g *globalAllocator) useMemory(k int) {
 		flags |= bornThere
 		g.moves = append(g.moves, pendingMove{beforeKey(s.inst), v, memory(v), memory(v)})
 	} else if p := g.regOf[v.Index()]; p.Valid() {
-		g.leave(beforeKey(s.inst), v, p)
+		g.leave(v, p)
 	}
 	g.spilled[v.Index()] |= flags
 }
@@ -610,7 +611,7 @@ func (g *globalAllocator) settle() {
 		}
 		q := g.pick(v, 2*s.inst, g.endOf[p], free)
 		g.bring(v, q)
-		s.movedTo = append(s.movedTo, regState{q, v})
+		s.movedTo = append(s.movedTo, regState{preg: q, vreg: v})
 		s.busyE.Add(q)
 		s.busyL.Add(q)
 		s.displaced.Remove(p)
@@ -623,10 +624,12 @@ func (g *globalAllocator) apply() {
 	s := &g.inst
 	// First everything leaves, then it arrives: registers are exchanged.
 	for i := range s.movedTo {
-		v := s.movedTo[i].vreg
-		g.release(g.regOf[v.Index()])
-		if s.movedTo[i].preg.Valid() {
-			s.loaded = append(s.loaded, s.movedTo[i])
+		x := s.movedTo[i]
+		p := g.regOf[x.vreg.Index()]
+		x.backed = g.backed.Has(p)
+		g.release(p)
+		if x.preg.Valid() {
+			s.loaded = append(s.loaded, x)
 		}
 	}
 	for _, o := range s.ops {
@@ -638,6 +641,9 @@ func (g *globalAllocator) apply() {
 	}
 	for _, x := range s.loaded {
 		g.assign(x.vreg, x.preg, g.live.rangeAt(uint32(x.vreg.Index()), 2*s.inst))
+		if x.backed {
+			g.backed.Add(x.preg)
+		}
 	}
 	for k, o := range s.ops {
 		if o.Kind != Def || !s.allocs[k].IsReg() {
