@@ -32,24 +32,6 @@ type machineCode struct {
 	isa   *isa.TargetISA
 }
 
-func target(t testing.TB, settings ...string) *isa.TargetISA {
-	t.Helper()
-	b, err := isa.Host()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range settings {
-		if err := b.Set(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	target, err := b.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return target
-}
-
 // build compiles all functions of a CLIF text and links them by name.
 func build(t *testing.T, text string, settings ...string) *machineCode {
 	t.Helper()
