@@ -88,11 +88,19 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	if err := f.store.acquire(ctx); err != nil {
 		return err
 	}
-	defer f.store.release()
-	if err := f.store.vm.Call(ctx, &f.vm, stack); err != nil {
-		return apiError(err)
+	status := f.store.vm.Enter(ctx, &f.vm, stack)
+	if status != vm.Done {
+		return f.finish(ctx, stack, status)
 	}
+	f.store.release()
 	return nil
+}
+
+// finish brings a call to its end that has not come to it by itself. Functions
+// of the host may run, and panic.
+func (f *Func) finish(ctx context.Context, stack []uint64, status uintptr) error {
+	defer f.store.release()
+	return apiError(f.store.vm.Finish(ctx, &f.vm, stack, status))
 }
 
 // lower is v as compiled code has it, if it may be used as a t.

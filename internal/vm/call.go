@@ -65,51 +65,69 @@ func (f *Func) BufferWords() int { return f.words }
 
 // Call calls f. The buffer has [Func.BufferWords] words, arguments at first,
 // results afterwards. The error is a *[Trap], or what a host function returned.
+func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
+	if status := s.Enter(ctx, f, buffer); status != layout.ExitDone {
+		return s.Finish(ctx, f, buffer, status)
+	}
+	return nil
+}
+
+// Enter begins a call of f and tells how it stands: with [Done] it has ended
+// well, else it must be brought to its end by [Store.Finish]. No code of the
+// host runs in Enter, so that it neither panics nor ends the goroutine.
 //
-// A call that nothing else is under way around, and that comes back without
+// A call around which nothing else is under way, and that comes back without
 // having left for Go, touches little more than the native stack: what the Go
 // side of native code needs is made when native code first asks for it.
-func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
-	if f.store != s || s.closed {
-		return s.refuse()
-	}
-	if f.host != nil || s.depth > 0 || s.epochs || s.stack == nil || f.words > scratchWords {
-		return s.call(ctx, f, buffer)
-	}
-	if done := ctx.Done(); done != nil {
-		select {
-		case <-done:
-			return &Trap{Code: image.TrapInterrupt, Cause: context.Cause(ctx)}
-		default:
-		}
+func (s *Store) Enter(ctx context.Context, f *Func, buffer []uint64) (status uintptr) {
+	if f.store != s || f.entry == nil || s.busy() || f.words > scratchWords || ctx.Done() != nil {
+		return notEntered
 	}
 	mem := unsafe.Slice((*uint64)(s.scratch), scratchWords)
 	buffer = buffer[:f.words]
 	for i, v := range buffer {
 		mem[i] = v
 	}
-	status := (*f.entry)(s.stack.Exec(), uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(s.scratch))
-	if status != layout.ExitDone {
-		if err := s.serve(ctx, status); err != nil {
-			return s.convert(err)
+	status = (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(s.scratch))
+	if status == layout.ExitDone {
+		for i := range buffer {
+			buffer[i] = mem[i]
 		}
 	}
-	for i := range buffer {
-		buffer[i] = mem[i]
+	return status
+}
+
+// Done is the status of a call that has ended well.
+const Done = layout.ExitDone
+
+// notEntered is the status of a call that Enter has not begun.
+const notEntered = ^uintptr(0)
+
+// busy reports whether a call needs more than Enter does.
+func (s *Store) busy() bool { return s.depth > 0 || s.epochs || s.exec == nil }
+
+// Finish brings a call to its end that Enter has left with a status other than
+// Done. The other arguments are the same.
+func (s *Store) Finish(ctx context.Context, f *Func, buffer []uint64, status uintptr) error {
+	if status == notEntered {
+		if s.closed {
+			return errStoreClosed
+		}
+		if f.store != s {
+			return errors.New("the function belongs to another store")
+		}
+		return s.call(ctx, f, buffer)
 	}
+	if err := s.serve(ctx, status); err != nil {
+		return s.convert(err)
+	}
+	copy(buffer[:f.words], unsafe.Slice((*uint64)(s.scratch), scratchWords))
 	return nil
 }
 
 // scratchWords is the size of the buffer that a store has for calls that are
 // not nested.
 const scratchWords = 32
-
-func (s *Store) refuse() error {
-	if s.closed {
-		return errStoreClosed
-	}
-	return errors.New("the function belongs to another store")
-}
 
 // serve does what native code left for until it returns.
 func (s *Store) serve(ctx context.Context, status uintptr) error {
@@ -203,7 +221,7 @@ func (s *Store) makeStack() error {
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
 	s.Held.stack = stack
-	s.stack, s.scratch, s.resume = stack, scratch, native.Resume[func(unsafe.Pointer) uintptr]()
+	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, native.Resume[func(unsafe.Pointer) uintptr]()
 	return nil
 }
 

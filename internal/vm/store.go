@@ -98,7 +98,8 @@ type Store struct {
 	tables    int
 	memBytes  uint64 // of all memories
 
-	stack       *native.Stack // got at the first call, kept; that of Held, at hand
+	stack       *native.Stack  // got at the first call, kept; that of Held, at hand
+	exec        unsafe.Pointer // its execution context; nil without a stack
 	scratch     unsafe.Pointer
 	resume      func(exec unsafe.Pointer) (status uintptr)
 	activations []*activation // of calls under way, and behind them those of earlier ones
