@@ -421,6 +421,10 @@ func TestCalleeSaved(t *testing.T) {
 				fmt.Fprintf(&body, "  v%d = imul %s, v%d\n  v%d = fadd %s, v%d\n", 300+i, sum, 100+i, 400+i, fsum, 200+i)
 				sum, fsum = fmt.Sprintf("v%d", 300+i), fmt.Sprintf("v%d", 400+i)
 			}
+			for i := range 30 { // used again, so that all are alive at once
+				fmt.Fprintf(&body, "  v%d = bxor %s, v%d\n  v%d = fmul %s, v%d\n", 600+i, sum, 129-i, 700+i, fsum, 229-i)
+				sum, fsum = fmt.Sprintf("v%d", 600+i), fmt.Sprintf("v%d", 700+i)
+			}
 			var before, after strings.Builder
 			sum, fsum = "v3", "v4"
 			for i := range 20 {
@@ -431,8 +435,8 @@ func TestCalleeSaved(t *testing.T) {
 			m := build(t, fmt.Sprintf(`
 function %%inner(i64, f64, i64) -> i64 %[1]s {
 block0(v0: i64, v1: f64, v2: i64):
-%[2]s  v500 = bitcast.i64 v429
-  v501 = bxor v329, v500
+%[2]s  v500 = bitcast.i64 v729
+  v501 = bxor v629, v500
   return v501
 }
 function %%outer(i64, f64) -> i64, f64 %[3]s {
@@ -445,8 +449,28 @@ block0(v0: i64, v1: f64):
   v4 = f64const 0.0
 %[5]s  return %[6]s, %[7]s
 }
-function %%main(i64, f64) -> i64, f64 tail {
+function %%thin(i64, f64, i64) -> i64 %[3]s {
+  fn0 = colocated %%inner(i64, f64, i64) -> i64 %[1]s
+block0(v0: i64, v1: f64, v2: i64):
+  v3 = call fn0(v0, v1, v2)
+  return v3
+}
+function %%keeper(i64, f64) -> i64, f64 %[3]s {
   fn0 = colocated %%outer(i64, f64) -> i64, f64 %[3]s
+  fn1 = colocated %%thin(i64, f64, i64) -> i64 %[3]s
+  ss0 = explicit_slot 240
+block0(v0: i64, v1: f64):
+%[4]s  v502 = stack_addr.i64 ss0
+  v503 = call fn1(v0, v1, v502)
+  v5, v6 = call fn0(v0, v1)
+  v3 = iconst.i64 0
+  v4 = f64const 0.0
+%[5]s  v501 = isub v5, %[6]s
+  trapnz v501, user1
+  return %[6]s, %[7]s
+}
+function %%main(i64, f64) -> i64, f64 tail {
+  fn0 = colocated %%keeper(i64, f64) -> i64, f64 %[3]s
 block0(v0: i64, v1: f64):
   v2, v3 = call fn0(v0, v1)
   return v2, v3

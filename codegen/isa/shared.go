@@ -42,7 +42,7 @@ type Shared struct {
 	// run on (internal/layout), and trap with stk_ovf. Extension.
 	NativeStackCheck bool
 
-	regallocLogs, cacheChecks, safepoints, pcc bool // accepted, without effect here
+	regallocLogs, cacheChecks, safepoints, pcc, compactUnwind bool // accepted, without effect here
 }
 
 // OptLevel says what to optimize for.
@@ -151,6 +151,7 @@ var sharedFlags = []sharedFlag{
 	{name: "enable_atomics", flag: func(s *Shared) *bool { return &s.Atomics }},
 	{name: "enable_float", flag: func(s *Shared) *bool { return &s.Float }},
 	{name: "enable_safepoints", flag: func(s *Shared) *bool { return &s.safepoints }},
+	{name: "enable_compact_unwind_abi", flag: func(s *Shared) *bool { return &s.compactUnwind }},
 	{name: "enable_incremental_compilation_cache_checks", flag: func(s *Shared) *bool { return &s.cacheChecks }},
 	{name: "bb_padding_log2_minus_one", number: func(s *Shared) *uint8 { return &s.BlockPadding }, max: 28},
 	{name: "log2_min_function_alignment", number: func(s *Shared) *uint8 { return &s.FunctionAlign }, max: 12},
