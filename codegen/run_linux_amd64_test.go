@@ -540,3 +540,46 @@ block2:
 		}
 	}
 }
+
+// TestPreserveAll calls a function that destroys all registers and must not show
+// it.
+func TestPreserveAll(t *testing.T) {
+	var loads, stores, make, sum strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&loads, "  v%d = load.i64 notrap aligned v0+%d\n  v%d = load.f64 notrap aligned v0+%d\n", 10+i, 8*i, 50+i, 8*i)
+		fmt.Fprintf(&stores, "  store notrap aligned v%d, v0+%d\n  store notrap aligned v%d, v0+%d\n", 39-i, 8*i, 79-i, 8*i)
+	}
+	for i := range 12 {
+		fmt.Fprintf(&make, "  v%d = imul v0, v%d\n  v%d = fadd v1, v%d\n", 101+i, 100+i, 151+i, 150+i)
+		fmt.Fprintf(&sum, "  v%d = isub v%d, v%d\n  v%d = fsub v%d, v%d\n", 201+i, 200+i, 101+i, 251+i, 250+i, 151+i)
+	}
+	body := func(call string) string {
+		return "  v100 = iconst.i64 3\n  v150 = f64const 0x1.8p0\n  v200 = iconst.i64 0\n  v250 = f64const 0.0\n" +
+			"  v5 = stack_addr.i64 ss0\n" + make.String() + call + sum.String() + "  return v212, v262\n}\n"
+	}
+	m := build(t, `
+function %helper(i64) -> i64 tail {
+block0(v0: i64):
+`+loads.String()+stores.String()+`  return v0
+}
+function %hidden(i64) preserve_all {
+  fn0 = colocated %helper(i64) -> i64 tail
+block0(v0: i64):
+`+loads.String()+stores.String()+`  v1 = call fn0(v0)
+  return
+}
+function %with(i64, f64) -> i64, f64 tail {
+  fn0 = colocated %hidden(i64) preserve_all
+  ss0 = explicit_slot 240
+block0(v0: i64, v1: f64):
+`+body("  call fn0(v5)\n")+`
+function %without(i64, f64) -> i64, f64 tail {
+  ss0 = explicit_slot 240
+block0(v0: i64, v1: f64):
+`+body(""))
+	args := []uint64{7, math.Float64bits(0.25)}
+	got, want := m.call("with", 2, args...), m.call("without", 2, args...)
+	if got[0] != want[0] || got[1] != want[1] || want[0] == 0 {
+		t.Errorf("got %#x, want %#x", got, want)
+	}
+}

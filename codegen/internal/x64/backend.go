@@ -154,10 +154,12 @@ func (b *Backend) Frame(l *machine.Lower, out *regalloc.Output) machine.Frame {
 		Outgoing: b.outgoing, RetArea: b.retArea, Slots: l.StackSlotSize, Align: l.StackSlotAlign,
 		Spill: out.SpillUnits * 8, TailRoom: b.tailRoom, Incoming: b.sig.StackArgs,
 	}
+	b.saved = b.saved[:0]
 	for p := range b.conv.CalleeSaved.All {
 		if out.Used.Has(p) || b.clobbered.Has(p) {
-			f.Saved = append(f.Saved, p)
+			b.saved = append(b.saved, p)
 		}
 	}
+	f.Saved = b.saved
 	return f
 }

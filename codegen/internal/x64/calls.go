@@ -68,6 +68,16 @@ var windowsFastcall = func() machine.Convention {
 	return c
 }()
 
+// preserveAll passes arguments as System V does, has no results, and saves every
+// register in the callee.
+var preserveAll = func() machine.Convention {
+	c := systemV
+	c.Name = "preserve_all"
+	c.Rets = [regalloc.NumClasses][]regalloc.PReg{}
+	c.CalleeSaved, c.Clobbers = allRegs, regalloc.PRegSet{}
+	return c
+}()
+
 // fast is System V's with more registers for results.
 var fast = func() machine.Convention {
 	c := systemV
@@ -130,6 +140,8 @@ func (b *Backend) convention(c ir.CallConv) (*machine.Convention, error) {
 		return &systemV, nil
 	case ir.Fast:
 		return &fast, nil
+	case ir.PreserveAll:
+		return &preserveAll, nil
 	case ir.WindowsFastcall:
 		return &windowsFastcall, nil
 	case ir.Tail:
