@@ -140,24 +140,34 @@ func TestCalls(t *testing.T) {
 }
 
 func TestInterruption(t *testing.T) {
-	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
-		in, err := s.Instantiate(context.Background(), m, nil)
+	const text = `(module (import "go" "started" (func $started))
+	  (func (export "spin") (call $started) (loop $l (br $l)))
+	  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))`
+	inEverySetting(t, text, func(t *testing.T, s *vm.Store, m *vm.Module) {
+		started := func() {}
+		f, err := s.NewHostFunc(wasm.FuncType{}, func(*vm.Caller, []uint64) error { started(); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-		defer cancel()
-		_, err = callContext(t, ctx, in, "spin")
-		trap := wantTrap(t, err, image.TrapInterrupt)
-		if !errors.Is(err, context.DeadlineExceeded) || len(trap.Frames) != 1 || trap.Frames[0].FuncName != "spin" {
-			t.Errorf("error is %v with frames %v", err, trap.Frames)
+		in, err := s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}})
+		if err != nil {
+			t.Fatal(err)
 		}
 		cause := errors.New("enough")
-		ctx2, cancel2 := context.WithCancelCause(context.Background())
-		time.AfterFunc(5*time.Millisecond, func() { cancel2(cause) })
-		_, err = callContext(t, ctx2, in, "spin")
-		if wantTrap(t, err, image.TrapInterrupt); !errors.Is(err, cause) {
-			t.Errorf("error is %v, its cause is lost", err)
+		ctx, cancel := context.WithCancelCause(context.Background())
+		started = func() { time.AfterFunc(5*time.Millisecond, func() { cancel(cause) }) }
+		_, err = callContext(t, ctx, in, "spin")
+		trap := wantTrap(t, err, image.TrapInterrupt)
+		if !errors.Is(err, cause) || len(trap.Frames) != 1 || trap.Frames[0].FuncName != "spin" {
+			t.Errorf("error is %v with frames %v", err, trap.Frames)
+		}
+		// A deadline may have passed before the code is entered.
+		limited, done := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer done()
+		started = func() {}
+		_, err = callContext(t, limited, in, "spin")
+		if wantTrap(t, err, image.TrapInterrupt); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
 		}
 		if r, err := call(t, in, "add", 1, 2); err != nil || uint32(r) != 3 {
 			t.Errorf("after an interruption: %d, %v", r, err)
