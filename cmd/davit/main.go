@@ -92,6 +92,17 @@ func minArgs(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// oneArg is minArgs for a command that takes just one argument.
+func oneArg(what string) cobra.PositionalArgs {
+	atLeast := minArgs(1, what)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef(cmd, "there are more arguments than %s", what)
+		}
+		return atLeast(cmd, args)
+	}
+}
+
 // silentError is the error of a command that has said everything already.
 type silentError struct{ code int }
 
