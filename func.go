@@ -18,18 +18,7 @@ type Func struct {
 
 func (s *Store) funcOf(f vm.Func) *Func {
 	t := f.Type()
-	return &Func{s, f, t, max(slotCount(t.Params), slotCount(t.Results))}
-}
-
-// slotCount is the number of 8-byte slots that values of the given types take.
-func slotCount(types []ValType) int {
-	n := len(types)
-	for _, t := range types {
-		if t == V128 {
-			n++
-		}
-	}
-	return n
+	return &Func{s, f, t, f.BufferWords()}
 }
 
 // NewFunc makes a function of the host. Reference types in t must be abstract.

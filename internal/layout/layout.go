@@ -45,7 +45,6 @@ const (
 	ExecYieldFrame = 144 // address of the saved signal frame
 	ExecYieldFP    = 152
 	ExecStore      = 160 // address of the store context of the running activation
-	ExecPrevious   = 168 // address of the execution context of the enclosing activation on another stack, or 0
 	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
 	ExecStackLow   = 184 // lowest usable byte of the stack
 	ExecSize       = 256
@@ -63,7 +62,6 @@ const (
 
 // Store context: one per store.
 const (
-	StoreFuel          = 0
 	StoreEpoch         = 8  // checks for interruption that epoch-checked code has made
 	StoreEpochDeadline = 16 // number of checks at which it leaves
 	StoreSize          = 64
@@ -124,13 +122,11 @@ const GlobalSize = 16
 // Instance context: a fixed header, then arrays whose places depend on the
 // module and are computed by [InstanceLayout].
 const (
-	InstMagic    = 0
-	InstStore    = 8  // address of the store context
-	InstTypeIDs  = 16 // address of an array of uint32: canonical type id by module type index
-	InstIndex    = 24 // index of the instance in its store
-	InstDataLens = 32 // address of an array of {address, length}: passive data segments, length 0 once dropped
-	InstElemLens = 40 // address of an array of uint64: lengths of element segments, 0 once dropped
-	InstHeader   = 64
+	InstMagic   = 0
+	InstStore   = 8  // address of the store context
+	InstTypeIDs = 16 // address of an array of uint32: canonical type id by module type index
+	InstIndex   = 24 // index of the instance in its store
+	InstHeader  = 64
 )
 
 // InstanceLayout computes where an instance context keeps its arrays. Imported
@@ -213,6 +209,5 @@ const (
 	LibTableFill  = 9 // (vmctx, table index, dst, value, n); traps
 	LibElemDrop   = 10
 	LibInterrupt  = 11 // (): epoch deadline reached; returns to continue, or the activation is cancelled
-	LibRaise      = 12 // (trap code): raise a trap from code that cannot fault
 	LibSubtype    = 13 // (vmctx, type id, type id) → 1 if the first type is derived from the second, else 0
 )

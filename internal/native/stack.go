@@ -102,7 +102,6 @@ func AcquireStack(size int) (*Stack, error) {
 	*s.word(layout.ExecEntrySP) = s.top()
 	*s.word(layout.ExecEntryFP) = 0
 	*s.word(layout.ExecStore) = 0
-	*s.word(layout.ExecPrevious) = 0
 	return s, nil
 }
 

@@ -53,11 +53,7 @@ func (c *Caller) Backtrace() []Frame {
 	if c.stack == nil {
 		return nil
 	}
-	var frames []Frame
-	for pc := range c.stack.Callers() {
-		frames = appendFrame(frames, uint64(pc))
-	}
-	return frames
+	return suspendedFrames(c.stack)
 }
 
 // BufferWords is the size of the buffer that a call of f needs.
@@ -137,7 +133,7 @@ func (s *Store) serve(ctx context.Context, status uintptr) error {
 		if err := s.stack.Serve(status, a); err != nil {
 			return err
 		}
-		if status = s.resume(s.stack.Exec()); status == layout.ExitDone {
+		if status = s.resume(s.exec); status == layout.ExitDone {
 			return nil
 		}
 	}
@@ -150,7 +146,9 @@ func (s *Store) push(ctx context.Context) *activation {
 	}
 	a := s.activations[s.depth]
 	s.depth++
-	a.outer, s.current = s.current, a
+	if s.depth > 1 {
+		a.outer = s.activations[s.depth-2]
+	}
 	a.ctx, a.done = ctx, ctx.Done()
 	if a.done != nil {
 		a.deadline, _ = ctx.Deadline()
@@ -165,7 +163,6 @@ func (s *Store) unwind(a *activation) {
 }
 
 func (s *Store) pop(a *activation) {
-	s.current = a.outer
 	s.depth--
 	a.outer, a.ctx, a.done, a.caller, a.data = nil, nil, nil, Caller{}, nil
 	a.deadline = time.Time{}
@@ -220,7 +217,6 @@ func (s *Store) makeStack() error {
 	}
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
-	s.Held.stack = stack
 	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, native.Resume[func(unsafe.Pointer) uintptr]()
 	return nil
 }
@@ -231,14 +227,14 @@ func (s *Store) convert(err error) error {
 		return trapOf(t)
 	}
 	if err == native.ErrStackExhausted {
-		return &Trap{Code: image.TrapStackOverflow, Frames: s.suspendedFrames()}
+		return &Trap{Code: image.TrapStackOverflow, Frames: suspendedFrames(s.stack)}
 	}
 	return err
 }
 
 // suspendedFrames is the guest's frames that wait for Go.
-func (s *Store) suspendedFrames() (frames []Frame) {
-	for pc := range s.stack.Callers() {
+func suspendedFrames(stack *native.Stack) (frames []Frame) {
+	for pc := range stack.Callers() {
 		frames = appendFrame(frames, uint64(pc))
 	}
 	return frames
@@ -275,9 +271,7 @@ const libcallWords = 8
 // withFrames gives a trap that the Go side raised the frames it happened in.
 func (a *activation) withFrames(stack *native.Stack, err error) error {
 	if t, ok := err.(*Trap); ok && t.Frames == nil {
-		for pc := range stack.Callers() {
-			t.Frames = appendFrame(t.Frames, uint64(pc))
-		}
+		t.Frames = suspendedFrames(stack)
 	}
 	return err
 }

@@ -36,8 +36,7 @@ type trampolines struct {
 }
 
 // NewEngine makes an engine, and puts the signal handlers back if other code has
-// taken them away. The error says why native code cannot be run
-// here.
+// taken them away. The error says why native code cannot be run here.
 func NewEngine() (*Engine, error) {
 	if err := native.CheckHandlers(); err != nil {
 		return nil, err
@@ -82,10 +81,6 @@ func (e *Engine) isSubtype(a, b uint32) bool {
 	return e.types.IsSubtypeIndex(a, b)
 }
 
-// typeString writes a type whose indexes are identities in the manner of the
-// text format.
-func typeString(f *wasm.FuncType) string { return f.String() }
-
 // signatureKey names a signature.
 func signatureKey(params, results []image.Slot) string {
 	b := make([]byte, 0, len(params)+len(results)+1)
@@ -108,7 +103,7 @@ func (e *Engine) trampolinesFor(ft *wasm.FuncType) (trampolines, error) {
 		return t, nil
 	}
 	if e.Trampolines == nil {
-		return trampolines{}, fmt.Errorf("no loaded module has a function of type %s, and there is no compiler to make the way into Go for it", typeString(ft))
+		return trampolines{}, fmt.Errorf("no loaded module has a function of type %v, and there is no compiler to make the way into Go for it", ft)
 	}
 	img, err := e.Trampolines(params, results)
 	if err != nil {
@@ -121,7 +116,7 @@ func (e *Engine) trampolinesFor(ft *wasm.FuncType) (trampolines, error) {
 	t, ok := e.findTrampolines(key)
 	m.Close() // the reference that was just taken, by whichever module, stays
 	if !ok {
-		return trampolines{}, fmt.Errorf("the compiler made no trampolines for type %s", typeString(ft))
+		return trampolines{}, fmt.Errorf("the compiler made no trampolines for type %v", ft)
 	}
 	return t, nil
 }

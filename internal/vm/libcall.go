@@ -20,9 +20,6 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 	if number == layout.LibInterrupt {
 		return a.interrupted()
 	}
-	if number == layout.LibRaise {
-		return &Trap{Code: image.TrapCode(buf[0])}
-	}
 	in := a.store.instances[*word(pointer(buf[0]), layout.InstIndex)]
 	arg := buf[1:]
 	switch number {

@@ -61,7 +61,7 @@ func (e *LimitError) Error() string {
 type Held struct {
 	arena    arena
 	memories []*native.Memory
-	stack    *native.Stack
+	stack    *native.Stack // got at the first call, kept
 	modules  map[*Module]bool
 	freed    bool
 }
@@ -98,13 +98,11 @@ type Store struct {
 	tables    int
 	memBytes  uint64 // of all memories
 
-	stack       *native.Stack  // got at the first call, kept; that of Held, at hand
-	exec        unsafe.Pointer // its execution context; nil without a stack
+	exec        unsafe.Pointer // the stack's execution context; nil without a stack
 	scratch     unsafe.Pointer
 	resume      func(exec unsafe.Pointer) (status uintptr)
 	activations []*activation // of calls under way, and behind them those of earlier ones
 	depth       int           // calls under way
-	current     *activation
 	closed      bool
 
 	epochs bool // code in the store checks for interruption itself
@@ -142,7 +140,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.Free()
-	s.instances, s.hosts, s.externs, s.externOf, s.stack = nil, nil, nil, nil, nil
+	s.instances, s.hosts, s.externs, s.externOf, s.exec = nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -218,19 +216,17 @@ func (f Func) Store() *Store { return f.store }
 func (f Func) Type() *wasm.FuncType { return f.store.engine.funcType(f.typ) }
 
 // HostFunc is a Go function that WebAssembly calls. It gets the arguments in
-// buffer, and leaves the results there, as [PutValues] and [TakeValues] have
-// them. An error ends the call of the guest with that error.
+// buffer, and leaves the results there, in the form that [image.Signature]
+// describes. An error ends the call of the guest with that error.
 type HostFunc func(c *Caller, buffer []uint64) error
 
 // host is a host function in a store.
 type host struct {
-	fn      HostFunc
-	ctx     unsafe.Pointer // host function context
-	record  unsafe.Pointer // made when a reference is first needed
-	typ     uint32
-	params  []wasm.ValType
-	results []wasm.ValType
-	words   int // size of the buffer
+	fn     HostFunc
+	ctx    unsafe.Pointer // host function context
+	record unsafe.Pointer // made when a reference is first needed
+	typ    uint32
+	words  int // size of the buffer
 }
 
 // NewHostFunc makes a function of the host. The type must not mention type
@@ -240,7 +236,7 @@ func (s *Store) NewHostFunc(ft wasm.FuncType, fn HostFunc) (Func, error) {
 	if err != nil {
 		return Func{}, err
 	}
-	h := &host{fn: fn, ctx: ctx, typ: s.engine.InternFunc(ft), params: ft.Params, results: ft.Results, words: max(words(ft.Params), words(ft.Results))}
+	h := &host{fn: fn, ctx: ctx, typ: s.engine.InternFunc(ft), words: max(words(ft.Params), words(ft.Results))}
 	*word(ctx, layout.HostContextMagic) = layout.HostMagic
 	*word(ctx, layout.HostContextIndex) = uint64(len(s.hosts))
 	s.hosts = append(s.hosts, h)

@@ -1,9 +1,6 @@
 package vm
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/wasm"
@@ -30,21 +27,6 @@ type Frame struct {
 	FuncName string // from the name section, or an export; may be empty
 }
 
-// String describes f: its name or number, and the place in the module.
-func (f Frame) String() string {
-	s := f.FuncName
-	if s == "" {
-		s = fmt.Sprintf("function %d", f.Func)
-	}
-	if names := f.Module.Image.Module.Names; names != nil && names.Module != "" {
-		s = names.Module + "!" + s
-	}
-	if f.Offset >= 0 {
-		s += fmt.Sprintf(" at offset %#x", f.Offset)
-	}
-	return s
-}
-
 func (t *Trap) Error() string {
 	s := "wasm trap: " + t.Code.String()
 	if t.Cause != nil {
@@ -55,15 +37,6 @@ func (t *Trap) Error() string {
 
 // Unwrap is what the trap is due to, if that is an error.
 func (t *Trap) Unwrap() error { return t.Cause }
-
-// Backtrace is the frames as text, a line each.
-func (t *Trap) Backtrace() string {
-	var b strings.Builder
-	for i, f := range t.Frames {
-		fmt.Fprintf(&b, "%4d: %v\n", i, f)
-	}
-	return b.String()
-}
 
 // appendFrame appends the guest's frame that a return address belongs to, if it
 // belongs to one and there is room: trampolines are left out.

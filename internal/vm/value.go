@@ -25,14 +25,6 @@ func pointer(address uint64) unsafe.Pointer {
 
 func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
 
-// bytesAt is n bytes of mapped memory.
-func bytesAt(p unsafe.Pointer, n uint64) []byte {
-	if n == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(p), n)
-}
-
 // slots are the slot kinds of value types.
 func slots(types []wasm.ValType) []image.Slot {
 	s := make([]image.Slot, len(types))
@@ -52,34 +44,4 @@ func words(types []wasm.ValType) int {
 		}
 	}
 	return n
-}
-
-// PutValues writes values of the given types to a buffer.
-func PutValues(buffer []uint64, types []wasm.ValType, values []Value) {
-	i := 0
-	for k, t := range types {
-		buffer[i] = values[k].Low
-		i++
-		if t == wasm.V128 {
-			buffer[i] = values[k].High
-			i++
-		}
-	}
-}
-
-// TakeValues reads values of the given types from a buffer.
-func TakeValues(buffer []uint64, types []wasm.ValType, values []Value) {
-	i := 0
-	for k, t := range types {
-		v := Value{Low: buffer[i]}
-		i++
-		switch t {
-		case wasm.I32, wasm.F32:
-			v.Low &= 1<<32 - 1
-		case wasm.V128:
-			v.High = buffer[i]
-			i++
-		}
-		values[k] = v
-	}
 }

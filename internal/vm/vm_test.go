@@ -245,3 +245,24 @@ func TestHostFunctions(t *testing.T) {
 		}
 	})
 }
+
+// TestClosed: nothing runs in a store that is closed.
+func TestClosed(t *testing.T) {
+	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
+		in, err := s.Instantiate(context.Background(), m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, _ := in.Export("add")
+		buf := []uint64{1, 2}
+		if err := s.Call(context.Background(), &x.Func, buf); err != nil || buf[0] != 3 {
+			t.Fatalf("add: %d, %v", buf[0], err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Call(context.Background(), &x.Func, buf); !errors.Is(err, vm.ErrClosed) {
+			t.Errorf("error is %v, want ErrClosed", err)
+		}
+	})
+}
