@@ -186,6 +186,7 @@ func fenceAll() {
 	}
 }
 
+// registerSyncCores prepares for syncCores.
 func registerSyncCores() {
 	_, _, _ = unix.RawSyscall(unix.SYS_MEMBARRIER, membarrierRegisterSyncCore, 0, 0)
 }

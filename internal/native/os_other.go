@@ -32,6 +32,8 @@ func (m *codeMemory) writable(off, size uintptr) error   { return unsupported() 
 func (m *codeMemory) executable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) release(off, size uintptr)          {}
 
+func registerSyncCores() {}
+
 func syncCores() {}
 
 func mappingLimit() int { return 0 }

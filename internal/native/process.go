@@ -84,6 +84,7 @@ func setUp() error {
 		return err
 	}
 	p.goroutine = Func[func() uintptr](p.stubs + stubGoroutine)
+	registerSyncCores()
 	p.bias = !raceDetector && registerFences()
 	p.signals = !asyncPreemptOff(os.Getenv("GODEBUG"))
 	return installHandlers()
