@@ -225,12 +225,3 @@ func (r *reader) valType(what string) ValType {
 	r.fail(Malformed, start, "malformed %s type", what)
 	return 0
 }
-
-func (r *reader) refType() ValType {
-	start := r.offset()
-	t := r.valType("reference")
-	if r.err == nil && !t.IsRef() {
-		r.fail(Malformed, start, "malformed reference type")
-	}
-	return t
-}

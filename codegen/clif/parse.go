@@ -150,7 +150,6 @@ type parser struct {
 	declared map[string]bool
 	sigUses  []token // references to signatures, checked at the end of the preamble
 	inlined  []inlineSig
-	aliases  []token
 	args     []ir.Value
 	uses     []use
 	tags     []ir.DebugTag

@@ -22,8 +22,7 @@ type useRef struct{ pos, op uint32 }
 
 const edgeUse = 1 << 31
 
-func earlyPos(inst uint32) uint32 { return 2 * inst }
-func latePos(inst uint32) uint32  { return 2*inst + 1 }
+func latePos(inst uint32) uint32 { return 2*inst + 1 }
 
 // liveness holds definitions, uses and live ranges of all values. Its slices are reused.
 type liveness struct {

@@ -281,14 +281,6 @@ func (lf *loopForest) collectUses(f *Function, l *liveness) {
 // usesIn returns the values that come into loop id from outside and are used in it.
 func (lf *loopForest) usesIn(id int32) []loopUse { return lf.uses[lf.usesFrom[id]:lf.usesFrom[id+1]] }
 
-// isUsedIn reports whether value v, which comes in from outside, is used in loop id.
-func (lf *loopForest) isUsedIn(l *liveness, id int32, v uint32) bool {
-	lp := &lf.loops[id]
-	uses := l.usesOf(v)
-	i := firstUse(uses, lp.from)
-	return i < len(uses) && uses[i].pos < lp.to
-}
-
 // firstUse returns the index of the first of uses that is not before pos.
 func firstUse(uses []useRef, pos uint32) int {
 	lo, hi := 0, len(uses)

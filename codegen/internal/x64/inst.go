@@ -320,15 +320,3 @@ func setMem(in *machine.Inst, m Amode) {
 	in.Mem, in.Scale, in.Trap, in.Disp, in.Aux = m.Kind, m.Scale, m.Trap, m.Disp, m.Aux
 	in.R[machine.SlotBase], in.R[machine.SlotIndex] = m.Base, m.Index
 }
-
-// Cond sets the condition.
-func withCond(in machine.Inst, c asm.Cond) machine.Inst {
-	in.Cond = uint8(c)
-	return in
-}
-
-// intClass and floatClass are the classes of virtual registers here.
-const (
-	intClass   = regalloc.Int
-	floatClass = regalloc.Float
-)

@@ -20,10 +20,7 @@ var (
 	pRBX = gpr(asm.RBX)
 	pRSP = gpr(asm.RSP)
 	pRBP = gpr(asm.RBP)
-	pRSI = gpr(asm.RSI)
-	pRDI = gpr(asm.RDI)
 	pR15 = gpr(asm.R15)
-	pX0  = xmm(asm.X0)
 )
 
 // The stack pointer, the frame pointer and the pinned register as operands.
