@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/ir"
 )
 
@@ -24,14 +25,23 @@ type CompiledCode struct {
 	Calls   []CallSite
 	Unwind  []UnwindRow
 
+	// Saved are the registers of the caller that the prologue saves, from the
+	// frame pointer down.
+	Saved []SavedReg
+	// Handlers are the exception tables of the calls, one after the other; see
+	// [CompiledCode.CallHandlers].
+	Handlers []Handler
+
 	// Blocks are the offsets of the basic blocks, and Edges the ways between
 	// them, if the setting machine_code_cfg_info asks for it.
 	Blocks []uint32
 	Edges  []Edge
 
 	// FrameSize is the distance from the frame pointer down to the stack pointer
-	// in the function's body.
-	FrameSize uint32
+	// in the function's body, before the stack pointer is aligned to FrameAlign:
+	// it is (FP − FrameSize) &^ (FrameAlign − 1).
+	FrameSize  uint32
+	FrameAlign uint32
 	// OutgoingSize is how much of the frame's lower end is for outgoing stack
 	// arguments.
 	OutgoingSize uint32
@@ -98,22 +108,61 @@ type SourceRange struct {
 // CallSite is a call, by the offset of the instruction after it.
 type CallSite struct {
 	ReturnAddress uint32
+	// FirstHandler and NumHandlers are its exception table in Handlers.
+	FirstHandler, NumHandlers uint32
 }
 
-// FrameState is how far a frame has been set up.
+// CallHandlers is the exception table of a call: the first handler that takes
+// an exception gets it. The unwinder restores the frame pointer of the
+// function, computes the stack pointer from it (FrameSize, FrameAlign), puts the
+// exception's two payload words where the convention wants them, and continues
+// at the handler's landing place. Payloads are in rax and rdx on x86-64. No other
+// register is expected to hold anything, whatever the callee's convention.
+func (c *CompiledCode) CallHandlers(s CallSite) []Handler {
+	end := s.FirstHandler + s.NumHandlers
+	return c.Handlers[s.FirstHandler:end:end]
+}
+
+// Handler is an item of a call's exception table.
+type Handler struct {
+	Kind ir.HandlerKind
+	// Tag is what an [ir.HandlerTag] takes. It is looked up in the context of the
+	// nearest item [ir.HandlerContext] before it, if there is one.
+	Tag uint32
+	// Landing is where an [ir.HandlerTag] or [ir.HandlerDefault] continues.
+	Landing uint32
+	// Context is where an [ir.HandlerContext] is: the distance in bytes from the
+	// frame pointer, negative, of a word that holds the value during the call.
+	Context int32
+}
+
+// FrameState is how far a frame has been set up, which tells where the caller's
+// registers are. The canonical frame address (CFA) is the stack pointer of the
+// caller before it pushed the return address, which is in the word below it.
 type FrameState uint8
 
 // Frame states.
 const (
-	FrameNone   = FrameState(machine.UnwindEntry)  // the stack pointer is at the return address
-	FramePushed = FrameState(machine.UnwindPushed) // the caller's frame pointer is at the stack pointer, the return address above it
-	FrameReady  = FrameState(machine.UnwindFrame)  // the same at the frame pointer
+	FrameNone   = FrameState(machine.UnwindEntry)  // CFA = SP + 8: the stack pointer is at the return address
+	FramePushed = FrameState(machine.UnwindPushed) // CFA = SP + 16: the caller's frame pointer is at the stack pointer, the return address above it
+	FrameReady  = FrameState(machine.UnwindFrame)  // CFA = FP + 16: the same at the frame pointer
+	FrameSaved  = FrameState(machine.UnwindSaved)  // as FrameReady, and CompiledCode.Saved are in their places
 )
 
 // UnwindRow says what the frame looks like from Offset on, up to the next row.
+// The first row is at offset 0. In the prologue a row begins behind each
+// instruction that changes the state: the push of the frame pointer, the move
+// of the stack pointer to it, the last of the stores of saved registers.
 type UnwindRow struct {
 	Offset uint32
 	State  FrameState
+}
+
+// SavedReg is a register of the caller in the frame.
+type SavedReg struct {
+	Float  bool  // a vector register, all 16 bytes of it, rather than an integer one of 8
+	Number uint8 // as the instruction set numbers it, such as 3 for rbx or 6 for xmm6
+	Offset int32 // of its lowest byte from the frame pointer, negative
 }
 
 // collect fills c.code from what the emitter has found.
@@ -123,8 +172,8 @@ func (c *Context) collect() {
 	*out = CompiledCode{
 		Text: c.text, Alignment: max(c.x64.Alignment(), buf.DataAlign), CodeSize: buf.CodeSize,
 		Relocs: out.Relocs[:0], Traps: out.Traps[:0], Sources: out.Sources[:0], Calls: out.Calls[:0], Unwind: out.Unwind[:0],
-		Blocks: out.Blocks[:0], Edges: out.Edges[:0],
-		FrameSize: e.Frame.Size, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
+		Saved: out.Saved[:0], Handlers: out.Handlers[:0], Blocks: out.Blocks[:0], Edges: out.Edges[:0],
+		FrameSize: e.Frame.Size, FrameAlign: e.Frame.Align, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
 	}
 	for _, r := range buf.Relocs {
 		x := Reloc{Offset: r.Off, Kind: RelocKind(r.Kind), Addend: r.Addend, Func: ir.NoFuncRef, Global: ir.NoGlobal}
@@ -149,10 +198,13 @@ func (c *Context) collect() {
 		out.Sources = append(out.Sources, SourceRange{s.Off, ir.SourceLoc(s.Loc)})
 	}
 	for _, s := range buf.Calls {
-		out.Calls = append(out.Calls, CallSite{s.RetAddr})
+		out.Calls = append(out.Calls, CallSite{ReturnAddress: s.RetAddr})
 	}
 	for _, u := range buf.Unwind {
 		out.Unwind = append(out.Unwind, UnwindRow{u.Off, FrameState(u.State)})
+	}
+	for i, p := range e.Frame.Saved {
+		out.Saved = append(out.Saved, SavedReg{Float: p.Class() != regalloc.Int, Number: p.HW(), Offset: -int32(e.Frame.SavedAt(i))})
 	}
 	if c.target.Shared.CFGInfo {
 		e.CFG(

@@ -94,6 +94,7 @@ const (
 	UnwindEntry  UnwindState = iota // the stack pointer is at the return address
 	UnwindPushed                    // the caller's frame pointer is at the stack pointer, the return address above it
 	UnwindFrame                     // the caller's frame pointer is at the frame pointer, the return address above it
+	UnwindSaved                     // likewise, and Frame.Saved are in their places
 )
 
 // UnwindRow says what the frame looks like from Off on, up to the next row.

@@ -44,9 +44,22 @@ func (b *Backend) Prologue(e *machine.Emitter) {
 	if f.Align > 16 {
 		a.RI(asm.AND, asm.S64, asm.RSP, -int32(f.Align))
 	}
+	if len(f.Saved) == 0 {
+		return
+	}
 	for i, p := range f.Saved {
 		b.save(f, i, p)
 	}
+	e.Buf.Frame(len(a.Buf), machine.UnwindSaved)
+}
+
+// body records that the body goes on behind code that takes the frame down.
+func (b *Backend) body(e *machine.Emitter) {
+	state := machine.UnwindFrame
+	if len(e.Frame.Saved) != 0 {
+		state = machine.UnwindSaved
+	}
+	e.Buf.Frame(len(b.asm.Buf), state)
 }
 
 func (b *Backend) save(f *machine.Frame, i int, p regalloc.PReg) {
@@ -58,7 +71,11 @@ func (b *Backend) save(f *machine.Frame, i int, p regalloc.PReg) {
 	}
 }
 
-func (b *Backend) restoreSaved(f *machine.Frame) {
+func (b *Backend) restoreSaved(e *machine.Emitter) {
+	f := &e.Frame
+	if len(f.Saved) == 0 {
+		return
+	}
 	for i, p := range f.Saved {
 		m, r := asm.At(asm.RBP, -int32(f.SavedAt(i))), asm.Reg(p.HW())
 		if p.Class() == regalloc.Int {
@@ -67,6 +84,7 @@ func (b *Backend) restoreSaved(f *machine.Frame) {
 			b.asm.SSEM(asm.MOVUPS, r, m)
 		}
 	}
+	e.Buf.Frame(len(b.asm.Buf), machine.UnwindFrame)
 }
 
 // stackCheck traps if the frame would reach too far below the limit in the
@@ -235,13 +253,13 @@ func (b *Backend) goEpilogue(e *machine.Emitter) {
 	a.Pop(asm.RBP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
 	a.Ret(0)
-	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+	b.body(e)
 }
 
 // leave takes the frame down.
 func (b *Backend) leave(e *machine.Emitter) {
 	a := &b.asm
-	b.restoreSaved(&e.Frame)
+	b.restoreSaved(e)
 	if e.Frame.Size != 0 || e.Frame.Align > 16 {
 		a.RR(asm.MOV, asm.S64, asm.RSP, asm.RBP)
 	}
@@ -268,7 +286,7 @@ func (b *Backend) emitReturn(e *machine.Emitter) {
 		a.RI(asm.ADD, asm.S64, asm.RSP, int32(pop))
 		a.JmpR(asm.R11)
 	}
-	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+	b.body(e)
 }
 
 func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
@@ -321,7 +339,7 @@ func (b *Backend) emitTailCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 		}
 		a.RM(asm.LEA, asm.S64, asm.RBP, asm.At(asm.RBP, delta))
 	}
-	b.restoreSaved(&e.Frame)
+	b.restoreSaved(e)
 	switch {
 	case delta == 0:
 		copyArgs(16)
@@ -344,7 +362,7 @@ func (b *Backend) emitTailCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 		b.trapHere(e, in)
 		a.JmpR(hw(in.R[0]))
 	}
-	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
+	b.body(e)
 }
 
 func (b *Backend) emitSymbol(e *machine.Emitter, in *machine.Inst) {
