@@ -111,7 +111,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) error {
 	defer s.Close()
 	linker := davit.NewLinker(engine)
 	config := &wasip1.Config{
-		Args: []string{file}, Env: env, Dirs: dirs, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Args: []string{file}, Env: env, Mounts: dirs, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
 	if o.invoke == "" {
 		config.Args = append(config.Args, guestArgs...)
@@ -222,10 +222,10 @@ func parseInt(s string, bits int) (uint64, error) {
 }
 
 // parseDirs reads the values of --dir.
-func parseDirs(cmd *cobra.Command, args []string) ([]wasip1.Dir, error) {
-	var dirs []wasip1.Dir
+func parseDirs(cmd *cobra.Command, args []string) ([]wasip1.Mount, error) {
+	var dirs []wasip1.Mount
 	for _, a := range args {
-		d := wasip1.Dir{Host: a}
+		d := wasip1.Mount{Host: a}
 		if host, ok := strings.CutSuffix(d.Host, ":ro"); ok {
 			d.Host, d.ReadOnly = host, true
 		}

@@ -3,151 +3,190 @@ package wasip1
 import (
 	"context"
 	"io"
-	"io/fs"
-	"os"
 	"sync"
+
+	"github.com/davit-wasm/davit/wasi/internal/tree"
+	"github.com/davit-wasm/davit/wasi/vfs"
 )
 
-// descriptor is what a descriptor number names: exactly one of dir, file, in
-// and out is set.
+// descriptor is what a descriptor number names: exactly one of dir, file and
+// stream is set.
 type descriptor struct {
-	base, inheriting rights
-	readOnly         bool // the mount that it belongs to
+	base, inheriting rights // guarded by the process's mutex
+	readOnly         bool   // the mount that it belongs to
+	device           uint64 // the mount's device number, if its files have none
 	isPreopen        bool
 	preopen          string // the name of the preopened directory
 
-	dir  *directory
-	file *os.File
-	in   *input
-	out  *output
+	dir    *directory
+	file   vfs.File // a regular file
+	stream *stream
 
-	regular bool // file is a regular file, so that it has an offset and never blocks
-
-	mu    sync.Mutex // guards flags, and the file's offset between the steps of an append
-	flags uint16
+	mu     sync.Mutex // guards what follows, and reads and writes at the offset
+	flags  uint16
+	offset int64 // of file
 }
 
-// isStream reports whether d has no offset.
-func (d *descriptor) isStream() bool {
-	return d.in != nil || d.out != nil || d.file != nil && !d.regular
+// directory is an open directory.
+type directory struct {
+	tree.Dir
+
+	mu      sync.Mutex
+	listing []vfs.Entry // as of the last fd_readdir from the start
 }
 
 func (d *descriptor) close() error {
 	switch {
 	case d.dir != nil:
-		return d.dir.close()
+		return d.dir.Close()
 	case d.file != nil:
 		return d.file.Close()
 	}
-	return nil
+	return d.stream.close()
 }
+
+// refusal is the error for a descriptor that lacks rights of need: the one that
+// tells most.
+func (d *descriptor) refusal(need rights) Errno {
+	switch {
+	case d.readOnly && need&writeRights != 0:
+		return ErrnoROFS
+	case need&(rightFdSeek|rightFdTell) != 0 && d.stream != nil:
+		return ErrnoSPipe
+	case need&socketRights != 0 && !d.isSocket():
+		return ErrnoNotSock
+	case d.dir != nil && need&(fileRights&^directoryRights) != 0:
+		return ErrnoBadF
+	case d.dir == nil && need&(directoryRights&^fileRights) != 0:
+		return ErrnoNotDir
+	case need&(rightFdRead|rightFdWrite) != 0:
+		return ErrnoBadF // as read(2) and write(2) have it
+	}
+	return ErrnoNotCapable
+}
+
+func (d *descriptor) isSocket() bool { return d.stream != nil && d.stream.isSocket() }
+
+func (d *descriptor) fdflags() uint16 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.flags
+}
+
+func (d *descriptor) nonblock() bool { return d.fdflags()&fdflagNonblock != 0 }
 
 // filetype is the kind of what d names.
 func (d *descriptor) filetype() filetype {
 	switch {
 	case d.dir != nil:
 		return filetypeDirectory
-	case d.regular:
+	case d.file != nil:
 		return filetypeRegularFile
 	}
-	s, _ := d.stat()
-	return s.filetype
+	return d.stream.filetype()
 }
 
 // stat are the attributes of what d names.
 func (d *descriptor) stat() (filestat, Errno) {
-	var info fs.FileInfo
+	var s vfs.Stat
 	var err error
 	switch {
 	case d.dir != nil:
-		info, err = d.dir.root.Stat(".")
+		s, err = d.dir.Lookup(".", false)
 	case d.file != nil:
-		info, err = d.file.Stat()
-	case d.in != nil && d.in.file != nil:
-		info, err = d.in.file.Stat()
-	case d.out != nil && d.out.file != nil:
-		info, err = d.out.file.Stat()
+		s, err = d.file.Stat()
 	default:
-		return filestat{filetype: filetypeUnknown, nlink: 1}, ErrnoSuccess
+		return d.stream.stat()
 	}
 	if err != nil {
 		return filestat{}, errnoOf(err)
 	}
-	return filestatOf(info), ErrnoSuccess
+	return d.filestat(s), ErrnoSuccess
+}
+
+// filestat is the form in which programs see s, of a file below d.
+func (d *descriptor) filestat(s vfs.Stat) filestat {
+	if s.Dev == 0 {
+		s.Dev = d.device
+	}
+	return filestatOf(&s)
 }
 
 // read reads into b at the descriptor's offset.
 func (d *descriptor) read(ctx context.Context, b []byte) (int, error) {
-	switch {
-	case d.in != nil:
-		return d.in.read(ctx, b)
-	case d.file == nil:
-		return 0, ErrnoBadF
+	if d.stream != nil {
+		return d.stream.read(ctx, b, d.nonblock())
 	}
-	if !d.regular {
-		if err := d.awaitFile(ctx, false); err != nil {
-			return 0, err
-		}
-	}
-	return d.file.Read(b)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.file.ReadAt(b, d.offset)
+	d.offset += int64(n)
+	return n, err
 }
 
 // write writes b at the descriptor's offset, or at the end when it appends.
 func (d *descriptor) write(ctx context.Context, b []byte) (int, error) {
-	switch {
-	case d.out != nil:
-		return d.out.write(ctx, b)
-	case d.file == nil:
-		return 0, ErrnoBadF
+	if d.stream != nil {
+		return d.stream.write(ctx, b, d.nonblock())
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.regular && d.flags&fdflagAppend != 0 {
-		if _, err := d.file.Seek(0, io.SeekEnd); err != nil {
-			return 0, err
+	var n int
+	var err error
+	if d.flags&fdflagAppend != 0 {
+		var end int64
+		if n, end, err = d.file.Append(b); n > 0 {
+			d.offset = end
 		}
+	} else {
+		n, err = d.file.WriteAt(b, d.offset)
+		d.offset += int64(n)
 	}
-	n, err := d.file.Write(b)
+	return n, d.synced(err)
+}
+
+// synced makes lasting what has been written without an error, if that is
+// wanted. The caller holds d.mu.
+func (d *descriptor) synced(err error) error {
 	if err == nil && d.flags&(fdflagSync|fdflagDsync) != 0 {
 		err = d.file.Sync()
 	}
-	return n, err
+	return err
 }
 
-// awaitFile waits until a file that may block can be read or written: a wait
-// that ctx can end, as a read in progress cannot be ended.
-func (d *descriptor) awaitFile(ctx context.Context, write bool) error {
+// seek moves the offset.
+func (d *descriptor) seek(offset int64, whence int) (int64, Errno) {
 	d.mu.Lock()
-	nonblock := d.flags&fdflagNonblock != 0
-	d.mu.Unlock()
-	if nonblock {
-		w := []fileWait{{file: d.file, write: write}}
-		if err := waitFiles(ctx, w, 0, nil); err != nil {
-			return err
+	defer d.mu.Unlock()
+	base := int64(0)
+	switch whence {
+	case io.SeekCurrent:
+		base = d.offset
+	case io.SeekEnd:
+		s, err := d.file.Stat()
+		if err != nil {
+			return 0, errnoOf(err)
 		}
-		if !w[0].ready {
-			return ErrnoAgain
-		}
-		return nil
+		base = s.Size
 	}
-	if ctx.Done() == nil {
-		return nil
+	switch at := base + offset; {
+	case offset > 0 && at < base:
+		return 0, ErrnoOverflow
+	case at < 0:
+		return 0, ErrnoInval
+	default:
+		d.offset = at
+		return at, ErrnoSuccess
 	}
-	return waitFiles(ctx, []fileWait{{file: d.file, write: write}}, forever, nil)
 }
 
-// directory is an open directory.
-type directory struct {
-	root     *os.Root
-	borrowed bool // root is the embedder's
-
-	mu      sync.Mutex
-	listing []dirEntry // as of the last fd_readdir from the start
-}
-
-func (d *directory) close() error {
-	if d.borrowed {
-		return nil
+// bytesLeft is the number of bytes from the offset of a file to its end.
+func (d *descriptor) bytesLeft() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, err := d.file.Stat()
+	if err != nil {
+		return 0
 	}
-	return d.root.Close()
+	return uint64(max(s.Size-d.offset, 0))
 }

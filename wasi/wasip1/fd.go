@@ -6,15 +6,9 @@ import (
 	"errors"
 	"io"
 	"math"
-	"runtime"
+
+	"github.com/davit-wasm/davit/wasi/internal/tree"
 )
-
-func yield() { runtime.Gosched() }
-
-func readFull(r io.Reader, b []byte) error {
-	_, err := io.ReadFull(r, b)
-	return err
-}
 
 func (c *call) fdClose(a []uint64) Errno    { return c.closeFd(uint32(a[0])) }
 func (c *call) fdRenumber(a []uint64) Errno { return c.renumber(uint32(a[0]), uint32(a[1])) }
@@ -45,10 +39,14 @@ func (c *call) fdAllocate(a []uint64) Errno {
 	if offset > math.MaxInt64-n {
 		return ErrnoFBig
 	}
-	if !d.regular {
-		return ErrnoSPipe
+	if f, ok := d.file.(*tree.HostFile); ok {
+		return errnoOf(f.Allocate(offset, n))
 	}
-	return errnoOf(allocate(d.file, offset, n))
+	s, err := d.file.Stat()
+	if err == nil && s.Size < offset+n {
+		err = d.file.Truncate(offset + n)
+	}
+	return errnoOf(err)
 }
 
 func (c *call) fdSync(a []uint64) Errno     { return c.sync(a, rightFdSync) }
@@ -61,15 +59,15 @@ func (c *call) sync(a []uint64, need rights) Errno {
 	}
 	switch {
 	case d.dir != nil:
-		return errnoOf(syncDir(d.dir.root))
-	case d.regular:
+		return errnoOf(d.dir.Sync())
+	case d.file != nil:
 		return errnoOf(d.file.Sync())
 	}
 	return ErrnoSuccess // streams hold nothing back
 }
 
 func (c *call) fdFdstatGet(a []uint64) Errno {
-	d, e := c.get(uint32(a[0]), 0)
+	d, base, inheriting, e := c.lookup(uint32(a[0]))
 	if e != ErrnoSuccess {
 		return e
 	}
@@ -79,11 +77,9 @@ func (c *call) fdFdstatGet(a []uint64) Errno {
 	}
 	clear(b)
 	b[0] = byte(d.filetype())
-	d.mu.Lock()
-	binary.LittleEndian.PutUint16(b[2:], d.flags)
-	d.mu.Unlock()
-	binary.LittleEndian.PutUint64(b[8:], uint64(d.base))
-	binary.LittleEndian.PutUint64(b[16:], uint64(d.inheriting))
+	binary.LittleEndian.PutUint16(b[2:], d.fdflags())
+	binary.LittleEndian.PutUint64(b[8:], uint64(base))
+	binary.LittleEndian.PutUint64(b[16:], uint64(inheriting))
 	return ErrnoSuccess
 }
 
@@ -107,19 +103,7 @@ func (c *call) fdFdstatSetFlags(a []uint64) Errno {
 }
 
 func (c *call) fdFdstatSetRights(a []uint64) Errno {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	fd := uint32(a[0])
-	if uint64(fd) >= uint64(len(c.fds)) || c.fds[fd] == nil {
-		return ErrnoBadF
-	}
-	d := c.fds[fd]
-	base, inheriting := rights(a[1]), rights(a[2])
-	if base&^d.base != 0 || inheriting&^d.inheriting != 0 {
-		return ErrnoNotCapable // rights can only be given up
-	}
-	d.base, d.inheriting = base, inheriting
-	return ErrnoSuccess
+	return c.setRights(uint32(a[0]), rights(a[1]), rights(a[2]))
 }
 
 func (c *call) fdFilestatGet(a []uint64) Errno {
@@ -131,11 +115,7 @@ func (c *call) fdFilestatGet(a []uint64) Errno {
 	if e != ErrnoSuccess {
 		return e
 	}
-	b, e := c.view(a[1], filestatSize)
-	if e == ErrnoSuccess {
-		s.put(b)
-	}
-	return e
+	return c.putFilestat(a[1], &s)
 }
 
 func (c *call) fdFilestatSetSize(a []uint64) Errno {
@@ -143,7 +123,7 @@ func (c *call) fdFilestatSetSize(a []uint64) Errno {
 	if e != ErrnoSuccess {
 		return e
 	}
-	if int64(a[1]) < 0 || !d.regular {
+	if int64(a[1]) < 0 {
 		return ErrnoInval
 	}
 	return errnoOf(d.file.Truncate(int64(a[1])))
@@ -159,12 +139,9 @@ func (c *call) fdFilestatSetTimes(a []uint64) Errno {
 		return e
 	}
 	if d.dir != nil {
-		return errnoOf(d.dir.root.Chtimes(".", t.atim, t.mtim))
+		return errnoOf(d.dir.SetTimes(".", false, t.atim, t.mtim))
 	}
-	if d.file == nil {
-		return ErrnoInval
-	}
-	return errnoOf(setFileTimes(d.file, t))
+	return errnoOf(d.file.SetTimes(t.atim, t.mtim))
 }
 
 func (c *call) fdPrestatGet(a []uint64) Errno {
@@ -209,11 +186,8 @@ func (c *call) fdRead(a []uint64) Errno {
 	if e != ErrnoSuccess {
 		return e
 	}
-	if d.dir != nil {
-		return ErrnoIsDir
-	}
 	return c.transfer(a[1], a[2], a[3], func(b []byte, done uint32) (int, error) {
-		if done > 0 && !d.regular {
+		if done > 0 && d.stream != nil {
 			return 0, io.EOF // more might block
 		}
 		return d.read(c.ctx, b)
@@ -229,36 +203,36 @@ func (c *call) fdWrite(a []uint64) Errno {
 }
 
 func (c *call) fdPread(a []uint64) Errno {
-	d, e := c.get(uint32(a[0]), rightFdRead|rightFdSeek)
-	if e != ErrnoSuccess {
-		return e
-	}
-	if !d.regular {
-		return ErrnoSPipe
-	}
-	offset := int64(a[3])
-	if offset < 0 {
-		return ErrnoInval
-	}
-	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) {
-		return d.file.ReadAt(b, offset+int64(done))
+	return c.transferAt(a, rightFdRead, func(d *descriptor, b []byte, offset int64) (int, error) {
+		return d.file.ReadAt(b, offset)
 	})
 }
 
 func (c *call) fdPwrite(a []uint64) Errno {
-	d, e := c.get(uint32(a[0]), rightFdWrite|rightFdSeek)
+	return c.transferAt(a, rightFdWrite, func(d *descriptor, b []byte, offset int64) (int, error) {
+		n, err := d.file.WriteAt(b, offset)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return n, d.synced(err)
+	})
+}
+
+// transferAt is fd_pread and fd_pwrite.
+func (c *call) transferAt(a []uint64, need rights, f func(d *descriptor, b []byte, offset int64) (int, error)) Errno {
+	d, e := c.get(uint32(a[0]), need|rightFdSeek)
 	if e != ErrnoSuccess {
 		return e
-	}
-	if !d.regular {
-		return ErrnoSPipe
 	}
 	offset := int64(a[3])
 	if offset < 0 {
 		return ErrnoInval
 	}
 	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) {
-		return d.file.WriteAt(b, offset+int64(done))
+		at := offset + int64(done)
+		if at < 0 {
+			return 0, ErrnoFBig
+		}
+		return f(d, b, at)
 	})
 }
 
@@ -273,7 +247,7 @@ func (c *call) transfer(array, n, result uint64, f func(b []byte, done uint32) (
 	var failed error
 	e := c.iovecs(array, n, func(b []byte) bool {
 		for len(b) > 0 {
-			part := b[:min(len(b), transferChunk, math.MaxUint32-int(done))]
+			part := b[:min(len(b), transferChunk, c.limits.TransferBytes-int(done))]
 			if len(part) == 0 {
 				return false
 			}
@@ -303,36 +277,35 @@ func (c *call) transfer(array, n, result uint64, f func(b []byte, done uint32) (
 }
 
 func (c *call) fdSeek(a []uint64) Errno {
-	need := rightFdSeek
-	if int64(a[1]) == 0 && uint32(a[2]) == whenceCur {
-		need = rightFdTell // only asks where the offset is
+	whence, ok := c.layout.whence(uint32(a[2]))
+	if !ok {
+		whence = -1
 	}
-	return c.seek(a[0], int64(a[1]), uint32(a[2]), a[3], need)
+	return c.seek(a[0], int64(a[1]), whence, a[3])
 }
 
-func (c *call) fdTell(a []uint64) Errno {
-	return c.seek(a[0], 0, whenceCur, a[1], rightFdTell)
-}
+func (c *call) fdTell(a []uint64) Errno { return c.seek(a[0], 0, io.SeekCurrent, a[1]) }
 
-func (c *call) seek(fd uint64, offset int64, whence uint32, result uint64, need rights) Errno {
-	d, e := c.get(uint32(fd), need)
-	if e == ErrnoNotCapable && need == rightFdTell {
-		d, e = c.get(uint32(fd), rightFdSeek) // which implies it
-	}
+// seek moves the offset of a file and writes where it is to address result.
+// The right to seek implies that to ask.
+func (c *call) seek(fd uint64, offset int64, whence int, result uint64) Errno {
+	d, base, _, e := c.lookup(uint32(fd))
 	if e != ErrnoSuccess {
 		return e
 	}
-	if !d.regular {
-		return ErrnoSPipe
+	need := rightFdSeek
+	if offset == 0 && whence == io.SeekCurrent && base&rightFdSeek == 0 {
+		need = rightFdTell
 	}
-	if whence > whenceEnd {
+	switch {
+	case base&need == 0:
+		return d.refusal(need)
+	case whence < 0:
 		return ErrnoInval
 	}
-	d.mu.Lock()
-	at, err := d.file.Seek(offset, int(whence))
-	d.mu.Unlock()
-	if err != nil {
-		return errnoOf(err)
+	at, e := d.seek(offset, whence)
+	if e != ErrnoSuccess {
+		return e
 	}
 	return c.putU64(result, uint64(at))
 }

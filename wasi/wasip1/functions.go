@@ -4,32 +4,32 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"math"
 
 	"github.com/davit-wasm/davit"
 )
 
-// Memory is the memory of the calling program.
-type Memory interface {
+// memory is the memory of the calling program.
+type memory interface {
 	// View returns the n bytes at offset, for as long as the call lasts, and
 	// false if not all of them are in bounds.
 	View(offset, n uint64) ([]byte, bool)
 }
 
-// Function is a function of the interface.
-type Function struct {
-	Name string
-	// Params are the types of the parameters, 'i' for i32, 'I' for i64. Every
+// function is a function of the interface.
+type function struct {
+	name string
+	// params are the types of the parameters, 'i' for i32, 'I' for i64. Every
 	// function but proc_exit has one result, an i32.
-	Params    string
-	HasResult bool
+	params    string
+	hasResult bool
 	call      func(c *call, a []uint64) Errno
 }
 
-// Functions lists the functions of module wasi_snapshot_preview1.
-func Functions() []Function { return functions }
-
-var functions = []Function{
+// functions are the functions of wasi_snapshot_preview1. All but sock_accept are
+// in wasi_unstable too, with the same parameters.
+var functions = [...]function{
 	{"args_get", "ii", true, (*call).argsGet},
 	{"args_sizes_get", "ii", true, (*call).argsSizesGet},
 	{"environ_get", "ii", true, (*call).environGet},
@@ -82,22 +82,23 @@ var functions = []Function{
 // an i32 the upper half is undefined.
 type call struct {
 	*Process
-	ctx context.Context
-	mem Memory
-	end error // why the program ends here, instead of getting a result
+	ctx    context.Context
+	mem    memory
+	layout *layout
+	end    error // why the program ends here, instead of getting a result
 }
 
-// Call calls a function. args holds the arguments; the result, if there is one,
+// invoke calls a function. args holds the arguments; the result, if there is one,
 // is written to its first element. An error ends the program: an [*davit.ExitError]
 // of proc_exit, or what ended ctx during a wait.
-func (p *Process) Call(ctx context.Context, f *Function, mem Memory, args []uint64) error {
+func (p *Process) invoke(ctx context.Context, f *function, l *layout, mem memory, args []uint64) error {
 	c := p.calls.Get().(*call)
-	c.Process, c.ctx, c.mem, c.end = p, ctx, mem, nil
+	c.Process, c.ctx, c.mem, c.layout = p, ctx, mem, l
 	e := f.call(c, args)
 	end := c.end
 	*c = call{}
 	p.calls.Put(c)
-	if f.HasResult {
+	if f.hasResult {
 		args[0] = uint64(e)
 	}
 	return end
@@ -139,13 +140,18 @@ func (c *call) putU64(offset, v uint64) Errno {
 	return e
 }
 
-// maxIovecs bounds the buffers of one read or write, as POSIX systems do.
-const maxIovecs = 1024
+func (c *call) putFilestat(offset uint64, s *filestat) Errno {
+	b, e := c.view(offset, c.layout.filestatSize)
+	if e == ErrnoSuccess {
+		c.layout.putFilestat(b, s)
+	}
+	return e
+}
 
 // iovecs calls f for each buffer in an array of buffers, until f returns false.
 func (c *call) iovecs(array, n uint64, f func(b []byte) bool) Errno {
 	n = uint64(uint32(n))
-	if n > maxIovecs {
+	if n > uint64(c.limits.Iovecs) {
 		return ErrnoInval
 	}
 	list, e := c.view(array, n*iovecSize)
@@ -217,17 +223,21 @@ func (c *call) strings(list []string, a []uint64) Errno {
 const randomChunk = 1 << 20
 
 func (c *call) randomGet(a []uint64) Errno {
-	b, e := c.view(a[0], uint64(uint32(a[1])))
+	n := uint64(uint32(a[1]))
+	if n > uint64(c.limits.TransferBytes) {
+		return ErrnoInval
+	}
+	b, e := c.view(a[0], n)
 	if e != ErrnoSuccess {
 		return e
 	}
 	for len(b) > 0 {
 		n := min(len(b), randomChunk)
-		if err := readFull(c.random, b[:n]); err != nil {
+		if _, err := io.ReadFull(c.random, b[:n]); err != nil {
 			return ErrnoIO
 		}
 		b = b[n:]
-		if err := c.ctx.Err(); err != nil {
+		if c.ctx.Err() != nil {
 			return c.fail(context.Cause(c.ctx))
 		}
 	}
@@ -241,24 +251,35 @@ func (c *call) procExit(a []uint64) Errno {
 	return ErrnoSuccess
 }
 
-// procRaise: there are no signals here.
-func (c *call) procRaise(a []uint64) Errno { return ErrnoNotSup }
+// Signals whose default is not to end the process.
+const (
+	signalNone  = 0
+	signalChld  = 16
+	signalCont  = 17
+	signalStop  = 18
+	signalTtou  = 21
+	signalUrg   = 22
+	signalWinch = 27
+	signalLast  = 30
+)
+
+// procRaise does what a signal does by default, as nothing else can be asked
+// for: it ends the program, with the exit code that shells have for that.
+func (c *call) procRaise(a []uint64) Errno {
+	switch s := uint32(a[0]); {
+	case s > signalLast:
+		return ErrnoInval
+	case s == signalNone, s == signalChld, s == signalCont, s == signalUrg, s == signalWinch:
+		return ErrnoSuccess
+	case s >= signalStop && s <= signalTtou:
+		return ErrnoNotSup // there is nobody who would let it go on
+	default:
+		c.end = &davit.ExitError{Code: 128 + s}
+		return ErrnoSuccess
+	}
+}
 
 func (c *call) schedYield(a []uint64) Errno {
-	yield()
+	c.yield()
 	return ErrnoSuccess
 }
-
-// Sockets: none can be had yet, so every descriptor is either none or no socket.
-
-func (c *call) socket(fd uint64) Errno {
-	if _, e := c.get(uint32(fd), 0); e != ErrnoSuccess {
-		return e
-	}
-	return ErrnoNotSock
-}
-
-func (c *call) sockAccept(a []uint64) Errno   { return c.socket(a[0]) }
-func (c *call) sockRecv(a []uint64) Errno     { return c.socket(a[0]) }
-func (c *call) sockSend(a []uint64) Errno     { return c.socket(a[0]) }
-func (c *call) sockShutdown(a []uint64) Errno { return c.socket(a[0]) }

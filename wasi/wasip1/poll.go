@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"os"
+	"reflect"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -18,16 +20,14 @@ const (
 // forever is the time that a wait without limit lasts.
 const forever = time.Duration(-1)
 
-// fileWait is a file that is waited for.
-type fileWait struct {
-	file   *os.File
+// rawWait is a wait for something that the system can wait for.
+type rawWait struct {
+	raw    syscall.RawConn
 	write  bool
 	ready  bool // result
+	some   bool // result: there is something to read, or room to write
 	hangup bool // result
 }
-
-// maxSubscriptions bounds the work of one poll_oneoff.
-const maxSubscriptions = 16 << 10
 
 // subscription is a decoded subscription with what became of it.
 type subscription struct {
@@ -37,18 +37,20 @@ type subscription struct {
 	err      Errno
 	nbytes   uint64
 	hangup   bool
-	wait     int           // index of the file waited for, plus one
-	due      time.Duration // eventClock: time from the start of the call
+	stream   *stream         // eventFdRead, eventFdWrite, unless ready at once
+	done     <-chan struct{} // its operation, if that is waited for
+	wait     int             // index of the rawWait, plus one
+	due      time.Duration   // eventClock: time from the start of the call
 }
 
 // pollOneoff waits until at least one of the subscribed events has happened,
 // and reports all that have.
 func (c *call) pollOneoff(a []uint64) Errno {
 	n := uint64(uint32(a[2]))
-	if n == 0 || n > maxSubscriptions {
+	if n == 0 || n > uint64(c.limits.Subscriptions) {
 		return ErrnoInval
 	}
-	in, e := c.view(a[0], n*subscriptionSize)
+	in, e := c.view(a[0], n*c.layout.subscriptionSize)
 	if e != ErrnoSuccess {
 		return e
 	}
@@ -57,76 +59,192 @@ func (c *call) pollOneoff(a []uint64) Errno {
 		return e
 	}
 
-	start := c.monotonic()
-	subs := make([]subscription, n)
-	var files []fileWait
-	var stdin <-chan struct{} // there is at most one input that is no file
-	anyReady, timeout := false, forever
-	for i := range subs {
-		s := &subs[i]
-		b := in[i*subscriptionSize:]
+	p := poll{call: c, subs: make([]subscription, n), start: c.monotonic()}
+	if e := p.decode(in); e != ErrnoSuccess {
+		return e
+	}
+	if err := p.wait(); err != nil {
+		return c.fail(err)
+	}
+	return c.putU32(a[3], p.report(out))
+}
+
+// poll is a poll_oneoff in progress.
+type poll struct {
+	*call
+	subs    []subscription
+	start   time.Duration
+	ready   bool          // something is ready already
+	timeout time.Duration // till the first clock, or forever
+	slept   bool          // nothing happened until the timeout passed
+	waits   []rawWait
+	done    []<-chan struct{}
+}
+
+// decode reads the subscriptions and finds out what is ready at once, and what
+// else to wait for.
+func (p *poll) decode(in []byte) Errno {
+	p.timeout = forever
+	for i := range p.subs {
+		s := &p.subs[i]
+		b := in[uint64(i)*p.layout.subscriptionSize:]
 		s.userdata = binary.LittleEndian.Uint64(b)
 		s.kind = b[8]
 		switch s.kind {
 		case eventClock:
-			s.due, s.err = c.dueTime(b[16:])
-			if s.err == ErrnoSuccess && (timeout < 0 || s.due < timeout) {
-				timeout = s.due
+			s.due, s.err = p.dueTime(b[p.layout.clockAt:])
+			if s.err == ErrnoSuccess && (p.timeout < 0 || s.due < p.timeout) {
+				p.timeout = s.due
 			}
 		case eventFdRead, eventFdWrite:
-			c.subscribe(s, binary.LittleEndian.Uint32(b[16:]), &files, &stdin)
+			p.subscribe(s, binary.LittleEndian.Uint32(b[16:]))
 		default:
 			return ErrnoInval
 		}
 		s.ready = s.ready || s.err != ErrnoSuccess
-		anyReady = anyReady || s.ready
+		p.ready = p.ready || s.ready
 	}
+	return ErrnoSuccess
+}
 
-	var err error
-	inputReady := false
-	if anyReady {
+// subscribe finds out whether a descriptor is ready, and else what to wait for.
+func (p *poll) subscribe(s *subscription, fd uint32) {
+	write := s.kind == eventFdWrite
+	need := rightPollFdReadwrite | rightFdRead
+	if write {
+		need = rightPollFdReadwrite | rightFdWrite
+	}
+	d, e := p.get(fd, need)
+	switch {
+	case e != ErrnoSuccess:
+		s.err = e
+		return
+	case d.stream == nil:
+		s.ready = true
+		if !write && d.file != nil {
+			s.nbytes = d.bytesLeft()
+		}
+		return
+	}
+	s.stream = d.stream
+	if s.ready, s.done = d.stream.readiness(write); s.ready {
+		return
+	}
+	if s.done != nil {
+		p.done = append(p.done, s.done)
+		return
+	}
+	p.waits = append(p.waits, rawWait{raw: d.stream.raw, write: write})
+	s.wait = len(p.waits)
+}
+
+// wait waits until something has happened.
+func (p *poll) wait() error {
+	timeout := p.timeout
+	if p.ready {
 		timeout = 0
 	}
-	switch {
-	case len(files) > 0:
-		err = waitFiles(c.ctx, files, timeout, stdin)
-	case stdin != nil:
-		err = waitChannel(c.ctx, stdin, timeout)
-	case timeout > 0:
-		err = c.sleep(c.ctx, timeout)
-	case timeout < 0:
-		<-c.ctx.Done() // every subscription is ready or timed; so this cannot be
+	if len(p.waits) == 0 && len(p.done) == 0 {
+		if timeout > 0 {
+			p.slept = true
+			return p.sleep(p.ctx, timeout)
+		}
+		return nil
 	}
-	if err != nil {
-		return c.fail(err)
+	stop := make(chan struct{})
+	defer close(stop)
+	done := p.done
+	var slept chan struct{}
+	if timeout > 0 && !p.realSleep {
+		ctx, cancel := context.WithCancel(p.ctx)
+		defer cancel()
+		slept = make(chan struct{})
+		go func() {
+			defer close(slept)
+			p.sleep(ctx, timeout)
+		}()
+		done = append(slices.Clone(done), slept)
+		timeout = forever
 	}
-	if stdin != nil {
-		select {
-		case <-stdin:
-			inputReady = true
-		default:
+	wake := anyOf(done, stop)
+	var err error
+	if len(p.waits) > 0 {
+		err = waitRaw(p.ctx, p.waits, timeout, wake)
+	} else {
+		err = waitChannel(p.ctx, wake, timeout)
+	}
+	p.slept = timeout != 0 && !p.anyReady()
+	return err
+}
+
+// anyReady reports whether something other than time has ended a wait.
+func (p *poll) anyReady() bool {
+	return slices.ContainsFunc(p.done, isClosed) || slices.ContainsFunc(p.waits, func(w rawWait) bool { return w.ready })
+}
+
+// anyOf is a channel that is closed once one of the channels is; nil if there
+// are none. It gives up when stop is closed.
+func anyOf(channels []<-chan struct{}, stop <-chan struct{}) <-chan struct{} {
+	switch len(channels) {
+	case 0:
+		return nil
+	case 1:
+		return channels[0]
+	}
+	for _, ch := range channels {
+		if isClosed(ch) {
+			return ch
 		}
 	}
-
-	elapsed := c.monotonic() - start
-	if len(files) == 0 && stdin == nil && !anyReady {
-		elapsed = max(elapsed, timeout) // whatever clock Sleep went by
+	cases := make([]reflect.SelectCase, 0, len(channels)+1)
+	for _, ch := range append(slices.Clone(channels), stop) {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ch)})
 	}
-	events := 0
-	for i := range subs {
-		s := &subs[i]
+	wake := make(chan struct{})
+	go func() {
+		reflect.Select(cases)
+		close(wake)
+	}()
+	return wake
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// report writes the events that have happened, and returns their number.
+func (p *poll) report(out []byte) uint32 {
+	elapsed := p.monotonic() - p.start
+	if p.slept {
+		elapsed = max(elapsed, p.timeout) // whatever clock Sleep went by
+	}
+	events := uint32(0)
+	for i := range p.subs {
+		s := &p.subs[i]
 		switch {
 		case s.ready:
 		case s.kind == eventClock:
 			s.ready = s.due <= elapsed
-		case s.wait > 0:
-			w := &files[s.wait-1]
-			s.ready, s.hangup = w.ready, w.hangup
+		case s.done != nil:
+			s.ready = isClosed(s.done)
 		default:
-			s.ready = inputReady
+			w := &p.waits[s.wait-1]
+			s.ready, s.hangup = w.ready, w.hangup
+			if w.some {
+				s.nbytes = 1 // at least
+			}
 		}
 		if !s.ready {
 			continue
+		}
+		if s.stream != nil && s.wait == 0 && s.kind == eventFdRead {
+			n, end := s.stream.available()
+			s.nbytes, s.hangup = uint64(n), end
 		}
 		b := out[events*eventSize:][:eventSize]
 		events++
@@ -139,7 +257,7 @@ func (c *call) pollOneoff(a []uint64) Errno {
 			b[24] = 1
 		}
 	}
-	return c.putU32(a[3], uint32(events))
+	return events
 }
 
 // dueTime decodes a subscription of a clock: how long to wait from now.
@@ -160,61 +278,6 @@ func (c *call) dueTime(b []byte) (time.Duration, Errno) {
 		timeout -= now
 	}
 	return time.Duration(min(timeout, math.MaxInt64)), ErrnoSuccess
-}
-
-// subscribe finds out whether a descriptor is ready, and else what to wait for.
-func (c *call) subscribe(s *subscription, fd uint32, files *[]fileWait, stdin *<-chan struct{}) {
-	need := rightPollFdReadwrite | rightFdRead
-	if s.kind == eventFdWrite {
-		need = rightPollFdReadwrite | rightFdWrite
-	}
-	d, e := c.get(fd, need)
-	if e != ErrnoSuccess {
-		s.err = e
-		return
-	}
-	file := d.file
-	switch {
-	case d.regular:
-		if s.kind == eventFdRead {
-			s.nbytes = bytesLeft(d)
-		}
-		s.ready = true
-		return
-	case d.in != nil && d.in.file != nil && !d.in.prompt:
-		file = d.in.file
-	case d.out != nil && d.out.file != nil && !alwaysReady(d.out.file):
-		file = d.out.file
-	case d.in != nil:
-		ch := d.in.awaited()
-		if ch == nil {
-			s.ready = true
-			return
-		}
-		*stdin = ch
-		return
-	}
-	if file == nil {
-		s.ready = true
-		return
-	}
-	*files = append(*files, fileWait{file: file, write: s.kind == eventFdWrite})
-	s.wait = len(*files)
-}
-
-// bytesLeft is the number of bytes from a file's offset to its end.
-func bytesLeft(d *descriptor) uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	at, err := d.file.Seek(0, whenceCur)
-	if err != nil {
-		return 0
-	}
-	info, err := d.file.Stat()
-	if err != nil {
-		return 0
-	}
-	return uint64(max(info.Size()-at, 0))
 }
 
 // waitChannel waits until ch is closed, timeout has passed or ctx ends.

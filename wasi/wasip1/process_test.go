@@ -18,10 +18,10 @@ import (
 	"github.com/davit-wasm/davit/internal/testdata"
 )
 
-// memory is a program's memory.
-type memory []byte
+// testMemory is a program's memory.
+type testMemory []byte
 
-func (m memory) View(offset, n uint64) ([]byte, bool) {
+func (m testMemory) View(offset, n uint64) ([]byte, bool) {
 	if offset > uint64(len(m)) || n > uint64(len(m))-offset {
 		return nil, false
 	}
@@ -32,7 +32,7 @@ func (m memory) View(offset, n uint64) ([]byte, bool) {
 type guest struct {
 	t   *testing.T
 	p   *Process
-	mem memory
+	mem testMemory
 	ctx context.Context
 }
 
@@ -47,7 +47,7 @@ func newGuest(t *testing.T, c *Config) *guest {
 			t.Error(err)
 		}
 	})
-	return &guest{t, p, make(memory, 1<<16), context.Background()}
+	return &guest{t, p, make(testMemory, 1<<16), context.Background()}
 }
 
 // try calls a function by name and returns its result and what ended the
@@ -55,12 +55,12 @@ func newGuest(t *testing.T, c *Config) *guest {
 func (g *guest) try(name string, args ...uint64) (Errno, error) {
 	g.t.Helper()
 	for i := range functions {
-		if f := &functions[i]; f.Name == name {
-			if len(args) != len(f.Params) {
-				g.t.Fatalf("%s takes %d arguments", name, len(f.Params))
+		if f := &functions[i]; f.name == name {
+			if len(args) != len(f.params) {
+				g.t.Fatalf("%s takes %d arguments", name, len(f.params))
 			}
 			a := append(slices.Clone(args), 0)
-			err := g.p.Call(g.ctx, f, g.mem, a)
+			err := g.p.invoke(g.ctx, f, &preview1, g.mem, a)
 			return Errno(a[0]), err
 		}
 	}
@@ -163,13 +163,13 @@ func TestSignatures(t *testing.T) {
 	if len(want) < 45 {
 		t.Fatalf("found only %d functions in %s", len(want), path)
 	}
-	for _, f := range Functions() {
-		if sig, ok := want[f.Name]; !ok {
-			t.Errorf("%s is not in the description", f.Name)
-		} else if sig != f.Params {
-			t.Errorf("%s has parameters %s, want %s", f.Name, f.Params, sig)
+	for _, f := range functions {
+		if sig, ok := want[f.name]; !ok {
+			t.Errorf("%s is not in the description", f.name)
+		} else if sig != f.params {
+			t.Errorf("%s has parameters %s, want %s", f.name, f.params, sig)
 		}
-		delete(want, f.Name)
+		delete(want, f.name)
 	}
 	for name := range want {
 		t.Errorf("%s is missing", name)
@@ -213,7 +213,7 @@ func TestExit(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
-	g := newGuest(t, &Config{Dirs: []Dir{{Host: dir, Guest: "/d"}}})
+	g := newGuest(t, &Config{Mounts: []Mount{{Host: dir, Guest: "/d"}}})
 	g.want(0, "fd_prestat_get", 3, 0)
 	if g.u32(4) != 2 {
 		t.Fatal("wrong length of name")
@@ -284,7 +284,7 @@ func TestFiles(t *testing.T) {
 func TestDescriptorLimit(t *testing.T) {
 	dir := t.TempDir()
 	os.WriteFile(filepath.Join(dir, "f"), nil, 0o666)
-	g := newGuest(t, &Config{Dirs: []Dir{{Host: dir, Guest: "/"}}, MaxDescriptors: 6})
+	g := newGuest(t, &Config{Mounts: []Mount{{Host: dir, Guest: "/"}}, Limits: Limits{Descriptors: 6}})
 	for range 2 {
 		if _, e := g.open("f", 0, uint64(rightFdRead), 0); e != 0 {
 			t.Fatal(e)
@@ -304,7 +304,7 @@ func TestConfinement(t *testing.T) {
 	os.Symlink("../secret", filepath.Join(dir, "link"))
 	os.Symlink("..", filepath.Join(dir, "up"))
 	os.Symlink(filepath.Join(top, "secret"), filepath.Join(dir, "abs"))
-	g := newGuest(t, &Config{Dirs: []Dir{{Host: dir, Guest: "/"}}})
+	g := newGuest(t, &Config{Mounts: []Mount{{Host: dir, Guest: "/"}}})
 	follow := uint64(lookupSymlinkFollow)
 	for _, path := range []string{"../secret", "link", "up/secret", "abs", "sub/../../secret", "/etc/passwd", "sub/../up/secret", "..", "up", "up/"} {
 		a, n := g.str(0x100, path)
@@ -359,7 +359,7 @@ func TestReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	os.MkdirAll(filepath.Join(dir, "sub/empty"), 0o777)
 	os.WriteFile(filepath.Join(dir, "sub/f"), []byte("data"), 0o666)
-	g := newGuest(t, &Config{Dirs: []Dir{{Host: dir, Guest: "/", ReadOnly: true}}})
+	g := newGuest(t, &Config{Mounts: []Mount{{Host: dir, Guest: "/", ReadOnly: true}}})
 	fd, e := g.open("sub", 2, allRights&^uint64(rightFdWrite), 0)
 	if e != 0 {
 		t.Fatal(e)
@@ -414,7 +414,7 @@ func TestReaddir(t *testing.T) {
 		want = append(want, name)
 	}
 	slices.Sort(want[2:])
-	g := newGuest(t, &Config{Dirs: []Dir{{Host: dir, Guest: "/"}}})
+	g := newGuest(t, &Config{Mounts: []Mount{{Host: dir, Guest: "/"}}})
 	for _, size := range []uint64{100, 1000, 30000} {
 		var got []string
 		cookie := uint64(0)
@@ -536,22 +536,22 @@ func TestArguments(t *testing.T) {
 		return int(seed>>33) % n
 	}
 	c := &Config{
-		Dirs: []Dir{{Host: dir, Guest: "/"}}, Random: zeros{}, MaxDescriptors: 20,
+		Mounts: []Mount{{Host: dir, Guest: "/"}}, Random: zeros{}, Limits: Limits{Descriptors: 20},
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	}
 	for range 20 {
 		g := newGuest(t, c)
 		for range 3000 {
 			f := &functions[random(len(functions))]
-			args := make([]uint64, len(f.Params)+1)
-			for i := range f.Params {
+			args := make([]uint64, len(f.params)+1)
+			for i := range f.params {
 				args[i] = values[random(len(values))]
 			}
-			if strings.HasPrefix(f.Name, "fd_allocate") || strings.HasSuffix(f.Name, "set_size") {
+			if strings.HasPrefix(f.name, "fd_allocate") || strings.HasSuffix(f.name, "set_size") {
 				continue // huge files belong to no test
 			}
 			g.str(0x100, "a/../b")
-			g.p.Call(g.ctx, f, g.mem, args)
+			g.p.invoke(g.ctx, f, &preview1, g.mem, args)
 		}
 	}
 }

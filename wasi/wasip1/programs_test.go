@@ -24,7 +24,7 @@ type program struct {
 	args  []string
 	env   []string
 	stdin []byte
-	dirs  []wasip1.Dir
+	dirs  []wasip1.Mount
 }
 
 // result is what became of it.
@@ -64,7 +64,7 @@ func run(t testing.TB, e *davit.Engine, p *program) result {
 	var stdout, stderr bytes.Buffer
 	args := append([]string{filepath.Base(p.file)}, p.args...)
 	process, err := wasip1.New(&wasip1.Config{
-		Args: args, Env: p.env, Stdin: bytes.NewReader(p.stdin), Stdout: &stdout, Stderr: &stderr, Dirs: p.dirs,
+		Args: args, Env: p.env, Stdin: bytes.NewReader(p.stdin), Stdout: &stdout, Stderr: &stderr, Mounts: p.dirs,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestRealPrograms(t *testing.T) {
 			}
 			for _, d := range m.Preopen {
 				host, guest, _ := strings.Cut(d, ":")
-				p.dirs = append(p.dirs, wasip1.Dir{Host: filepath.Join(work, host), Guest: guest})
+				p.dirs = append(p.dirs, wasip1.Mount{Host: filepath.Join(work, host), Guest: guest})
 			}
 			r := run(t, engine, p)
 			if r.err != nil || r.code != m.ExitCode {
@@ -225,7 +225,7 @@ func TestSuite(t *testing.T) {
 			}
 			if m.Root != "" {
 				work := copyDir(t, filepath.Join(filepath.Dir(file), m.Root))
-				p.dirs = append(p.dirs, wasip1.Dir{Host: work, Guest: "/"})
+				p.dirs = append(p.dirs, wasip1.Mount{Host: work, Guest: "/"})
 			}
 			r := run(t, engine, p)
 			if r.err != nil || r.code != m.ExitCode {
@@ -271,7 +271,7 @@ func TestOlderSuite(t *testing.T) {
 			p.args = strings.Fields(read(".arg"))
 			p.env = strings.Fields(read(".env"))
 			if _, err := os.Stat(base + ".dir"); err == nil {
-				p.dirs = []wasip1.Dir{{Host: copyDir(t, base+".dir"), Guest: filepath.Base(base) + ".dir"}}
+				p.dirs = []wasip1.Mount{{Host: copyDir(t, base+".dir"), Guest: filepath.Base(base) + ".dir"}}
 			}
 			want := 0
 			if s := strings.TrimSpace(read(".status")); s != "" {

@@ -5,148 +5,447 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
+
+	"github.com/davit-wasm/davit/wasi/internal/tree"
 )
 
-// input is the standard input. Programs wait for it in poll_oneoff, and a read
-// must end when the context does, while an io.Reader can do neither. So a read
-// that may block runs in a goroutine of its own and leaves what it got in
-// the input, for whoever reads next.
-type input struct {
-	r      io.Reader // nil: at its end
-	file   *os.File  // r, if it is one
-	prompt bool      // r never blocks
+// stream is a descriptor without an offset: a standard stream, a pipe or device
+// that was opened below a directory, a connection, or a listener.
+//
+// A program may wait for it, without end or beside other things, and whatever
+// it waits for must end when the context does. There are three ways to that:
+//
+//   - prompt streams never block, and are used directly;
+//   - what the system can wait for (raw) is waited for with poll(2), and then
+//     used with single system calls that do not block;
+//   - any other reader, writer or listener is used in a goroutine, one operation
+//     at a time in each direction. An operation that its caller no
+//     longer waits for goes on, and what it gets is kept for the next caller.
+type stream struct {
+	r    io.Reader    // nil: at its end, or not for reading
+	w    io.Writer    // nil: discards, or not for writing
+	ln   net.Listener // nil: not for accepting
+	conn net.Conn     // r and w, of a connection
+	file *os.File     // r or w, if that is a file of the host
 
-	mu      sync.Mutex
-	pending *pendingRead
+	prompt   bool
+	raw      syscall.RawConn
+	blocking bool // raw waits by itself where it is not ready
+
+	owned io.Closer // what close closes: nothing that was handed in
+
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	ahead   []byte // read already, and not taken yet
+	reading *operation
+	writing *operation
 }
 
-// pendingRead is a read in progress, or its result once done is closed.
-type pendingRead struct {
-	done chan struct{}
-	buf  []byte // what has been read and not been taken yet
-	err  error
+// operation is a read, accept or write in a goroutine. Its results are there
+// once done is closed.
+type operation struct {
+	done   chan struct{}
+	buf    []byte
+	n      int
+	conn   net.Conn
+	err    error
+	caught any // a panic
 }
 
-// output is a standard output.
-type output struct {
-	w    io.Writer // nil: discards
-	file *os.File  // w, if it is one
-}
-
-func inputDescriptor(r io.Reader) *descriptor {
-	in := &input{r: r}
+func inputStream(r io.Reader) *stream {
+	s := &stream{}
 	switch r := r.(type) {
+	case nil:
 	case *os.File:
-		if r == nil {
-			in.r = nil
+		if r != nil {
+			s.r = r
+			s.useFile(r)
 		}
-		in.file = r
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		in.prompt = true
+		s.r, s.prompt = r, true
+	default:
+		s.r = r
 	}
-	if in.file != nil && alwaysReady(in.file) {
-		in.prompt = true
-	}
-	return &descriptor{in: in, base: streamRights | rightFdRead}
+	s.prompt = s.prompt || s.r == nil
+	return s
 }
 
-func outputDescriptor(w io.Writer) *descriptor {
-	out := &output{w: w}
-	if f, ok := w.(*os.File); ok {
-		out.file = f
-		if f == nil {
-			out.w = nil
+func outputStream(w io.Writer) *stream {
+	s := &stream{}
+	switch w := w.(type) {
+	case nil:
+	case *os.File:
+		if w != nil {
+			s.w = w
+			s.useFile(w)
+		}
+	case *bytes.Buffer, *strings.Builder:
+		s.w, s.prompt = w, true
+	default:
+		s.w, s.prompt = w, w == io.Discard
+	}
+	s.prompt = s.prompt || s.w == nil
+	return s
+}
+
+func (s *stream) useFile(f *os.File) {
+	s.file = f
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		s.prompt = true
+		return
+	}
+	s.raw, s.blocking = rawConn(f)
+}
+
+// fileStream is a file below a directory that is no regular file.
+func fileStream(f *os.File) *stream {
+	s := &stream{r: f, w: f, owned: f}
+	s.useFile(f)
+	return s
+}
+
+// connStream is a connection. Only connections of package net itself are used
+// below their methods: others may wrap one, and do something to what they read.
+func connStream(c net.Conn, owned bool) *stream {
+	s := &stream{r: c, w: c, conn: c}
+	if owned {
+		s.owned = c
+	}
+	switch c := c.(type) {
+	case *net.TCPConn:
+		s.raw, s.blocking = rawConn(c)
+	case *net.UnixConn:
+		s.raw, s.blocking = rawConn(c)
+	case *net.UDPConn:
+		s.raw, s.blocking = rawConn(c)
+	}
+	return s
+}
+
+func listenerStream(l net.Listener) *stream {
+	// Accepting is one of the system's calls only below package net, so it is done
+	// in a goroutine.
+	return &stream{ln: l}
+}
+
+func streamDescriptor(s *stream, r rights) *descriptor {
+	return &descriptor{stream: s, base: streamRights | r}
+}
+
+func socketDescriptor(s *stream) *descriptor {
+	if s.ln != nil {
+		return &descriptor{
+			stream: s, base: rightFdstatSetFlags | rightFdFilestatGet | rightPollFdReadwrite | rightFdRead | rightSockAccept,
+			inheriting: connRights,
 		}
 	}
-	return &descriptor{out: out, base: streamRights | rightFdWrite}
+	return &descriptor{stream: s, base: connRights}
 }
 
-// alwaysReady reports whether reads of f never block: it is a regular file.
-func alwaysReady(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
+func (s *stream) isSocket() bool { return s.conn != nil || s.ln != nil }
 
-// maxPendingRead bounds what a read in progress may buffer.
-const maxPendingRead = 64 << 10
-
-func (in *input) read(ctx context.Context, b []byte) (int, error) {
-	if in.r == nil || len(b) == 0 {
-		return 0, io.EOF
+func (s *stream) filetype() filetype {
+	switch {
+	case s.conn != nil && strings.HasPrefix(s.conn.LocalAddr().Network(), "udp"),
+		s.conn != nil && s.conn.LocalAddr().Network() == "unixgram":
+		return filetypeSocketDgram
+	case s.isSocket():
+		return filetypeSocketStream
 	}
-	if in.file != nil {
-		if !in.prompt && ctx.Done() != nil {
-			if err := waitFiles(ctx, []fileWait{{file: in.file}}, forever, nil); err != nil {
-				return 0, err
+	st, _ := s.stat()
+	return st.filetype
+}
+
+func (s *stream) stat() (filestat, Errno) {
+	switch {
+	case s.isSocket():
+		return filestat{filetype: s.filetype(), nlink: 1}, ErrnoSuccess
+	case s.file == nil:
+		return filestat{filetype: filetypeUnknown, nlink: 1}, ErrnoSuccess
+	}
+	st, err := (&tree.HostFile{F: s.file}).Stat()
+	if err != nil {
+		return filestat{}, errnoOf(err)
+	}
+	return filestatOf(&st), ErrnoSuccess
+}
+
+// close closes what belongs to the stream, and a connection that is accepted
+// too late.
+func (s *stream) close() error {
+	s.mu.Lock()
+	s.closed = true
+	op := s.reading
+	s.mu.Unlock()
+	if op != nil {
+		select {
+		case <-op.done:
+			if op.conn != nil {
+				op.conn.Close()
 			}
+		default: // its goroutine will see
 		}
-		return in.file.Read(b)
 	}
-	in.mu.Lock()
-	p := in.pending
-	if p == nil && (in.prompt || ctx.Done() == nil) {
-		in.mu.Unlock()
-		return in.r.Read(b)
+	if s.owned != nil {
+		return s.owned.Close()
 	}
-	p = in.start(len(b))
-	in.mu.Unlock()
+	return nil
+}
+
+// maxOperation is how much an operation in a goroutine reads or writes.
+const maxOperation = 64 << 10
+
+// start runs f in a goroutine. The caller holds s.mu.
+func (s *stream) start(op *operation, f func(op *operation)) *operation {
+	op.done = make(chan struct{})
+	go func() {
+		defer func() {
+			op.caught = recover()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.closed && op.conn != nil {
+				op.conn.Close()
+			}
+			close(op.done)
+		}()
+		f(op)
+	}()
+	return op
+}
+
+// startRead returns the read or accept under way, having started one if there is
+// none. The caller holds s.mu.
+func (s *stream) startRead(size int) *operation {
+	switch {
+	case s.reading != nil:
+	case s.ln != nil:
+		s.reading = s.start(&operation{}, func(op *operation) { op.conn, op.err = s.ln.Accept() })
+	default:
+		op := &operation{buf: make([]byte, min(max(size, 1), maxOperation))}
+		s.reading = s.start(op, func(op *operation) {
+			n, err := s.r.Read(op.buf)
+			op.n, op.err = max(0, min(n, len(op.buf))), err
+		})
+	}
+	return s.reading
+}
+
+// wait waits for an operation, or reports that it is not done.
+func (op *operation) wait(ctx context.Context, nonblock bool) error {
+	if !nonblock {
+		select {
+		case <-op.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+	case <-op.done:
+	default:
+		return ErrnoAgain
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.pending != p { // another goroutine took it
-		return 0, ErrnoAgain
+	if op.caught != nil {
+		panic(op.caught)
 	}
-	n := copy(b, p.buf)
-	p.buf = p.buf[n:]
-	if len(p.buf) > 0 {
+	return nil
+}
+
+// takeAhead moves bytes that have been read before.
+func (s *stream) takeAhead(b []byte) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := copy(b, s.ahead)
+	if s.ahead = s.ahead[n:]; len(s.ahead) == 0 {
+		s.ahead = nil
+	}
+	return n
+}
+
+// read reads what there is, at least a byte.
+func (s *stream) read(ctx context.Context, b []byte, nonblock bool) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if s.ln != nil {
+		return 0, ErrnoNotConn
+	}
+	if n := s.takeAhead(b); n > 0 {
 		return n, nil
 	}
-	in.pending = nil
-	if n > 0 && p.err != nil && !errors.Is(p.err, io.EOF) {
+	s.mu.Lock()
+	under := s.reading
+	s.mu.Unlock()
+	switch {
+	case s.r == nil:
+		return 0, io.EOF
+	case under == nil && s.raw != nil:
+		return s.rawRead(ctx, b, nonblock)
+	case under == nil && (s.prompt || ctx.Done() == nil && !nonblock):
+		n, err := s.r.Read(b)
+		return max(0, min(n, len(b))), err
+	}
+	s.mu.Lock()
+	op := s.startRead(len(b))
+	s.mu.Unlock()
+	if err := op.wait(ctx, nonblock); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	if s.reading != op { // another goroutine has taken it
+		s.mu.Unlock()
+		return 0, ErrnoAgain
+	}
+	s.reading = nil
+	s.ahead = op.buf[:op.n]
+	s.mu.Unlock()
+	n := s.takeAhead(b)
+	if n > 0 && !errors.Is(op.err, io.EOF) {
 		return n, nil // like every reader, it will fail again
 	}
-	return n, p.err
+	return n, op.err
 }
 
-// start returns the read in progress, having started one if there is none. The
-// caller holds in.mu.
-func (in *input) start(size int) *pendingRead {
-	if in.pending != nil {
-		return in.pending
+// peek is read, but leaves the bytes for the next read.
+func (s *stream) peek(ctx context.Context, b []byte, nonblock bool) (int, error) {
+	n, err := s.read(ctx, b, nonblock)
+	if n > 0 {
+		s.mu.Lock()
+		s.ahead = append(bytes.Clone(b[:n]), s.ahead...)
+		s.mu.Unlock()
+		return n, nil
 	}
-	p := &pendingRead{done: make(chan struct{})}
-	buf := make([]byte, min(size, maxPendingRead))
-	r := in.r
-	in.pending = p
-	go func() {
-		defer close(p.done)
-		n, err := r.Read(buf)
-		p.buf, p.err = buf[:max(0, min(n, len(buf)))], err
-	}()
-	return p
+	return n, err
 }
 
-// awaited returns a channel that is closed once the input can be read without
-// blocking, or nil if it always can or is a file.
-func (in *input) awaited() <-chan struct{} {
-	if in.r == nil || in.prompt || in.file != nil {
-		return nil
+// accept waits for a connection.
+func (s *stream) accept(ctx context.Context, nonblock bool) (net.Conn, error) {
+	s.mu.Lock()
+	op := s.startRead(0)
+	s.mu.Unlock()
+	if err := op.wait(ctx, nonblock); err != nil {
+		return nil, err
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.start(maxPendingRead).done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading != op {
+		return nil, ErrnoAgain
+	}
+	s.reading = nil
+	return op.conn, op.err
 }
 
-func (o *output) write(ctx context.Context, b []byte) (int, error) {
-	if o.w == nil {
+// write writes b: all of it, unless it must not block.
+func (s *stream) write(ctx context.Context, b []byte, nonblock bool) (n int, err error) {
+	for {
+		k, err := s.writeSome(ctx, b[n:], nonblock)
+		n += k
+		if err != nil || n == len(b) || nonblock || k == 0 {
+			return n, err
+		}
+	}
+}
+
+func (s *stream) writeSome(ctx context.Context, b []byte, nonblock bool) (int, error) {
+	s.mu.Lock()
+	under := s.writing
+	s.mu.Unlock()
+	switch {
+	case s.w == nil && !s.isSocket():
 		return len(b), nil
+	case s.w == nil:
+		return 0, ErrnoNotConn
+	case under == nil && s.raw != nil:
+		return s.rawWrite(ctx, b, nonblock)
+	case under == nil && (s.prompt || ctx.Done() == nil && !nonblock):
+		n, err := s.w.Write(b)
+		return max(0, min(n, len(b))), err
 	}
-	return o.w.Write(b)
+	if under != nil {
+		// What an earlier call began must be written first, and what went wrong with
+		// it is told now.
+		if err := under.wait(ctx, nonblock); err != nil {
+			return 0, err
+		}
+		s.mu.Lock()
+		if s.writing == under {
+			s.writing = nil
+		}
+		s.mu.Unlock()
+		if under.err != nil {
+			return 0, under.err
+		}
+	}
+	b = b[:min(len(b), maxOperation)]
+	s.mu.Lock()
+	if s.writing != nil {
+		s.mu.Unlock()
+		return 0, ErrnoAgain
+	}
+	op := s.start(&operation{buf: bytes.Clone(b)}, func(op *operation) {
+		n, err := s.w.Write(op.buf)
+		op.n, op.err = max(0, min(n, len(op.buf))), err
+	})
+	s.writing = op
+	s.mu.Unlock()
+	if nonblock {
+		return len(b), nil // buffered
+	}
+	if err := op.wait(ctx, false); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writing == op {
+		s.writing = nil
+	}
+	return op.n, op.err
+}
+
+// readiness says how to find out whether a read (or a write) would wait: it
+// would not; once the channel is closed; or once the system says so of s.raw.
+func (s *stream) readiness(write bool) (ready bool, done <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.prompt:
+		return true, nil
+	case write && s.w == nil:
+		return true, nil // it fails at once
+	case write && s.writing != nil:
+		return false, s.writing.done
+	case write:
+		return s.raw == nil, nil
+	case len(s.ahead) > 0 || s.r == nil && s.ln == nil:
+		return true, nil
+	case s.raw != nil && s.reading == nil:
+		return false, nil
+	}
+	return false, s.startRead(maxOperation).done
+}
+
+// available is the number of bytes that are known to be there, and whether
+// there will be no more.
+func (s *stream) available() (n int, end bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ahead) > 0 {
+		return len(s.ahead), false
+	}
+	if op := s.reading; op != nil {
+		select {
+		case <-op.done:
+			return op.n, op.n == 0 && op.conn == nil
+		default:
+			return 0, false
+		}
+	}
+	if p, ok := s.r.(interface{ Len() int }); ok && s.prompt {
+		return p.Len(), p.Len() == 0
+	}
+	return 0, s.r == nil
 }

@@ -2,8 +2,12 @@ package wasip1
 
 import (
 	"encoding/binary"
+	"io"
 	"io/fs"
+	"math"
 	"time"
+
+	"github.com/davit-wasm/davit/wasi/vfs"
 )
 
 // rights say what may be done with a descriptor.
@@ -53,9 +57,13 @@ const (
 	fileRights = rightFdDatasync | rightFdRead | rightFdSeek | rightFdstatSetFlags | rightFdSync | rightFdTell |
 		rightFdWrite | rightFdAdvise | rightFdAllocate | rightFdFilestatGet | rightFdFilestatSetSize |
 		rightFdFilestatSetTimes | rightPollFdReadwrite
-	// streamRights are what can be done with a standard stream. Without seek and
-	// tell, libc takes a character device for a terminal.
+	// streamRights are what can be done with a stream, beside reading or writing.
+	// Without seek and tell, libc takes a character device for a terminal.
 	streamRights = rightFdstatSetFlags | rightFdSync | rightFdDatasync | rightFdFilestatGet | rightPollFdReadwrite
+	// connRights are what can be done with a connection.
+	connRights = rightFdRead | rightFdWrite | rightFdstatSetFlags | rightFdFilestatGet | rightPollFdReadwrite |
+		rightSockShutdown
+	socketRights = rightSockShutdown | rightSockAccept
 
 	// contentWriteRights need a file that is open for writing.
 	contentWriteRights = rightFdWrite | rightFdAllocate | rightFdFilestatSetSize
@@ -96,13 +104,6 @@ const (
 	fstAll = 1<<iota - 1
 )
 
-// Values of whence.
-const (
-	whenceSet = iota
-	whenceCur
-	whenceEnd
-)
-
 // filetype is the kind of a file.
 type filetype uint8
 
@@ -135,45 +136,86 @@ func filetypeOf(m fs.FileMode) filetype {
 	return filetypeUnknown
 }
 
-// Sizes of records in the program's memory.
+// Sizes of records in the program's memory. Those of subscriptions and
+// filestats differ between the versions of the interface.
 const (
-	filestatSize     = 64
-	fdstatSize       = 24
-	prestatSize      = 8
-	direntSize       = 24
-	iovecSize        = 8
-	subscriptionSize = 48
-	eventSize        = 32
+	fdstatSize  = 24
+	prestatSize = 8
+	direntSize  = 24
+	iovecSize   = 8
+	eventSize   = 32
 )
+
+// layout is where the versions of the interface differ: their records, and the
+// numbers of whence.
+type layout struct {
+	filestatSize                    uint64
+	wideNlink                       bool // the number of links has 64 bits
+	subscriptionSize                uint64
+	clockAt                         int // offset of a clock's record in a subscription
+	whenceSet, whenceCur, whenceEnd uint32
+}
+
+var (
+	preview1 = layout{filestatSize: 64, wideNlink: true, subscriptionSize: 48, clockAt: 16, whenceSet: 0, whenceCur: 1, whenceEnd: 2}
+	// unstable has 32-bit numbers of links, and an identifier before the clock
+	// of a subscription.
+	unstable = layout{filestatSize: 56, subscriptionSize: 56, clockAt: 24, whenceCur: 0, whenceEnd: 1, whenceSet: 2}
+)
+
+// whence is a value of whence as package io has it.
+func (l *layout) whence(w uint32) (int, bool) {
+	switch w {
+	case l.whenceSet:
+		return io.SeekStart, true
+	case l.whenceCur:
+		return io.SeekCurrent, true
+	case l.whenceEnd:
+		return io.SeekEnd, true
+	}
+	return 0, false
+}
 
 // filestat are the attributes of a file.
 type filestat struct {
 	dev, ino         uint64
 	filetype         filetype
 	nlink, size      uint64
-	atim, mtim, ctim int64 // ns since 1970
+	atim, mtim, ctim uint64 // ns since 1970
 }
 
-func (s *filestat) put(b []byte) {
+func (l *layout) putFilestat(b []byte, s *filestat) {
 	le := binary.LittleEndian
-	clear(b[:filestatSize])
+	clear(b[:l.filestatSize])
 	le.PutUint64(b[0:], s.dev)
 	le.PutUint64(b[8:], s.ino)
 	b[16] = byte(s.filetype)
-	le.PutUint64(b[24:], s.nlink)
-	le.PutUint64(b[32:], s.size)
-	le.PutUint64(b[40:], uint64(s.atim))
-	le.PutUint64(b[48:], uint64(s.mtim))
-	le.PutUint64(b[56:], uint64(s.ctim))
+	if l.wideNlink {
+		le.PutUint64(b[24:], s.nlink)
+		b = b[32:]
+	} else {
+		le.PutUint32(b[20:], uint32(min(s.nlink, math.MaxUint32)))
+		b = b[24:]
+	}
+	le.PutUint64(b[0:], s.size)
+	le.PutUint64(b[8:], s.atim)
+	le.PutUint64(b[16:], s.mtim)
+	le.PutUint64(b[24:], s.ctim)
 }
 
-// filestatOf is the filestat of info; what the system does not tell is 0, or
-// the time of modification.
-func filestatOf(info fs.FileInfo) filestat {
-	mtim := max(info.ModTime().UnixNano(), 0)
-	s := filestat{filetype: filetypeOf(info.Mode()), nlink: 1, size: uint64(info.Size()), atim: mtim, mtim: mtim, ctim: mtim}
-	systemStat(info, &s)
-	return s
+// filestatOf is s in the form of the interface: it has no times before 1970.
+func filestatOf(s *vfs.Stat) filestat {
+	return filestat{
+		dev: s.Dev, ino: s.Ino, filetype: filetypeOf(s.Mode), nlink: max(s.Nlink, 1), size: uint64(max(s.Size, 0)),
+		atim: timestamp(s.Atime), mtim: timestamp(s.Mtime), ctim: timestamp(s.Ctime),
+	}
+}
+
+func timestamp(t time.Time) uint64 {
+	if t.Unix() <= 0 { // also the zero time, of which UnixNano is undefined
+		return 0
+	}
+	return uint64(t.UnixNano())
 }
 
 // fileTimes are the times to set; a zero time means: leave it.
@@ -190,15 +232,18 @@ func timesOf(atim, mtim uint64, flags uint32, now func() time.Time) (t fileTimes
 	}
 	switch {
 	case f&fstAtim != 0:
-		t.atim = time.Unix(0, int64(atim))
+		t.atim = timeOf(atim)
 	case f&fstAtimNow != 0:
 		t.atim = now()
 	}
 	switch {
 	case f&fstMtim != 0:
-		t.mtim = time.Unix(0, int64(mtim))
+		t.mtim = timeOf(mtim)
 	case f&fstMtimNow != 0:
 		t.mtim = now()
 	}
 	return t, ErrnoSuccess
 }
+
+// timeOf is the time of a timestamp.
+func timeOf(ns uint64) time.Time { return time.Unix(int64(ns/1e9), int64(ns%1e9)) }

@@ -12,32 +12,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitFiles waits until one of the files is ready, wake is closed, timeout has
+// waitRaw waits until one of the waits is ready, wake is closed, timeout has
 // passed, or ctx ends; only the last is an error. It uses poll(2), which
 // nothing but a descriptor can end: so a pipe is waited for too, and whatever
 // else may end the wait writes to it.
-func waitFiles(ctx context.Context, files []fileWait, timeout time.Duration, wake <-chan struct{}) error {
-	fds := make([]unix.PollFd, len(files), len(files)+1)
-	for i := range files {
-		conn, err := files[i].file.SyscallConn()
-		if err != nil {
-			return err
-		}
-		if err := conn.Control(func(fd uintptr) { fds[i].Fd = int32(fd) }); err != nil {
+func waitRaw(ctx context.Context, waits []rawWait, timeout time.Duration, wake <-chan struct{}) error {
+	fds := make([]unix.PollFd, len(waits), len(waits)+1)
+	for i := range waits {
+		if err := waits[i].raw.Control(func(fd uintptr) { fds[i].Fd = int32(fd) }); err != nil {
 			return err
 		}
 		fds[i].Events = unix.POLLIN
-		if files[i].write {
+		if waits[i].write {
 			fds[i].Events = unix.POLLOUT
 		}
 	}
-	defer runtime.KeepAlive(files)
+	defer runtime.KeepAlive(waits)
 	n, err := pollFds(fds, 0)
 	if err != nil {
 		return err
 	}
 	if n > 0 || timeout == 0 {
-		setReady(files, fds)
+		setReady(waits, fds)
 		return nil
 	}
 	if ctx.Done() != nil || wake != nil {
@@ -65,17 +61,19 @@ func waitFiles(ctx context.Context, files []fileWait, timeout time.Duration, wak
 	if _, err := pollFds(fds, timeout); err != nil {
 		return err
 	}
-	setReady(files, fds)
+	setReady(waits, fds)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-func setReady(files []fileWait, fds []unix.PollFd) {
-	for i := range files {
-		files[i].ready = fds[i].Revents != 0
-		files[i].hangup = fds[i].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+func setReady(waits []rawWait, fds []unix.PollFd) {
+	for i := range waits {
+		w, got := &waits[i], fds[i].Revents
+		w.ready = got != 0
+		w.some = got&(unix.POLLIN|unix.POLLOUT) != 0
+		w.hangup = got&(unix.POLLHUP|unix.POLLERR) != 0
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package wasip1
+package tree
 
 import "os"
 
