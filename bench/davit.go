@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/wasi/wasip1"
 	"github.com/davit-wasm/davit/wat"
 )
 
@@ -106,4 +110,84 @@ func newSpinner() (spin func(ctx context.Context, stop *atomic.Bool) error, clos
 		return err
 	}
 	return spin, func() { m.Close() }, nil
+}
+
+type davitCorpus struct {
+	label  string
+	engine *davit.Engine
+}
+
+func newDavitCorpus(option string) (corpusEngine, error) {
+	var c davit.Config
+	switch option {
+	case "":
+	case "bounds":
+		c.ExplicitBounds = true
+	case "epoch":
+		c.Interruption = davit.InterruptionEpoch
+	default:
+		return nil, fmt.Errorf("unknown option %q of davit", option)
+	}
+	e, err := davit.NewEngine(&c)
+	return &davitCorpus{label("davit", option), e}, err
+}
+
+func (e *davitCorpus) name() string { return e.label }
+func (e *davitCorpus) close()       {}
+
+func (e *davitCorpus) program(wasm []byte) (program, time.Duration, error) {
+	start := processTime()
+	m, err := e.engine.Compile(context.Background(), wasm)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &davitProgram{e.engine, m}, processTime() - start, nil
+}
+
+type davitProgram struct {
+	engine *davit.Engine
+	module *davit.Module
+}
+
+func (p *davitProgram) close() { p.module.Close() }
+
+func (p *davitProgram) run(dir string, stdout *os.File) (time.Duration, error) {
+	ctx := context.Background()
+	process, err := wasip1.New(&wasip1.Config{
+		Args:   []string{"benchmark"},
+		Stdout: stdout,
+		Dirs:   []wasip1.Dir{{Host: dir, Guest: ".", ReadOnly: true}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer process.Close()
+	s, err := davit.NewStore(p.engine, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	l := davit.NewLinker(p.engine)
+	if err := process.Define(l); err != nil {
+		return 0, err
+	}
+	var w stopwatch
+	for name, f := range map[string]func(){"start": w.start, "end": w.end} {
+		err := l.DefineFunc("bench", name, davit.FuncType{}, func(context.Context, *davit.Caller, []uint64) error {
+			f()
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	in, err := l.Instantiate(ctx, s, p.module)
+	if err != nil {
+		return 0, err
+	}
+	err = in.Func("_start").CallRaw(ctx, nil)
+	if exit, ok := errors.AsType[*davit.ExitError](err); ok && exit.Code == 0 {
+		err = nil
+	}
+	return w.took, err
 }

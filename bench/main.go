@@ -2,7 +2,13 @@
 // process, and prints medians and ratios of medians with their spread.
 //
 //	go run . [-runs 9] [-compile FILE.wasm]
+//	go run . -corpus [-runs 9] [-engines davit,wasmtime,wazero,v8] [PATTERN]
 //	go run . -health 100
+//
+// The corpus is that of the Sightglass suite: processor time between its start
+// and end marks, compilation by all processors together. Engines take an option
+// after a colon: davit:bounds, davit:epoch, wasmtime:none,
+// v8:liftoff.
 //
 // It is a module of its own, so that the peers are no dependencies of davit.
 package main
@@ -60,11 +66,17 @@ func main() {
 	runs := flag.Int("runs", 9, "measurements of each row and engine, of which the median counts")
 	module := flag.String("compile", filepath.Join("..", "..", "shared", "real", "esbuild.wasm"), "module whose compilation on one thread is measured; none if empty")
 	trials := flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
+	programs := flag.Bool("corpus", false, "instead, run the programs of the corpus whose names match the argument")
+	dir := flag.String("dir", filepath.Join("..", "..", "shared", "bench", "sightglass"), "folder of the corpus")
+	engines := flag.String("engines", "davit,wasmtime,wazero,v8", "who runs the corpus")
 	flag.Parse()
 	var err error
-	if *trials > 0 {
+	switch {
+	case *trials > 0:
 		err = health(*trials)
-	} else {
+	case *programs:
+		err = corpus(*dir, *engines, flag.Arg(0), *runs)
+	default:
 		err = run(*runs, *module)
 	}
 	if err != nil {
@@ -78,7 +90,11 @@ func run(runs int, module string) error {
 	if err != nil {
 		return err
 	}
-	engines := []engine{newDavit(), newWazero(context.Background())}
+	wasmtime, err := newWasmtime()
+	if err != nil {
+		return err
+	}
+	engines := []engine{newDavit(), newWazero(context.Background()), wasmtime}
 	modules := make([]kernelModule, len(engines))
 	for i, e := range engines {
 		if modules[i], err = e.load(wasm); err != nil {
