@@ -501,7 +501,7 @@ func TestHostFailures(t *testing.T) {
 		fail = func() error { panic(failure) }
 		func() {
 			defer func() {
-				if r := recover(); r != failure {
+				if r := recover(); !isPanic(r, failure) {
 					t.Errorf("depth %d: recovered %v", depth, r)
 				}
 			}()
@@ -513,7 +513,7 @@ func TestHostFailures(t *testing.T) {
 		fail = func() error { var p *int; *p = 1; return nil }
 		func() {
 			defer func() {
-				err, ok := recover().(runtime.Error)
+				err, ok := errors.AsType[runtime.Error](recover().(*davit.HostPanic))
 				if !ok || !strings.Contains(err.Error(), "nil pointer") {
 					t.Errorf("depth %d: recovered %v", depth, err)
 				}
@@ -796,4 +796,10 @@ func TestUnreachableStore(t *testing.T) {
 		}
 	}
 	t.Error("the store is still reachable")
+}
+
+// isPanic reports whether r is the panic of a host function with value v.
+func isPanic(r, v any) bool {
+	p, ok := r.(*davit.HostPanic)
+	return ok && p.Value == v
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"runtime"
 
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/vm"
@@ -57,10 +59,6 @@ var compiler interface {
 	trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error)
 }
 
-// errNoCompiler is the error of whatever needs the compiler in a program that
-// was built without it.
-var errNoCompiler = errors.New("davit: this program was built without the compiler (build tag davit_nocompile)")
-
 // NewEngine makes an engine; nil means the zero Config. The error says why
 // native code cannot be run on this machine or with this configuration.
 func NewEngine(c *Config) (*Engine, error) {
@@ -77,7 +75,7 @@ func NewEngine(c *Config) (*Engine, error) {
 	}
 	e.vm.Trampolines = func(params, results []image.Slot) (*image.Image, error) {
 		if compiler == nil {
-			return nil, errNoCompiler
+			return nil, ErrNoCompiler
 		}
 		return compiler.trampolines(&e.config, settings, params, results)
 	}
@@ -107,7 +105,7 @@ func (e *Engine) settings() (s image.Settings, err error) {
 // malformed, invalid, or exceeds a limit.
 func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 	if compiler == nil {
-		return nil, errNoCompiler
+		return nil, ErrNoCompiler
 	}
 	settings, err := e.settings()
 	if err != nil {
@@ -121,7 +119,9 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
-	return &Module{engine: e, vm: m}, nil
+	compiled := &Module{engine: e, vm: m}
+	runtime.AddCleanup(compiled, (*vm.Module).Close, m)
+	return compiled, nil
 }
 
 // Validate checks a module without compiling it.
@@ -135,7 +135,8 @@ func (e *Engine) Validate(module []byte) error {
 }
 
 // Module is a compiled module. It may be used by many goroutines, and
-// instantiated any number of times.
+// instantiated any number of times. Close it to give back its memory; the garbage
+// collector does that too, at some time after it has become unreachable.
 type Module struct {
 	engine *Engine
 	vm     *vm.Module
@@ -156,7 +157,10 @@ func (m *Module) Name() string {
 	return ""
 }
 
-// Imports lists the imports of m in order.
+// Engine is the engine that compiled m.
+func (m *Module) Engine() *Engine { return m.engine }
+
+// Imports lists the imports of m in order. The types must not be changed.
 func (m *Module) Imports() []ImportType {
 	wm := m.vm.Image.Module
 	list := make([]ImportType, len(wm.Imports))
@@ -166,7 +170,7 @@ func (m *Module) Imports() []ImportType {
 	return list
 }
 
-// Exports lists the exports of m in order.
+// Exports lists the exports of m in order. The types must not be changed.
 func (m *Module) Exports() []ExportType {
 	wm := m.vm.Image.Module
 	list := make([]ExportType, len(wm.Exports))
@@ -174,4 +178,25 @@ func (m *Module) Exports() []ExportType {
 		list[i] = ExportType{x.Name, externTypeOf(wm, x.Kind, x.Index)}
 	}
 	return list
+}
+
+// Export is the type of the export of that name; ok is false if there is none.
+func (m *Module) Export(name string) (t ExternType, ok bool) {
+	x, ok := m.vm.Export(name)
+	if !ok {
+		return ExternType{}, false
+	}
+	return externTypeOf(m.vm.Image.Module, x.Kind, x.Index), true
+}
+
+// CustomSections goes through the custom sections of m in order: names, which may
+// repeat, and contents, which must not be changed.
+func (m *Module) CustomSections() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, c := range m.vm.Image.Module.Customs {
+			if !yield(c.Name, c.Data) {
+				return
+			}
+		}
+	}
 }

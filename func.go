@@ -3,12 +3,14 @@ package davit
 import (
 	"context"
 	"fmt"
+	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/vm"
 	"github.com/davit-wasm/davit/wasm"
 )
 
-// Func is a function, of an instance or of the host.
+// Func is a function, of an instance or of the host. It lives as long as its
+// store, and may be used by whichever goroutine: calls into a store take turns.
 type Func struct {
 	store *Store
 	vm    vm.Func
@@ -21,22 +23,21 @@ func (s *Store) funcOf(f vm.Func) *Func {
 	return &Func{s, f, t, f.BufferWords()}
 }
 
-// NewFunc makes a function of the host. Reference types in t must be abstract.
+// NewFunc makes a function of the host in s. Reference types in t must be
+// abstract. Typed ones are made by [HostFunc2] and its like and [GoFunc.New].
 func NewFunc(s *Store, t FuncType, fn HostFunc) (*Func, error) {
-	if err := checkHostType(&t); err != nil {
-		return nil, err
-	}
-	f, err := s.newHostFunc(t, fn)
-	if err != nil {
-		return nil, err
-	}
-	return s.funcOf(f), nil
+	return NewGoFunc(t, fn).New(s)
 }
 
 // Store is the store that f belongs to.
 func (f *Func) Store() *Store { return f.store }
 
-func (f *Func) extern() vm.Extern { return vm.Extern{Kind: wasm.KindFunc, Func: f.vm} }
+func (f *Func) in(*Store) (vm.Extern, error) {
+	return vm.Extern{Kind: wasm.KindFunc, Func: f.vm}, nil
+}
+
+// ExternType is the type of f as an [Extern].
+func (f *Func) ExternType() ExternType { return ExternType{Func: f.typ} }
 
 // Type is the type of f. It must not be changed.
 func (f *Func) Type() *FuncType { return f.typ }
@@ -49,47 +50,105 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 	if len(args) != len(f.typ.Params) {
 		return nil, fmt.Errorf("davit: a function of type %v is called with %d arguments", f.typ, len(args))
 	}
-	if err := f.store.acquire(ctx); err != nil {
+	p, err := f.begin(ctx, nil)
+	if err != nil {
 		return nil, err
 	}
-	defer f.store.release()
-	buffer := f.store.takeBuffer(f.slots)
+	buffer := unsafe.Slice((*uint64)(p), f.slots)
 	if err := f.store.lowerAll(f.typ.Params, args, buffer); err != nil {
+		f.end(p)
 		return nil, err
 	}
-	if err := f.store.vm.Call(ctx, &f.vm, buffer); err != nil {
-		return nil, apiError(err)
+	if status := f.store.vm.Enter(&f.vm, p); status != vm.Done {
+		if err := f.finish(ctx, p, status); err != nil {
+			return nil, err
+		}
 	}
 	results := f.store.liftAll(f.typ.Results, buffer)
-	f.store.buffer = buffer
+	f.end(p)
 	return results, nil
 }
 
 // CallRaw calls f without allocating. On entry stack holds the arguments, on
 // return the results, each in a slot, two for a v128 (low half first): i32 and
 // f32 in the low bits, floats as their bits. References cannot be passed this
-// way but as what an earlier call has returned. The stack must be as long as the
-// longer of the two lists.
+// way but as what an earlier call has returned; an external reference that is
+// held nowhere else is good until the next call in the store only. The stack
+// must be as long as the longer of the two lists.
 func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	if len(stack) < f.slots {
 		return fmt.Errorf("davit: a function of type %v is called with a stack of %d slots; %d are needed", f.typ, len(stack), f.slots)
 	}
-	if err := f.store.acquire(ctx); err != nil {
+	p, err := f.begin(ctx, stack[:f.slots])
+	if err != nil {
 		return err
 	}
-	status := f.store.vm.Enter(ctx, &f.vm, stack)
-	if status != vm.Done {
-		return f.finish(ctx, stack, status)
+	buffer := unsafe.Slice((*uint64)(p), f.slots)
+	for i := range buffer {
+		buffer[i] = stack[i]
 	}
-	f.store.release()
+	if status := f.store.vm.Enter(&f.vm, p); status != vm.Done {
+		if err := f.finish(ctx, p, status); err != nil {
+			return err
+		}
+	}
+	for i, v := range buffer {
+		stack[i] = v
+	}
+	f.end(p)
 	return nil
+}
+
+// A call takes the store's turn, begins, and tells where arguments and results
+// are; then it is entered; then, unless that brought it to its end, finished; at
+// last it is ended. An error or panic of begin or finish has ended it.
+
+// begin begins a call. Raw is the arguments if they have been lowered.
+func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {
+	if ctx.Done() != nil && ctx.Err() != nil {
+		return nil, &Trap{Code: TrapInterrupt, Cause: context.Cause(ctx)}
+	}
+	if err := f.store.acquire(ctx); err != nil {
+		return nil, err
+	}
+	p, err := f.store.vm.Begin(ctx, &f.vm, raw)
+	if err != nil {
+		f.store.release()
+		return nil, apiError(err)
+	}
+	return p, nil
 }
 
 // finish brings a call to its end that has not come to it by itself. Functions
 // of the host may run, and panic.
-func (f *Func) finish(ctx context.Context, stack []uint64, status uintptr) error {
-	defer f.store.release()
-	return apiError(f.store.vm.Finish(ctx, &f.vm, stack, status))
+func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) (err error) {
+	done := false
+	defer func() {
+		if !done {
+			f.store.release()
+		}
+	}()
+	if hook := f.store.hook; hook != nil && !f.vm.IsHost() {
+		if err := hook(ctx, EnterGuest); err != nil {
+			f.store.vm.End(&f.vm, p)
+			return err
+		}
+		defer func() {
+			if e := hook(ctx, LeaveGuest); e != nil && err == nil {
+				f.store.vm.End(&f.vm, p)
+				done, err = false, e
+			}
+		}()
+	}
+	err = apiError(f.store.vm.Finish(ctx, &f.vm, p, status))
+	done = err == nil
+	return err
+}
+
+// end ends a call.
+func (f *Func) end(p unsafe.Pointer) {
+	f.store.vm.End(&f.vm, p)
+	f.store.release()
 }
 
 // lower is v as compiled code has it, if it may be used as a t.
@@ -111,7 +170,8 @@ func (s *Store) lower(t ValType, v Value) (vm.Value, error) {
 	}
 	if h := t.Heap(); h == wasm.HeapExtern {
 		if _, isFunc := v.ref.(*Func); !isFunc || v.typ == ExternRef {
-			return vm.Value{Low: s.vm.ExternRef(v.ref)}, nil
+			ref, err := s.vm.ExternRef(v.ref)
+			return vm.Value{Low: ref}, apiError(err)
 		}
 	} else if f, ok := v.ref.(*Func); ok && (h == wasm.HeapFunc || h.IsIndex()) {
 		if err := s.checkOwner(f.store, "function"); err != nil {

@@ -15,9 +15,13 @@ import (
 // context derived from it. Such calls must have ended when the function
 // returns.
 //
-// An error ends the guest: the call into WebAssembly returns it. So does
-// a panic, which goes on in the caller of WebAssembly. The function may block; it
-// is told by ctx when it should stop.
+// An error ends the guest: the call into WebAssembly returns it, such that
+// errors.Is and errors.As find it. So does a panic, which goes on in the caller
+// of WebAssembly as a [*HostPanic], and [runtime.Goexit]. The function may block;
+// it is told by ctx when it should stop.
+//
+// [HostFunc2] and its like make host functions of Go functions with ordinary
+// parameters.
 type HostFunc func(ctx context.Context, c *Caller, stack []uint64) error
 
 // Caller is where a host function was called from. It must not be used after
@@ -27,6 +31,7 @@ type Caller struct {
 	instance *Instance // nil: called from Go
 	last     *vm.Instance
 	memory   *Memory
+	vm       *vm.Caller
 }
 
 // Store is the store in which the function was called.
@@ -45,6 +50,11 @@ func (c *Caller) Memory() *Memory {
 	return c.memory
 }
 
+// Frames is the guest's calls in progress, innermost first: the one that called
+// the function, and so on over all calls from Go to WebAssembly that are nested.
+// The list is cut at 100; it is empty if Go called the function directly.
+func (c *Caller) Frames() []Frame { return apiFrames(c.vm.Backtrace()) }
+
 // set makes c the caller of a function that in has called. What was found out
 // about the last one is kept: it is mostly the same.
 func (c *Caller) set(in *vm.Instance) {
@@ -57,23 +67,27 @@ func (c *Caller) set(in *vm.Instance) {
 	}
 }
 
-// hostFunc is a linker's function in s.
-func (s *Store) hostFunc(h *hostFunc) (vm.Func, error) {
-	if f, ok := s.hostFuncs[h]; ok {
+// goFunc is g in s.
+func (s *Store) goFunc(g *GoFunc) (vm.Func, error) {
+	if f, ok := s.goFuncs[g]; ok {
 		return f, nil
 	}
-	f, err := s.newHostFunc(h.typ, h.fn)
+	f, err := s.newHostFunc(g.typ, g.fn)
 	if err == nil {
-		s.hostFuncs[h] = f
+		s.goFuncs[g] = f
 	}
 	return f, err
 }
 
 func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
+	if hook := s.hook; hook != nil {
+		fn = hook.around(fn)
+	}
 	f, err := s.vm.NewHostFunc(t, func(vc *vm.Caller, buffer []uint64) error {
 		a, ok := vc.Data().(*hostActivation)
 		if !ok {
 			a = s.hostActivation(vc.Context())
+			a.caller.vm = vc
 			vc.SetData(a)
 		}
 		a.caller.set(vc.Instance())

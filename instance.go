@@ -9,26 +9,25 @@ import (
 
 // Instance is an instance of a module. It lives as long as its store.
 type Instance struct {
-	store  *Store
-	module *Module
-	vm     *vm.Instance
+	store *Store
+	vm    *vm.Instance
 }
 
 // Extern is what can be imported and exported: a *Func, *Table, *Memory,
 // *Global or *Tag.
 type Extern interface {
+	Definition
 	// Store is the store that it belongs to.
 	Store() *Store
-
-	extern() vm.Extern
+	// ExternType is its type, with its present size as the minimum.
+	ExternType() ExternType
 }
 
 // Store is the store that in belongs to.
 func (in *Instance) Store() *Store { return in.store }
 
-// Module is the module that in was made of. It is nil for an instance that was
-// met as the caller of a host function while it was still being made.
-func (in *Instance) Module() *Module { return in.module }
+// Module is the module that in was made of.
+func (in *Instance) Module() *Module { return in.vm.Owner.(*Module) }
 
 // Export finds an export by name; it is nil if there is none.
 func (in *Instance) Export(name string) Extern {
@@ -72,6 +71,12 @@ func (in *Instance) Table(name string) *Table {
 func (in *Instance) Global(name string) *Global {
 	g, _ := in.Export(name).(*Global)
 	return g
+}
+
+// Tag is the exported tag of that name, or nil if there is none.
+func (in *Instance) Tag(name string) *Tag {
+	t, _ := in.Export(name).(*Tag)
+	return t
 }
 
 // wrap is x as a value of this package.

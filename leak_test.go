@@ -112,7 +112,7 @@ func TestLeaks(t *testing.T) {
 	if testing.Short() {
 		cycles = 700
 	}
-	for i := range cycles / 5 { // pools fill
+	for i := range 1100 { // pools fill, and the list of memories that were looked at
 		cycle(i)
 		if i%50 == 0 {
 			runtime.GC()

@@ -3,6 +3,7 @@ package davit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/davit-wasm/davit/internal/vm"
@@ -11,33 +12,33 @@ import (
 
 // Linker holds what modules may import, by its two names. It may be used by
 // many goroutines, and for any number of stores; what it holds of a store can be
-// given to modules in that store only.
+// given to modules in that store only. For imports of a single instance, define
+// them in a [Linker.Clone].
 type Linker struct {
 	engine *Engine
 
 	mu          sync.RWMutex
-	definitions map[importName]definition
+	definitions map[importName]Definition
 	shadowing   bool
+}
+
+// Definition is what a linker can give a name to: a *GoFunc, for modules in all
+// stores, or something of a store: an [Extern].
+type Definition interface {
+	// in is the definition as an import of a module in s.
+	in(s *Store) (vm.Extern, error)
+}
+
+func (g *GoFunc) in(s *Store) (vm.Extern, error) {
+	f, err := s.goFunc(g)
+	return vm.Extern{Kind: wasm.KindFunc, Func: f}, err
 }
 
 type importName struct{ module, name string }
 
-// definition is a host function, or something of a store.
-type definition struct {
-	host   *hostFunc
-	extern Extern
-}
-
-// hostFunc is a function of a linker; every store that needs it makes its own
-// of it.
-type hostFunc struct {
-	typ FuncType
-	fn  HostFunc
-}
-
 // NewLinker makes an empty linker.
 func NewLinker(e *Engine) *Linker {
-	return &Linker{engine: e, definitions: make(map[importName]definition)}
+	return &Linker{engine: e, definitions: make(map[importName]Definition)}
 }
 
 // AllowShadowing permits later definitions to replace earlier ones of the same
@@ -48,30 +49,33 @@ func (l *Linker) AllowShadowing(allow bool) {
 	l.shadowing = allow
 }
 
-func (l *Linker) define(module, name string, d definition) error {
+// Clone is a linker with the same definitions, which is independent of l from now
+// on. Later definitions may replace those that it was made with.
+func (l *Linker) Clone() *Linker {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return &Linker{engine: l.engine, definitions: maps.Clone(l.definitions), shadowing: true}
+}
+
+// Define gives x a name: a *GoFunc, or a *Func, *Table, *Memory, *Global or *Tag.
+func (l *Linker) Define(module, name string, x Definition) error {
+	if g, ok := x.(*GoFunc); ok && g.err != nil {
+		return g.err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := importName{module, name}
 	if _, ok := l.definitions[key]; ok && !l.shadowing {
 		return fmt.Errorf("davit: %q %q is defined already", module, name)
 	}
-	l.definitions[key] = d
+	l.definitions[key] = x
 	return nil
 }
 
 // DefineFunc defines a function of the host. Reference types in t must be
-// abstract.
+// abstract. It is short for Define of [NewGoFunc].
 func (l *Linker) DefineFunc(module, name string, t FuncType, fn HostFunc) error {
-	if err := checkHostType(&t); err != nil {
-		return err
-	}
-	return l.define(module, name, definition{host: &hostFunc{t, fn}})
-}
-
-// Define defines something of a store: a *Func, *Table, *Memory, *Global or
-// *Tag.
-func (l *Linker) Define(module, name string, x Extern) error {
-	return l.define(module, name, definition{extern: x})
+	return l.Define(module, name, NewGoFunc(t, fn))
 }
 
 // DefineInstance defines all exports of an instance.
@@ -102,34 +106,70 @@ func checkHostType(t *FuncType) error {
 // Instantiate makes an instance of m in s, imports resolved by l, and runs its
 // start function. What is not defined is a [*LinkError] with the reason
 // "unknown import", what does not fit one with "incompatible import type".
+//
+// When this fails, what the instance has already written into imported memories
+// and tables remains, and what it consists of is freed with the store only.
 func (l *Linker) Instantiate(ctx context.Context, s *Store, m *Module) (*Instance, error) {
+	pre, err := l.InstancePre(m)
+	if err != nil {
+		return nil, err
+	}
+	return pre.Instantiate(ctx, s)
+}
+
+// InstancePre looks up the imports of m, for any number of instances.
+func (l *Linker) InstancePre(m *Module) (*InstancePre, error) {
+	wm := m.vm.Image.Module
+	p := &InstancePre{m, make([]Definition, len(wm.Imports))}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for i := range wm.Imports {
+		im := &wm.Imports[i]
+		d, ok := l.definitions[importName{im.Module, im.Name}]
+		if !ok {
+			return nil, &LinkError{im.Module, im.Name, "unknown import"}
+		}
+		p.imports[i] = d
+	}
+	return p, nil
+}
+
+// InstancePre is a module with all that it imports. It may be used by many
+// goroutines, and for any number of stores if all imports are [GoFunc]s. Later
+// definitions in the linker that made it do not change it.
+type InstancePre struct {
+	module  *Module
+	imports []Definition
+}
+
+// Module is the module that instances are made of.
+func (p *InstancePre) Module() *Module { return p.module }
+
+// Instantiate makes an instance in s, as [Linker.Instantiate] does.
+func (p *InstancePre) Instantiate(ctx context.Context, s *Store) (_ *Instance, err error) {
 	if err := s.acquire(ctx); err != nil {
 		return nil, err
 	}
 	defer s.release()
-	wm := m.vm.Image.Module
-	imports := make([]vm.Extern, len(wm.Imports))
-	for i := range wm.Imports {
-		im := &wm.Imports[i]
-		l.mu.RLock()
-		d, ok := l.definitions[importName{im.Module, im.Name}]
-		l.mu.RUnlock()
-		if !ok {
-			return nil, &LinkError{im.Module, im.Name, "unknown import"}
-		}
-		if d.host != nil {
-			f, err := s.hostFunc(d.host)
-			if err != nil {
-				return nil, err
-			}
-			imports[i] = vm.Extern{Kind: wasm.KindFunc, Func: f}
-		} else {
-			imports[i] = d.extern.extern()
+	imports := make([]vm.Extern, len(p.imports))
+	for i, d := range p.imports {
+		if imports[i], err = d.in(s); err != nil {
+			return nil, err
 		}
 	}
-	in, err := s.vm.Instantiate(ctx, m.vm, imports)
+	if s.hook != nil && p.module.vm.Image.Module.HasStart {
+		if err := s.hook(ctx, EnterGuest); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if e := s.hook(ctx, LeaveGuest); e != nil && err == nil {
+				err = e
+			}
+		}()
+	}
+	in, err := s.vm.Instantiate(ctx, p.module.vm, imports, p.module)
 	if err != nil {
 		return nil, apiError(err)
 	}
-	return &Instance{store: s, module: m, vm: in}, nil
+	return &Instance{store: s, vm: in}, nil
 }

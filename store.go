@@ -10,24 +10,50 @@ import (
 	"github.com/davit-wasm/davit/internal/vm"
 )
 
-// StoreConfig configures a store. Zero fields mean the defaults.
+// StoreConfig configures a store. Zero fields mean the defaults; the largest
+// number of a field's type means no limit where that is possible.
 type StoreConfig struct {
-	// Limits on what the store may hold.
+	// Limits on what the store may hold. What would exceed one fails: with a
+	// [*LimitError] in Go, with -1 in guests, which may go on.
 	MaxInstances     int    // 10,000
 	MaxMemories      int    // 10,000
-	MaxMemoryBytes   uint64 // of all memories together; no limit
+	MaxMemoryBytes   uint64 // of all memories together; 4 GiB
 	MaxTables        int    // 10,000
-	MaxTableElements uint64 // of each table; 10,000,000
+	MaxTableElements uint64 // of all tables together; 10,000,000
+	MaxExternRefs    int    // Go values that guests hold; 1,048,576
+
+	// Growing is asked before a memory or table is made or grows within these
+	// limits; false forbids it. It must not use the store.
+	Growing func(g Growth) bool
 
 	// MaxNesting is how deeply calls from Go into WebAssembly and back may nest;
 	// 1,000. Beyond, calls trap with TrapStackOverflow.
 	MaxNesting int
 	// StackBytes is the size of the stack for WebAssembly code; 1 MiB.
 	StackBytes uint64
+
+	// CallHook is told of calls between Go and WebAssembly.
+	CallHook CallHook
+}
+
+// Growth is what [StoreConfig].Growing is asked to allow: exactly one of Memory
+// and Table is set.
+type Growth struct {
+	Memory   *MemoryType // of the memory; sizes are in bytes
+	Table    *TableType  // of the table; sizes are in elements
+	Made     bool        // it is being made; else it exists
+	From, To uint64      // its size before and afterwards
 }
 
 // Store holds instances and what they consist of, as long as it is open.
 // What belongs to different stores cannot be linked.
+//
+// Goroutines may share a store: calls take turns, see the package's text on
+// concurrency. What the store holds may be looked at and changed between calls
+// and in host functions, by one goroutine at a time.
+//
+// Once the store is closed, calls and whatever else can fail do so with
+// [ErrClosed]; memories and tables are empty.
 type Store struct {
 	engine *Engine
 	vm     *vm.Store
@@ -39,11 +65,11 @@ type Store struct {
 	host    atomic.Uintptr // the goroutine of the innermost running host function, or 0
 	closed  bool           // whoever has the turn may look
 
-	hostFuncs   map[*hostFunc]vm.Func
+	goFuncs     map[*GoFunc]vm.Func
 	activations []*hostActivation // by depth of nesting
 	depth       int
 	contexts    *callContext // of the last call that called the host, to be used again
-	buffer      []uint64     // for arguments and results; nil while it is in use
+	hook        CallHook
 	cleanup     runtime.Cleanup
 }
 
@@ -54,14 +80,24 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	if c == nil {
 		c = &StoreConfig{}
 	}
-	v, err := e.vm.NewStore(vm.Limits{
+	limits := vm.Limits{
 		Instances: c.MaxInstances, Memories: c.MaxMemories, MemoryBytes: c.MaxMemoryBytes, Tables: c.MaxTables,
-		TableElements: c.MaxTableElements, Nesting: c.MaxNesting, StackBytes: c.StackBytes,
-	})
+		TableElements: c.MaxTableElements, ExternRefs: c.MaxExternRefs, Nesting: c.MaxNesting, StackBytes: c.StackBytes,
+	}
+	if ask := c.Growing; ask != nil {
+		limits.MemoryGrowing = func(t MemoryType, made bool, from, to uint64) bool {
+			return ask(Growth{Memory: &t, Made: made, From: from, To: to})
+		}
+		limits.TableGrowing = func(t TableType, made bool, from, to uint64) bool {
+			return ask(Growth{Table: &t, Made: made, From: from, To: to})
+		}
+	}
+	v, err := e.vm.NewStore(limits)
 	if err != nil {
 		return nil, apiError(err)
 	}
-	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), hostFuncs: make(map[*hostFunc]vm.Func)}
+	v.WrapPanic, v.Observed = hostPanic, c.CallHook != nil
+	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), goFuncs: make(map[*GoFunc]vm.Func), hook: c.CallHook}
 	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil
 }
@@ -84,7 +120,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.cleanup.Stop()
-	s.hostFuncs, s.activations, s.contexts = nil, nil, nil
+	s.goFuncs, s.activations, s.contexts = nil, nil, nil
 	return nil
 }
 
@@ -168,6 +204,9 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 		s.depth++
 		return nil
 	}
+	if s.turn.Mine() {
+		return ErrBusy // a hook, which the call that asks it would wait for
+	}
 	if !s.turn.Wait(ctx) {
 		return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
 	}
@@ -192,21 +231,18 @@ func (s *Store) release() {
 	s.turn.Give()
 }
 
-// takeBuffer is a buffer of n slots, which becomes s.buffer again when it is not
-// used any more. The caller has the turn.
-func (s *Store) takeBuffer(n int) []uint64 {
-	b := s.buffer
-	s.buffer = nil
-	if cap(b) < n {
-		b = make([]uint64, max(n, 16))
+// open refuses a closed store.
+func (s *Store) open() error {
+	if s.closed {
+		return ErrClosed
 	}
-	return b[:n]
+	return nil
 }
 
 // checkOwner refuses what belongs to another store.
 func (s *Store) checkOwner(other *Store, what string) error {
 	if s != other {
-		return fmt.Errorf("davit: the %s belongs to another store", what)
+		return fmt.Errorf("%w: the %s", ErrOtherStore, what)
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ type Table struct {
 
 // NewTable makes a table of the host, with all elements init.
 func NewTable(s *Store, t TableType, init Value) (*Table, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	raw, err := s.lower(t.Elem, init)
 	if err != nil {
 		return nil, err
@@ -30,7 +33,15 @@ func NewTable(s *Store, t TableType, init Value) (*Table, error) {
 // Store is the store that t belongs to.
 func (t *Table) Store() *Store { return t.store }
 
-func (t *Table) extern() vm.Extern { return vm.Extern{Kind: wasm.KindTable, Table: t.vm} }
+func (t *Table) in(*Store) (vm.Extern, error) {
+	return vm.Extern{Kind: wasm.KindTable, Table: t.vm}, nil
+}
+
+// ExternType is the type of t as an [Extern].
+func (t *Table) ExternType() ExternType {
+	typ := t.Type()
+	return ExternType{Table: &typ}
+}
 
 // Type is the type of t, with its present length as the minimum.
 func (t *Table) Type() TableType { return t.vm.Type() }
@@ -49,12 +60,15 @@ func (t *Table) Get(i uint64) (v Value, ok bool) {
 
 // Set changes element i.
 func (t *Table) Set(i uint64, v Value) error {
+	if err := t.store.open(); err != nil {
+		return err
+	}
 	raw, err := t.store.lower(t.vm.Type().Elem, v)
 	if err != nil {
 		return err
 	}
 	if !t.vm.Set(i, raw.Low) {
-		return fmt.Errorf("davit: element %d of a table of %d", i, t.Len())
+		return fmt.Errorf("%w: element %d of a table of %d", ErrOutOfBounds, i, t.Len())
 	}
 	return nil
 }
@@ -62,6 +76,9 @@ func (t *Table) Set(i uint64, v Value) error {
 // Grow adds delta elements with value init and returns the old length; ok is
 // false if the table cannot grow so far or init does not fit.
 func (t *Table) Grow(delta uint64, init Value) (old uint64, ok bool) {
+	if t.store.closed {
+		return 0, false
+	}
 	raw, err := t.store.lower(t.vm.Type().Elem, init)
 	if err != nil {
 		return t.Len(), false
@@ -78,6 +95,9 @@ type Global struct {
 
 // NewGlobal makes a global of the host.
 func NewGlobal(s *Store, t GlobalType, v Value) (*Global, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	raw, err := s.lower(t.Type, v)
 	if err != nil {
 		return nil, err
@@ -92,16 +112,27 @@ func NewGlobal(s *Store, t GlobalType, v Value) (*Global, error) {
 // Store is the store that g belongs to.
 func (g *Global) Store() *Store { return g.store }
 
-func (g *Global) extern() vm.Extern { return vm.Extern{Kind: wasm.KindGlobal, Global: g.vm} }
+func (g *Global) in(*Store) (vm.Extern, error) {
+	return vm.Extern{Kind: wasm.KindGlobal, Global: g.vm}, nil
+}
+
+// ExternType is the type of g as an [Extern].
+func (g *Global) ExternType() ExternType {
+	t := g.Type()
+	return ExternType{Global: &t}
+}
 
 // Type is the type of g.
 func (g *Global) Type() GlobalType { return g.vm.Type() }
 
-// Get is the value of g.
+// Get is the value of g; the zero value of its type once the store is closed.
 func (g *Global) Get() Value { return g.store.lift(g.vm.Type().Type, g.vm.Get()) }
 
 // Set changes the value of g, which must be mutable.
 func (g *Global) Set(v Value) error {
+	if err := g.store.open(); err != nil {
+		return err
+	}
 	t := g.vm.Type()
 	if !t.Mutable {
 		return fmt.Errorf("davit: the global is immutable")
@@ -129,7 +160,12 @@ func NewTag(s *Store, params ...ValType) *Tag {
 // Store is the store that t belongs to.
 func (t *Tag) Store() *Store { return t.store }
 
-func (t *Tag) extern() vm.Extern { return vm.Extern{Kind: wasm.KindTag, Tag: t.vm} }
+func (t *Tag) in(*Store) (vm.Extern, error) {
+	return vm.Extern{Kind: wasm.KindTag, Tag: t.vm}, nil
+}
+
+// ExternType is the type of t as an [Extern].
+func (t *Tag) ExternType() ExternType { return ExternType{Tag: t.Type()} }
 
 // Type is the type of the values of t's exceptions, as parameters.
 func (t *Tag) Type() *FuncType { return t.vm.Type() }

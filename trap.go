@@ -9,7 +9,8 @@ import (
 	"github.com/davit-wasm/davit/internal/vm"
 )
 
-// TrapCode says why WebAssembly code trapped.
+// TrapCode says why WebAssembly code trapped. With errors.Is, a [*Trap] is its
+// code.
 type TrapCode uint8
 
 // Trap codes.
@@ -41,6 +42,9 @@ const (
 
 // String returns the message of c, in the words of the specification's tests.
 func (c TrapCode) String() string { return image.TrapCode(c).String() }
+
+// Error makes trap codes errors to compare with: errors.Is(err, TrapUnreachable).
+func (c TrapCode) Error() string { return "wasm trap: " + c.String() }
 
 // Trap is the error of a call that WebAssembly code did not survive. The store
 // and its instances can still be used; what the code did before it trapped
@@ -90,14 +94,49 @@ func (t *Trap) Error() string {
 // context.DeadlineExceeded and causes of one's own.
 func (t *Trap) Unwrap() error { return t.Cause }
 
+// Is reports whether target is the code of t.
+func (t *Trap) Is(target error) bool { return target == t.Code }
+
 // Backtrace is the list of frames as text, one in a line.
-func (t *Trap) Backtrace() string {
+func (t *Trap) Backtrace() string { return backtrace(t.Frames) }
+
+func backtrace(frames []Frame) string {
 	var b strings.Builder
-	for i, f := range t.Frames {
+	for i, f := range frames {
 		fmt.Fprintf(&b, "%4d: %s\n", i, f)
 	}
 	return b.String()
 }
+
+// HostPanic is what the panic of a host function is turned into on its way
+// through the guest that called it: the value to recover in the Go function that
+// called the guest. Nested calls do not add to it.
+type HostPanic struct {
+	Value  any     // what the host function panicked with
+	Frames []Frame // the guest's calls in progress, innermost first; the list is cut at 100
+}
+
+// hostPanic makes a HostPanic of a recovered value, unless it is one.
+func hostPanic(value any, frames func() []vm.Frame) any {
+	if p, ok := value.(*HostPanic); ok {
+		return p
+	}
+	return &HostPanic{value, apiFrames(frames())}
+}
+
+// Error is the panic's value and the guest's backtrace.
+func (p *HostPanic) Error() string {
+	return fmt.Sprintf("panic in a host function: %v\nwasm backtrace:\n%s", p.Value, p.Backtrace())
+}
+
+// Unwrap is the panic's value if that is an error.
+func (p *HostPanic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// Backtrace is the list of frames as text, one in a line.
+func (p *HostPanic) Backtrace() string { return backtrace(p.Frames) }
 
 // LinkError says why a module could not be given its imports.
 type LinkError struct {
@@ -108,12 +147,32 @@ type LinkError struct {
 // Error is the reason and the import.
 func (e *LinkError) Error() string { return fmt.Sprintf("%s: %q %q", e.Reason, e.Module, e.Name) }
 
+// LimitError says which limit of a store would have been exceeded.
+type LimitError struct {
+	What  string // what is limited
+	Limit uint64 // the most that is allowed
+
+	text string
+}
+
+// Error is the limit, and what met it.
+func (e *LimitError) Error() string { return "davit: " + e.text }
+
 // Errors that can be told apart with errors.Is.
 var (
 	// ErrClosed is the error of using what has been closed.
 	ErrClosed = errors.New("davit: closed")
-	// ErrBusy is the error of closing a store while a call runs in it.
+	// ErrBusy is the error of closing a store while a call runs in it, and of using
+	// it where that is not allowed, as in a hook.
 	ErrBusy = errors.New("davit: a call is running in the store")
+	// ErrOtherStore is the error of using together what belongs to different stores.
+	ErrOtherStore = errors.New("davit: it belongs to another store")
+	// ErrOutOfBounds is the error of accesses by Go beyond the end of a memory or
+	// table.
+	ErrOutOfBounds = errors.New("davit: out of bounds")
+	// ErrNoCompiler is the error of what needs the compiler in a program that was
+	// built without it (build tag davit_nocompile).
+	ErrNoCompiler = errors.New("davit: this program was built without the compiler (build tag davit_nocompile)")
 )
 
 // apiError is an error of package vm as one of this package.
@@ -127,7 +186,10 @@ func apiError(err error) error {
 	case *vm.LinkError:
 		return &LinkError{err.Module, err.Name, err.Reason}
 	}
+	var limit *vm.LimitError
 	switch {
+	case errors.As(err, &limit):
+		return &LimitError{limit.What, limit.Limit, err.Error()}
 	case errors.Is(err, vm.ErrClosed):
 		return ErrClosed
 	case errors.Is(err, vm.ErrBusy):
@@ -137,13 +199,17 @@ func apiError(err error) error {
 }
 
 func apiTrap(t *vm.Trap) *Trap {
-	trap := &Trap{Code: TrapCode(t.Code), Cause: t.Cause, Frames: make([]Frame, len(t.Frames))}
-	for i := range t.Frames {
-		f := &t.Frames[i]
-		trap.Frames[i] = Frame{Func: f.Func, FuncName: f.FuncName, Offset: f.Offset}
+	return &Trap{Code: TrapCode(t.Code), Cause: t.Cause, Frames: apiFrames(t.Frames)}
+}
+
+func apiFrames(list []vm.Frame) []Frame {
+	frames := make([]Frame, len(list))
+	for i := range list {
+		f := &list[i]
+		frames[i] = Frame{Func: f.Func, FuncName: f.FuncName, Offset: f.Offset}
 		if n := f.Module.Image.Module.Names; n != nil {
-			trap.Frames[i].Module = n.Module
+			frames[i].Module = n.Module
 		}
 	}
-	return trap
+	return frames
 }

@@ -1,6 +1,10 @@
 package davit
 
-import "github.com/davit-wasm/davit/wasm"
+import (
+	"fmt"
+
+	"github.com/davit-wasm/davit/wasm"
+)
 
 // The types of WebAssembly are those of package wasm. A reference type to a type
 // that a module defines holds the type's index in that module.
@@ -60,6 +64,43 @@ func (t ExternType) Kind() string {
 		return "global"
 	}
 	return "tag"
+}
+
+// String describes t, as "func (i32) → (i32)" does: its kind, and its type in words
+// like those of the text format.
+func (t ExternType) String() string {
+	limits := func(l *Limits) string {
+		s := fmt.Sprint(l.Min)
+		if l.HasMax {
+			s += fmt.Sprint(" ", l.Max)
+		}
+		if l.Is64 {
+			s = "i64 " + s
+		}
+		return s
+	}
+	switch {
+	case t.Func != nil:
+		return fmt.Sprint("func ", t.Func)
+	case t.Table != nil:
+		return fmt.Sprintf("table %s %v", limits(&t.Table.Limits), t.Table.Elem)
+	case t.Memory != nil:
+		s := "memory " + limits(&t.Memory.Limits)
+		if t.Memory.Shared {
+			s += " shared"
+		}
+		if t.Memory.PageBits != 16 {
+			s += fmt.Sprintf(" (pagesize %d)", 1<<t.Memory.PageBits)
+		}
+		return s
+	case t.Global != nil && t.Global.Mutable:
+		return fmt.Sprintf("global (mut %v)", t.Global.Type)
+	case t.Global != nil:
+		return fmt.Sprintf("global %v", t.Global.Type)
+	case t.Tag != nil:
+		return fmt.Sprint("tag ", t.Tag)
+	}
+	return "nothing"
 }
 
 // externTypeOf is the type of entity i of the given kind.

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/layout"
@@ -134,4 +135,46 @@ func (m *Memory) Free() {
 	unmap(m.base, m.size)
 	giveMappings(mappingsPerMemory)
 	m.base, m.size = 0, 0
+}
+
+// Retire is Free for a memory of which Go code may still hold slices of the
+// first n bytes. Using one is a mistake, but one that must not end the process:
+// these bytes are zeroed and stay accessible until retiredMemories more of them
+// have been retired.
+func (m *Memory) Retire(n uint64) {
+	if n == 0 || m.base == 0 {
+		m.Free()
+		return
+	}
+	kept := min((uintptr(n)+MemoryUnit-1)&^(MemoryUnit-1), m.size)
+	if m.guarded {
+		process.memory.set(m.base, m.base+m.size, false)
+	}
+	if kept < m.size {
+		unmap(m.base+kept, m.size-kept)
+	}
+	_ = discard(m.base, kept) // else they are zeros later, and the memory is in use until then
+	giveMappings(mappingsPerMemory - 1)
+	retired.Lock()
+	defer retired.Unlock()
+	old := &retired.list[retired.next%retiredMemories]
+	retired.next++
+	if old.size > 0 {
+		unmap(old.base, old.size)
+		giveMappings(1)
+	}
+	*old = retiredMemory{m.base, kept}
+	m.base, m.size = 0, 0
+}
+
+// retiredMemories is how many retired memories stay accessible.
+const retiredMemories = 1024
+
+type retiredMemory struct{ base, size uintptr }
+
+// retired is a ring of retired memories.
+var retired struct {
+	sync.Mutex
+	list [retiredMemories]retiredMemory
+	next uint
 }

@@ -215,3 +215,15 @@ func (s *Stack) Pop(n int) {
 // what [Stack.Push] returned or the buffer of an exit. The slice is good as long
 // as that memory is.
 func Bytes(addr uintptr, n int) []byte { return bytesAt(addr, n) }
+
+// Live is the part of the stack that holds what suspended native code and its
+// callers keep: its lowest address and its size, both multiples of 8. It is for
+// use while native code waits for a [Host].
+func (s *Stack) Live() (low uintptr, size int) {
+	low = *s.word(layout.ExecEntrySP)
+	if s.inHost {
+		low = *s.word(layout.ExecResumeSP)
+	}
+	low &^= 7
+	return low, int(s.exec + layout.StackRegionSize - low)
+}

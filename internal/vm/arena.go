@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/native"
@@ -12,6 +14,7 @@ type arena struct {
 	chunks []*native.Memory
 	next   unsafe.Pointer
 	left   uint64
+	blocks [blockClasses][]unsafe.Pointer // free ones, by the logarithm of their size
 }
 
 // firstChunk is the size of the first chunk; each is twice as large as the one
@@ -52,6 +55,37 @@ func (a *arena) chunk(size uint64) (unsafe.Pointer, error) {
 	}
 	a.chunks = append(a.chunks, m)
 	return m.Pointer(), nil
+}
+
+// Blocks are pieces of memory whose size is a power of two, and which can be
+// given back one by one, to be used as blocks again.
+const (
+	minBlockLog2 = 6
+	blockClasses = 48
+)
+
+// allocBlock is a block of at least n bytes and its size. The contents of a
+// used one are zeroed up to n.
+func (a *arena) allocBlock(n uint64) (p unsafe.Pointer, size uint64, err error) {
+	class := max(bits.Len64(max(n, 1)-1), minBlockLog2)
+	if class >= blockClasses {
+		return nil, 0, fmt.Errorf("%d bytes are more than can be had", n)
+	}
+	size = 1 << class
+	if list := a.blocks[class]; len(list) > 0 {
+		p = list[len(list)-1]
+		a.blocks[class] = list[:len(list)-1]
+		clear(unsafe.Slice((*byte)(p), n))
+		return p, size, nil
+	}
+	p, err = a.alloc(size)
+	return p, size, err
+}
+
+// freeBlock gives a block back.
+func (a *arena) freeBlock(p unsafe.Pointer, size uint64) {
+	class := bits.Len64(size) - 1
+	a.blocks[class] = append(a.blocks[class], p)
 }
 
 // free gives everything back.

@@ -56,41 +56,95 @@ func (c *Caller) Backtrace() []Frame {
 	return suspendedFrames(c.stack)
 }
 
-// BufferWords is the size of the buffer that a call of f needs.
+// BufferWords is the size of the buffer that a call of f needs, in 8-byte words.
 func (f *Func) BufferWords() int { return f.words }
 
-// Call calls f. The buffer has [Func.BufferWords] words, arguments at first,
-// results afterwards. The error is a *[Trap], or what a host function returned.
-func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
-	if status := s.Enter(ctx, f, buffer); status != layout.ExitDone {
-		return s.Finish(ctx, f, buffer, status)
-	}
-	return nil
-}
-
-// Enter begins a call of f and tells how it stands: with [Done] it has ended
-// well, else it must be brought to its end by [Store.Finish]. No code of the
-// host runs in Enter, so that it neither panics nor ends the goroutine.
+// A call from Go has these steps, so that who calls can write arguments to where
+// compiled code reads them, and read results from where it leaves them:
+//
+//   - [Store.Begin] makes room for arguments and results;
+//   - [Store.Enter] runs the function as far as it gets without the Go side;
+//   - [Store.Finish] does the rest, if there is one;
+//   - [Store.End] gives the room back; an error or panic of Finish has done so.
 //
 // A call around which nothing else is under way, and that comes back without
 // having left for Go, touches little more than the native stack: what the Go
 // side of native code needs is made when native code first asks for it.
-func (s *Store) Enter(ctx context.Context, f *Func, buffer []uint64) (status uintptr) {
-	if f.store != s || f.entry == nil || s.busy() || f.words > scratchWords || ctx.Done() != nil {
-		return notEntered
+
+// Call does all of these with a buffer of [Func.BufferWords] words, arguments at
+// first, results afterwards. The error is a *[Trap], or what a host function
+// returned.
+func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
+	p, err := s.Begin(ctx, f, buffer)
+	if err != nil {
+		return err
 	}
-	mem := unsafe.Slice((*uint64)(s.scratch), scratchWords)
-	buffer = buffer[:f.words]
-	for i, v := range buffer {
-		mem[i] = v
-	}
-	status = (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(s.scratch))
-	if status == layout.ExitDone {
-		for i := range buffer {
-			buffer[i] = mem[i]
+	copy(unsafe.Slice((*uint64)(p), f.words), buffer)
+	if status := s.Enter(f, p); status != Done {
+		if err := s.Finish(ctx, f, p, status); err != nil {
+			return err
 		}
 	}
-	return status
+	copy(buffer[:f.words], unsafe.Slice((*uint64)(p), f.words))
+	s.End(f, p)
+	return nil
+}
+
+// Begin makes room for a call of f: f.BufferWords() words, with undefined
+// contents. Raw is arguments that have been lowered already: the external
+// references among them stay alive.
+func (s *Store) Begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointer, error) {
+	if f.store == s && f.entry != nil && s.depth == 0 && !s.special && f.words <= scratchWords {
+		return s.scratch, nil
+	}
+	return s.begin(ctx, f, raw)
+}
+
+// begin is Begin in general: the room is on the native stack, and the call has
+// an activation from now on.
+func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointer, error) {
+	if s.closed {
+		return nil, errStoreClosed
+	}
+	if f.store != s {
+		return nil, errors.New("the function belongs to another store")
+	}
+	if s.stack == nil {
+		if err := s.makeStack(); err != nil {
+			return nil, err
+		}
+	}
+	if s.externs.due() {
+		s.sweepExterns(raw)
+	}
+	s.setSpecial()
+	a := s.push(ctx)
+	if a.done != nil {
+		if err := a.interrupted(); err != nil {
+			s.pop(a)
+			return nil, err
+		}
+	}
+	at, err := s.stack.Push(8 * f.words)
+	if err != nil {
+		s.pop(a)
+		return nil, s.convert(err)
+	}
+	if s.epochs {
+		s.startEpochs()
+	}
+	return pointer(uint64(at)), nil
+}
+
+// Enter runs f on the arguments at p, which [Store.Begin] returned, and tells how
+// it stands: with [Done] it has ended well, else [Store.Finish] must bring it to
+// its end. No code of the host runs in Enter, so that it neither panics nor ends
+// the goroutine.
+func (s *Store) Enter(f *Func, p unsafe.Pointer) (status uintptr) {
+	if p != s.scratch {
+		return notEntered
+	}
+	return (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(p))
 }
 
 // Done is the status of a call that has ended well.
@@ -99,36 +153,67 @@ const Done = layout.ExitDone
 // notEntered is the status of a call that Enter has not begun.
 const notEntered = ^uintptr(0)
 
-// busy reports whether a call needs more than Enter does.
-func (s *Store) busy() bool { return s.depth > 0 || s.epochs || s.exec == nil }
-
 // Finish brings a call to its end that Enter has left with a status other than
-// Done. The other arguments are the same.
-func (s *Store) Finish(ctx context.Context, f *Func, buffer []uint64, status uintptr) error {
-	if status == notEntered {
-		if s.closed {
-			return errStoreClosed
-		}
-		if f.store != s {
-			return errors.New("the function belongs to another store")
-		}
-		return s.call(ctx, f, buffer)
+// Done. If it fails, the call has ended as by [Store.End]. So it has
+// if a host function panics.
+func (s *Store) Finish(ctx context.Context, f *Func, p unsafe.Pointer, status uintptr) error {
+	if status != notEntered {
+		return s.convert(s.serve(ctx, status))
 	}
-	if err := s.serve(ctx, status); err != nil {
-		return s.convert(err)
+	a := s.activations[s.depth-1]
+	done := false
+	defer func() {
+		if !done {
+			s.End(f, p)
+		}
+	}()
+	var err error
+	if f.host != nil {
+		a.caller = Caller{a: a}
+		err = f.host.fn(&a.caller, unsafe.Slice((*uint64)(p), f.words))
+	} else {
+		err = s.convert(s.enterNested(a, f, p))
 	}
-	copy(buffer[:f.words], unsafe.Slice((*uint64)(s.scratch), scratchWords))
-	return nil
+	done = err == nil
+	return err
+}
+
+// End ends a call that was begun and has not failed. Its results are lost.
+func (s *Store) End(f *Func, p unsafe.Pointer) {
+	if p == s.scratch {
+		return
+	}
+	s.stack.Pop(8 * f.words)
+	s.pop(s.activations[s.depth-1])
 }
 
 // scratchWords is the size of the buffer that a store has for calls that are
 // not nested.
-const scratchWords = 32
+const scratchWords = 48
 
 // serve does what native code left for until it returns.
 func (s *Store) serve(ctx context.Context, status uintptr) error {
 	a := s.push(ctx)
-	defer s.unwind(a)
+	defer s.pop(a)
+	return s.serveFrom(a, 0, status) // it was the outermost
+}
+
+// enterNested runs f in an activation that exists.
+func (s *Store) enterNested(a *activation, f *Func, p unsafe.Pointer) error {
+	if err := s.stack.Ready(); err != nil {
+		return err
+	}
+	mark := s.stack.Mark()
+	status := (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(p))
+	if status == layout.ExitDone {
+		return nil
+	}
+	return s.serveFrom(a, mark, status)
+}
+
+// serveFrom is serve for an activation that found the native stack at mark.
+func (s *Store) serveFrom(a *activation, mark int, status uintptr) error {
+	defer s.unwind(mark)
 	for {
 		if err := s.stack.Serve(status, a); err != nil {
 			return err
@@ -137,6 +222,21 @@ func (s *Store) serve(ctx context.Context, status uintptr) error {
 			return nil
 		}
 	}
+}
+
+// unwind is deferred: it puts the native stack into the state it had at mark. A
+// panic of a host function gets the guest's frames, which are still there.
+func (s *Store) unwind(mark int) {
+	r := recover()
+	if r == nil { // also if the goroutine is about to end
+		s.stack.Unwind(mark)
+		return
+	}
+	if s.WrapPanic != nil {
+		r = s.WrapPanic(r, func() []Frame { return suspendedFrames(s.stack) })
+	}
+	s.stack.Unwind(mark)
+	panic(r)
 }
 
 // push makes the activation for a call; activations are kept for the next.
@@ -156,53 +256,10 @@ func (s *Store) push(ctx context.Context) *activation {
 	return a
 }
 
-// unwind ends an activation that served native code itself.
-func (s *Store) unwind(a *activation) {
-	s.stack.Unwind(0) // it was the outermost
-	s.pop(a)
-}
-
 func (s *Store) pop(a *activation) {
 	s.depth--
 	a.outer, a.ctx, a.done, a.caller, a.data = nil, nil, nil, Caller{}, nil
 	a.deadline = time.Time{}
-}
-
-// call is Call in general.
-func (s *Store) call(ctx context.Context, f *Func, buffer []uint64) error {
-	a := s.push(ctx)
-	defer s.pop(a)
-	if a.done != nil {
-		if err := a.interrupted(); err != nil {
-			return err
-		}
-	}
-	if f.host != nil {
-		a.caller = Caller{a: a}
-		return f.host.fn(&a.caller, buffer)
-	}
-	if s.stack == nil {
-		if err := s.makeStack(); err != nil {
-			return err
-		}
-	}
-	if s.epochs {
-		s.startEpochs()
-	}
-	n := 8 * f.words
-	at, err := s.stack.Push(n)
-	if err != nil {
-		return s.convert(err)
-	}
-	defer s.stack.Pop(n)
-	mem := unsafe.Slice((*uint64)(pointer(uint64(at))), f.words)
-	copy(mem, buffer)
-	err = s.stack.Call(*f.entry, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), at, a)
-	if err != nil {
-		return s.convert(err)
-	}
-	copy(buffer, mem)
-	return nil
 }
 
 // makeStack gets the store its native stack.
@@ -218,11 +275,20 @@ func (s *Store) makeStack() error {
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
 	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, native.Resume[func(unsafe.Pointer) uintptr]()
+	s.setSpecial()
 	return nil
+}
+
+// setSpecial works out whether every call needs more than [Store.Enter] does.
+func (s *Store) setSpecial() {
+	s.special = s.epochs || s.stack == nil || s.closed || s.Observed || s.externs.due()
 }
 
 // convert makes this package's errors of package native's.
 func (s *Store) convert(err error) error {
+	if err == nil {
+		return nil
+	}
 	if t, ok := err.(*native.Trap); ok {
 		return trapOf(t)
 	}
@@ -246,6 +312,9 @@ func suspendedFrames(stack *native.Stack) (frames []Frame) {
 func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
 	var err error
 	if e.Kind == layout.ExitHost {
+		if a.store.externs.due() {
+			a.store.sweepExterns(nil)
+		}
 		h := a.store.hosts[*word(pointer(uint64(e.Data)), layout.HostContextIndex)]
 		a.caller = Caller{a: a, stack: stack}
 		if e.Caller != 0 {

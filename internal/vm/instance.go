@@ -22,6 +22,8 @@ type Extern struct {
 
 // Instance is an instantiated module.
 type Instance struct {
+	Owner any // what Instantiate was given
+
 	store  *Store
 	module *Module
 	layout *layout.InstanceLayout
@@ -51,8 +53,9 @@ func (e *LinkError) Error() string {
 
 // Instantiate makes an instance of m in s with the given imports, in the order
 // of the module's, and runs its start function. If that or an active segment
-// traps, what the instance wrote into imported tables and memories remains.
-func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern) (*Instance, error) {
+// traps, what the instance wrote into imported tables and memories remains. The
+// instance knows its owner from the beginning.
+func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern, owner any) (*Instance, error) {
 	if s.closed {
 		return nil, errStoreClosed
 	}
@@ -60,6 +63,7 @@ func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern) (*
 	if err != nil {
 		return nil, err
 	}
+	in.Owner = owner
 	if err := in.initialize(); err != nil {
 		return nil, err
 	}
@@ -93,6 +97,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 	}
 	s.use(m)
 	s.epochs = s.epochs || m.Image.Settings.Epoch
+	s.setSpecial()
 
 	in := &Instance{store: s, module: m, layout: &m.Image.Layout, index: len(s.instances)}
 	// One piece of the arena holds the context and the type ids behind it.
@@ -122,7 +127,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		fillRecord(unsafe.Add(p, in.layout.Func(k)), m.base+uint64(m.Image.Code[k]), address(p), m.types[wm.Funcs[i].Type])
 	}
 	for i := wm.NumImportedMemories; i < len(wm.Memories); i++ {
-		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))))
+		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +142,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		glob := &Global{s, unsafe.Add(p, in.layout.Global(uint32(i-wm.NumImportedGlobals))), wasm.GlobalType{Type: m.renumber(g.Type.Type), Mutable: g.Type.Mutable}}
+		glob := s.newGlobal(wasm.GlobalType{Type: m.renumber(g.Type.Type), Mutable: g.Type.Mutable}, unsafe.Add(p, in.layout.Global(uint32(i-wm.NumImportedGlobals))))
 		glob.Set(v)
 		in.globals = append(in.globals, glob)
 	}
@@ -246,6 +251,9 @@ func (s *Store) checkImport(m *Module, im *wasm.Import, x *Extern) error {
 		if want.Is64 != have.Is64 || want.Shared != have.Shared || want.PageBits != have.PageBits {
 			return bad("memories differ in address type, sharing or page size")
 		}
+		if !x.Memory.guarded() && !m.Image.Settings.ExplicitBounds && !want.Is64 && want.PageBits == 16 {
+			return bad("the memory is in storage of the host; the module must be compiled with Config.ExplicitBounds")
+		}
 		if err := matchLimits(&have.Limits, &want.Limits); err != "" {
 			return bad("%s", err)
 		}
@@ -336,7 +344,7 @@ func (in *Instance) Func(i uint32) Func {
 
 // Export finds an export by name.
 func (in *Instance) Export(name string) (Extern, bool) {
-	e, ok := in.module.export(name)
+	e, ok := in.module.Export(name)
 	if !ok {
 		return Extern{}, false
 	}

@@ -15,7 +15,36 @@ type Memory struct {
 	store *Store
 	desc  unsafe.Pointer
 	typ   wasm.MemoryType
-	mem   *native.Memory
+	*region
+}
+
+// region is what holds a memory's bytes: a reservation of address space, or the
+// embedder's storage. The memory's store frees it.
+type region struct {
+	mem     *native.Memory
+	storage Storage // if mem is nil
+	bytes   []byte  // of storage
+	viewed  uint64  // Go code may have slices of so many bytes
+}
+
+// free gives the bytes back. Slices of a reservation stay readable for a while:
+// see [native.Memory.Retire].
+func (r *region) free() {
+	if r.mem != nil {
+		r.mem.Retire(r.viewed)
+	} else {
+		r.storage.Close()
+	}
+}
+
+// Storage holds the bytes of a memory for the embedder.
+type Storage interface {
+	// Grow makes the storage size bytes long, or longer, and returns its bytes, of
+	// which those that it had before keep their contents, and the others are zero.
+	// They must not move until the next Grow or Close.
+	Grow(size uint64) ([]byte, error)
+	// Close ends the use of the bytes.
+	Close()
 }
 
 // maxMemory is the size that no 32-bit memory passes.
@@ -25,17 +54,18 @@ const maxMemory = 4 << 30
 // whole if they have a maximum below it.
 const maxMemory64 = 64 << 30
 
-// NewMemory makes a memory that does not belong to an instance.
-func (s *Store) NewMemory(t wasm.MemoryType) (*Memory, error) {
+// NewMemory makes a memory that does not belong to an instance. Its bytes are in
+// storage, unless that is nil.
+func (s *Store) NewMemory(t wasm.MemoryType, storage Storage) (*Memory, error) {
 	desc, err := s.arena.alloc(layout.MemorySize)
 	if err != nil {
 		return nil, err
 	}
-	return s.newMemory(t, desc)
+	return s.newMemory(t, desc, storage)
 }
 
-func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer) (*Memory, error) {
-	if len(s.memories) >= s.limits.Memories {
+func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer, storage Storage) (*Memory, error) {
+	if len(s.regions) >= s.limits.Memories {
 		return nil, &LimitError{"memories", uint64(s.limits.Memories)}
 	}
 	limit := uint64(maxMemory)
@@ -51,23 +81,42 @@ func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer) (*Memory, erro
 		return nil, fmt.Errorf("memory of %d pages: %w", t.Min, &LimitError{"bytes of a memory", limit})
 	}
 	size := t.Min << t.PageBits
-	if s.memBytes+size > s.limits.MemoryBytes {
-		return nil, &LimitError{"bytes of memories", s.limits.MemoryBytes}
+	if size > s.limits.MemoryBytes-s.memBytes || s.limits.MemoryGrowing != nil && !s.limits.MemoryGrowing(t, true, 0, size) {
+		return nil, fmt.Errorf("memory of %d pages: %w", t.Min, &LimitError{"bytes of memories", s.limits.MemoryBytes})
 	}
-	mem, err := native.ReserveMemory(reserve, true)
-	if err != nil {
-		return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
+	m := &Memory{store: s, desc: desc, typ: t}
+	if storage != nil {
+		m.region = &region{storage: storage}
+		if !m.growStorage(size) {
+			return nil, fmt.Errorf("memory of %d pages: the storage of the host does not hold them", t.Min)
+		}
+	} else {
+		mem, err := native.ReserveMemory(reserve, true)
+		if err != nil {
+			return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
+		}
+		if err := mem.Commit(0, size); err != nil {
+			mem.Free()
+			return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
+		}
+		m.region = &region{mem: mem}
+		*word(desc, layout.MemoryBase) = uint64(mem.Base())
 	}
-	if err := mem.Commit(0, size); err != nil {
-		mem.Free()
-		return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
-	}
-	m := &Memory{store: s, desc: desc, typ: t, mem: mem}
-	*word(desc, layout.MemoryBase) = uint64(mem.Base())
 	*word(desc, layout.MemoryLength) = size
 	s.memBytes += size
-	s.memories = append(s.memories, mem)
+	s.regions = append(s.regions, m.region)
 	return m, nil
+}
+
+// growStorage makes the embedder's storage hold size bytes.
+func (m *Memory) growStorage(size uint64) bool {
+	b, err := m.storage.Grow(size)
+	if err != nil || uint64(len(b)) < size {
+		return false
+	}
+	m.bytes = b
+	*word(m.desc, layout.MemoryBase) = address(unsafe.Pointer(unsafe.SliceData(b)))
+	return true
 }
 
 // Store is the store that m belongs to.
@@ -80,19 +129,45 @@ func (m *Memory) Type() wasm.MemoryType {
 	return t
 }
 
-// Length is the present size in bytes.
-func (m *Memory) Length() uint64 { return *word(m.desc, layout.MemoryLength) }
+// Length is the present size in bytes; 0 once the store is closed.
+func (m *Memory) Length() uint64 {
+	if m.store.closed {
+		return 0
+	}
+	return *word(m.desc, layout.MemoryLength)
+}
 
 // Pages is the present size in pages.
 func (m *Memory) Pages() uint64 { return m.Length() >> m.typ.PageBits }
 
-// Bytes is the memory's present content. It stays valid until the store is
-// closed; a memory that has grown is seen by a new call only.
-func (m *Memory) Bytes() []byte { return m.mem.Bytes(0, m.Length()) }
+// Bytes is the memory's present content, nil once the store is closed. It must
+// not be kept; a memory that has grown is seen by a new call only.
+func (m *Memory) Bytes() []byte {
+	n := m.Length()
+	if m.mem == nil {
+		return m.bytes[:n]
+	}
+	return m.mem.Bytes(0, n)
+}
+
+// View is Bytes for those who may keep it. It may be looked at after the store
+// has been closed, as package native says of retired memory.
+func (m *Memory) View() []byte {
+	b := m.Bytes()
+	m.viewed = max(m.viewed, uint64(len(b)))
+	return b
+}
+
+// guarded reports whether accesses beyond the memory's end fault.
+func (m *Memory) guarded() bool { return m.mem != nil }
 
 // Grow makes m larger by delta pages and tells its old size; ok is false if it
 // cannot grow so far.
 func (m *Memory) Grow(delta uint64) (old uint64, ok bool) {
+	s := m.store
+	if s.closed {
+		return 0, false
+	}
 	old = m.Pages()
 	limit := uint64(maxMemory) >> m.typ.PageBits
 	if m.typ.Is64 {
@@ -104,14 +179,21 @@ func (m *Memory) Grow(delta uint64) (old uint64, ok bool) {
 	if delta > limit || old+delta > limit {
 		return old, false
 	}
-	bytes := delta << m.typ.PageBits
-	if m.store.memBytes+bytes > m.store.limits.MemoryBytes {
+	bytes, from := delta<<m.typ.PageBits, m.Length()
+	if bytes > s.limits.MemoryBytes-s.memBytes {
 		return old, false
 	}
-	if m.mem.Commit(m.Length()&^4095, m.Length()+bytes) != nil {
+	if s.limits.MemoryGrowing != nil && !s.limits.MemoryGrowing(m.typ, false, from, from+bytes) {
 		return old, false
 	}
-	m.store.memBytes += bytes
+	if m.mem == nil {
+		if !m.growStorage(from + bytes) {
+			return old, false
+		}
+	} else if m.mem.Commit(from&^4095, from+bytes) != nil {
+		return old, false
+	}
+	s.memBytes += bytes
 	*word(m.desc, layout.MemoryLength) += bytes
 	return old, true
 }

@@ -115,8 +115,8 @@ func (m *Module) release() {
 // FuncType is the type of function i of the module's index space.
 func (m *Module) FuncType(i uint32) *wasm.FuncType { return m.Image.Module.FuncTypeOf(i) }
 
-// export finds an export by name.
-func (m *Module) export(name string) (*wasm.Export, bool) {
+// Export finds an export by name.
+func (m *Module) Export(name string) (*wasm.Export, bool) {
 	m.exportsOnce.Do(func() {
 		m.exports = make(map[string]int, len(m.Image.Module.Exports))
 		for i := range m.Image.Module.Exports {

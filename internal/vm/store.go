@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 	"unsafe"
@@ -13,34 +14,43 @@ import (
 
 // Limits bound what a store may hold. Zero means the default.
 type Limits struct {
-	Instances     int    // default 10,000
-	Memories      int    // default 10,000
-	MemoryBytes   uint64 // of all memories together; default 4 GiB per memory, no bound on the sum
-	Tables        int    // default 10,000
-	TableElements uint64 // of one table; default 10,000,000
-	Nesting       int    // calls of wasm by Go by wasm …; default 1,000
-	StackBytes    uint64 // native stack; default 1 MiB, at most [native.MaxStackSize]
+	Instances     int
+	Memories      int
+	MemoryBytes   uint64 // of all memories together
+	Tables        int
+	TableElements uint64 // of all tables together
+	ExternRefs    int
+	Nesting       int    // calls of wasm by Go by wasm …
+	StackBytes    uint64 // native stack; at most [native.MaxStackSize]
+
+	// MemoryGrowing and TableGrowing are asked before a memory or table is made or
+	// grows within the other limits, unless they are nil. Sizes are in bytes and
+	// elements.
+	MemoryGrowing func(t wasm.MemoryType, made bool, from, to uint64) bool
+	TableGrowing  func(t wasm.TableType, made bool, from, to uint64) bool
 }
 
+// Default limits.
+const (
+	DefaultInstances     = 10_000
+	DefaultMemories      = 10_000
+	DefaultMemoryBytes   = 4 << 30
+	DefaultTables        = 10_000
+	DefaultTableElements = 10_000_000
+	DefaultExternRefs    = 1 << 20
+	DefaultNesting       = 1_000
+)
+
 func (l *Limits) setDefaults() {
-	def := func(p *int, n int) {
-		if *p == 0 {
-			*p = n
-		}
-	}
-	def(&l.Instances, 10_000)
-	def(&l.Memories, 10_000)
-	def(&l.Tables, 10_000)
-	def(&l.Nesting, 1_000)
-	if l.MemoryBytes == 0 {
-		l.MemoryBytes = 1 << 62
-	}
-	if l.TableElements == 0 {
-		l.TableElements = 10_000_000
-	}
-	if l.StackBytes == 0 {
-		l.StackBytes = native.DefaultStackSize
-	}
+	l.Instances = cmp.Or(l.Instances, DefaultInstances)
+	l.Memories = cmp.Or(l.Memories, DefaultMemories)
+	l.MemoryBytes = cmp.Or(l.MemoryBytes, DefaultMemoryBytes)
+	l.Tables = cmp.Or(l.Tables, DefaultTables)
+	l.TableElements = cmp.Or(l.TableElements, DefaultTableElements)
+	l.ExternRefs = cmp.Or(l.ExternRefs, DefaultExternRefs)
+	l.Nesting = cmp.Or(l.Nesting, DefaultNesting)
+	l.TableElements = min(l.TableElements, 1<<40) // so that their size is a number
+	l.StackBytes = cmp.Or(l.StackBytes, native.DefaultStackSize)
 	l.StackBytes = min(l.StackBytes, 1<<30) // far beyond what is possible, but an int
 }
 
@@ -57,13 +67,14 @@ func (e *LimitError) Error() string {
 // Held is what a store holds outside the Go heap, or keeps others from giving
 // back. It refers to nothing that the store's user gave, so that it can be
 // freed when a store is found to be unreachable: host functions mostly refer to
-// the store that they are in.
+// the store that they are in. (An embedder's [Storage] may, then it is for the
+// embedder to close the store.)
 type Held struct {
-	arena    arena
-	memories []*native.Memory
-	stack    *native.Stack // got at the first call, kept
-	modules  map[*Module]bool
-	freed    bool
+	arena   arena
+	regions []*region
+	stack   *native.Stack // got at the first call, kept
+	modules map[*Module]bool
+	freed   bool
 }
 
 // Free gives everything back, once.
@@ -71,8 +82,8 @@ func (h *Held) Free() {
 	if h.freed {
 		return
 	}
-	for _, m := range h.memories {
-		m.Free()
+	for _, r := range h.regions {
+		r.free()
 	}
 	if h.stack != nil {
 		h.stack.Release()
@@ -93,9 +104,9 @@ type Store struct {
 
 	instances []*Instance
 	hosts     []*host
-	externs   []any
-	externOf  map[any]uint64 // comparable host values that have a reference
+	externs   externs
 	tables    int
+	elements  uint64 // of all tables
 	memBytes  uint64 // of all memories
 
 	exec        unsafe.Pointer // the stack's execution context; nil without a stack
@@ -104,6 +115,15 @@ type Store struct {
 	activations []*activation // of calls under way, and behind them those of earlier ones
 	depth       int           // calls under way
 	closed      bool
+
+	// WrapPanic makes of a panic of a host function what goes on in the Go function
+	// that called the guest, unless it is nil.
+	WrapPanic func(value any, frames func() []Frame) any
+
+	// Observed makes every call that could end in [Store.Enter] go on in
+	// [Store.Finish], where others can be told of it.
+	Observed bool
+	special  bool // every call needs more than Enter does: see setSpecial
 
 	epochs bool // code in the store checks for interruption itself
 	// Checks in an epoch, and when the present one began; zero if that is not known.
@@ -120,6 +140,9 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 		return nil, err
 	}
 	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
+	s.externs.limit = l.ExternRefs
+	s.externs.sweepAt = min(minSweep, l.ExternRefs)
+	s.setSpecial()
 	return s, nil
 }
 
@@ -129,8 +152,7 @@ var errStoreClosed = fmt.Errorf("store: %w", ErrClosed)
 func (s *Store) Engine() *Engine { return s.engine }
 
 // Close frees everything in the store. It fails with [ErrBusy] while a call is
-// under way. Memory that was looked at through [Memory.Bytes] must not be used
-// any more.
+// under way.
 func (s *Store) Close() error {
 	if s.closed {
 		return nil
@@ -140,7 +162,8 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.Free()
-	s.instances, s.hosts, s.externs, s.externOf, s.exec = nil, nil, nil, nil, nil
+	s.instances, s.hosts, s.externs, s.exec, s.scratch = nil, nil, externs{}, nil, nil
+	s.setSpecial()
 	return nil
 }
 
@@ -151,41 +174,6 @@ func (s *Store) use(m *Module) {
 		return
 	}
 	s.modules[m] = true
-}
-
-// ExternRef is the reference of a host value; nil is null. Equal comparable
-// values have the same reference.
-func (s *Store) ExternRef(v any) uint64 {
-	if v == nil {
-		return 0
-	}
-	if hashable(v) {
-		if ref, ok := s.externOf[v]; ok {
-			return ref
-		}
-		if s.externOf == nil {
-			s.externOf = make(map[any]uint64)
-		}
-		s.externOf[v] = uint64(len(s.externs) + 1)
-	}
-	s.externs = append(s.externs, v)
-	return uint64(len(s.externs))
-}
-
-func hashable(v any) bool {
-	switch v.(type) {
-	case bool, string, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, uintptr, float32, float64:
-		return true
-	}
-	return false
-}
-
-// Extern is the host value of a reference; nil for null.
-func (s *Store) Extern(ref uint64) any {
-	if ref == 0 || ref > uint64(len(s.externs)) {
-		return nil
-	}
-	return s.externs[ref-1]
 }
 
 // Func is a function: of an instance, or of the host. It is a small value;
@@ -204,6 +192,9 @@ type Func struct {
 func (s *Store) FuncMatches(f Func, t wasm.ValType) bool {
 	return s.engine.isSub(wasm.Ref(false, wasm.HeapIndex(f.typ)), t)
 }
+
+// IsHost reports whether f is a function of the host.
+func (f *Func) IsHost() bool { return f.host != nil }
 
 // IsZero reports whether f is no function.
 func (f Func) IsZero() bool { return f.store == nil }

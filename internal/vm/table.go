@@ -8,8 +8,8 @@ import (
 	"github.com/davit-wasm/davit/wasm"
 )
 
-// Table is a table. Its elements lie in the store's arena; a table that grows
-// moves, by doubling, and leaves its old elements behind.
+// Table is a table. Its elements lie in a block of the store's arena, and move to
+// a larger one when the table has outgrown it.
 type Table struct {
 	store *Store
 	desc  unsafe.Pointer
@@ -36,17 +36,22 @@ func (s *Store) newTable(t wasm.TableType, desc unsafe.Pointer) (*Table, error) 
 	if s.tables >= s.limits.Tables {
 		return nil, &LimitError{"tables", uint64(s.limits.Tables)}
 	}
-	if t.Min > s.limits.TableElements {
-		return nil, fmt.Errorf("table of %d elements: %w", t.Min, &LimitError{"elements of a table", s.limits.TableElements})
+	if t.Min > s.limits.TableElements-s.elements || s.limits.TableGrowing != nil && !s.limits.TableGrowing(t, true, 0, t.Min) {
+		return nil, fmt.Errorf("table of %d elements: %w", t.Min, &LimitError{"elements of tables", s.limits.TableElements})
 	}
-	tab := &Table{store: s, desc: desc, typ: t, room: t.Min}
-	base, err := s.arena.alloc(max(t.Min, 1) * layout.TableElemSize)
+	tab := &Table{store: s, desc: desc, typ: t}
+	base, room, err := s.arena.allocBlock(t.Min * layout.TableElemSize)
 	if err != nil {
 		return nil, fmt.Errorf("table of %d elements: %w", t.Min, err)
 	}
+	tab.room = room / layout.TableElemSize
 	*word(desc, layout.TableBase) = address(base)
 	*word(desc, layout.TableLength) = t.Min
 	s.tables++
+	s.elements += t.Min
+	if keepsExterns(t.Elem) {
+		s.externs.tables = append(s.externs.tables, tab)
+	}
 	return tab, nil
 }
 
@@ -60,8 +65,13 @@ func (t *Table) Type() wasm.TableType {
 	return typ
 }
 
-// Length is the present number of elements.
-func (t *Table) Length() uint64 { return *word(t.desc, layout.TableLength) }
+// Length is the present number of elements; 0 once the store is closed.
+func (t *Table) Length() uint64 {
+	if t.store.closed {
+		return 0
+	}
+	return *word(t.desc, layout.TableLength)
+}
 
 // elems is the elements, until the table grows.
 func (t *Table) elems() []uint64 {
@@ -88,26 +98,35 @@ func (t *Table) Set(i, ref uint64) bool {
 // Grow adds delta elements with value init and tells the old length; ok is
 // false if the table cannot grow so far.
 func (t *Table) Grow(delta, init uint64) (old uint64, ok bool) {
+	s := t.store
+	if s.closed {
+		return 0, false
+	}
 	old = t.Length()
-	limit := t.store.limits.TableElements
+	limit := uint64(1) << 32
 	if t.typ.HasMax {
 		limit = min(limit, t.typ.Max)
 	}
-	if delta > limit || old+delta > limit {
+	if delta > limit || old+delta > limit || delta > s.limits.TableElements-s.elements {
 		return old, false
 	}
 	n := old + delta
+	if s.limits.TableGrowing != nil && !s.limits.TableGrowing(t.typ, false, old, n) {
+		return old, false
+	}
 	if n > t.room {
-		room := max(n, min(2*t.room, limit), 8)
-		base, err := t.store.arena.alloc(room * layout.TableElemSize)
+		base, room, err := s.arena.allocBlock(n * layout.TableElemSize)
 		if err != nil {
 			return old, false
 		}
-		copy(unsafe.Slice((*uint64)(base), n), t.elems())
+		elems := t.elems()
+		copy(unsafe.Slice((*uint64)(base), n), elems)
+		s.arena.freeBlock(pointer(*word(t.desc, layout.TableBase)), t.room*layout.TableElemSize)
 		*word(t.desc, layout.TableBase) = address(base)
-		t.room = room
+		t.room = room / layout.TableElemSize
 	}
 	*word(t.desc, layout.TableLength) = n
+	s.elements += delta
 	t.fill(old, delta, init)
 	return old, true
 }
@@ -132,9 +151,17 @@ func (s *Store) NewGlobal(t wasm.GlobalType, v Value) (*Global, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Global{s, cell, t}
+	g := s.newGlobal(t, cell)
 	g.Set(v)
 	return g, nil
+}
+
+func (s *Store) newGlobal(t wasm.GlobalType, cell unsafe.Pointer) *Global {
+	g := &Global{s, cell, t}
+	if keepsExterns(t.Type) {
+		s.externs.globals = append(s.externs.globals, g)
+	}
+	return g
 }
 
 // Store is the store that g belongs to.
@@ -143,8 +170,11 @@ func (g *Global) Store() *Store { return g.store }
 // Type is the type of g; type indexes in it are identities.
 func (g *Global) Type() wasm.GlobalType { return g.typ }
 
-// Get is the value of g.
+// Get is the value of g; zero once the store is closed.
 func (g *Global) Get() Value {
+	if g.store.closed {
+		return Value{}
+	}
 	v := Value{Low: *word(g.cell, 0)}
 	switch g.typ.Type {
 	case wasm.I32, wasm.F32:
@@ -157,6 +187,9 @@ func (g *Global) Get() Value {
 
 // Set changes the value of g, also of one that is immutable for guests.
 func (g *Global) Set(v Value) {
+	if g.store.closed {
+		return
+	}
 	*word(g.cell, 0) = v.Low
 	if g.typ.Type == wasm.V128 {
 		*word(g.cell, 8) = v.High

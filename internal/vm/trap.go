@@ -55,9 +55,16 @@ func appendFrame(frames []Frame, returnAddress uint64) []Frame {
 	f := Frame{Module: m, Func: fn.Index, Offset: -1, FuncName: m.funcName(fn.Index)}
 	if w, ok := m.Image.WasmOffset(off); ok {
 		f.Offset = int(w)
+	} else if k := int(fn.Index) - m.Image.Module.NumImportedFuncs; off-fn.Offset < prologueSize && k < len(m.Image.Module.Code) {
+		// What comes before the first instruction, as the check of the stack, counts
+		// as the beginning of the body.
+		f.Offset = m.Image.Module.Code[k].Offset
 	}
 	return append(frames, f)
 }
+
+// prologueSize is more than the code before a function's first instruction has.
+const prologueSize = 64
 
 // funcName is what the module calls a function: in its name section, else in
 // its exports.

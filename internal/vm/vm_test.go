@@ -94,7 +94,7 @@ const arithmetic = `(module
 
 func TestCalls(t *testing.T) {
 	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
-		in, err := s.Instantiate(context.Background(), m, nil)
+		in, err := s.Instantiate(context.Background(), m, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestInterruption(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}})
+		in, err := s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestHostFunctions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err = s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}})
+		in, err = s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestHostFunctions(t *testing.T) {
 // TestClosed: nothing runs in a store that is closed.
 func TestClosed(t *testing.T) {
 	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
-		in, err := s.Instantiate(context.Background(), m, nil)
+		in, err := s.Instantiate(context.Background(), m, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

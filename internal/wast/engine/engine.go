@@ -40,7 +40,7 @@ func (x *Engines) New(features wasm.Features) (wast.Engine, error) {
 		}
 		x.engines[features] = engine
 	}
-	store, err := davit.NewStore(engine, nil)
+	store, err := davit.NewStore(engine, &davit.StoreConfig{MaxMemoryBytes: 1 << 40}) // scripts make memories beyond the default
 	if err != nil {
 		return nil, err
 	}

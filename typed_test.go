@@ -1,0 +1,258 @@
+package davit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/davit-wasm/davit"
+)
+
+type (
+	meters  int32
+	ratio   float64
+	vector  [16]byte
+	pointer uint32
+)
+
+const typed = `(module
+	(import "go" "mix" (func $mix (param i32 i64 f32 f64 i32) (result f64)))
+	(import "go" "swap" (func $swap (param i32 i64) (result i64 i32)))
+	(import "go" "note" (func $note (param i32)))
+	(import "go" "keep" (func $keep (param funcref externref) (result externref)))
+	(import "go" "none" (func $none (result i32)))
+	(func (export "mix") (param i32 i64 f32 f64 i32) (result f64)
+		(call $mix (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4)))
+	(func (export "swap") (param i32 i64) (result i64 i32) (call $swap (local.get 0) (local.get 1)))
+	(func (export "note") (param i32) (call $note (local.get 0)))
+	(func (export "keep") (param funcref externref) (result externref) (call $keep (local.get 0) (local.get 1)))
+	(func (export "none") (result i32) (call $none))
+	(func (export "self") (result funcref) (ref.func $own))
+	(func $own (export "own") (result i32) (i32.const 11))
+	(func (export "many") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+		(i32.sub (local.get 15) (local.get 0))))`
+
+// newTyped is an instance of the module, whose imports are typed host functions.
+func newTyped(t testing.TB, noted *[]uint32) *davit.Instance {
+	w := newWorld(t, nil, nil)
+	define := func(name string, f *davit.GoFunc) {
+		t.Helper()
+		if err := w.linker.Define("go", name, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	define("mix", davit.HostFunc5(func(_ context.Context, _ *davit.Caller, a meters, b uint64, c float32, d ratio, e int32) (float64, error) {
+		return float64(a) + float64(b) + float64(c) + float64(d) + float64(e), nil
+	}))
+	define("swap", davit.HostFunc2x2(func(_ context.Context, c *davit.Caller, a int32, b int64) (int64, int32, error) {
+		if a == -1 {
+			return 0, 0, errors.New("refused")
+		}
+		return b, a, nil
+	}))
+	define("note", davit.HostProc1(func(_ context.Context, c *davit.Caller, p pointer) error {
+		*noted = append(*noted, uint32(p))
+		return nil
+	}))
+	define("keep", davit.HostFunc2(func(ctx context.Context, c *davit.Caller, f *davit.Func, x davit.External) (davit.External, error) {
+		if f == nil {
+			return davit.External{}, nil
+		}
+		r, err := f.Call(ctx)
+		if err != nil {
+			return davit.External{}, err
+		}
+		return davit.External{Value: fmt.Sprint(x.Value, r[0])}, nil
+	}))
+	define("none", davit.HostFunc0(func(_ context.Context, c *davit.Caller) (uint32, error) { return 1 << 31, nil }))
+	return w.instantiate(typed)
+}
+
+// must is the first of the two, if there is no error.
+func must[F any](f F, err error) F {
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// TestTyped: values of all types pass through typed functions both ways.
+func TestTyped(t *testing.T) {
+	var noted []uint32
+	in := newTyped(t, &noted)
+	mix := must(davit.Func5[meters, int64, float32, float64, uint32, ratio](in.Func("mix")))
+	if r, err := mix(ctx, -1, 1<<40, 0.5, 0.25, 7); err != nil || r != -1+1<<40+0.75+7 {
+		t.Errorf("mix: %v, %v", r, err)
+	}
+	swap := must(davit.Func2x2[int32, uint64, uint64, int32](in.Func("swap")))
+	if a, b, err := swap(ctx, -5, 1<<63); err != nil || a != 1<<63 || b != -5 {
+		t.Errorf("swap: %v, %v, %v", a, b, err)
+	}
+	if _, _, err := swap(ctx, -1, 0); err == nil || err.Error() != "refused" {
+		t.Errorf("swap: %v", err)
+	}
+	note := must(davit.Proc1[uint32](in.Func("note")))
+	if err := note(ctx, 0xffff_ffff); err != nil || len(noted) != 1 || noted[0] != 0xffff_ffff {
+		t.Errorf("note: %v, %v", noted, err)
+	}
+	self := must(davit.Func0[*davit.Func](in.Func("self")))
+	f, err := self(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := must(davit.Func2[*davit.Func, davit.External, davit.External](in.Func("keep")))
+	if r, err := keep(ctx, f, davit.External{Value: "x"}); err != nil || r.Value != "x11" {
+		t.Errorf("keep: %v, %v", r, err)
+	}
+	if r, err := keep(ctx, nil, davit.External{Value: "x"}); err != nil || r.Value != nil {
+		t.Errorf("keep: %v, %v", r, err)
+	}
+	none := must(davit.Func0[int32](in.Func("none")))
+	if r, err := none(ctx); err != nil || r != -1<<31 {
+		t.Errorf("none: %v, %v", r, err)
+	}
+	many := must(davit.Func16[int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32, int32](in.Func("many")))
+	if r, err := many(ctx, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16); err != nil || r != 15 {
+		t.Errorf("many: %v, %v", r, err)
+	}
+	last, err := davit.HostFunc3(func(_ context.Context, _ *davit.Caller, _ vector, _ int32, v [16]byte) (vector, error) { return v, nil }).New(in.Store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vector{1, 2, 3, 15: 16}
+	if r, err := must(davit.Func3[vector, int32, vector, [16]byte](last))(ctx, vector{}, 1, v); err != nil || r != v {
+		t.Errorf("last: %v, %v", r, err)
+	}
+
+	// A typed function of the host, called from Go.
+	double, err := davit.HostFunc1(func(_ context.Context, c *davit.Caller, x int64) (int64, error) {
+		if c.Instance() != nil || len(c.Frames()) != 0 {
+			return 0, errors.New("called by an instance?")
+		}
+		return 2 * x, nil
+	}).New(in.Store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := must(davit.Func1[int64, int64](double))(ctx, 21); err != nil || r != 42 {
+		t.Errorf("double: %v, %v", r, err)
+	}
+
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := none(ended); !errors.Is(err, context.Canceled) || !errors.Is(err, davit.TrapInterrupt) {
+		t.Errorf("with an ended context: %v", err)
+	}
+	other := newTyped(t, &noted)
+	if _, err := keep(ctx, other.Func("own"), davit.External{}); !errors.Is(err, davit.ErrOtherStore) {
+		t.Errorf("a function of another store: %v", err)
+	}
+	if _, err := none(ctx); err != nil { // the store is free
+		t.Error(err)
+	}
+}
+
+// TestTypedMismatch: what does not fit is refused when the function is made.
+func TestTypedMismatch(t *testing.T) {
+	in := newTyped(t, new([]uint32))
+	for _, c := range []struct {
+		want string
+		make func() error
+	}{
+		{"0 parameters, not 1", func() error { _, err := davit.Func1[int32, int32](in.Func("none")); return err }},
+		{"1 results, not 0", func() error { _, err := davit.Proc0(in.Func("none")); return err }},
+		{"1 results, not 2", func() error { _, err := davit.Func0x2[int32, int32](in.Func("none")); return err }},
+		{"result 1 is of type i32, not i64", func() error { _, err := davit.Func0[uint64](in.Func("none")); return err }},
+		{"parameter 2 is of type i64, not f64", func() error { _, err := davit.Func2x2[int32, float64, int64, int32](in.Func("swap")); return err }},
+		{"parameter 1 is of type funcref, not externref", func() error {
+			_, err := davit.Func2[davit.External, davit.External, davit.External](in.Func("keep"))
+			return err
+		}},
+		{"nil", func() error { _, err := davit.Proc1[int32](in.Func("not there")); return err }},
+	} {
+		if err := c.make(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
+}
+
+// TestTypedAllocations: typed calls allocate nothing, either way, nested or not,
+// with and without a context that can end.
+func TestTypedAllocations(t *testing.T) {
+	noted := make([]uint32, 0, 1<<20)
+	in := newTyped(t, &noted)
+	cancellable, cancel := context.WithCancel(ctx)
+	defer cancel()
+	mix := must(davit.Func5[meters, int64, float32, float64, uint32, ratio](in.Func("mix")))
+	swap := must(davit.Func2x2[int32, uint64, uint64, int32](in.Func("swap")))
+	note := must(davit.Proc1[uint32](in.Func("note")))
+	own := must(davit.Func0[int32](in.Func("own")))
+	nested := must(davit.Func0[int32](must(davit.HostFunc0(func(ctx context.Context, _ *davit.Caller) (int32, error) { return own(ctx) }).New(in.Store()))))
+	for _, c := range []context.Context{ctx, cancellable} {
+		for name, call := range map[string]func() error{
+			"mix":    func() error { _, err := mix(c, 1, 2, 3, 4, 5); return err },
+			"swap":   func() error { _, _, err := swap(c, 1, 2); return err },
+			"note":   func() error { return note(c, 1) },
+			"own":    func() error { _, err := own(c); return err },
+			"nested": func() error { _, err := nested(c); return err },
+		} {
+			n := testing.AllocsPerRun(100, func() {
+				if err := call(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if n != 0 {
+				t.Errorf("%s with %T: %v allocations", name, c, n)
+			}
+		}
+	}
+}
+
+func BenchmarkTypedCalls(b *testing.B) {
+	w := newWorld(b, nil, nil)
+	w.define("raw", "add", types(davit.I32, davit.I32), types(davit.I32), func(_ context.Context, _ *davit.Caller, stack []uint64) error {
+		stack[0] = uint64(uint32(stack[0]) + uint32(stack[1]))
+		return nil
+	})
+	w.linker.Define("typed", "add", davit.HostFunc2(func(_ context.Context, _ *davit.Caller, x, y int32) (int32, error) { return x + y, nil }))
+	in := w.instantiate(`(module
+		(import "raw" "add" (func $raw (param i32 i32) (result i32)))
+		(import "typed" "add" (func $typed (param i32 i32) (result i32)))
+		(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+		(func (export "raw") (param i32) (loop $l (drop (call $raw (local.get 0) (i32.const 2))) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+		(func (export "typed") (param i32) (loop $l (drop (call $typed (local.get 0) (i32.const 2))) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))`)
+	cancellable, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := in.Func("add")
+	for name, c := range map[string]context.Context{"background": ctx, "cancellable": cancellable} {
+		b.Run("raw/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			stack := make([]uint64, 2)
+			for b.Loop() {
+				stack[0], stack[1] = 1, 2
+				if err := f.CallRaw(c, stack); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("typed/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			add := must(davit.Func2[int32, int32, int32](f))
+			for b.Loop() {
+				if _, err := add(c, 1, 2); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		for _, host := range []string{"raw", "typed"} {
+			b.Run("host/"+host+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				if err := must(davit.Proc1[int32](in.Func(host)))(c, int32(b.N)); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+	}
+}
