@@ -73,9 +73,14 @@ const (
 	RelocPCRel32    = RelocKind(machine.RelocPCRel32)    // 32 bits: S + A − P
 	RelocCall32     = RelocKind(machine.RelocCall32)     // the same, of a call or jump
 	RelocGOTPCRel32 = RelocKind(machine.RelocGOTPCRel32) // 32 bits: address of a cell that holds S, + A − P
+
+	// Of thread-local variables.
+	RelocTLSGD32  = RelocKind(machine.RelocTLSGD32)  // 32 bits: ELF, address of the general dynamic descriptor of S, + A − P
+	RelocTLV32    = RelocKind(machine.RelocTLV32)    // 32 bits: Mach-O, address of a cell that holds the address of the descriptor of S, + A − P
+	RelocSecRel32 = RelocKind(machine.RelocSecRel32) // 32 bits: COFF, S + A − start of the section that holds S
 )
 
-var relocNames = [...]string{"abs64", "abs32", "pcrel32", "call32", "gotpcrel32"}
+var relocNames = [...]string{"abs64", "abs32", "pcrel32", "call32", "gotpcrel32", "tlsgd32", "tlv32", "secrel32"}
 
 func (k RelocKind) String() string {
 	if int(k) < len(relocNames) {
@@ -147,6 +152,7 @@ const (
 	FramePushed = FrameState(machine.UnwindPushed) // CFA = SP + 16: the caller's frame pointer is at the stack pointer, the return address above it
 	FrameReady  = FrameState(machine.UnwindFrame)  // CFA = FP + 16: the same at the frame pointer
 	FrameSaved  = FrameState(machine.UnwindSaved)  // as FrameReady, and CompiledCode.Saved are in their places
+	FrameMade   = FrameState(machine.UnwindMade)   // as FrameReady, and the stack pointer is where it stays in the body; only in prologues, before FrameSaved
 )
 
 // UnwindRow says what the frame looks like from Offset on, up to the next row.

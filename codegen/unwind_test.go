@@ -37,7 +37,7 @@ block2:
 		states = append(states, r.State)
 	}
 	want := []codegen.FrameState{
-		codegen.FrameNone, codegen.FramePushed, codegen.FrameReady, codegen.FrameSaved, // prologue
+		codegen.FrameNone, codegen.FramePushed, codegen.FrameReady, codegen.FrameMade, codegen.FrameSaved, // prologue
 		codegen.FrameReady, codegen.FrameNone, // a return
 		codegen.FrameSaved, codegen.FrameReady, codegen.FrameNone, // the other
 		codegen.FrameSaved, // behind it
@@ -46,7 +46,7 @@ block2:
 		t.Fatalf("states %v, want %v", states, want)
 	}
 	// push rbp; mov rbp, rsp; sub rsp, 16; two stores of 4 bytes.
-	for i, off := range []uint32{0, 1, 4, 4 + 4 + 8} {
+	for i, off := range []uint32{0, 1, 4, 4 + 4, 4 + 4 + 8} {
 		if code.Unwind[i].Offset != off {
 			t.Errorf("row %d is at %d, want %d", i, code.Unwind[i].Offset, off)
 		}

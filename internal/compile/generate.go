@@ -55,5 +55,5 @@ func (w *worker) generate(o *object) error {
 
 var frameStates = [...]image.FrameState{
 	codegen.FrameNone: image.FrameNone, codegen.FramePushed: image.FramePushed, codegen.FrameReady: image.FrameReady,
-	codegen.FrameSaved: image.FrameReady,
+	codegen.FrameSaved: image.FrameReady, codegen.FrameMade: image.FrameReady,
 }

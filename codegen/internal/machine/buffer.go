@@ -65,6 +65,9 @@ const (
 	RelocPCRel32                     // 32 bits: S + A − P
 	RelocCall32                      // likewise, of a call or jump, which may go by way of a stub
 	RelocGOTPCRel32                  // 32 bits: address of a cell that holds S, + A − P
+	RelocTLSGD32                     // 32 bits: ELF, address of the general dynamic descriptor of S, + A − P
+	RelocTLV32                       // 32 bits: Mach-O, address of a cell that holds the address of the descriptor of S, + A − P
+	RelocSecRel32                    // 32 bits: COFF, S + A − start of the section that holds S
 )
 
 // TrapSite says that the instruction at Off traps with Code if it faults.
@@ -95,6 +98,7 @@ const (
 	UnwindPushed                    // the caller's frame pointer is at the stack pointer, the return address above it
 	UnwindFrame                     // the caller's frame pointer is at the frame pointer, the return address above it
 	UnwindSaved                     // likewise, and Frame.Saved are in their places
+	UnwindMade                      // as UnwindFrame, and the stack pointer is where it stays in the body; only before UnwindSaved
 )
 
 // UnwindRow says what the frame looks like from Off on, up to the next row.

@@ -47,6 +47,7 @@ func (b *Backend) Prologue(e *machine.Emitter) {
 	if len(f.Saved) == 0 {
 		return
 	}
+	e.Buf.Frame(len(a.Buf), machine.UnwindMade)
 	for i, p := range f.Saved {
 		b.save(f, i, p)
 	}
