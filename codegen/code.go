@@ -204,7 +204,19 @@ func (c *Context) collect() {
 		out.Sources = append(out.Sources, SourceRange{s.Off, ir.SourceLoc(s.Loc)})
 	}
 	for _, s := range buf.Calls {
-		out.Calls = append(out.Calls, CallSite{ReturnAddress: s.RetAddr})
+		site := CallSite{ReturnAddress: s.RetAddr, FirstHandler: uint32(len(out.Handlers))}
+		info := &c.vcode.Calls[c.vcode.Insts[s.Inst].CallIndex()]
+		for _, h := range c.vcode.Handlers[info.Handlers.Start:info.Handlers.End] {
+			x := Handler{Kind: h.Kind, Tag: h.Tag}
+			if h.Kind == ir.HandlerContext {
+				x.Context = -int32(e.Frame.SpillAt(e.CallOperand(s.Inst, h.Block).Slot()))
+			} else {
+				x.Landing = e.Offset(h.Block)
+			}
+			out.Handlers = append(out.Handlers, x)
+		}
+		site.NumHandlers = uint32(len(out.Handlers)) - site.FirstHandler
+		out.Calls = append(out.Calls, site)
 	}
 	for _, u := range buf.Unwind {
 		out.Unwind = append(out.Unwind, UnwindRow{u.Off, FrameState(u.State)})

@@ -1,6 +1,8 @@
 package interp
 
 import (
+	"fmt"
+
 	"encoding/binary"
 
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -96,6 +98,9 @@ func (m *Machine) access(inst ir.Inst, d *ir.InstData, addr Value, off int64, n 
 	}
 	if b := m.memory.bytes(a, n); b != nil {
 		return b, nil
+	}
+	if a >= codeBase-16 && a < codeBase+16*uint64(len(m.funcs)) {
+		return nil, m.fail(inst, fmt.Errorf("access to code: %w", ErrUnsupported))
 	}
 	code, ok := d.Flags.TrapCode()
 	if !ok {

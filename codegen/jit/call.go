@@ -18,7 +18,7 @@ const SlotSize = 16
 // HostFunc is a Go function that compiled code calls. slots holds the arguments,
 // [SlotSize] bytes each, and takes the results, in the same place; it is good
 // until the function returns. An error gives up the native code:
-// [Module.Call] returns it.
+// [Module.Call] returns it; but an [*Exception] may be handled there.
 type HostFunc func(ctx context.Context, slots []byte) error
 
 type host struct {
@@ -197,12 +197,20 @@ func (m *Module) Call(ctx context.Context, id FuncID, buffer []byte) error {
 
 // trap names the function that trapped.
 func (m *Module) trap(t *native.Trap) error {
-	for i := range m.funcs {
-		if f := &m.funcs[i]; f.addr <= t.PC && t.PC < f.addr+uintptr(f.size) {
-			return &Trap{Code: ir.TrapCode(t.Code), Func: f.name, Offset: uint32(t.PC - f.addr)}
-		}
+	if f, ok := m.functionAt(t.PC); ok {
+		return &Trap{Code: ir.TrapCode(t.Code), Func: f.name, Offset: uint32(t.PC - f.addr)}
 	}
 	return t
+}
+
+// functionAt is the function whose code holds pc.
+func (m *Module) functionAt(pc uintptr) (*function, bool) {
+	for i := range m.funcs {
+		if f := &m.funcs[i]; f.addr <= pc && pc < f.addr+uintptr(f.size) {
+			return f, true
+		}
+	}
+	return nil, false
 }
 
 // activation is the Go side of one call.
@@ -217,7 +225,12 @@ func (a *activation) Exit(s *native.Stack, e native.Exit) error {
 		return fmt.Errorf("jit: exit of kind %d, %#x", e.Kind, e.Data)
 	}
 	h := &a.m.hosts[e.Data]
-	return h.call(a.ctx, native.Bytes(e.Buffer, max(1, h.slots)*SlotSize))
+	err := h.call(a.ctx, native.Bytes(e.Buffer, max(1, h.slots)*SlotSize))
+	var x *Exception
+	if errors.As(err, &x) && a.m.throw(s, x) {
+		return nil
+	}
+	return err
 }
 
 // Yield lets code run on until the call's context is done.

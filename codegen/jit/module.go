@@ -64,6 +64,8 @@ type function struct {
 	size    uint32
 	entry   int // trampoline, or -1 if the signature has none
 	defined bool
+
+	exceptions exceptionTable
 }
 
 type trampoline struct {
@@ -108,7 +110,7 @@ func (m *Module) DefineWith(f *ir.Function, o Options) (FuncID, error) {
 	}
 	id := m.declare(name)
 	fn := &m.funcs[id]
-	fn.sig, fn.defined = cloneSignature(sig), true
+	fn.sig, fn.defined, fn.exceptions = cloneSignature(sig), true, exceptions(code)
 	if m.pend(code, id, -1); sig.CallConv != ir.Go {
 		if fn.entry, err = m.entry(&fn.sig); err != nil {
 			return 0, err

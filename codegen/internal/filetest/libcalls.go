@@ -1,9 +1,12 @@
 package filetest
 
 import (
+	"context"
+	"encoding/binary"
 	"math"
 
 	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/jit"
 )
 
 // libcalls are the library functions that compiled and interpreted code calls,
@@ -75,4 +78,14 @@ func libcallSignature(name ir.Name) (s ir.Signature, ok bool) {
 		s.Params = []ir.Param{p, p, p}
 	}
 	return s, true
+}
+
+// throwName is a function that the files call to throw.
+const throwName = "__cranelift_throw"
+
+// throw takes the frame pointers of entry and exit and the exit's program
+// counter, which it does not need, then the tag and the payload.
+func throw(_ context.Context, slots []byte) error {
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(slots[i*jit.SlotSize:]) }
+	return &jit.Exception{Tag: uint32(word(3)), Payload: [2]uint64{word(4), word(5)}}
 }

@@ -199,10 +199,22 @@ func (e *Emitter) CFG(block func(off uint32), edge func(from, to uint32)) {
 	for i := range e.VC.Blocks {
 		if e.thread[i] == uint32(i) {
 			for _, x := range e.VC.RA.BlockEdges(i) {
-				edge(e.Buf.labels[i], e.Buf.labels[e.thread[x.To]])
+				edge(e.Buf.labels[i], e.Offset(x.To))
 			}
 		}
 	}
+}
+
+// Offset is where the code that block b leads to begins. It is known after
+// [Buffer.Finish].
+func (e *Emitter) Offset(b uint32) uint32 { return e.Buf.labels[e.thread[b]] }
+
+// CallOperand is the place of operand k of VCode.CallOperands, which is one of
+// instruction n.
+func (e *Emitter) CallOperand(n, k uint32) regalloc.Allocation {
+	ops := e.VC.RA.Insts[n].Operands
+	call := &e.VC.Calls[e.VC.Insts[n].CallIndex()]
+	return e.Out.Allocs[ops.End-call.Operands.End+k]
 }
 
 // Dest is where a jump to block b goes.

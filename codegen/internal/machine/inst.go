@@ -2,6 +2,7 @@ package machine
 
 import (
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
+	"github.com/davit-wasm/davit/codegen/ir"
 )
 
 // NumSlots is how many register operands an [Inst] holds itself. What needs
@@ -135,6 +136,17 @@ type CallInfo struct {
 	Pop uint32
 	// StackBytes is how much of the outgoing argument area the call uses.
 	StackBytes uint32
+	// Return is, of a try_call, the block where it returns to, and Handlers its
+	// exception table, in VCode.Handlers.
+	Return   uint32
+	Handlers Range
+}
+
+// Handler is an item of the exception table of a try_call.
+type Handler struct {
+	Kind  ir.HandlerKind
+	Tag   uint32
+	Block uint32 // where it continues; the operand in VCode.CallOperands of a context
 }
 
 // RelocTarget names what a relocation refers to: an entity of the IR function

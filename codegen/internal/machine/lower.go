@@ -24,6 +24,12 @@ type Backend interface {
 	LowerArgs(l *Lower) error
 	// LowerJump emits the jump at the end of a split edge.
 	LowerJump(l *Lower, to uint32)
+	// TryArg is the registers of v, a block-call argument of try_call inst, at
+	// the end of IR block b, that stands for a result or a payload.
+	TryArg(l *Lower, b ir.Block, inst ir.Inst, v ir.Value) (lo, hi Reg)
+	// LowerTryReturn emits what comes first on the edge by which try_call inst,
+	// at the end of IR block b, returns results.
+	LowerTryReturn(l *Lower, b ir.Block, inst ir.Inst)
 	// Constant emits instructions that make an integer constant without
 	// touching the flags.
 	Constant(l *Lower, t ir.Type, value int64) Reg
@@ -144,10 +150,12 @@ func (l *Lower) lowerBlock(i int) error {
 		if target := &l.Order.Blocks[to]; target.Dest < 0 {
 			l.valueArgs = l.valueArgs[:0]
 			for _, v := range f.DestArgs(last, int(calls[k])) {
-				if !v.IsPlain() {
-					return fmt.Errorf("%v, %v: %v: %w", ob.IR, last, f.Inst(last).Op, ErrUnsupported)
+				lo, hi := NoReg, NoReg
+				if v.IsPlain() {
+					lo, hi = l.UsePair(v)
+				} else {
+					lo, hi = l.B.TryArg(l, ob.IR, last, v)
 				}
-				lo, hi := l.UsePair(v)
 				l.valueArgs = append(l.valueArgs, lo.VReg())
 				if hi != NoReg {
 					l.valueArgs = append(l.valueArgs, hi.VReg())
@@ -162,6 +170,9 @@ func (l *Lower) lowerBlock(i int) error {
 
 	if ob.Dest >= 0 {
 		b.IR = ir.None
+		if ob.Dest == 0 && returnsValues(f, last) {
+			l.B.LowerTryReturn(l, ob.IR, last)
+		}
 		l.B.LowerJump(l, succs[0])
 		l.flush(uint32(f.SourceLoc(last)))
 		return nil
@@ -283,6 +294,13 @@ func (l *Lower) scan() {
 			}
 			for _, v := range f.Args(inst) {
 				l.countUse(f.Resolve(v))
+			}
+			if d.Op == ir.OpTryCall || d.Op == ir.OpTryCallIndirect {
+				for _, h := range f.ExceptionTables[d.Imm].Handlers {
+					if h.Kind == ir.HandlerContext {
+						l.countUse(f.Resolve(h.Context))
+					}
+				}
 			}
 			if flags&ir.FlagBranch != 0 {
 				for k := range f.Dests(inst) {

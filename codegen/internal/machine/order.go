@@ -24,7 +24,9 @@ import (
 // a jump (it has several successors, or operands that its one successor's moves
 // could get in the way of) to one with several predecessors, because the moves
 // for the target's parameters have no other place. Destinations of a br_table
-// that name the same block with the same arguments are one edge.
+// that name the same block with the same arguments are one edge. The edge by
+// which a try_call returns results always has a block, where results that come in
+// memory are loaded.
 //
 // Cost: linear but for the sorting, which is of blocks in loops by depth.
 type Order struct {
@@ -231,7 +233,7 @@ func (o *Order) edges(f *ir.Function) {
 		}
 		for k := b.succs.Start; k < b.succs.End; k++ {
 			to := f.Dests(last)[o.calls[k]].Block
-			if o.preds[to] > 1 {
+			if o.preds[to] > 1 || k == b.succs.Start && returnsValues(f, last) {
 				t := o.rpo[to] - 1
 				o.Blocks = append(o.Blocks, OrderBlock{IR: b.IR, Dest: int32(o.calls[k]), Depth: min(b.Depth, o.depth[t]), Cold: b.Cold || cold(f, to), edge: k})
 			}
@@ -257,11 +259,25 @@ func (o *Order) edges(f *ir.Function) {
 			continue
 		}
 		for k := b.succs.Start; k < b.succs.End; k++ {
-			if to := dests[o.calls[k]].Block; f.Inst(last).Op == ir.OpJump || o.preds[to] < 2 {
-				o.succs[k] = o.number[to]
+			if o.succs[k] == none { // not split
+				o.succs[k] = o.number[dests[o.calls[k]].Block]
 			}
 		}
 	}
+}
+
+// returnsValues reports whether inst is a try_call that passes results to the
+// block it returns to.
+func returnsValues(f *ir.Function, inst ir.Inst) bool {
+	if op := f.Inst(inst).Op; op != ir.OpTryCall && op != ir.OpTryCallIndirect {
+		return false
+	}
+	for _, v := range f.DestArgs(inst, 0) {
+		if !v.IsPlain() {
+			return true
+		}
+	}
+	return false
 }
 
 // merge places the split edges: hot ones behind the block they leave, cold
@@ -309,6 +325,15 @@ func (o *Order) Succs(i int) []uint32 {
 func (o *Order) Target(i, dest int) uint32 {
 	b := &o.Blocks[i]
 	return o.succs[b.succs.Start+o.dests[b.dests+uint32(dest)]]
+}
+
+// TargetOf is Target for the block call dest of IR block b; ok is false if
+// nothing leads to b.
+func (o *Order) TargetOf(b ir.Block, dest int) (n uint32, ok bool) {
+	if int(b) >= len(o.number) || o.number[b] == none {
+		return 0, false
+	}
+	return o.Target(int(o.number[b]), dest), true
 }
 
 // Calls are, for each distinct edge of block i, the first block call of its IR

@@ -20,6 +20,7 @@ type VCode struct {
 
 	Calls        []CallInfo
 	CallOperands []regalloc.Operand
+	Handlers     []Handler
 
 	JumpTables  []Range // into TableBlocks
 	TableBlocks []uint32
@@ -64,7 +65,7 @@ func (c *VCode) Reset() {
 	c.RA.Reset()
 	clear(c.constMap)
 	*c = VCode{
-		Insts: c.Insts[:0], Locs: c.Locs[:0], Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0],
+		Insts: c.Insts[:0], Locs: c.Locs[:0], Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0], Handlers: c.Handlers[:0],
 		JumpTables: c.JumpTables[:0], TableBlocks: c.TableBlocks[:0], Consts: c.Consts[:0], ConstData: c.ConstData[:0],
 		Libcalls: c.Libcalls[:0], RA: c.RA, RematInst: c.RematInst[:0], alias: c.alias[:0], constMap: c.constMap,
 	}

@@ -141,6 +141,12 @@ func linuxAMD64() *builder {
 	b.Pop(RCX)
 	b.JmpR(RCX)
 
+	b.begin("land", "Continues at a landing place: the resume stub comes here when Stack.Land has put payload and address below the stack pointer.")
+	b.Pop(RAX)
+	b.Pop(RDX)
+	b.Pop(RCX)
+	b.JmpR(RCX)
+
 	b.begin("exit", "Leaves native code for a service of the Go side; called by compiled code, with the exit record filled in.")
 	b.Push(RBP)
 	b.exec(RCX)

@@ -35,7 +35,9 @@ type Backend struct {
 	makesCalls bool
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
-	zext       []bool // by value: an i32 whose register has a clear upper half
+	tryAt      []uint32      // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
+	tryRegs    []machine.Reg // see try
+	zext       []bool        // by value: an i32 whose register has a clear upper half
 	flags      flagResult
 	saved      []regalloc.PReg
 	loc        uint32 // source location of the instruction being emitted
@@ -70,6 +72,12 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	b.nextCall, b.nextBlock = none, -1
 	b.outgoing, b.retArea, b.tailRoom, b.makesCalls = 0, 0, 0, false
 	b.clobbered = regalloc.PRegSet{}
+	b.tryRegs = b.tryRegs[:0]
+	if b.tryAt = b.tryAt[:0]; len(f.ExceptionTables) != 0 {
+		for range f.NumBlocks() {
+			b.tryAt = append(b.tryAt, none)
+		}
+	}
 	b.low = lower{l: l, f: f}
 	var err error
 	if b.conv, err = b.convention(f.Sig.CallConv); err != nil {

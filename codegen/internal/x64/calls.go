@@ -310,29 +310,49 @@ func (b *Backend) resultArea() machine.Reg {
 // ---- Calls
 
 func (c *lower) callDirect(f ir.FuncRef) out {
-	c.backend().call(c.l, c.f.ExtFuncs[f].Sig, f, ir.NoValue, false)
+	c.backend().call(c.l, c.f.ExtFuncs[f].Sig, f, ir.NoValue, plainCall)
 	return out{}
 }
 
 func (c *lower) callRegister(s ir.SigRef, callee ir.Value) out {
-	c.backend().call(c.l, s, ir.NoFuncRef, callee, false)
+	c.backend().call(c.l, s, ir.NoFuncRef, callee, plainCall)
 	return out{}
 }
 
 func (c *lower) tailCallDirect(f ir.FuncRef) out {
-	c.backend().call(c.l, c.f.ExtFuncs[f].Sig, f, ir.NoValue, true)
+	c.backend().call(c.l, c.f.ExtFuncs[f].Sig, f, ir.NoValue, tailCall)
 	return out{}
 }
 
 func (c *lower) tailCallRegister(s ir.SigRef, callee ir.Value) out {
-	c.backend().call(c.l, s, ir.NoFuncRef, callee, true)
+	c.backend().call(c.l, s, ir.NoFuncRef, callee, tailCall)
 	return out{}
 }
 
-// call lowers a call or tail call of function f, or of the address callee. It
-// defines the results itself.
-func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Value, isTail bool) {
+func (c *lower) tryCallDirect(f ir.FuncRef) out {
+	c.backend().call(c.l, c.f.ExtFuncs[f].Sig, f, ir.NoValue, tryCall)
+	return out{}
+}
+
+func (c *lower) tryCallRegister(s ir.SigRef, callee ir.Value) out {
+	c.backend().call(c.l, s, ir.NoFuncRef, callee, tryCall)
+	return out{}
+}
+
+// callKind is what a call does when the callee returns.
+type callKind uint8
+
+const (
+	plainCall callKind = iota
+	tailCall           // returns what the callee returns
+	tryCall            // goes on in a block, or after an exception in another
+)
+
+// call lowers a call of function f, or of the address callee. It defines the
+// results itself.
+func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Value, kind callKind) {
 	vc := l.VC
+	isTail := kind == tailCall
 	args := b.f.Args(l.Inst())
 	if callee != ir.NoValue {
 		args = args[1:]
@@ -368,14 +388,10 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 	var in machine.Inst
 	direct := callee == ir.NoValue && b.f.ExtFuncs[f].Colocated
 	switch {
-	case direct && isTail:
-		in = inst(OpTailCall)
 	case direct:
-		in = inst(OpCall)
-	case isTail:
-		in = inst(OpTailCallR)
+		in = inst([...]Op{plainCall: OpCall, tailCall: OpTailCall, tryCall: OpTryCall}[kind])
 	default:
-		in = inst(OpCallR)
+		in = inst([...]Op{plainCall: OpCallR, tailCall: OpTailCallR, tryCall: OpTryCallR}[kind])
 	}
 	if callee != ir.NoValue {
 		in.R[0] = l.Use(callee)
@@ -440,11 +456,17 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 	if b.isa.Shared.PinnedReg {
 		clobbers.Remove(pR15)
 	}
-	// Results.
+	if kind == tryCall {
+		ops, clobbers = b.try(l, &info, ops, clobbers)
+	}
+	// Results. Those of a try_call are for its blocks.
 	results := b.f.Results(l.Inst())
 	var loads [16]machine.Inst
 	after := loads[:0]
 	locs = b.abi.Locs[sig.Rets.Start:sig.Rets.End]
+	if kind == tryCall {
+		locs = nil
+	}
 	for i := 0; i < len(locs); i++ {
 		loc := locs[i]
 		n := int(loc.Value)
@@ -476,6 +498,11 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 	info.Operands.Start = uint32(len(vc.CallOperands))
 	vc.CallOperands = append(vc.CallOperands, ops...)
 	info.Operands.End = uint32(len(vc.CallOperands))
+	for i := range vc.Handlers[info.Handlers.Start:info.Handlers.End] {
+		if h := &vc.Handlers[info.Handlers.Start+uint32(i)]; h.Kind == ir.HandlerContext {
+			h.Block += info.Operands.Start
+		}
+	}
 	vc.Calls = append(vc.Calls, info)
 	l.Emit(in)
 	for _, a := range after {

@@ -567,6 +567,11 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.Emit(asm.INT3)
 	case OpCall, OpCallR, OpCallM:
 		b.emitCall(e, n, in)
+	case OpTryCall, OpTryCallR:
+		b.emitCall(e, n, in)
+		if to := e.Dest(e.VC.Calls[in.Aux].Return); !e.Falls(to) {
+			b.jmp(e, machine.Label(to))
+		}
 	case OpTailCall, OpTailCallR:
 		b.emitTailCall(e, n, in)
 	case OpRet:
@@ -577,6 +582,9 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpRetAddr:
 		a.RM(asm.LEA, asm.S64, hw(r[0]), asm.RIPRel(0))
 		b.relative(e, e.Label(machine.Label(in.Aux)))
+	case OpBlockAddr:
+		a.RM(asm.LEA, asm.S64, hw(r[0]), asm.RIPRel(0))
+		b.relative(e, machine.Label(e.Dest(in.Aux)))
 	default:
 		panic("x64: no code for " + Table[in.Op].Name)
 	}

@@ -294,10 +294,10 @@ func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 	a := &b.asm
 	info := &e.VC.Calls[in.CallIndex()]
 	switch in.Op {
-	case OpCall:
+	case OpCall, OpTryCall:
 		a.Call32()
 		e.Buf.Reloc(len(a.Buf)-4, machine.RelocCall32, info.Dest, -4)
-	case OpCallR:
+	case OpCallR, OpTryCallR:
 		b.trapHere(e, in)
 		a.CallR(hw(in.R[0]))
 	case OpCallM:

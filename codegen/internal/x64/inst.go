@@ -117,13 +117,16 @@ const (
 	OpCall      // direct, Calls[Aux]
 	OpCallR     // through R0x
 	OpCallM     // through mem
+	OpTryCall   // as OpCall, and then to block Calls[Aux].Return
+	OpTryCallR  // as OpCallR, likewise
 	OpTailCall  // direct tail call
 	OpTailCallR // tail call through R0
 	OpRet
-	OpArgs    // defines the function's arguments that come in registers
-	OpSymbol  // R0 = address of Calls[Aux].Dest
-	OpRetAddr // R0 = address after the next call: Aux is its label
-	OpNop     // nothing
+	OpArgs      // defines the function's arguments that come in registers
+	OpSymbol    // R0 = address of Calls[Aux].Dest
+	OpRetAddr   // R0 = address after the next call: Aux is its label
+	OpBlockAddr // R0 = address of block Aux
+	OpNop       // nothing
 	numOps
 )
 
@@ -246,12 +249,15 @@ var Table = func() []machine.OpInfo {
 		OpCall:      {Name: "call", Flags: machine.OpCall},
 		OpCallR:     {Name: "call", Slots: slots{u}, Flags: machine.OpCall},
 		OpCallM:     {Name: "call", Slots: mem(), Flags: machine.OpCall | m},
+		OpTryCall:   {Name: "try_call", Flags: machine.OpCall | machine.OpTerm},
+		OpTryCallR:  {Name: "try_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm},
 		OpTailCall:  {Name: "tail_call", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
 		OpTailCallR: {Name: "tail_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
 		OpRet:       {Name: "ret", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
 		OpArgs:      {Name: "args", Flags: machine.OpCall},
 		OpSymbol:    {Name: "symbol", Slots: slots{d}},
 		OpRetAddr:   {Name: "return_address", Slots: slots{d}},
+		OpBlockAddr: {Name: "block_address", Slots: slots{d}},
 		OpNop:       {Name: "nop"},
 	}
 	return t[:]

@@ -523,71 +523,83 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpReturn:
 		// lower_control.rules:42
 		return c.ret(), true
-	case ir.OpTrap:
+	case ir.OpTryCall:
 		// lower_control.rules:48
-		v484 := c.trapCode(v0)
-		return c.ud2(v484), true
+		v484 := c.funcRef(v0)
+		return c.tryCallDirect(v484), true
+	case ir.OpTryCallIndirect:
+		// lower_control.rules:49
+		v485 := c.sigRef(v0)
+		v486 := c.arg0(v0)
+		return c.tryCallRegister(v485, v486), true
+	case ir.OpTrap:
+		// lower_control.rules:55
+		v487 := c.trapCode(v0)
+		return c.ud2(v487), true
 	case ir.OpTrapnz:
-		v485 := c.arg0(v0)
-		v488 := c.valueType(v485)
-		if _, ok := c.scalarInt(v488); ok {
-			// lower_control.rules:49
-			v486 := c.trapCode(v0)
-			c.trapIf(c.condOf(v485), v486)
+		v488 := c.arg0(v0)
+		v491 := c.valueType(v488)
+		if _, ok := c.scalarInt(v491); ok {
+			// lower_control.rules:56
+			v489 := c.trapCode(v0)
+			c.trapIf(c.condOf(v488), v489)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v491 := c.arg0(v0)
-		v494 := c.valueType(v491)
-		if _, ok := c.scalarInt(v494); ok {
-			// lower_control.rules:50
-			v492 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v491)), v492)
+		v494 := c.arg0(v0)
+		v497 := c.valueType(v494)
+		if _, ok := c.scalarInt(v497); ok {
+			// lower_control.rules:57
+			v495 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v494)), v495)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
-		// lower_control.rules:55
+		// lower_control.rules:62
 		c.plain(OpDebug)
 		return c.outNone(), true
 	case ir.OpNop:
-		// lower_control.rules:56
+		// lower_control.rules:63
 		return c.outNone(), true
 	case ir.OpSequencePoint:
-		// lower_control.rules:57
+		// lower_control.rules:64
 		c.plain(OpNop)
 		return c.outNone(), true
 	case ir.OpFence:
-		// lower_control.rules:58
+		// lower_control.rules:65
 		c.plain(OpFence)
 		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:66
-		v497 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v497)), true
+		// lower_control.rules:73
+		v500 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v500)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:67
-		v498 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v498)), true
+		// lower_control.rules:74
+		v501 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v501)), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:81
+		// lower_control.rules:88
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:82
+		// lower_control.rules:89
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:83
+		// lower_control.rules:90
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:84
+		// lower_control.rules:91
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:85
-		v499 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v499))
+		// lower_control.rules:92
+		v502 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v502))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:86
+		// lower_control.rules:93
 		return c.out1(c.nextReturnAddress()), true
+	case ir.OpGetExceptionHandlerAddress:
+		// lower_control.rules:97
+		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
 			return r, true
@@ -610,8 +622,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:59
-		v536 := c.constant(v0)
-		return c.out1(c.vecPool(v536)), true
+		v539 := c.constant(v0)
+		return c.out1(c.vecPool(v539)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -634,31 +646,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:130
-		v549 := c.arg0(v0)
-		v550 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v549), c.operandReg(c.xmm(v550)))), true
+		v552 := c.arg0(v0)
+		v553 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:131
-			v551 := c.arg0(v0)
-			v552 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v551), c.operandReg(c.xmm(v552)))
+			v554 := c.arg0(v0)
+			v555 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v554), c.operandReg(c.xmm(v555)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:134
-		v554 := c.arg1(v0)
-		v553 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v554), c.operandReg(c.xmm(v553)))), true
+		v557 := c.arg1(v0)
+		v556 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v557), c.operandReg(c.xmm(v556)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:272
-		v594 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v594)))), true
+		v597 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v597)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -669,20 +681,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:388
-		v617 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v617)))), true
+		v620 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v620)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:389
-		v618 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v618)))), true
+		v621 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v621)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v619 := c.arg0(v0)
-			v621 := c.valueType(v619)
-			if v621 == ir.F32X4 {
+			v622 := c.arg0(v0)
+			v624 := c.valueType(v622)
+			if v624 == ir.F32X4 {
 				// lower_vector.rules:390
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v619)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v622)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -692,21 +704,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v636 := c.arg0(v0)
-			v639 := c.valueType(v636)
-			if v639 == ir.I64X2 {
-				if v641, ok := c.defInst(v636); ok {
-					v642 := c.opcode(v641)
-					if v642 == ir.OpFcvtToUintSat {
-						v643 := c.arg0(v641)
-						v645 := c.valueType(v643)
-						if v645 == ir.F64X2 {
-							v637 := c.arg1(v0)
-							if v647, ok := c.defInst(v637); ok {
-								v648 := c.opcode(v647)
-								if v648 == ir.OpVconst {
+			v639 := c.arg0(v0)
+			v642 := c.valueType(v639)
+			if v642 == ir.I64X2 {
+				if v644, ok := c.defInst(v639); ok {
+					v645 := c.opcode(v644)
+					if v645 == ir.OpFcvtToUintSat {
+						v646 := c.arg0(v644)
+						v648 := c.valueType(v646)
+						if v648 == ir.F64X2 {
+							v640 := c.arg1(v0)
+							if v650, ok := c.defInst(v640); ok {
+								v651 := c.opcode(v650)
+								if v651 == ir.OpVconst {
 									// lower_vector.rules:412
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v643), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v646), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -738,52 +750,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v656 := c.memFlags(v0)
-		if v660, ok := c.littleEndian(v656); ok {
+		v659 := c.memFlags(v0)
+		if v663, ok := c.littleEndian(v659); ok {
 			// lower_vector.rules:438
-			v657 := c.arg0(v0)
-			v658 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v660, v657, v658)))), true
+			v660 := c.arg0(v0)
+			v661 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v663, v660, v661)))), true
 		}
 	case ir.OpSload8x8:
-		v661 := c.memFlags(v0)
-		if v665, ok := c.littleEndian(v661); ok {
+		v664 := c.memFlags(v0)
+		if v668, ok := c.littleEndian(v664); ok {
 			// lower_vector.rules:439
-			v662 := c.arg0(v0)
-			v663 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v665, v662, v663)))), true
+			v665 := c.arg0(v0)
+			v666 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v668, v665, v666)))), true
 		}
 	case ir.OpUload16x4:
-		v666 := c.memFlags(v0)
-		if v670, ok := c.littleEndian(v666); ok {
+		v669 := c.memFlags(v0)
+		if v673, ok := c.littleEndian(v669); ok {
 			// lower_vector.rules:440
-			v667 := c.arg0(v0)
-			v668 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v670, v667, v668)))), true
+			v670 := c.arg0(v0)
+			v671 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v673, v670, v671)))), true
 		}
 	case ir.OpSload16x4:
-		v671 := c.memFlags(v0)
-		if v675, ok := c.littleEndian(v671); ok {
+		v674 := c.memFlags(v0)
+		if v678, ok := c.littleEndian(v674); ok {
 			// lower_vector.rules:441
-			v672 := c.arg0(v0)
-			v673 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v675, v672, v673)))), true
+			v675 := c.arg0(v0)
+			v676 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v678, v675, v676)))), true
 		}
 	case ir.OpUload32x2:
-		v676 := c.memFlags(v0)
-		if v680, ok := c.littleEndian(v676); ok {
+		v679 := c.memFlags(v0)
+		if v683, ok := c.littleEndian(v679); ok {
 			// lower_vector.rules:442
-			v677 := c.arg0(v0)
-			v678 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v680, v677, v678)))), true
+			v680 := c.arg0(v0)
+			v681 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v683, v680, v681)))), true
 		}
 	case ir.OpSload32x2:
-		v681 := c.memFlags(v0)
-		if v685, ok := c.littleEndian(v681); ok {
+		v684 := c.memFlags(v0)
+		if v688, ok := c.littleEndian(v684); ok {
 			// lower_vector.rules:443
-			v682 := c.arg0(v0)
-			v683 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v685, v682, v683)))), true
+			v685 := c.arg0(v0)
+			v686 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v688, v685, v686)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -799,22 +811,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:485
-		v695 := c.arg0(v0)
-		v696 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v695), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v696)))))), true
+		v698 := c.arg0(v0)
+		v699 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v698), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v699)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:487
-		v697 := c.arg0(v0)
-		v698 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v697), c.operandReg(c.xmm(v698)))), true
+		v700 := c.arg0(v0)
+		v701 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v700), c.operandReg(c.xmm(v701)))), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v702 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v702)))), true
+		v705 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v705)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v703 := c.constant(v0)
-		return c.out1(c.vecPool(v703)), true
+		v706 := c.constant(v0)
+		return c.out1(c.vecPool(v706)), true
 	}
 	var none out
 	return none, false
@@ -1126,11 +1138,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v538, ok := c.intVec(v2); ok {
+	if v541, ok := c.intVec(v2); ok {
 		// lower_vector.rules:73
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v538, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v541, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1545,11 +1557,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v538, ok := c.intVec(v2); ok {
+	if v541, ok := c.intVec(v2); ok {
 		// lower_vector.rules:74
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v538, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v541, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -2359,26 +2371,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v705, ok := c.tySmall16(v2); ok {
+	if v708, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v705, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v708, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v707, ok := c.tySmall32(v2); ok {
+	if v710, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v707, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v710, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v709, ok := c.tySmall64(v2); ok {
+	if v712, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v709, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v712, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
 	var none out
 	return none, false
@@ -2655,41 +2667,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v522 := c.memFlags(v0)
-	if v527, ok := c.littleEndian(v522); ok {
+	v525 := c.memFlags(v0)
+	if v530, ok := c.littleEndian(v525); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v523 := c.atomicOp(v0)
-			switch v523 {
+			v526 := c.atomicOp(v0)
+			switch v526 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v524 := c.arg0(v0)
-				v525 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v527, v524, 0), c.gpr(v525))), true
+				v527 := c.arg0(v0)
+				v528 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v530, v527, 0), c.gpr(v528))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v524 := c.arg0(v0)
-				v525 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v527, v524, 0), c.gpr(v525))), true
+				v527 := c.arg0(v0)
+				v528 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v530, v527, 0), c.gpr(v528))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v524 := c.arg0(v0)
-				v525 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v527, v524, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v525)))), true
+				v527 := c.arg0(v0)
+				v528 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v530, v527, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v528)))), true
 			}
 			// lower_atomic.rules:18
-			v524 := c.arg0(v0)
-			v525 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v523, c.amode(v527, v524, 0), c.gpr(v525))), true
+			v527 := c.arg0(v0)
+			v528 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v526, c.amode(v530, v527, 0), c.gpr(v528))), true
 		}
 		if v2 == ir.I128 {
-			v535 := c.hasCmpxchg16b()
-			if v535 {
+			v538 := c.hasCmpxchg16b()
+			if v538 {
 				// lower_atomic.rules:44
-				v523 := c.atomicOp(v0)
-				v524 := c.arg0(v0)
-				v525 := c.arg1(v0)
-				return c.outPair(c.rmw16(v523, c.amode(v527, v524, 0), c.halves(v525))), true
+				v526 := c.atomicOp(v0)
+				v527 := c.arg0(v0)
+				v528 := c.arg1(v0)
+				return c.outPair(c.rmw16(v526, c.amode(v530, v527, 0), c.halves(v528))), true
 			}
 		}
 	}
@@ -2702,39 +2714,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v555 := c.arg0(v0)
-		if v558, ok := c.defInst(v555); ok {
-			v559 := c.opcode(v558)
-			switch v559 {
+		v558 := c.arg0(v0)
+		if v561, ok := c.defInst(v558); ok {
+			v562 := c.opcode(v561)
+			switch v562 {
 			case ir.OpImul:
-				v560 := c.arg0(v558)
-				if v563, ok := c.defInst(v560); ok {
-					v564 := c.opcode(v563)
-					if v564 == ir.OpSwidenLow {
-						v561 := c.arg1(v558)
-						if v567, ok := c.defInst(v561); ok {
-							v568 := c.opcode(v567)
-							if v568 == ir.OpSwidenLow {
-								v556 := c.arg1(v0)
-								if v571, ok := c.defInst(v556); ok {
-									v572 := c.opcode(v571)
-									if v572 == ir.OpImul {
-										v573 := c.arg0(v571)
-										if v576, ok := c.defInst(v573); ok {
-											v577 := c.opcode(v576)
-											if v577 == ir.OpSwidenHigh {
-												v565 := c.arg0(v563)
-												v578 := c.arg0(v576)
-												if v565 == v578 {
-													v574 := c.arg1(v571)
-													if v580, ok := c.defInst(v574); ok {
-														v581 := c.opcode(v580)
-														if v581 == ir.OpSwidenHigh {
-															v569 := c.arg0(v567)
-															v582 := c.arg0(v580)
-															if v569 == v582 {
+				v563 := c.arg0(v561)
+				if v566, ok := c.defInst(v563); ok {
+					v567 := c.opcode(v566)
+					if v567 == ir.OpSwidenLow {
+						v564 := c.arg1(v561)
+						if v570, ok := c.defInst(v564); ok {
+							v571 := c.opcode(v570)
+							if v571 == ir.OpSwidenLow {
+								v559 := c.arg1(v0)
+								if v574, ok := c.defInst(v559); ok {
+									v575 := c.opcode(v574)
+									if v575 == ir.OpImul {
+										v576 := c.arg0(v574)
+										if v579, ok := c.defInst(v576); ok {
+											v580 := c.opcode(v579)
+											if v580 == ir.OpSwidenHigh {
+												v568 := c.arg0(v566)
+												v581 := c.arg0(v579)
+												if v568 == v581 {
+													v577 := c.arg1(v574)
+													if v583, ok := c.defInst(v577); ok {
+														v584 := c.opcode(v583)
+														if v584 == ir.OpSwidenHigh {
+															v572 := c.arg0(v570)
+															v585 := c.arg0(v583)
+															if v572 == v585 {
 																// lower_vector.rules:144
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v565), c.operandReg(c.xmm(v569)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v568), c.operandReg(c.xmm(v572)))), true
 															}
 														}
 													}
@@ -2748,28 +2760,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v556 := c.arg1(v0)
-				if v571, ok := c.defInst(v556); ok {
-					v572 := c.opcode(v571)
-					if v572 == ir.OpSwidenHigh {
-						v583 := c.arg0(v558)
-						v584 := c.arg0(v571)
-						if v583 == v584 {
+				v559 := c.arg1(v0)
+				if v574, ok := c.defInst(v559); ok {
+					v575 := c.opcode(v574)
+					if v575 == ir.OpSwidenHigh {
+						v586 := c.arg0(v561)
+						v587 := c.arg0(v574)
+						if v586 == v587 {
 							// lower_vector.rules:148
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v583), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v586), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v556 := c.arg1(v0)
-				if v571, ok := c.defInst(v556); ok {
-					v572 := c.opcode(v571)
-					if v572 == ir.OpUwidenHigh {
-						v585 := c.arg0(v558)
-						v586 := c.arg0(v571)
-						if v585 == v586 {
+				v559 := c.arg1(v0)
+				if v574, ok := c.defInst(v559); ok {
+					v575 := c.opcode(v574)
+					if v575 == ir.OpUwidenHigh {
+						v588 := c.arg0(v561)
+						v589 := c.arg0(v574)
+						if v588 == v589 {
 							// lower_vector.rules:152
-							a1 := c.xmm(v585)
+							a1 := c.xmm(v588)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2777,49 +2789,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:136
-		v556 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v555), c.operandReg(c.xmm(v556)))), true
+		v559 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
 	case ir.I16X8:
-		v555 := c.arg0(v0)
-		if v558, ok := c.defInst(v555); ok {
-			v559 := c.opcode(v558)
-			switch v559 {
+		v558 := c.arg0(v0)
+		if v561, ok := c.defInst(v558); ok {
+			v562 := c.opcode(v561)
+			switch v562 {
 			case ir.OpSwidenLow:
-				v556 := c.arg1(v0)
-				if v571, ok := c.defInst(v556); ok {
-					v572 := c.opcode(v571)
-					if v572 == ir.OpSwidenHigh {
-						v583 := c.arg0(v558)
-						v584 := c.arg0(v571)
-						if v583 == v584 {
+				v559 := c.arg1(v0)
+				if v574, ok := c.defInst(v559); ok {
+					v575 := c.opcode(v574)
+					if v575 == ir.OpSwidenHigh {
+						v586 := c.arg0(v561)
+						v587 := c.arg0(v574)
+						if v586 == v587 {
 							// lower_vector.rules:146
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v583)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v586)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v556 := c.arg1(v0)
-				if v571, ok := c.defInst(v556); ok {
-					v572 := c.opcode(v571)
-					if v572 == ir.OpUwidenHigh {
-						v585 := c.arg0(v558)
-						v586 := c.arg0(v571)
-						if v585 == v586 {
+				v559 := c.arg1(v0)
+				if v574, ok := c.defInst(v559); ok {
+					v575 := c.opcode(v574)
+					if v575 == ir.OpUwidenHigh {
+						v588 := c.arg0(v561)
+						v589 := c.arg0(v574)
+						if v588 == v589 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v585), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v588), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:135
-		v556 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v555), c.operandReg(c.xmm(v556)))), true
+		v559 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
 	case ir.I8X16:
 		// lower_vector.rules:138
-		v555 := c.arg0(v0)
-		v556 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v555)), c.operandReg(c.byteSums(c.xmm(v556))))), true
+		v558 := c.arg0(v0)
+		v559 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v558)), c.operandReg(c.byteSums(c.xmm(v559))))), true
 	}
 	var none out
 	return none, false
@@ -2831,14 +2843,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v606, ok := c.defInst(v269); ok {
-			v607 := c.opcode(v606)
-			if v607 == ir.OpSwidenLow {
-				v608 := c.arg0(v606)
-				v610 := c.valueType(v608)
-				if v610 == ir.I32X4 {
+		if v609, ok := c.defInst(v269); ok {
+			v610 := c.opcode(v609)
+			if v610 == ir.OpSwidenLow {
+				v611 := c.arg0(v609)
+				v613 := c.valueType(v611)
+				if v613 == ir.I32X4 {
 					// lower_vector.rules:363
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v608)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v611)))), true
 				}
 			}
 		}
@@ -2896,14 +2908,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v612, ok := c.defInst(v274); ok {
-			v613 := c.opcode(v612)
-			if v613 == ir.OpUwidenLow {
-				v614 := c.arg0(v612)
-				v616 := c.valueType(v614)
-				if v616 == ir.I32X4 {
+		if v615, ok := c.defInst(v274); ok {
+			v616 := c.opcode(v615)
+			if v616 == ir.OpUwidenLow {
+				v617 := c.arg0(v615)
+				v619 := c.valueType(v617)
+				if v619 == ir.I32X4 {
 					// lower_vector.rules:385
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v614), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v617), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2958,51 +2970,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v691 := c.lane(v0)
-		if v691 == 0 {
+		v694 := c.lane(v0)
+		if v694 == 0 {
 			// lower_vector.rules:470
-			v690 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v690))), true
+			v693 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v693))), true
 		}
 		// lower_vector.rules:468
-		v690 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v690), c.laneU8(v691))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v693), c.laneU8(v694))), true
 	case ir.I64:
-		v691 := c.lane(v0)
-		if v691 == 0 {
+		v694 := c.lane(v0)
+		if v694 == 0 {
 			// lower_vector.rules:471
-			v690 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v690))), true
+			v693 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v693))), true
 		}
 		// lower_vector.rules:469
-		v690 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v690), c.laneU8(v691))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v693), c.laneU8(v694))), true
 	}
-	v691 := c.lane(v0)
-	if v691 == 0 {
+	v694 := c.lane(v0)
+	if v694 == 0 {
 		if _, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:472
-			v690 := c.arg0(v0)
-			return c.out1(c.xmm(v690)), true
+			v693 := c.arg0(v0)
+			return c.out1(c.xmm(v693)), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:466
-		v690 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v690), c.laneU8(v691))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v693), c.laneU8(v694))), true
 	case ir.I16:
 		// lower_vector.rules:467
-		v690 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v690), c.laneU8(v691))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v693), c.laneU8(v694))), true
 	case ir.F32:
 		// lower_vector.rules:473
-		v690 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v690), c.laneU8(v691))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), c.laneU8(v694))), true
 	case ir.F64:
 		// lower_vector.rules:474
-		v690 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v690), 238)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 238)), true
 	}
 	var none out
 	return none, false
@@ -3010,16 +3022,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v699 := c.arg0(v0)
-	v700 := c.arg1(v0)
-	if v699 == v700 {
+	v702 := c.arg0(v0)
+	v703 := c.arg1(v0)
+	if v702 == v703 {
 		// lower_vector.rules:490
-		v701 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v699), c.operandReg(c.shuffleSame(v701)))), true
+		v704 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleSame(v704)))), true
 	}
 	// lower_vector.rules:488
-	v701 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v699), c.operandReg(c.shuffleFirst(v701))), c.sse(asm.PSHUFB, c.xmm(v700), c.operandReg(c.shuffleSecond(v701))))), true
+	v704 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleFirst(v704))), c.sse(asm.PSHUFB, c.xmm(v703), c.operandReg(c.shuffleSecond(v704))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -3052,10 +3064,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v538, ok := c.intVec(v2); ok {
+	if v541, ok := c.intVec(v2); ok {
 		// lower_vector.rules:75
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v538, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v541, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3728,11 +3740,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v591, ok := c.intVec(v191); ok {
+		if v594, ok := c.intVec(v191); ok {
 			// lower_vector.rules:249
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v591, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v594, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3755,11 +3767,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v593, ok := c.floatVec(v198); ok {
+		if v596, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:270
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v593), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v596), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3948,10 +3960,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v604, ok := c.floatVec(v2); ok {
+	if v607, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:317
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v604)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v607)))), true
 	}
 	var none out
 	return none, false
@@ -3965,10 +3977,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v604, ok := c.floatVec(v2); ok {
+	if v607, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:318
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v604)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v607)))), true
 	}
 	var none out
 	return none, false
@@ -3984,11 +3996,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v604, ok := c.floatVec(v2); ok {
+	if v607, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:319
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v604)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v607)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -4277,16 +4289,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:159
-		v500 := c.arg0(v0)
-		v501 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v500), c.gpr(v501))), true
+		v503 := c.arg0(v0)
+		v504 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v503), c.gpr(v504))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:162
-		v501 := c.arg1(v0)
-		v500 := c.arg0(v0)
-		v506 := c.valueType(v500)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v501), c.tyBitsU8(v506)), c.operandReg(c.zext64(v500)))), true
+		v504 := c.arg1(v0)
+		v503 := c.arg0(v0)
+		v509 := c.valueType(v503)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v504), c.tyBitsU8(v509)), c.operandReg(c.zext64(v503)))), true
 	}
 	var none out
 	return none, false
@@ -4294,15 +4306,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v502 := c.arg0(v0)
-	v504 := c.valueType(v502)
-	if v504 == ir.I128 {
+	v505 := c.arg0(v0)
+	v507 := c.valueType(v505)
+	if v507 == ir.I128 {
 		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v502), c.high(v502))), true
+		return c.outPair(c.makePair(c.low(v505), c.high(v505))), true
 	}
-	if v508, ok := c.fitsIn64(v504); ok {
+	if v511, ok := c.fitsIn64(v507); ok {
 		// lower_wide.rules:164
-		return c.out2(c.gpr(v502), c.shiftImm(asm.SHR, c.size32(v508), c.gpr(v502), c.halfBits(v508))), true
+		return c.out2(c.gpr(v505), c.shiftImm(asm.SHR, c.size32(v511), c.gpr(v505), c.halfBits(v511))), true
 	}
 	var none out
 	return none, false
@@ -4310,20 +4322,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v509 := c.memFlags(v0)
-	if v512, ok := c.littleEndian(v509); ok {
+	v512 := c.memFlags(v0)
+	if v515, ok := c.littleEndian(v512); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v510 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v512, v510, 0))), true
+			v513 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v515, v513, 0))), true
 		}
 		if v2 == ir.I128 {
-			v535 := c.hasCmpxchg16b()
-			if v535 {
+			v538 := c.hasCmpxchg16b()
+			if v538 {
 				// lower_atomic.rules:40
-				v510 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v512, v510, 0), c.zeros(), c.zeros())), true
+				v513 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v515, v513, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -4333,22 +4345,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v513 := c.memFlags(v0)
-	if v517, ok := c.littleEndian(v513); ok {
-		v514 := c.arg0(v0)
-		v519 := c.valueType(v514)
-		if v521, ok := c.fitsIn64(v519); ok {
+	v516 := c.memFlags(v0)
+	if v520, ok := c.littleEndian(v516); ok {
+		v517 := c.arg0(v0)
+		v522 := c.valueType(v517)
+		if v524, ok := c.fitsIn64(v522); ok {
 			// lower_atomic.rules:5
-			v515 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v521), c.amode(v517, v515, 0), c.gpr(v514))
+			v518 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v524), c.amode(v520, v518, 0), c.gpr(v517))
 			return c.outNone(), true
 		}
-		if v519 == ir.I128 {
-			v535 := c.hasCmpxchg16b()
-			if v535 {
+		if v522 == ir.I128 {
+			v538 := c.hasCmpxchg16b()
+			if v538 {
 				// lower_atomic.rules:42
-				v515 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v517, v515, 0), c.halves(v514))
+				v518 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v520, v518, 0), c.halves(v517))
 				return c.outNone(), true
 			}
 		}
@@ -4359,24 +4371,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v528 := c.memFlags(v0)
-	if v533, ok := c.littleEndian(v528); ok {
+	v531 := c.memFlags(v0)
+	if v536, ok := c.littleEndian(v531); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v529 := c.arg0(v0)
-			v530 := c.arg1(v0)
-			v531 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v533, v529, 0), c.gpr(v530), c.gpr(v531))), true
+			v532 := c.arg0(v0)
+			v533 := c.arg1(v0)
+			v534 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v536, v532, 0), c.gpr(v533), c.gpr(v534))), true
 		}
 		if v2 == ir.I128 {
-			v535 := c.hasCmpxchg16b()
-			if v535 {
+			v538 := c.hasCmpxchg16b()
+			if v538 {
 				// lower_atomic.rules:46
-				v529 := c.arg0(v0)
-				v530 := c.arg1(v0)
-				v531 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v533, v529, 0), c.halves(v530), c.halves(v531))), true
+				v532 := c.arg0(v0)
+				v533 := c.arg1(v0)
+				v534 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v536, v532, 0), c.halves(v533), c.halves(v534))), true
 			}
 		}
 	}
@@ -4390,14 +4402,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:77
-		v539 := c.arg0(v0)
-		v540 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
+		v542 := c.arg0(v0)
+		v543 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
 	case ir.I16X8:
 		// lower_vector.rules:78
-		v539 := c.arg0(v0)
-		v540 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v539), c.operandReg(c.xmm(v540)))), true
+		v542 := c.arg0(v0)
+		v543 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
 	}
 	var none out
 	return none, false
@@ -4409,14 +4421,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:79
-		v541 := c.arg0(v0)
-		v542 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
+		v544 := c.arg0(v0)
+		v545 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
 	case ir.I16X8:
 		// lower_vector.rules:80
-		v541 := c.arg0(v0)
-		v542 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v541), c.operandReg(c.xmm(v542)))), true
+		v544 := c.arg0(v0)
+		v545 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
 	}
 	var none out
 	return none, false
@@ -4428,14 +4440,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v543 := c.arg0(v0)
-		v544 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
+		v546 := c.arg0(v0)
+		v547 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v543 := c.arg0(v0)
-		v544 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v543), c.operandReg(c.xmm(v544)))), true
+		v546 := c.arg0(v0)
+		v547 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
 	}
 	var none out
 	return none, false
@@ -4447,14 +4459,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v545 := c.arg0(v0)
-		v546 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
+		v548 := c.arg0(v0)
+		v549 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v545 := c.arg0(v0)
-		v546 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v545), c.operandReg(c.xmm(v546)))), true
+		v548 := c.arg0(v0)
+		v549 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
 	}
 	var none out
 	return none, false
@@ -4466,14 +4478,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v547 := c.arg0(v0)
-		v548 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
+		v550 := c.arg0(v0)
+		v551 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v547 := c.arg0(v0)
-		v548 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v547), c.operandReg(c.xmm(v548)))), true
+		v550 := c.arg0(v0)
+		v551 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
 	}
 	var none out
 	return none, false
@@ -4485,40 +4497,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:177
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
 	case ir.I16X8:
 		// lower_vector.rules:178
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v587), 15), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v590), 15), c.xmm(v591), c.xmm(v592))), true
 	case ir.I32X4:
 		// lower_vector.rules:179
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v587), 31), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
 	case ir.F32X4:
 		// lower_vector.rules:180
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v587), 31), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
 	case ir.I64X2:
 		// lower_vector.rules:181
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
 	case ir.F64X2:
 		// lower_vector.rules:182
-		v587 := c.arg0(v0)
-		v588 := c.arg1(v0)
-		v589 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v587))), c.xmm(v588), c.xmm(v589))), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		v592 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
 	}
 	var none out
 	return none, false
@@ -4526,19 +4538,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v595 := c.arg0(v0)
-	v597 := c.valueType(v595)
-	if v599, ok := c.intVec(v597); ok {
+	v598 := c.arg0(v0)
+	v600 := c.valueType(v598)
+	if v602, ok := c.intVec(v600); ok {
 		// lower_vector.rules:273
-		return c.out1(c.setcc(c.allTrue(v599, c.xmm(v595)))), true
+		return c.out1(c.setcc(c.allTrue(v602, c.xmm(v598)))), true
 	}
-	switch v597 {
+	switch v600 {
 	case ir.F32X4:
 		// lower_vector.rules:275
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v595)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v598)))), true
 	case ir.F64X2:
 		// lower_vector.rules:276
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v595)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v598)))), true
 	}
 	var none out
 	return none, false
@@ -4546,27 +4558,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v600 := c.arg0(v0)
-	v602 := c.valueType(v600)
-	switch v602 {
+	v603 := c.arg0(v0)
+	v605 := c.valueType(v603)
+	switch v605 {
 	case ir.I8X16:
 		// lower_vector.rules:284
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v600))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v603))), true
 	case ir.I32X4:
 		// lower_vector.rules:285
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v600))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
 	case ir.F32X4:
 		// lower_vector.rules:286
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v600))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
 	case ir.I64X2:
 		// lower_vector.rules:287
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v600))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
 	case ir.F64X2:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v600))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
 	case ir.I16X8:
 		// lower_vector.rules:289
-		a1 := c.xmm(v600)
+		a1 := c.xmm(v603)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4578,21 +4590,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v622 := c.arg0(v0)
-		v625 := c.valueType(v622)
-		if v625 == ir.I64X2 {
-			if v627, ok := c.defInst(v622); ok {
-				v628 := c.opcode(v627)
-				if v628 == ir.OpFcvtToSintSat {
-					v629 := c.arg0(v627)
-					v631 := c.valueType(v629)
-					if v631 == ir.F64X2 {
-						v623 := c.arg1(v0)
-						if v633, ok := c.defInst(v623); ok {
-							v634 := c.opcode(v633)
-							if v634 == ir.OpVconst {
+		v625 := c.arg0(v0)
+		v628 := c.valueType(v625)
+		if v628 == ir.I64X2 {
+			if v630, ok := c.defInst(v625); ok {
+				v631 := c.opcode(v630)
+				if v631 == ir.OpFcvtToSintSat {
+					v632 := c.arg0(v630)
+					v634 := c.valueType(v632)
+					if v634 == ir.F64X2 {
+						v626 := c.arg1(v0)
+						if v636, ok := c.defInst(v626); ok {
+							v637 := c.opcode(v636)
+							if v637 == ir.OpVconst {
 								// lower_vector.rules:407
-								a1 := c.xmm(v629)
+								a1 := c.xmm(v632)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4604,14 +4616,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:418
-		v622 := c.arg0(v0)
-		v623 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v622), c.operandReg(c.xmm(v623)))), true
+		v625 := c.arg0(v0)
+		v626 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
 	case ir.I16X8:
 		// lower_vector.rules:419
-		v622 := c.arg0(v0)
-		v623 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v622), c.operandReg(c.xmm(v623)))), true
+		v625 := c.arg0(v0)
+		v626 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
 	}
 	var none out
 	return none, false
@@ -4623,14 +4635,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:420
-		v650 := c.arg0(v0)
-		v651 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v650), c.operandReg(c.xmm(v651)))), true
+		v653 := c.arg0(v0)
+		v654 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
 	case ir.I16X8:
 		// lower_vector.rules:421
-		v650 := c.arg0(v0)
-		v651 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v650), c.operandReg(c.xmm(v651)))), true
+		v653 := c.arg0(v0)
+		v654 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
 	}
 	var none out
 	return none, false
@@ -4642,16 +4654,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v652)))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v655)))), true
 	case ir.I32X4:
 		// lower_vector.rules:424
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v652)))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v655)))), true
 	case ir.I64X2:
 		// lower_vector.rules:425
-		v652 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v652)))), true
+		v655 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v655)))), true
 	}
 	var none out
 	return none, false
@@ -4663,16 +4675,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:426
-		v653 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v653)))), true
+		v656 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v656)))), true
 	case ir.I32X4:
 		// lower_vector.rules:427
-		v653 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v653)))), true
+		v656 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v656)))), true
 	case ir.I64X2:
 		// lower_vector.rules:428
-		v653 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v653)))), true
+		v656 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v656)))), true
 	}
 	var none out
 	return none, false
@@ -4684,16 +4696,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:431
-		v654 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v654))))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	case ir.I32X4:
 		// lower_vector.rules:432
-		v654 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v654))))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	case ir.I64X2:
 		// lower_vector.rules:433
-		v654 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v654))))), true
+		v657 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	}
 	var none out
 	return none, false
@@ -4705,16 +4717,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:434
-		v655 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v655), c.operandReg(c.vecZero()))), true
+		v658 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:435
-		v655 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v655), c.operandReg(c.vecZero()))), true
+		v658 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:436
-		v655 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v655), c.operandReg(c.vecZero()))), true
+		v658 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4726,28 +4738,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:447
-		v686 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), c.operandReg(c.vecZero()))), true
+		v689 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:448
-		v686 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), 0), 0)), true
+		v689 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:449
-		v686 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v686))), 0)), true
+		v689 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:450
-		v686 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v686))), 68)), true
+		v689 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v689))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:451
-		v686 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v686), 0)), true
+		v689 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:452
-		v686 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v686), 68)), true
+		v689 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 68)), true
 	}
 	var none out
 	return none, false
@@ -4759,47 +4771,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:454
-		v687 := c.arg0(v0)
-		v688 := c.arg1(v0)
-		v689 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		v691 := c.arg1(v0)
+		v692 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I16X8:
 		// lower_vector.rules:455
-		v687 := c.arg0(v0)
-		v688 := c.arg1(v0)
-		v689 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		v691 := c.arg1(v0)
+		v692 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I32X4:
 		// lower_vector.rules:456
-		v687 := c.arg0(v0)
-		v688 := c.arg1(v0)
-		v689 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		v691 := c.arg1(v0)
+		v692 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I64X2:
 		// lower_vector.rules:457
-		v687 := c.arg0(v0)
-		v688 := c.arg1(v0)
-		v689 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v687), c.gpr(v688), c.laneU8(v689))), true
+		v690 := c.arg0(v0)
+		v691 := c.arg1(v0)
+		v692 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.F32X4:
 		// lower_vector.rules:458
-		v687 := c.arg0(v0)
-		v688 := c.arg1(v0)
-		v689 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v687), c.xmm(v688), c.laneInsertps(v689))), true
+		v690 := c.arg0(v0)
+		v691 := c.arg1(v0)
+		v692 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v690), c.xmm(v691), c.laneInsertps(v692))), true
 	case ir.F64X2:
-		v689 := c.lane(v0)
-		switch v689 {
+		v692 := c.lane(v0)
+		switch v692 {
 		case 0:
 			// lower_vector.rules:459
-			v688 := c.arg1(v0)
-			v687 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v688), c.xmm(v687), 2)), true
+			v691 := c.arg1(v0)
+			v690 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v691), c.xmm(v690), 2)), true
 		case 1:
 			// lower_vector.rules:460
-			v687 := c.arg0(v0)
-			v688 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v687), c.operandReg(c.xmm(v688)))), true
+			v690 := c.arg0(v0)
+			v691 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v690), c.operandReg(c.xmm(v691)))), true
 		}
 	}
 	var none out
@@ -4812,23 +4824,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:476
-			v694 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v694)))), true
+			v697 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v697)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:477
-		v694 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v694)))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v697)))), true
 	case ir.F32X4:
 		// lower_vector.rules:478
-		v694 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v694), c.xmm(v694), 14)), true
+		v697 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v697), c.xmm(v697), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:479
-		v694 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v694)))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v697)))), true
 	}
 	var none out
 	return none, false
