@@ -59,7 +59,7 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 		f.end(p)
 		return nil, err
 	}
-	if status := f.store.vm.Enter(&f.vm, p); status != vm.Done {
+	if status := f.vm.Enter(p); status != vm.Done {
 		if err := f.finish(ctx, p, status); err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	for i := range buffer {
 		buffer[i] = stack[i]
 	}
-	if status := f.store.vm.Enter(&f.vm, p); status != vm.Done {
+	if status := f.vm.Enter(p); status != vm.Done {
 		if err := f.finish(ctx, p, status); err != nil {
 			return err
 		}
@@ -108,10 +108,12 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 	if ctx.Done() != nil && ctx.Err() != nil {
 		return nil, &Trap{Code: TrapInterrupt, Cause: context.Cause(ctx)}
 	}
-	if err := f.store.acquire(ctx); err != nil {
-		return nil, err
+	if !f.store.turn.Try() {
+		if err := f.store.acquireTaken(ctx); err != nil {
+			return nil, err
+		}
 	}
-	p, err := f.store.vm.Begin(ctx, &f.vm, raw)
+	p, err := f.vm.Begin(ctx, raw)
 	if err != nil {
 		f.store.release()
 		return nil, apiError(err)
@@ -130,24 +132,28 @@ func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) (er
 	}()
 	if hook := f.store.hook; hook != nil && !f.vm.IsHost() {
 		if err := hook(ctx, EnterGuest); err != nil {
-			f.store.vm.End(&f.vm, p)
+			f.vm.End(p)
 			return err
 		}
 		defer func() {
 			if e := hook(ctx, LeaveGuest); e != nil && err == nil {
-				f.store.vm.End(&f.vm, p)
+				f.vm.End(p)
 				done, err = false, e
 			}
 		}()
 	}
-	err = apiError(f.store.vm.Finish(ctx, &f.vm, p, status))
+	err = apiError(f.vm.Finish(ctx, p, status))
 	done = err == nil
 	return err
 }
 
 // end ends a call.
 func (f *Func) end(p unsafe.Pointer) {
-	f.store.vm.End(&f.vm, p)
+	if f.vm.Plain(p) && f.store.running == nil {
+		f.store.turn.Give()
+		return
+	}
+	f.vm.End(p)
 	f.store.release()
 }
 

@@ -139,7 +139,7 @@ func (t *typedFunc) lift(p unsafe.Pointer, results ...unsafe.Pointer) {
 
 // run runs the call that has been begun with the arguments at p.
 func (t *typedFunc) run(ctx context.Context, p unsafe.Pointer) error {
-	if status := t.store.vm.Enter(&t.vm, p); status != vm.Done {
+	if status := t.vm.Enter(p); status != vm.Done {
 		return t.finish(ctx, p, status)
 	}
 	return nil

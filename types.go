@@ -66,8 +66,8 @@ func (t ExternType) Kind() string {
 	return "tag"
 }
 
-// String describes t, as "func (i32) → (i32)" does: its kind, and its type in words
-// like those of the text format.
+// String describes t, as "memory 1 10" does: its kind, and its type much as in the
+// text format.
 func (t ExternType) String() string {
 	limits := func(l *Limits) string {
 		s := fmt.Sprint(l.Min)
@@ -98,7 +98,7 @@ func (t ExternType) String() string {
 	case t.Global != nil:
 		return fmt.Sprintf("global %v", t.Global.Type)
 	case t.Tag != nil:
-		return fmt.Sprint("tag ", t.Tag)
+		return fmt.Sprint("tag ", t.Tag.String())
 	}
 	return "nothing"
 }

@@ -62,10 +62,10 @@ func (f *Func) BufferWords() int { return f.words }
 // A call from Go has these steps, so that who calls can write arguments to where
 // compiled code reads them, and read results from where it leaves them:
 //
-//   - [Store.Begin] makes room for arguments and results;
-//   - [Store.Enter] runs the function as far as it gets without the Go side;
-//   - [Store.Finish] does the rest, if there is one;
-//   - [Store.End] gives the room back; an error or panic of Finish has done so.
+//   - [Func.Begin] makes room for arguments and results;
+//   - [Func.Enter] runs the function as far as it gets without the Go side;
+//   - [Func.Finish] does the rest, if there is one;
+//   - [Func.End] gives the room back; an error or panic of Finish has done so.
 //
 // A call around which nothing else is under way, and that comes back without
 // having left for Go, touches little more than the native stack: what the Go
@@ -75,29 +75,32 @@ func (f *Func) BufferWords() int { return f.words }
 // first, results afterwards. The error is a *[Trap], or what a host function
 // returned.
 func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
-	p, err := s.Begin(ctx, f, buffer)
+	if f.store != s {
+		return errors.New("the function belongs to another store")
+	}
+	p, err := f.Begin(ctx, buffer)
 	if err != nil {
 		return err
 	}
 	copy(unsafe.Slice((*uint64)(p), f.words), buffer)
-	if status := s.Enter(f, p); status != Done {
-		if err := s.Finish(ctx, f, p, status); err != nil {
+	if status := f.Enter(p); status != Done {
+		if err := f.Finish(ctx, p, status); err != nil {
 			return err
 		}
 	}
 	copy(buffer[:f.words], unsafe.Slice((*uint64)(p), f.words))
-	s.End(f, p)
+	f.End(p)
 	return nil
 }
 
 // Begin makes room for a call of f: f.BufferWords() words, with undefined
 // contents. Raw is arguments that have been lowered already: the external
 // references among them stay alive.
-func (s *Store) Begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointer, error) {
-	if f.store == s && f.entry != nil && s.depth == 0 && !s.special && f.words <= scratchWords {
-		return s.scratch, nil
+func (f *Func) Begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {
+	if p := f.store.ready; p != nil && f.simple {
+		return p, nil
 	}
-	return s.begin(ctx, f, raw)
+	return f.store.begin(ctx, f, raw)
 }
 
 // begin is Begin in general: the room is on the native stack, and the call has
@@ -105,9 +108,6 @@ func (s *Store) Begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointe
 func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointer, error) {
 	if s.closed {
 		return nil, errStoreClosed
-	}
-	if f.store != s {
-		return nil, errors.New("the function belongs to another store")
 	}
 	if s.stack == nil {
 		if err := s.makeStack(); err != nil {
@@ -117,7 +117,6 @@ func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointe
 	if s.externs.due() {
 		s.sweepExterns(raw)
 	}
-	s.setSpecial()
 	a := s.push(ctx)
 	if a.done != nil {
 		if err := a.interrupted(); err != nil {
@@ -136,15 +135,15 @@ func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointe
 	return pointer(uint64(at)), nil
 }
 
-// Enter runs f on the arguments at p, which [Store.Begin] returned, and tells how
-// it stands: with [Done] it has ended well, else [Store.Finish] must bring it to
+// Enter runs f on the arguments at p, which [Func.Begin] returned, and tells how
+// it stands: with [Done] it has ended well, else [Func.Finish] must bring it to
 // its end. No code of the host runs in Enter, so that it neither panics nor ends
 // the goroutine.
-func (s *Store) Enter(f *Func, p unsafe.Pointer) (status uintptr) {
-	if p != s.scratch {
+func (f *Func) Enter(p unsafe.Pointer) (status uintptr) {
+	if p != f.store.scratch {
 		return notEntered
 	}
-	return (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(p))
+	return (*f.entry)(f.store.exec, f.code, f.vmctx, uintptr(p))
 }
 
 // Done is the status of a call that has ended well.
@@ -154,9 +153,10 @@ const Done = layout.ExitDone
 const notEntered = ^uintptr(0)
 
 // Finish brings a call to its end that Enter has left with a status other than
-// Done. If it fails, the call has ended as by [Store.End]. So it has
+// Done. If it fails, the call has ended as by [Func.End]. So it has
 // if a host function panics.
-func (s *Store) Finish(ctx context.Context, f *Func, p unsafe.Pointer, status uintptr) error {
+func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) error {
+	s := f.store
 	if status != notEntered {
 		return s.convert(s.serve(ctx, status))
 	}
@@ -164,7 +164,7 @@ func (s *Store) Finish(ctx context.Context, f *Func, p unsafe.Pointer, status ui
 	done := false
 	defer func() {
 		if !done {
-			s.End(f, p)
+			f.End(p)
 		}
 	}()
 	var err error
@@ -179,13 +179,16 @@ func (s *Store) Finish(ctx context.Context, f *Func, p unsafe.Pointer, status ui
 }
 
 // End ends a call that was begun and has not failed. Its results are lost.
-func (s *Store) End(f *Func, p unsafe.Pointer) {
-	if p == s.scratch {
-		return
+func (f *Func) End(p unsafe.Pointer) {
+	if s := f.store; p != s.scratch {
+		s.stack.Pop(8 * f.words)
+		s.pop(s.activations[s.depth-1])
 	}
-	s.stack.Pop(8 * f.words)
-	s.pop(s.activations[s.depth-1])
 }
+
+// Plain reports whether the call with room at p was all in [Func.Enter]'s hands,
+// unless it left for Go: it needs no [Func.End].
+func (f *Func) Plain(p unsafe.Pointer) bool { return p == f.store.scratch }
 
 // scratchWords is the size of the buffer that a store has for calls that are
 // not nested.
@@ -204,7 +207,7 @@ func (s *Store) enterNested(a *activation, f *Func, p unsafe.Pointer) error {
 		return err
 	}
 	mark := s.stack.Mark()
-	status := (*f.entry)(s.exec, uintptr(*word(f.record, layout.FuncRecordCode)), uintptr(*word(f.record, layout.FuncRecordVMCtx)), uintptr(p))
+	status := (*f.entry)(s.exec, f.code, f.vmctx, uintptr(p))
 	if status == layout.ExitDone {
 		return nil
 	}
@@ -246,6 +249,7 @@ func (s *Store) push(ctx context.Context) *activation {
 	}
 	a := s.activations[s.depth]
 	s.depth++
+	s.ready = nil
 	if s.depth > 1 {
 		a.outer = s.activations[s.depth-2]
 	}
@@ -260,6 +264,7 @@ func (s *Store) pop(a *activation) {
 	s.depth--
 	a.outer, a.ctx, a.done, a.caller, a.data = nil, nil, nil, Caller{}, nil
 	a.deadline = time.Time{}
+	s.setReady()
 }
 
 // makeStack gets the store its native stack.
@@ -275,13 +280,17 @@ func (s *Store) makeStack() error {
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
 	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, native.Resume[func(unsafe.Pointer) uintptr]()
-	s.setSpecial()
+	s.setReady()
 	return nil
 }
 
-// setSpecial works out whether every call needs more than [Store.Enter] does.
-func (s *Store) setSpecial() {
-	s.special = s.epochs || s.stack == nil || s.closed || s.Observed || s.externs.due()
+// setReady works out whether the next call may need no more than [Store.Enter].
+func (s *Store) setReady() {
+	if s.depth > 0 || s.epochs || s.Observed || s.closed || s.externs.due() {
+		s.ready = nil
+	} else {
+		s.ready = s.scratch
+	}
 }
 
 // convert makes this package's errors of package native's.

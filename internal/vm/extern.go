@@ -76,7 +76,7 @@ func (s *Store) ExternRef(v any) (uint64, error) {
 		x.of[v] = ref
 	}
 	if x.due() {
-		s.special = true
+		s.ready = nil
 	}
 	return ref, nil
 }

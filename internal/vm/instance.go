@@ -97,7 +97,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 	}
 	s.use(m)
 	s.epochs = s.epochs || m.Image.Settings.Epoch
-	s.setSpecial()
+	s.setReady()
 
 	in := &Instance{store: s, module: m, layout: &m.Image.Layout, index: len(s.instances)}
 	// One piece of the arena holds the context and the type ids behind it.
@@ -123,8 +123,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		}
 	}
 	for i := wm.NumImportedFuncs; i < len(wm.Funcs); i++ {
-		k := uint32(i - wm.NumImportedFuncs)
-		fillRecord(unsafe.Add(p, in.layout.Func(k)), m.base+uint64(m.Image.Code[k]), address(p), m.types[wm.Funcs[i].Type])
+		fillRecord(in.record(uint32(i)), m.codeOf(uint32(i)), address(p), m.types[wm.Funcs[i].Type])
 	}
 	for i := wm.NumImportedMemories; i < len(wm.Memories); i++ {
 		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))), nil)
@@ -339,7 +338,12 @@ func (in *Instance) Func(i uint32) Func {
 	img := in.module.Image
 	typ := img.Module.Funcs[i].Type
 	sig := img.TypeSignatures[typ]
-	return Func{store: in.store, record: in.record(i), typ: in.module.types[typ], words: img.Signatures[sig].BufferSize() / 8, entry: &in.module.entries[sig]}
+	words := img.Signatures[sig].BufferSize() / 8
+	return Func{
+		store: in.store, record: in.record(i), typ: in.module.types[typ],
+		words: words, simple: words <= scratchWords, entry: &in.module.entries[sig],
+		code: uintptr(in.module.codeOf(i)), vmctx: uintptr(in.ctx),
+	}
 }
 
 // Export finds an export by name.

@@ -115,6 +115,11 @@ func (m *Module) release() {
 // FuncType is the type of function i of the module's index space.
 func (m *Module) FuncType(i uint32) *wasm.FuncType { return m.Image.Module.FuncTypeOf(i) }
 
+// codeOf is the address of the code of function i, which m defines.
+func (m *Module) codeOf(i uint32) uint64 {
+	return m.base + uint64(m.Image.Code[int(i)-m.Image.Module.NumImportedFuncs])
+}
+
 // Export finds an export by name.
 func (m *Module) Export(name string) (*wasm.Export, bool) {
 	m.exportsOnce.Do(func() {

@@ -123,7 +123,7 @@ type Store struct {
 	// Observed makes every call that could end in [Store.Enter] go on in
 	// [Store.Finish], where others can be told of it.
 	Observed bool
-	special  bool // every call needs more than Enter does: see setSpecial
+	ready    unsafe.Pointer // the scratch buffer if the next call may need no more than Enter: see setReady
 
 	epochs bool // code in the store checks for interruption itself
 	// Checks in an epoch, and when the present one began; zero if that is not known.
@@ -142,7 +142,6 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
 	s.externs.limit = l.ExternRefs
 	s.externs.sweepAt = min(minSweep, l.ExternRefs)
-	s.setSpecial()
 	return s, nil
 }
 
@@ -163,7 +162,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.Free()
 	s.instances, s.hosts, s.externs, s.exec, s.scratch = nil, nil, externs{}, nil, nil
-	s.setSpecial()
+	s.setReady()
 	return nil
 }
 
@@ -184,7 +183,10 @@ type Func struct {
 	host   *host          // nil: of an instance
 	typ    uint32
 	words  int           // size of the buffer for a call
-	entry  *native.Entry // of a function of an instance
+	simple bool          // of an instance, and the buffer of its store is large enough
+	entry  *native.Entry // of a function of an instance, as are the next
+	code   uintptr
+	vmctx  uintptr
 }
 
 // FuncMatches reports whether f may be used as a value of type t, a reference

@@ -29,7 +29,7 @@ type Turn struct {
 	free    chan struct{} // capacity 1: something for one waiter to look at
 
 	// The following belongs to whoever has the turn.
-	held     *lease  // the lease it was taken under, or nil
+	leased   bool    // it was taken under the lease, which stays as long as that is so
 	last     uintptr // the goroutine that took it last without a lease
 	streak   uint32  // how many times in a row
 	patience uint32  // length of a streak that makes a lease; doubles with each
@@ -72,7 +72,7 @@ func (t *Turn) Try() bool {
 		}
 		l.busy = 1
 		if !l.revoked.Load() {
-			t.held = l
+			t.leased = true
 			return true
 		}
 		l.busy = 0
@@ -102,7 +102,7 @@ func (t *Turn) tryTaken(g uintptr) bool {
 		}
 		return false
 	}
-	t.held = nil
+	t.leased = false
 	if t.patience > 0 {
 		t.renew(g)
 	}
@@ -127,7 +127,7 @@ func (t *Turn) renew(g uintptr) {
 	t.patience = min(2*t.patience, maxPatience)
 	l := &lease{busy: 1}
 	l.owner.Store(g)
-	t.held = l
+	t.leased = true
 	t.lease.Store(l)
 	t.taken.Store(0)
 	if t.waiters.Load() > 0 {
@@ -163,13 +163,18 @@ func (t *Turn) Wait(ctx context.Context) bool {
 
 // Give gives the turn back.
 func (t *Turn) Give() {
-	if l := t.held; l != nil {
-		l.busy = 0
-		if l.revoked.Load() {
-			t.wake()
-		}
+	if !t.leased {
+		t.giveTaken()
 		return
 	}
+	l := t.lease.Load()
+	l.busy = 0
+	if l.revoked.Load() {
+		t.wake()
+	}
+}
+
+func (t *Turn) giveTaken() {
 	t.taken.Store(0)
 	if t.waiters.Load() > 0 {
 		t.wake()

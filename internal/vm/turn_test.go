@@ -86,6 +86,75 @@ func TestTurnGivesUp(t *testing.T) {
 	}
 }
 
+// TestTurnRenewal: goroutines that use a turn for a while each, and now and then
+// at the same time, never have it at once, whichever way they take it.
+func TestTurnRenewal(t *testing.T) {
+	if _, err := vm.NewEngine(); err != nil {
+		t.Skip(err)
+	}
+	turn := vm.NewTurn()
+	inside, count := 0, 0
+	use := func(times int) {
+		for range times {
+			if !turn.Wait(context.Background()) {
+				t.Error("gave up without reason")
+				return
+			}
+			if !turn.Mine() {
+				t.Error("the turn is another's")
+			}
+			inside++
+			count++
+			if inside != 1 {
+				t.Errorf("%d goroutines have the turn", inside)
+			}
+			inside--
+			turn.Give()
+		}
+	}
+	rounds := 30
+	if testing.Short() {
+		rounds = 5
+	}
+	want := 0
+	for range rounds {
+		for range 3 { // one after the other, each long enough for a lease
+			done := make(chan bool)
+			go func() { defer close(done); use(5000) }()
+			<-done
+		}
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { use(1000) })
+		}
+		use(1000)
+		wg.Wait()
+		want += 3*5000 + 4*1000
+	}
+	if count != want || turn.Mine() {
+		t.Errorf("%d uses, want %d; still taken: %v", count, want, turn.Mine())
+	}
+}
+
+// BenchmarkTurnRegained is BenchmarkTurn after another goroutine has used the
+// turn.
+func BenchmarkTurnRegained(b *testing.B) {
+	turn := vm.NewTurn()
+	done := make(chan bool)
+	go func() {
+		turn.Try()
+		turn.Give()
+		close(done)
+	}()
+	<-done
+	for b.Loop() {
+		if !turn.Try() {
+			b.Fatal("taken")
+		}
+		turn.Give()
+	}
+}
+
 func BenchmarkTurn(b *testing.B) {
 	turn := vm.NewTurn()
 	for b.Loop() {
