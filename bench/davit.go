@@ -156,7 +156,7 @@ func (p *davitProgram) run(dir string, stdout *os.File) (time.Duration, error) {
 	process, err := wasip1.New(&wasip1.Config{
 		Args:   []string{"benchmark"},
 		Stdout: stdout,
-		Dirs:   []wasip1.Dir{{Host: dir, Guest: ".", ReadOnly: true}},
+		Mounts: []wasip1.Mount{{Host: dir, Guest: ".", ReadOnly: true}},
 	})
 	if err != nil {
 		return 0, err

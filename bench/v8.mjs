@@ -1,9 +1,9 @@
 // Runs programs for bench: reads a request as a line of JSON, answers with one.
 import { WASI } from "node:wasi";
-import { readFileSync, openSync, closeSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { openSync, readFileSync, readSync, writeSync } from "node:fs";
 
 const modules = [];
+const programs = []; // a WASI object that is collected closes descriptors of others
 
 const cpu = () => {
   const u = process.cpuUsage();
@@ -19,26 +19,21 @@ function compile({ path }) {
 }
 
 function run({ id, dir, stdout }) {
-  const out = openSync(stdout, "w");
-  const nothing = openSync("/dev/null", "r+");
-  try {
-    const wasi = new WASI({
-      version: "preview1", args: ["benchmark"], preopens: { ".": dir },
-      stdin: nothing, stdout: out, stderr: nothing, returnOnExit: true,
-    });
-    let started = 0, took = 0;
-    const bench = {
-      start() { started = cpu(); },
-      end() { took += cpu() - started; },
-    };
-    const instance = new WebAssembly.Instance(modules[id], { wasi_snapshot_preview1: wasi.wasiImport, bench });
-    const code = wasi.start(instance);
-    if (code) throw new Error(`exit code ${code}`);
-    return { took };
-  } finally {
-    closeSync(out);
-    closeSync(nothing);
-  }
+  const open = (path) => openSync(path, "r+");
+  const wasi = new WASI({
+    version: "preview1", args: ["benchmark"], preopens: { ".": dir },
+    stdin: open("/dev/null"), stdout: open(stdout), stderr: open("/dev/null"), returnOnExit: true,
+  });
+  programs.push(wasi);
+  let started = 0, took = 0;
+  const bench = {
+    start() { started = cpu(); },
+    end() { took += cpu() - started; },
+  };
+  const instance = new WebAssembly.Instance(modules[id], { wasi_snapshot_preview1: wasi.wasiImport, bench });
+  const code = wasi.start(instance);
+  if (code) throw new Error(`exit code ${code}`);
+  return { took };
 }
 
 function forget({ id }) {
@@ -48,13 +43,19 @@ function forget({ id }) {
 
 const operations = { compile, run, forget };
 
-for await (const line of createInterface({ input: process.stdin })) {
+function answer(line) {
   const request = JSON.parse(line);
-  let answer;
   try {
-    answer = operations[request.op](request);
+    return operations[request.op](request);
   } catch (e) {
-    answer = { error: String(e) };
+    return { error: String(e) };
   }
-  process.stdout.write(JSON.stringify(answer) + "\n");
+}
+
+const buffer = Buffer.alloc(1 << 16);
+let pending = "";
+for (let n; (n = readSync(0, buffer)) > 0; ) {
+  const lines = (pending + buffer.toString("utf8", 0, n)).split("\n");
+  pending = lines.pop();
+  for (const line of lines) writeSync(1, JSON.stringify(answer(line)) + "\n");
 }
