@@ -27,7 +27,7 @@ type fsDir struct {
 // files, but its paths are names that stay.
 func fsStat(p string, info fs.FileInfo) Stat {
 	t := info.ModTime()
-	return Stat{Mode: info.Mode(), Size: info.Size(), Ino: pathNumber(p), Atime: t, Mtime: t, Ctime: t}
+	return Stat{Mode: info.Mode(), Size: info.Size(), Ino: pathNumber(p), Nlink: 1, Atime: t, Mtime: t, Ctime: t}
 }
 
 func pathNumber(p string) uint64 {

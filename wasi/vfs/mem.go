@@ -196,11 +196,16 @@ func (d *memDir) SetTimes(name string, atime, mtime time.Time) error {
 func (d *memDir) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		d.m.mu.Lock()
+		removed := d.n.nlink == 0
 		list := make([]Entry, 0, len(d.n.entries))
 		for name, n := range d.n.entries {
 			list = append(list, Entry{Name: name, Mode: n.mode, Ino: n.ino})
 		}
 		d.m.mu.Unlock()
+		if removed {
+			yield(Entry{}, syscall.ENOENT)
+			return
+		}
 		for _, e := range list {
 			if !yield(e, nil) {
 				return

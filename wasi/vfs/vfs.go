@@ -29,7 +29,7 @@ type Stat struct {
 	Size int64
 	// Dev and Ino tell files apart. With Dev 0 the host numbers the mount.
 	Dev, Ino uint64
-	// Nlink is the number of names that the file has; 0 is taken for 1.
+	// Nlink is the number of names that the file has, 1 where that is not known.
 	Nlink uint64
 	// Times of the last access, change of content and change of attributes. Zero
 	// times are unknown.

@@ -120,12 +120,9 @@ func (o *opening) open(dir, inheriting rights) (*descriptor, Errno) {
 }
 
 func (o *opening) openDirectory(dir, inheriting rights) (*descriptor, Errno) {
-	if o.oflags&(oflagTrunc|oflagCreat) != 0 && o.oflags&oflagDirectory == 0 {
-		return nil, ErrnoIsDir
-	}
 	// A directory cannot be written to, and programs that ask for it are told.
 	// Whatever else they ask for, they get what applies.
-	if o.base&rightFdWrite != 0 {
+	if o.oflags&(oflagTrunc|oflagCreat) != 0 || o.base&rightFdWrite != 0 {
 		return nil, ErrnoIsDir
 	}
 	opened, err := o.dir.OpenDir(o.path)

@@ -30,13 +30,13 @@ func (m testMemory) View(offset, n uint64) ([]byte, bool) {
 
 // guest calls functions as a program would.
 type guest struct {
-	t   *testing.T
+	t   testing.TB
 	p   *Process
 	mem testMemory
 	ctx context.Context
 }
 
-func newGuest(t *testing.T, c *Config) *guest {
+func newGuest(t testing.TB, c *Config) *guest {
 	t.Helper()
 	p, err := New(c)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/wasi/vfs"
 	"github.com/davit-wasm/davit/wasi/wasip1"
 )
 
@@ -108,12 +111,8 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
-// realPrograms are the programs that must run; others of the manifest need
-// what the compiler does not have yet.
-var realPrograms = []string{
-	"hello-c", "sqlite3", "sqlite3-file", "bzip2", "goapp", "rust-calc", "assemblyscript", "esbuild", "w3-mandel",
-	"w3-mandel_dd", "w3-smallpt-ex-mv", "wasm-tools",
-}
+// notYet are features of programs that the compiler does not have.
+var notYet = []string{"simd", "eh", "threads"}
 
 // TestRealPrograms runs programs that other people's compilers made.
 func TestRealPrograms(t *testing.T) {
@@ -123,13 +122,12 @@ func TestRealPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	var manifest []struct {
-		Name, File, Stdin, Fixture string
-		Args, Preopen              []string
-		Env                        map[string]string
-		ExitCode                   int               `json:"exit_code"`
-		Stdout                     string            `json:"expect_stdout_sha256"`
-		Contains                   any               `json:"expect_contains"`
-		Files                      map[string]string `json:"expect_files"`
+		Name, Kind, File, Stdin, Fixture string
+		Args, Preopen, Features          []string
+		Env                              map[string]string
+		ExitCode                         int               `json:"exit_code"`
+		Stdout                           string            `json:"expect_stdout_sha256"`
+		Files                            map[string]string `json:"expect_files"`
 	}
 	if err := json.Unmarshal(data, &manifest); err != nil {
 		t.Fatal(err)
@@ -137,7 +135,7 @@ func TestRealPrograms(t *testing.T) {
 	engine := newEngine(t)
 	seen := 0
 	for _, m := range manifest {
-		if !slices.Contains(realPrograms, m.Name) {
+		if m.Kind != "core-p1" || slices.ContainsFunc(m.Features, func(f string) bool { return slices.Contains(notYet, f) }) {
 			continue
 		}
 		seen++
@@ -179,8 +177,8 @@ func TestRealPrograms(t *testing.T) {
 			}
 		})
 	}
-	if seen != len(realPrograms) {
-		t.Errorf("the manifest has %d of the %d programs", seen, len(realPrograms))
+	if seen == 0 {
+		t.Error("the manifest has no programs")
 	}
 }
 
@@ -196,14 +194,55 @@ func tail(s string) string {
 	return s
 }
 
-// TestSuite runs the programs of the wasi-testsuite.
-func TestSuite(t *testing.T) {
-	engine := newEngine(t)
-	files, err := filepath.Glob(filepath.Join(testdata.Conformance(t), "wasi/testsuite/*/wasm32-wasip1/*.wasm"))
+// exceptions are programs of the suites that are known to fail, each with the
+// reason why it may. One that passes does not belong here.
+var exceptions = map[string]string{}
+
+// expected is the result that a suite wants; nil: whatever it is.
+type expected struct {
+	code           int
+	stdout, stderr *string
+}
+
+// check runs a program of a suite.
+func check(t *testing.T, e *davit.Engine, p *program, want expected) {
+	err := func() error {
+		r := run(t, e, p)
+		if r.code != want.code || r.err != nil && r.code != 134 {
+			return fmt.Errorf("exit code %d, want %d; %v\n%s%s", r.code, want.code, r.err, tail(r.stdout), tail(r.stderr))
+		}
+		if want.stdout != nil && r.stdout != *want.stdout {
+			return fmt.Errorf("output %q, want %q", tail(r.stdout), tail(*want.stdout))
+		}
+		if want.stderr != nil && r.stderr != *want.stderr {
+			return fmt.Errorf("error output %q, want %q", tail(r.stderr), tail(*want.stderr))
+		}
+		return nil
+	}()
+	reason, excepted := exceptions[strings.TrimPrefix(t.Name(), "Test")]
+	switch {
+	case excepted && err == nil:
+		t.Errorf("it passes, but is among the exceptions: %s", reason)
+	case excepted:
+		t.Skipf("known to fail: %s\n%v", reason, err)
+	case err != nil:
+		t.Error(err)
+	}
+}
+
+// suite finds the programs of a suite.
+func suite(t *testing.T, pattern string) []string {
+	files, err := filepath.Glob(filepath.Join(testdata.Conformance(t), filepath.FromSlash(pattern)))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("found %d programs: %v", len(files), err)
 	}
-	for _, file := range files {
+	return files
+}
+
+// TestSuite runs the programs of the wasi-testsuite.
+func TestSuite(t *testing.T) {
+	engine := newEngine(t)
+	for _, file := range suite(t, "wasi/testsuite/*/wasm32-wasip1/*.wasm") {
 		base := strings.TrimSuffix(file, ".wasm")
 		language := filepath.Base(filepath.Dir(filepath.Dir(file)))
 		t.Run(language+"/"+filepath.Base(base), func(t *testing.T) {
@@ -223,22 +262,50 @@ func TestSuite(t *testing.T) {
 			for k, v := range m.Env {
 				p.env = append(p.env, k+"="+v)
 			}
-			if m.Root != "" {
-				work := copyDir(t, filepath.Join(filepath.Dir(file), m.Root))
-				p.dirs = append(p.dirs, wasip1.Mount{Host: work, Guest: "/"})
+			want := expected{m.ExitCode, m.Stdout, m.Stderr}
+			if m.Root == "" {
+				check(t, engine, p, want)
+				return
 			}
-			r := run(t, engine, p)
-			if r.err != nil || r.code != m.ExitCode {
-				t.Fatalf("exit code %d, want %d; %v\n%s", r.code, m.ExitCode, r.err, tail(r.stderr))
-			}
-			if m.Stdout != nil && r.stdout != *m.Stdout {
-				t.Errorf("output %q, want %q", r.stdout, *m.Stdout)
-			}
-			if m.Stderr != nil && r.stderr != *m.Stderr {
-				t.Errorf("error output %q, want %q", r.stderr, *m.Stderr)
-			}
+			root := filepath.Join(filepath.Dir(file), m.Root)
+			t.Run("host", func(t *testing.T) {
+				p.dirs = []wasip1.Mount{{Host: copyDir(t, root), Guest: "/"}}
+				check(t, engine, p, want)
+			})
+			t.Run("memory", func(t *testing.T) {
+				p.dirs = []wasip1.Mount{{Dir: copyMem(t, root).Root(), Guest: "/"}}
+				check(t, engine, p, want)
+			})
 		})
 	}
+}
+
+// copyMem copies a folder into memory, without what earlier runs left.
+func copyMem(t testing.TB, from string) *vfs.Mem {
+	t.Helper()
+	m := vfs.NewMem(nil)
+	fsys := os.DirFS(from)
+	err := fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case strings.HasSuffix(name, ".cleanup") && e.IsDir():
+			return fs.SkipDir
+		case strings.HasSuffix(name, ".cleanup"):
+			return nil
+		case e.IsDir():
+			return m.MkdirAll(name)
+		}
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		return m.WriteFile(name, data)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // TestOlderSuite runs the programs of an older suite, each with files beside it
@@ -246,20 +313,9 @@ func TestSuite(t *testing.T) {
 func TestOlderSuite(t *testing.T) {
 	engine := newEngine(t)
 	root := filepath.Join(testdata.Conformance(t), "wasi/p1-caspervonb")
-	files, err := filepath.Glob(filepath.Join(root, "*/*.wasm"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("found %d programs: %v", len(files), err)
-	}
-	for _, file := range files {
+	for _, file := range suite(t, "wasi/p1-caspervonb/*/*.wasm") {
 		base := strings.TrimSuffix(file, ".wasm")
-		code, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(code, []byte("wasi_unstable")) {
-			continue // an older interface
-		}
-		t.Run(strings.TrimPrefix(base, root+"/"), func(t *testing.T) {
+		t.Run(filepath.ToSlash(strings.TrimPrefix(base, root+string(filepath.Separator))), func(t *testing.T) {
 			read := func(ext string) string {
 				b, err := os.ReadFile(base + ext)
 				if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -273,21 +329,19 @@ func TestOlderSuite(t *testing.T) {
 			if _, err := os.Stat(base + ".dir"); err == nil {
 				p.dirs = []wasip1.Mount{{Host: copyDir(t, base+".dir"), Guest: filepath.Base(base) + ".dir"}}
 			}
-			want := 0
+			var want expected
 			if s := strings.TrimSpace(read(".status")); s != "" {
-				if err := json.Unmarshal([]byte(s), &want); err != nil {
+				if err := json.Unmarshal([]byte(s), &want.code); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r := run(t, engine, p)
-			if r.code != want {
-				t.Fatalf("exit code %d, want %d; %v\n%s%s", r.code, want, r.err, tail(r.stdout), tail(r.stderr))
-			}
-			for ext, got := range map[string]string{".stdout": r.stdout, ".stderr": r.stderr} {
-				if w, err := os.ReadFile(base + ext); err == nil && got != string(w) {
-					t.Errorf("%s is %q, want %q", ext, tail(got), tail(string(w)))
+			for ext, p := range map[string]**string{".stdout": &want.stdout, ".stderr": &want.stderr} {
+				if b, err := os.ReadFile(base + ext); err == nil {
+					s := string(b)
+					*p = &s
 				}
 			}
+			check(t, engine, p, want)
 		})
 	}
 }

@@ -206,7 +206,7 @@ func (l *layout) putFilestat(b []byte, s *filestat) {
 // filestatOf is s in the form of the interface: it has no times before 1970.
 func filestatOf(s *vfs.Stat) filestat {
 	return filestat{
-		dev: s.Dev, ino: s.Ino, filetype: filetypeOf(s.Mode), nlink: max(s.Nlink, 1), size: uint64(max(s.Size, 0)),
+		dev: s.Dev, ino: s.Ino, filetype: filetypeOf(s.Mode), nlink: s.Nlink, size: uint64(max(s.Size, 0)),
 		atim: timestamp(s.Atime), mtim: timestamp(s.Mtime), ctim: timestamp(s.Ctime),
 	}
 }
