@@ -22,7 +22,7 @@ import (
 // Features are the features that modules may use. What validates but cannot be
 // compiled yet, such as the instructions on structs, is refused by name when it
 // is met.
-const Features = wasm.Features3&^(wasm.FeatureSIMD|wasm.FeatureRelaxedSIMD) | wasm.FeatureWideArithmetic
+const Features = wasm.Features3 | wasm.FeatureWideArithmetic
 
 // Options say how to compile. The zero value compiles for this machine.
 type Options struct {
@@ -117,7 +117,7 @@ func checkConstExprs(m *wasm.Module, c *wasm.Config) error {
 				return err
 			}
 			switch in.Op {
-			case wasm.OpI32Const, wasm.OpI64Const, wasm.OpF32Const, wasm.OpF64Const, wasm.OpRefNull, wasm.OpRefFunc,
+			case wasm.OpI32Const, wasm.OpI64Const, wasm.OpF32Const, wasm.OpF64Const, wasm.OpV128Const, wasm.OpRefNull, wasm.OpRefFunc,
 				wasm.OpGlobalGet, wasm.OpI32Add, wasm.OpI32Sub, wasm.OpI32Mul, wasm.OpI64Add, wasm.OpI64Sub, wasm.OpI64Mul, wasm.OpEnd:
 			default:
 				return &wasm.Error{Kind: wasm.Unsupported, Offset: in.Offset, Func: -1, Instr: in.Op.String(),

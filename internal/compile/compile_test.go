@@ -195,7 +195,6 @@ func TestFirstError(t *testing.T) {
 // TestUnsupported: what cannot be compiled is refused by name.
 func TestUnsupported(t *testing.T) {
 	for name, words := range map[string]string{
-		"simd-c.wasm":         "simd",
 		"cppexc-exnref.wasm":  "try_table",
 		"cppexc-legacy.wasm":  "legacy exception handling",
 		"wasm-tools-p2.wasm":  "component",

@@ -278,6 +278,10 @@ func (t *Translator) instruction() bool {
 		t.simple(r)
 		return true
 	}
+	if r := &vectorOps[op]; r.op != ir.OpInvalid {
+		t.vectorOp(r)
+		return true
+	}
 	switch t.in.Op {
 	case wasm.OpNop:
 	case wasm.OpDrop:
@@ -302,7 +306,7 @@ func (t *Translator) instruction() bool {
 	case wasm.OpF64Const:
 		t.push(t.value(ir.InstData{Op: ir.OpF64const, Imm: int64(t.in.Imm)}))
 	default:
-		return t.control() || t.call() || t.memory() || t.table() || t.reference() || t.conversion()
+		return t.control() || t.call() || t.memory() || t.table() || t.reference() || t.conversion() || t.vector()
 	}
 	return true
 }

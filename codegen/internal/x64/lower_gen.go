@@ -621,7 +621,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpVconst:
-		// lower_vector.rules:59
+		// lower_vector.rules:63
 		v539 := c.constant(v0)
 		return c.out1(c.vecPool(v539)), true
 	case ir.OpUaddSat:
@@ -645,21 +645,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpX86Pmulhrsw:
-		// lower_vector.rules:130
+		// lower_vector.rules:134
 		v552 := c.arg0(v0)
 		v553 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
-			// lower_vector.rules:131
+			// lower_vector.rules:135
 			v554 := c.arg0(v0)
 			v555 := c.arg1(v0)
 			p19 := c.sse(asm.PMULHRSW, c.xmm(v554), c.operandReg(c.xmm(v555)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
-		// lower_vector.rules:134
+		// lower_vector.rules:138
 		v557 := c.arg1(v0)
 		v556 := c.arg0(v0)
 		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v557), c.operandReg(c.xmm(v556)))), true
@@ -668,7 +668,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpVanyTrue:
-		// lower_vector.rules:272
+		// lower_vector.rules:276
 		v597 := c.arg0(v0)
 		return c.out1(c.setcc(c.anyTrue(c.xmm(v597)))), true
 	case ir.OpVallTrue:
@@ -680,11 +680,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:388
+		// lower_vector.rules:392
 		v620 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v620)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:389
+		// lower_vector.rules:393
 		v621 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v621)))), true
 	case ir.OpX86Cvtt2dq:
@@ -693,7 +693,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v622 := c.arg0(v0)
 			v624 := c.valueType(v622)
 			if v624 == ir.F32X4 {
-				// lower_vector.rules:390
+				// lower_vector.rules:394
 				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v622)))), true
 			}
 		}
@@ -717,7 +717,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 							if v650, ok := c.defInst(v640); ok {
 								v651 := c.opcode(v650)
 								if v651 == ir.OpVconst {
-									// lower_vector.rules:412
+									// lower_vector.rules:416
 									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v646), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
@@ -752,7 +752,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload8x8:
 		v659 := c.memFlags(v0)
 		if v663, ok := c.littleEndian(v659); ok {
-			// lower_vector.rules:438
+			// lower_vector.rules:442
 			v660 := c.arg0(v0)
 			v661 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v663, v660, v661)))), true
@@ -760,7 +760,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload8x8:
 		v664 := c.memFlags(v0)
 		if v668, ok := c.littleEndian(v664); ok {
-			// lower_vector.rules:439
+			// lower_vector.rules:443
 			v665 := c.arg0(v0)
 			v666 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v668, v665, v666)))), true
@@ -768,7 +768,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload16x4:
 		v669 := c.memFlags(v0)
 		if v673, ok := c.littleEndian(v669); ok {
-			// lower_vector.rules:440
+			// lower_vector.rules:444
 			v670 := c.arg0(v0)
 			v671 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v673, v670, v671)))), true
@@ -776,7 +776,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload16x4:
 		v674 := c.memFlags(v0)
 		if v678, ok := c.littleEndian(v674); ok {
-			// lower_vector.rules:441
+			// lower_vector.rules:445
 			v675 := c.arg0(v0)
 			v676 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v678, v675, v676)))), true
@@ -784,7 +784,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload32x2:
 		v679 := c.memFlags(v0)
 		if v683, ok := c.littleEndian(v679); ok {
-			// lower_vector.rules:442
+			// lower_vector.rules:446
 			v680 := c.arg0(v0)
 			v681 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v683, v680, v681)))), true
@@ -792,7 +792,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload32x2:
 		v684 := c.memFlags(v0)
 		if v688, ok := c.littleEndian(v684); ok {
-			// lower_vector.rules:443
+			// lower_vector.rules:447
 			v685 := c.arg0(v0)
 			v686 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v688, v685, v686)))), true
@@ -810,12 +810,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:485
+		// lower_vector.rules:489
 		v698 := c.arg0(v0)
 		v699 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v698), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v699)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:487
+		// lower_vector.rules:491
 		v700 := c.arg0(v0)
 		v701 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v700), c.operandReg(c.xmm(v701)))), true
@@ -1001,7 +1001,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:112
 			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
 		}
-		// lower_vector.rules:309
+		// lower_vector.rules:313
 		v238 := c.arg0(v0)
 		v239 := c.arg1(v0)
 		v240 := c.arg2(v0)
@@ -1064,7 +1064,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:113
 			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
 		}
-		// lower_vector.rules:306
+		// lower_vector.rules:310
 		v238 := c.arg0(v0)
 		v239 := c.arg1(v0)
 		v240 := c.arg2(v0)
@@ -1139,7 +1139,7 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
 	if v541, ok := c.intVec(v2); ok {
-		// lower_vector.rules:73
+		// lower_vector.rules:77
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
 		return c.out1(c.vadd(v541, c.xmm(v7), c.xmm(v8))), true
@@ -1230,7 +1230,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:167
+		// lower_vector.rules:171
 		v34 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v34), c.xmm(v35))), true
 	}
@@ -1506,17 +1506,17 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		h6 := c.add(asm.S64, c.mulLow(asm.S64, a1, c.operandReg(q4)), c.mulLow(asm.S64, b2, c.operandReg(p3)))
 		return c.outPair(c.makePair(c.first(m5), c.add(asm.S64, c.second(m5), h6))), true
 	case ir.I16X8:
-		// lower_vector.rules:95
+		// lower_vector.rules:99
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMULLW, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
 	case ir.I32X4:
-		// lower_vector.rules:96
+		// lower_vector.rules:100
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMULLD, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
 	case ir.I8X16:
-		// lower_vector.rules:98
+		// lower_vector.rules:102
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
 		a7 := c.xmm(v98)
@@ -1525,7 +1525,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		odd10 := c.sse(asm.PMULLW, c.vecShift(asm.PSRLW_I, a7, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b8, 8)))
 		return c.out1(c.orX(even9, c.vecShift(asm.PSLLW_I, odd10, 8))), true
 	case ir.I64X2:
-		// lower_vector.rules:104
+		// lower_vector.rules:108
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
 		a11 := c.xmm(v98)
@@ -1558,7 +1558,7 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
 	if v541, ok := c.intVec(v2); ok {
-		// lower_vector.rules:74
+		// lower_vector.rules:78
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
 		return c.out1(c.vsub(v541, c.xmm(v28), c.xmm(v29))), true
@@ -1605,7 +1605,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.OR, v52, v53)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:168
+		// lower_vector.rules:172
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v52), c.xmm(v53))), true
@@ -1652,7 +1652,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:169
+		// lower_vector.rules:173
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
@@ -1698,22 +1698,22 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v75 := c.arg1(v0)
 		return c.outPair(c.shlWide(c.low(v74), c.high(v74), c.gprLow(v75))), true
 	case ir.I16X8:
-		// lower_vector.rules:188
+		// lower_vector.rules:192
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLW, c.xmm(v74), c.operandReg(c.amount(v75, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:189
+		// lower_vector.rules:193
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLD, c.xmm(v74), c.operandReg(c.amount(v75, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:190
+		// lower_vector.rules:194
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSLLQ, c.xmm(v74), c.operandReg(c.amount(v75, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:202
+		// lower_vector.rules:206
 		v75 := c.arg1(v0)
 		v74 := c.arg0(v0)
 		k1 := c.amount(v75, 7)
@@ -1763,22 +1763,22 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		v83 := c.arg1(v0)
 		return c.outPair(c.shrWide(c.low(v82), c.high(v82), c.gprLow(v83))), true
 	case ir.I16X8:
-		// lower_vector.rules:191
+		// lower_vector.rules:195
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLW, c.xmm(v82), c.operandReg(c.amount(v83, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:192
+		// lower_vector.rules:196
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLD, c.xmm(v82), c.operandReg(c.amount(v83, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:193
+		// lower_vector.rules:197
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRLQ, c.xmm(v82), c.operandReg(c.amount(v83, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:207
+		// lower_vector.rules:211
 		v83 := c.arg1(v0)
 		v82 := c.arg0(v0)
 		k1 := c.amount(v83, 7)
@@ -1828,24 +1828,24 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		v87 := c.arg1(v0)
 		return c.outPair(c.sarWide(c.low(v86), c.high(v86), c.gprLow(v87))), true
 	case ir.I16X8:
-		// lower_vector.rules:194
+		// lower_vector.rules:198
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRAW, c.xmm(v86), c.operandReg(c.amount(v87, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:195
+		// lower_vector.rules:199
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSRAD, c.xmm(v86), c.operandReg(c.amount(v87, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:197
+		// lower_vector.rules:201
 		v87 := c.arg1(v0)
 		v86 := c.arg0(v0)
 		k1 := c.amount(v87, 63)
 		m2 := c.sse(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k1))
 		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v86), c.operandReg(k1)), m2), c.operandReg(m2))), true
 	case ir.I8X16:
-		// lower_vector.rules:212
+		// lower_vector.rules:216
 		v87 := c.arg1(v0)
 		v86 := c.arg0(v0)
 		k3 := c.amount(v87, 7)
@@ -1925,12 +1925,12 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v217), c.xm(v218))), true
 	case ir.F32X4:
-		// lower_vector.rules:295
+		// lower_vector.rules:299
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
 	case ir.F64X2:
-		// lower_vector.rules:296
+		// lower_vector.rules:300
 		v217 := c.arg0(v0)
 		v218 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
@@ -1974,12 +1974,12 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 		v226 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v225), c.xm(v226))), true
 	case ir.F32X4:
-		// lower_vector.rules:299
+		// lower_vector.rules:303
 		v225 := c.arg0(v0)
 		v226 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULPS, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
 	case ir.F64X2:
-		// lower_vector.rules:300
+		// lower_vector.rules:304
 		v225 := c.arg0(v0)
 		v226 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULPD, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
@@ -2085,7 +2085,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v66)), c.operandReg(c.low(v65))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v66)), c.operandReg(c.high(v65))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:171
+		// lower_vector.rules:175
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.out1(c.andnX(c.xmm(v66), c.xmm(v65))), true
@@ -2271,7 +2271,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 		v164 := c.arg0(v0)
 		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v164))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v164)))), c.immConst(ir.I64, 0))), true
 	case ir.I8X16:
-		// lower_vector.rules:157
+		// lower_vector.rules:161
 		v164 := c.arg0(v0)
 		a1 := c.xmm(v164)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
@@ -2745,7 +2745,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 															v572 := c.arg0(v570)
 															v585 := c.arg0(v583)
 															if v572 == v585 {
-																// lower_vector.rules:144
+																// lower_vector.rules:148
 																return c.out1(c.sse(asm.PMADDWD, c.xmm(v568), c.operandReg(c.xmm(v572)))), true
 															}
 														}
@@ -2767,7 +2767,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v586 := c.arg0(v561)
 						v587 := c.arg0(v574)
 						if v586 == v587 {
-							// lower_vector.rules:148
+							// lower_vector.rules:152
 							return c.out1(c.sse(asm.PMADDWD, c.xmm(v586), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
@@ -2780,7 +2780,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v588 := c.arg0(v561)
 						v589 := c.arg0(v574)
 						if v588 == v589 {
-							// lower_vector.rules:152
+							// lower_vector.rules:156
 							a1 := c.xmm(v588)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
@@ -2788,7 +2788,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:136
+		// lower_vector.rules:140
 		v559 := c.arg1(v0)
 		return c.out1(c.sse(asm.PHADDD, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
 	case ir.I16X8:
@@ -2804,7 +2804,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v586 := c.arg0(v561)
 						v587 := c.arg0(v574)
 						if v586 == v587 {
-							// lower_vector.rules:146
+							// lower_vector.rules:150
 							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v586)))), true
 						}
 					}
@@ -2817,18 +2817,18 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v588 := c.arg0(v561)
 						v589 := c.arg0(v574)
 						if v588 == v589 {
-							// lower_vector.rules:150
+							// lower_vector.rules:154
 							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v588), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:135
+		// lower_vector.rules:139
 		v559 := c.arg1(v0)
 		return c.out1(c.sse(asm.PHADDW, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
 	case ir.I8X16:
-		// lower_vector.rules:138
+		// lower_vector.rules:142
 		v558 := c.arg0(v0)
 		v559 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v558)), c.operandReg(c.byteSums(c.xmm(v559))))), true
@@ -2849,14 +2849,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 				v611 := c.arg0(v609)
 				v613 := c.valueType(v611)
 				if v613 == ir.I32X4 {
-					// lower_vector.rules:363
+					// lower_vector.rules:367
 					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v611)))), true
 				}
 			}
 		}
 		v271 := c.valueType(v269)
 		if v271 == ir.I64X2 {
-			// lower_vector.rules:364
+			// lower_vector.rules:368
 			a1 := c.xmm(v269)
 			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
@@ -2894,7 +2894,7 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		v269 := c.arg0(v0)
 		v271 := c.valueType(v269)
 		if v271 == ir.I32X4 {
-			// lower_vector.rules:362
+			// lower_vector.rules:366
 			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v269)))), true
 		}
 	}
@@ -2914,7 +2914,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 				v617 := c.arg0(v615)
 				v619 := c.valueType(v617)
 				if v619 == ir.I32X4 {
-					// lower_vector.rules:385
+					// lower_vector.rules:389
 					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v617), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
@@ -2922,7 +2922,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		}
 		v276 := c.valueType(v274)
 		if v276 == ir.I64X2 {
-			// lower_vector.rules:371
+			// lower_vector.rules:375
 			a2 := c.xmm(v274)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
 			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
@@ -2946,7 +2946,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		v274 := c.arg0(v0)
 		v276 := c.valueType(v274)
 		if v276 == ir.I32X4 {
-			// lower_vector.rules:377
+			// lower_vector.rules:381
 			a5 := c.xmm(v274)
 			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
@@ -2972,49 +2972,49 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	case ir.I32:
 		v694 := c.lane(v0)
 		if v694 == 0 {
-			// lower_vector.rules:470
+			// lower_vector.rules:474
 			v693 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v693))), true
 		}
-		// lower_vector.rules:468
+		// lower_vector.rules:472
 		v693 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v693), c.laneU8(v694))), true
 	case ir.I64:
 		v694 := c.lane(v0)
 		if v694 == 0 {
-			// lower_vector.rules:471
+			// lower_vector.rules:475
 			v693 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v693))), true
 		}
-		// lower_vector.rules:469
+		// lower_vector.rules:473
 		v693 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v693), c.laneU8(v694))), true
 	}
 	v694 := c.lane(v0)
 	if v694 == 0 {
-		if _, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:472
+		if v205, ok := c.tyScalarFloat(v2); ok {
+			// lower_vector.rules:476
 			v693 := c.arg0(v0)
-			return c.out1(c.xmm(v693)), true
+			return c.out1(c.lowLane(v205, c.xmm(v693))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:466
+		// lower_vector.rules:470
 		v693 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v693), c.laneU8(v694))), true
 	case ir.I16:
-		// lower_vector.rules:467
+		// lower_vector.rules:471
 		v693 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v693), c.laneU8(v694))), true
 	case ir.F32:
-		// lower_vector.rules:473
+		// lower_vector.rules:477
 		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), c.laneU8(v694))), true
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v693), c.laneU8(v694)))), true
 	case ir.F64:
-		// lower_vector.rules:474
+		// lower_vector.rules:478
 		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 238)), true
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v693), 238))), true
 	}
 	var none out
 	return none, false
@@ -3025,11 +3025,11 @@ func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
 	v702 := c.arg0(v0)
 	v703 := c.arg1(v0)
 	if v702 == v703 {
-		// lower_vector.rules:490
+		// lower_vector.rules:494
 		v704 := c.constant(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleSame(v704)))), true
 	}
-	// lower_vector.rules:488
+	// lower_vector.rules:492
 	v704 := c.constant(v0)
 	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleFirst(v704))), c.sse(asm.PSHUFB, c.xmm(v703), c.operandReg(c.shuffleSecond(v704))))), true
 }
@@ -3065,7 +3065,7 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
 	if v541, ok := c.intVec(v2); ok {
-		// lower_vector.rules:75
+		// lower_vector.rules:79
 		v32 := c.arg0(v0)
 		return c.out1(c.vsub(v541, c.vecZero(), c.xmm(v32))), true
 	}
@@ -3093,19 +3093,19 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
 		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
 	case ir.I8X16:
-		// lower_vector.rules:88
+		// lower_vector.rules:92
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSB, c.operandReg(c.xmm(v33)))), true
 	case ir.I16X8:
-		// lower_vector.rules:89
+		// lower_vector.rules:93
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSW, c.operandReg(c.xmm(v33)))), true
 	case ir.I32X4:
-		// lower_vector.rules:90
+		// lower_vector.rules:94
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSD, c.operandReg(c.xmm(v33)))), true
 	case ir.I64X2:
-		// lower_vector.rules:91
+		// lower_vector.rules:95
 		v33 := c.arg0(v0)
 		a7 := c.xmm(v33)
 		m8 := c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(a7))
@@ -3134,7 +3134,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v64)), c.unary(asm.NOT, asm.S64, c.high(v64)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:170
+		// lower_vector.rules:174
 		v64 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v64), c.vecOnes())), true
 	}
@@ -3158,7 +3158,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v68)), c.operandReg(c.low(v67))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v68)), c.operandReg(c.high(v67))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:172
+		// lower_vector.rules:176
 		v67 := c.arg0(v0)
 		v68 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v67), c.xorX(c.xmm(v68), c.vecOnes()))), true
@@ -3183,7 +3183,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v69), c.operandReg(c.low(v70)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v69), c.operandReg(c.high(v70)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:173
+		// lower_vector.rules:177
 		v69 := c.arg0(v0)
 		v70 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v69), c.xorX(c.xmm(v70), c.vecOnes()))), true
@@ -3210,14 +3210,14 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v71), c.low(v72), c.low(v73)), c.selectBits(ir.I64, c.high(v71), c.high(v72), c.high(v73)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:174
+		// lower_vector.rules:178
 		v71 := c.arg0(v0)
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
 		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:175
+		// lower_vector.rules:179
 		v71 := c.arg0(v0)
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
@@ -3281,22 +3281,22 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 		v127 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedLessThan, v126, v127)), true
 	case ir.I8X16:
-		// lower_vector.rules:110
+		// lower_vector.rules:114
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINSB, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
 	case ir.I16X8:
-		// lower_vector.rules:111
+		// lower_vector.rules:115
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINSW, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
 	case ir.I32X4:
-		// lower_vector.rules:112
+		// lower_vector.rules:116
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINSD, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
 	case ir.I64X2:
-		// lower_vector.rules:124
+		// lower_vector.rules:128
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v126), c.xmm(v127))), true
@@ -3321,22 +3321,22 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 		v129 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedGreaterThan, v128, v129)), true
 	case ir.I8X16:
-		// lower_vector.rules:116
+		// lower_vector.rules:120
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXSB, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
 	case ir.I16X8:
-		// lower_vector.rules:117
+		// lower_vector.rules:121
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXSW, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
 	case ir.I32X4:
-		// lower_vector.rules:118
+		// lower_vector.rules:122
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXSD, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
 	case ir.I64X2:
-		// lower_vector.rules:126
+		// lower_vector.rules:130
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v128), c.xmm(v129))), true
@@ -3361,22 +3361,22 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 		v131 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedLessThan, v130, v131)), true
 	case ir.I8X16:
-		// lower_vector.rules:113
+		// lower_vector.rules:117
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINUB, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
 	case ir.I16X8:
-		// lower_vector.rules:114
+		// lower_vector.rules:118
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINUW, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
 	case ir.I32X4:
-		// lower_vector.rules:115
+		// lower_vector.rules:119
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMINUD, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
 	case ir.I64X2:
-		// lower_vector.rules:125
+		// lower_vector.rules:129
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v130), c.xmm(v131))), true
@@ -3401,22 +3401,22 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 		v133 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v132, v133)), true
 	case ir.I8X16:
-		// lower_vector.rules:119
+		// lower_vector.rules:123
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXUB, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
 	case ir.I16X8:
-		// lower_vector.rules:120
+		// lower_vector.rules:124
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXUW, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
 	case ir.I32X4:
-		// lower_vector.rules:121
+		// lower_vector.rules:125
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.out1(c.sse(asm.PMAXUD, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
 	case ir.I64X2:
-		// lower_vector.rules:127
+		// lower_vector.rules:131
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v132), c.xmm(v133))), true
@@ -3741,7 +3741,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
 		if v594, ok := c.intVec(v191); ok {
-			// lower_vector.rules:249
+			// lower_vector.rules:253
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
 			return c.out1(c.vcmp(v594, v187, c.xmm(v188), c.xmm(v189))), true
@@ -3768,7 +3768,7 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
 		if v596, ok := c.floatVec(v198); ok {
-			// lower_vector.rules:270
+			// lower_vector.rules:274
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
 			return c.out1(c.vfcmp(c.fcmpOp(v596), v194, c.xmm(v195), c.xmm(v196))), true
@@ -3814,12 +3814,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v223), c.xm(v224))), true
 	case ir.F32X4:
-		// lower_vector.rules:297
+		// lower_vector.rules:301
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
 	case ir.F64X2:
-		// lower_vector.rules:298
+		// lower_vector.rules:302
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
@@ -3843,12 +3843,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 		v232 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v231), c.xm(v232))), true
 	case ir.F32X4:
-		// lower_vector.rules:301
+		// lower_vector.rules:305
 		v231 := c.arg0(v0)
 		v232 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVPS, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
 	case ir.F64X2:
-		// lower_vector.rules:302
+		// lower_vector.rules:306
 		v231 := c.arg0(v0)
 		v232 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVPD, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
@@ -3870,11 +3870,11 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 		v233 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v233))), true
 	case ir.F32X4:
-		// lower_vector.rules:303
+		// lower_vector.rules:307
 		v233 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v233)))), true
 	case ir.F64X2:
-		// lower_vector.rules:304
+		// lower_vector.rules:308
 		v233 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v233)))), true
 	}
@@ -3893,7 +3893,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:334
+		// lower_vector.rules:338
 		v234 := c.arg0(v0)
 		v235 := c.arg1(v0)
 		a1 := c.xmm(v234)
@@ -3902,7 +3902,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:339
+		// lower_vector.rules:343
 		v234 := c.arg0(v0)
 		v235 := c.arg1(v0)
 		a5 := c.xmm(v234)
@@ -3926,7 +3926,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:345
+		// lower_vector.rules:349
 		v236 := c.arg0(v0)
 		v237 := c.arg1(v0)
 		a1 := c.xmm(v236)
@@ -3937,7 +3937,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:352
+		// lower_vector.rules:356
 		v236 := c.arg0(v0)
 		v237 := c.arg1(v0)
 		a7 := c.xmm(v236)
@@ -3961,7 +3961,7 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
 	if v607, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:317
+		// lower_vector.rules:321
 		v255 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v607)))), true
 	}
@@ -3978,7 +3978,7 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
 	if v607, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:318
+		// lower_vector.rules:322
 		v256 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v607)))), true
 	}
@@ -3997,7 +3997,7 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
 	if v607, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:319
+		// lower_vector.rules:323
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
 		return c.out1(c.chooseX(c.loadMask(c.signMask(v607)), c.xmm(v258), c.xmm(v257))), true
@@ -4019,11 +4019,11 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 		v259 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v259))), true
 	case ir.F32X4:
-		// lower_vector.rules:323
+		// lower_vector.rules:327
 		v259 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v259), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:324
+		// lower_vector.rules:328
 		v259 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v259), 8)), true
 	}
@@ -4044,11 +4044,11 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 		v260 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v260))), true
 	case ir.F32X4:
-		// lower_vector.rules:325
+		// lower_vector.rules:329
 		v260 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v260), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:326
+		// lower_vector.rules:330
 		v260 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v260), 9)), true
 	}
@@ -4069,11 +4069,11 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 		v261 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v261))), true
 	case ir.F32X4:
-		// lower_vector.rules:327
+		// lower_vector.rules:331
 		v261 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v261), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:328
+		// lower_vector.rules:332
 		v261 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v261), 10)), true
 	}
@@ -4094,11 +4094,11 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 		v262 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v262))), true
 	case ir.F32X4:
-		// lower_vector.rules:329
+		// lower_vector.rules:333
 		v262 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v262), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:330
+		// lower_vector.rules:334
 		v262 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v262), 11)), true
 	}
@@ -4170,7 +4170,7 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v291 == ir.F32X4 {
-			// lower_vector.rules:392
+			// lower_vector.rules:396
 			a5 := c.xmm(v289)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
@@ -4202,7 +4202,7 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v296 == ir.F32X4 {
-			// lower_vector.rules:399
+			// lower_vector.rules:403
 			n3 := c.sse(asm.MAXPS, c.xmm(v294), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
@@ -4401,12 +4401,12 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:77
+		// lower_vector.rules:81
 		v542 := c.arg0(v0)
 		v543 := c.arg1(v0)
 		return c.out1(c.sse(asm.PADDUSB, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
 	case ir.I16X8:
-		// lower_vector.rules:78
+		// lower_vector.rules:82
 		v542 := c.arg0(v0)
 		v543 := c.arg1(v0)
 		return c.out1(c.sse(asm.PADDUSW, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
@@ -4420,12 +4420,12 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:79
+		// lower_vector.rules:83
 		v544 := c.arg0(v0)
 		v545 := c.arg1(v0)
 		return c.out1(c.sse(asm.PADDSB, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
 	case ir.I16X8:
-		// lower_vector.rules:80
+		// lower_vector.rules:84
 		v544 := c.arg0(v0)
 		v545 := c.arg1(v0)
 		return c.out1(c.sse(asm.PADDSW, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
@@ -4439,12 +4439,12 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:81
+		// lower_vector.rules:85
 		v546 := c.arg0(v0)
 		v547 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
 	case ir.I16X8:
-		// lower_vector.rules:82
+		// lower_vector.rules:86
 		v546 := c.arg0(v0)
 		v547 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
@@ -4458,12 +4458,12 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:83
+		// lower_vector.rules:87
 		v548 := c.arg0(v0)
 		v549 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSUBSB, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
 	case ir.I16X8:
-		// lower_vector.rules:84
+		// lower_vector.rules:88
 		v548 := c.arg0(v0)
 		v549 := c.arg1(v0)
 		return c.out1(c.sse(asm.PSUBSW, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
@@ -4477,12 +4477,12 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:85
+		// lower_vector.rules:89
 		v550 := c.arg0(v0)
 		v551 := c.arg1(v0)
 		return c.out1(c.sse(asm.PAVGB, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
 	case ir.I16X8:
-		// lower_vector.rules:86
+		// lower_vector.rules:90
 		v550 := c.arg0(v0)
 		v551 := c.arg1(v0)
 		return c.out1(c.sse(asm.PAVGW, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
@@ -4496,37 +4496,37 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:177
+		// lower_vector.rules:181
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
 		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
 	case ir.I16X8:
-		// lower_vector.rules:178
+		// lower_vector.rules:182
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v590), 15), c.xmm(v591), c.xmm(v592))), true
 	case ir.I32X4:
-		// lower_vector.rules:179
+		// lower_vector.rules:183
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
 	case ir.F32X4:
-		// lower_vector.rules:180
+		// lower_vector.rules:184
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
 	case ir.I64X2:
-		// lower_vector.rules:181
+		// lower_vector.rules:185
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
 		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
 	case ir.F64X2:
-		// lower_vector.rules:182
+		// lower_vector.rules:186
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		v592 := c.arg2(v0)
@@ -4541,15 +4541,15 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 	v598 := c.arg0(v0)
 	v600 := c.valueType(v598)
 	if v602, ok := c.intVec(v600); ok {
-		// lower_vector.rules:273
+		// lower_vector.rules:277
 		return c.out1(c.setcc(c.allTrue(v602, c.xmm(v598)))), true
 	}
 	switch v600 {
 	case ir.F32X4:
-		// lower_vector.rules:275
+		// lower_vector.rules:279
 		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v598)))), true
 	case ir.F64X2:
-		// lower_vector.rules:276
+		// lower_vector.rules:280
 		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v598)))), true
 	}
 	var none out
@@ -4562,22 +4562,22 @@ func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
 	v605 := c.valueType(v603)
 	switch v605 {
 	case ir.I8X16:
-		// lower_vector.rules:284
+		// lower_vector.rules:288
 		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v603))), true
 	case ir.I32X4:
-		// lower_vector.rules:285
+		// lower_vector.rules:289
 		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
 	case ir.F32X4:
-		// lower_vector.rules:286
+		// lower_vector.rules:290
 		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
 	case ir.I64X2:
-		// lower_vector.rules:287
+		// lower_vector.rules:291
 		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
 	case ir.F64X2:
-		// lower_vector.rules:288
+		// lower_vector.rules:292
 		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
 	case ir.I16X8:
-		// lower_vector.rules:289
+		// lower_vector.rules:293
 		a1 := c.xmm(v603)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
@@ -4603,7 +4603,7 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 						if v636, ok := c.defInst(v626); ok {
 							v637 := c.opcode(v636)
 							if v637 == ir.OpVconst {
-								// lower_vector.rules:407
+								// lower_vector.rules:411
 								a1 := c.xmm(v632)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
@@ -4615,12 +4615,12 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:418
+		// lower_vector.rules:422
 		v625 := c.arg0(v0)
 		v626 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
 	case ir.I16X8:
-		// lower_vector.rules:419
+		// lower_vector.rules:423
 		v625 := c.arg0(v0)
 		v626 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
@@ -4634,12 +4634,12 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:420
+		// lower_vector.rules:424
 		v653 := c.arg0(v0)
 		v654 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
 	case ir.I16X8:
-		// lower_vector.rules:421
+		// lower_vector.rules:425
 		v653 := c.arg0(v0)
 		v654 := c.arg1(v0)
 		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
@@ -4653,15 +4653,15 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:423
+		// lower_vector.rules:427
 		v655 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v655)))), true
 	case ir.I32X4:
-		// lower_vector.rules:424
+		// lower_vector.rules:428
 		v655 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v655)))), true
 	case ir.I64X2:
-		// lower_vector.rules:425
+		// lower_vector.rules:429
 		v655 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v655)))), true
 	}
@@ -4674,15 +4674,15 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:426
+		// lower_vector.rules:430
 		v656 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v656)))), true
 	case ir.I32X4:
-		// lower_vector.rules:427
+		// lower_vector.rules:431
 		v656 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v656)))), true
 	case ir.I64X2:
-		// lower_vector.rules:428
+		// lower_vector.rules:432
 		v656 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v656)))), true
 	}
@@ -4695,15 +4695,15 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:431
+		// lower_vector.rules:435
 		v657 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	case ir.I32X4:
-		// lower_vector.rules:432
+		// lower_vector.rules:436
 		v657 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	case ir.I64X2:
-		// lower_vector.rules:433
+		// lower_vector.rules:437
 		v657 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v657))))), true
 	}
@@ -4716,15 +4716,15 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:434
+		// lower_vector.rules:438
 		v658 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:435
+		// lower_vector.rules:439
 		v658 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:436
+		// lower_vector.rules:440
 		v658 := c.arg0(v0)
 		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v658), c.operandReg(c.vecZero()))), true
 	}
@@ -4737,27 +4737,27 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:447
+		// lower_vector.rules:451
 		v689 := c.arg0(v0)
 		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:448
+		// lower_vector.rules:452
 		v689 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:449
+		// lower_vector.rules:453
 		v689 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:450
+		// lower_vector.rules:454
 		v689 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v689))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:451
+		// lower_vector.rules:455
 		v689 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 0)), true
 	case ir.F64X2:
-		// lower_vector.rules:452
+		// lower_vector.rules:456
 		v689 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 68)), true
 	}
@@ -4770,31 +4770,31 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:454
+		// lower_vector.rules:458
 		v690 := c.arg0(v0)
 		v691 := c.arg1(v0)
 		v692 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I16X8:
-		// lower_vector.rules:455
+		// lower_vector.rules:459
 		v690 := c.arg0(v0)
 		v691 := c.arg1(v0)
 		v692 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I32X4:
-		// lower_vector.rules:456
+		// lower_vector.rules:460
 		v690 := c.arg0(v0)
 		v691 := c.arg1(v0)
 		v692 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.I64X2:
-		// lower_vector.rules:457
+		// lower_vector.rules:461
 		v690 := c.arg0(v0)
 		v691 := c.arg1(v0)
 		v692 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
 	case ir.F32X4:
-		// lower_vector.rules:458
+		// lower_vector.rules:462
 		v690 := c.arg0(v0)
 		v691 := c.arg1(v0)
 		v692 := c.lane(v0)
@@ -4803,12 +4803,12 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 		v692 := c.lane(v0)
 		switch v692 {
 		case 0:
-			// lower_vector.rules:459
+			// lower_vector.rules:463
 			v691 := c.arg1(v0)
 			v690 := c.arg0(v0)
 			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v691), c.xmm(v690), 2)), true
 		case 1:
-			// lower_vector.rules:460
+			// lower_vector.rules:464
 			v690 := c.arg0(v0)
 			v691 := c.arg1(v0)
 			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v690), c.operandReg(c.xmm(v691)))), true
@@ -4823,22 +4823,22 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:476
+			// lower_vector.rules:480
 			v697 := c.arg0(v0)
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v697)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
-		// lower_vector.rules:477
+		// lower_vector.rules:481
 		v697 := c.arg0(v0)
 		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v697)))), true
 	case ir.F32X4:
-		// lower_vector.rules:478
+		// lower_vector.rules:482
 		v697 := c.arg0(v0)
 		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v697), c.xmm(v697), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:479
+		// lower_vector.rules:483
 		v697 := c.arg0(v0)
 		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v697)))), true
 	}
@@ -4958,14 +4958,14 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.fcmpCond(v15, v16, v17)
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:277
+			// lower_vector.rules:281
 			v75 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
 			v76 := c.arg0(v6)
 			v78 := c.valueType(v76)
 			if v80, ok := c.intVec(v78); ok {
-				// lower_vector.rules:278
+				// lower_vector.rules:282
 				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
@@ -5532,277 +5532,277 @@ func (c *lower) zeros() pair {
 	return c.makePair(z1, z1)
 }
 
-// andX is the term and_x of lower_vector.rules:34.
+// andX is the term and_x of lower_vector.rules:38.
 func (c *lower) andX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:35
+	// lower_vector.rules:39
 	return c.sse(asm.PAND, v0, c.operandReg(v1))
 }
 
-// orX is the term or_x of lower_vector.rules:36.
+// orX is the term or_x of lower_vector.rules:40.
 func (c *lower) orX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:37
+	// lower_vector.rules:41
 	return c.sse(asm.POR, v0, c.operandReg(v1))
 }
 
-// xorX is the term xor_x of lower_vector.rules:38.
+// xorX is the term xor_x of lower_vector.rules:42.
 func (c *lower) xorX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:39
+	// lower_vector.rules:43
 	return c.sse(asm.PXOR, v0, c.operandReg(v1))
 }
 
-// andnX is the term andn_x of lower_vector.rules:41.
+// andnX is the term andn_x of lower_vector.rules:45.
 func (c *lower) andnX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:42
+	// lower_vector.rules:46
 	return c.sse(asm.PANDN, v0, c.operandReg(v1))
 }
 
-// chooseX is the term choose_x of lower_vector.rules:44.
+// chooseX is the term choose_x of lower_vector.rules:48.
 func (c *lower) chooseX(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:45
+	// lower_vector.rules:49
 	return c.orX(c.andX(v1, v0), c.andnX(v0, v2))
 }
 
-// vadd is the term vadd of lower_vector.rules:63.
+// vadd is the term vadd of lower_vector.rules:67.
 func (c *lower) vadd(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:64
+		// lower_vector.rules:68
 		return c.sse(asm.PADDB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:65
+		// lower_vector.rules:69
 		return c.sse(asm.PADDW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:66
+		// lower_vector.rules:70
 		return c.sse(asm.PADDD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:67
+		// lower_vector.rules:71
 		return c.sse(asm.PADDQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:63:1: no rule of vadd matches")
+	panic("lower_vector.rules:67:1: no rule of vadd matches")
 }
 
-// vsub is the term vsub of lower_vector.rules:68.
+// vsub is the term vsub of lower_vector.rules:72.
 func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:69
+		// lower_vector.rules:73
 		return c.sse(asm.PSUBB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:70
+		// lower_vector.rules:74
 		return c.sse(asm.PSUBW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:71
+		// lower_vector.rules:75
 		return c.sse(asm.PSUBD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:72
+		// lower_vector.rules:76
 		return c.sse(asm.PSUBQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:68:1: no rule of vsub matches")
+	panic("lower_vector.rules:72:1: no rule of vsub matches")
 }
 
-// pickQ is the term pick_q of lower_vector.rules:122.
+// pickQ is the term pick_q of lower_vector.rules:126.
 func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:123
+	// lower_vector.rules:127
 	return c.chooseX(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
 }
 
-// byteSums is the term byte_sums of lower_vector.rules:140.
+// byteSums is the term byte_sums of lower_vector.rules:144.
 func (c *lower) byteSums(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:141
+	// lower_vector.rules:145
 	return c.andX(c.sse(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.vecConst(71777214294589695, 71777214294589695))
 }
 
-// amount is the term amount of lower_vector.rules:186.
+// amount is the term amount of lower_vector.rules:190.
 func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
-	// lower_vector.rules:187
+	// lower_vector.rules:191
 	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
 }
 
-// veq is the term veq of lower_vector.rules:220.
+// veq is the term veq of lower_vector.rules:224.
 func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:221
+		// lower_vector.rules:225
 		return c.sse(asm.PCMPEQB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:222
+		// lower_vector.rules:226
 		return c.sse(asm.PCMPEQW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:223
+		// lower_vector.rules:227
 		return c.sse(asm.PCMPEQD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:224
+		// lower_vector.rules:228
 		return c.sse(asm.PCMPEQQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:220:1: no rule of veq matches")
+	panic("lower_vector.rules:224:1: no rule of veq matches")
 }
 
-// vgt is the term vgt of lower_vector.rules:225.
+// vgt is the term vgt of lower_vector.rules:229.
 func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:226
+		// lower_vector.rules:230
 		return c.sse(asm.PCMPGTB, v1, c.operandReg(v2))
 	case ir.I16X8:
-		// lower_vector.rules:227
+		// lower_vector.rules:231
 		return c.sse(asm.PCMPGTW, v1, c.operandReg(v2))
 	case ir.I32X4:
-		// lower_vector.rules:228
+		// lower_vector.rules:232
 		return c.sse(asm.PCMPGTD, v1, c.operandReg(v2))
 	case ir.I64X2:
-		// lower_vector.rules:229
+		// lower_vector.rules:233
 		return c.sse(asm.PCMPGTQ, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:225:1: no rule of vgt matches")
+	panic("lower_vector.rules:229:1: no rule of vgt matches")
 }
 
-// topBits is the term top_bits of lower_vector.rules:231.
+// topBits is the term top_bits of lower_vector.rules:235.
 func (c *lower) topBits(v0 ir.Type) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:232
+		// lower_vector.rules:236
 		return c.vecConst(9259542123273814144, 9259542123273814144)
 	case ir.I16X8:
-		// lower_vector.rules:233
+		// lower_vector.rules:237
 		return c.vecConst(9223512776490647552, 9223512776490647552)
 	case ir.I32X4:
-		// lower_vector.rules:234
+		// lower_vector.rules:238
 		return c.vecConst(9223372039002259456, 9223372039002259456)
 	case ir.I64X2:
-		// lower_vector.rules:235
+		// lower_vector.rules:239
 		return c.vecConst(9223372036854775808, 9223372036854775808)
 	}
-	panic("lower_vector.rules:231:1: no rule of top_bits matches")
+	panic("lower_vector.rules:235:1: no rule of top_bits matches")
 }
 
-// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:236.
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:240.
 func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:237
+	// lower_vector.rules:241
 	t1 := c.topBits(v0)
 	return c.vgt(v0, c.xorX(v1, t1), c.xorX(v2, t1))
 }
 
-// vcmp is the term vcmp of lower_vector.rules:238.
+// vcmp is the term vcmp of lower_vector.rules:242.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.Equal:
-		// lower_vector.rules:239
+		// lower_vector.rules:243
 		return c.veq(v0, v2, v3)
 	case ir.NotEqual:
-		// lower_vector.rules:240
+		// lower_vector.rules:244
 		return c.xorX(c.veq(v0, v2, v3), c.vecOnes())
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:241
+		// lower_vector.rules:245
 		return c.vgt(v0, v2, v3)
 	case ir.SignedLessThan:
-		// lower_vector.rules:242
+		// lower_vector.rules:246
 		return c.vgt(v0, v3, v2)
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:243
+		// lower_vector.rules:247
 		return c.xorX(c.vgt(v0, v2, v3), c.vecOnes())
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:244
+		// lower_vector.rules:248
 		return c.xorX(c.vgt(v0, v3, v2), c.vecOnes())
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:245
+		// lower_vector.rules:249
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:246
+		// lower_vector.rules:250
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:247
+		// lower_vector.rules:251
 		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.vecOnes())
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:248
+		// lower_vector.rules:252
 		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.vecOnes())
 	}
-	panic("lower_vector.rules:238:1: no rule of vcmp matches")
+	panic("lower_vector.rules:242:1: no rule of vcmp matches")
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:252.
+// fcmpOp is the term fcmp_op of lower_vector.rules:256.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:253
+		// lower_vector.rules:257
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:254
+		// lower_vector.rules:258
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:252:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:256:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:255.
+// vfcmp is the term vfcmp of lower_vector.rules:259.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:256
+		// lower_vector.rules:260
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:257
+		// lower_vector.rules:261
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:258
+		// lower_vector.rules:262
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:259
+		// lower_vector.rules:263
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:260
+		// lower_vector.rules:264
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:261
+		// lower_vector.rules:265
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:262
+		// lower_vector.rules:266
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:263
+		// lower_vector.rules:267
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:264
+		// lower_vector.rules:268
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:265
+		// lower_vector.rules:269
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:266
+		// lower_vector.rules:270
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:267
+		// lower_vector.rules:271
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:268
+		// lower_vector.rules:272
 		return c.andX(c.sseImm(v0, v2, v3, 4), c.sseImm(v0, v2, v3, 7))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:269
+		// lower_vector.rules:273
 		return c.orX(c.sseImm(v0, v2, v3, 0), c.sseImm(v0, v2, v3, 3))
 	}
-	panic("lower_vector.rules:255:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:259:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:279.
+// anyTrue is the term any_true of lower_vector.rules:283.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:280
+	// lower_vector.rules:284
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:281.
+// allTrue is the term all_true of lower_vector.rules:285.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:282
+	// lower_vector.rules:286
 	z1 := c.veq(v0, v1, c.vecZero())
 	return c.ptest(asm.E, z1, z1)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:314.
+// fmaLane is the term fma_lane of lower_vector.rules:318.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:315
+	// lower_vector.rules:319
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:429.
+// highHalf is the term high_half of lower_vector.rules:433.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:430
+	// lower_vector.rules:434
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 

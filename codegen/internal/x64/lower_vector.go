@@ -39,6 +39,11 @@ func (c *lower) vecImm(op asm.VecOp, x machine.Reg, imm uint8) machine.Reg {
 	return c.xmmUnary(op, c.newVec(), operand{reg: x}, FlagImm, int64(imm))
 }
 
+// lowLane is the low lane of x, a scalar of type t.
+func (c *lower) lowLane(t ir.Type, x machine.Reg) machine.Reg {
+	return c.xmmUnary(asm.MOVAPS, c.l.NewReg(t), operand{reg: x}, 0, 0)
+}
+
 func (c *lower) vecShift(op asm.VecOp, x machine.Reg, n uint8) machine.Reg {
 	d := c.newVec()
 	c.l.Emit(NewImm(OpXmmShift, uint16(op), 0, int64(n), d, x))
