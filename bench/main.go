@@ -3,6 +3,7 @@
 //
 //	go run . [-runs 9] [-compile FILE.wasm]
 //	go run . -corpus [-runs 9] [-engines davit,wasmtime,wazero,v8] [PATTERN]
+//	go run . -api [-runs 9]
 //	go run . -health 100
 //
 // The corpus is that of the Sightglass suite: processor time between its start
@@ -66,6 +67,7 @@ func main() {
 	runs := flag.Int("runs", 9, "measurements of each row and engine, of which the median counts")
 	module := flag.String("compile", filepath.Join("..", "..", "shared", "real", "esbuild.wasm"), "module whose compilation on one thread is measured; none if empty")
 	trials := flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
+	costs := flag.Bool("api", false, "instead, print what operations of the embedding API cost beside wazero")
 	programs := flag.Bool("corpus", false, "instead, run the programs of the corpus whose names match the argument")
 	dir := flag.String("dir", filepath.Join("..", "..", "shared", "bench", "sightglass"), "folder of the corpus")
 	engines := flag.String("engines", "davit,wasmtime,wazero,v8", "who runs the corpus")
@@ -74,6 +76,8 @@ func main() {
 	switch {
 	case *trials > 0:
 		err = health(*trials)
+	case *costs:
+		err = apiCosts(*runs)
 	case *programs:
 		err = corpus(*dir, *engines, flag.Arg(0), *runs)
 	default:
