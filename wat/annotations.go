@@ -14,6 +14,7 @@ const (
 	annotationName       = "name"
 	annotationCustom     = "custom"
 	annotationBranchHint = "metadata.code.branch_hint"
+	annotationProducers  = "producers"
 )
 
 // annotation takes the first unused annotation of an identifier in front of the
@@ -114,6 +115,7 @@ func (p *parser) customs() {
 	for a := p.annotation(annotationCustom); a != nil; a = p.annotation(annotationCustom) {
 		p.custom(a)
 	}
+	p.producersAnnotations()
 }
 
 // sectionOrder lists the keywords of sections in the order of the binary
@@ -254,27 +256,38 @@ func (p *parser) finishHints(index uint32, c *wasm.Code) {
 	if len(h.hints) == 0 {
 		return
 	}
-	locals := wasm.AppendU32(nil, uint32(len(c.Locals)))
-	for _, g := range c.Locals {
-		locals = wasm.AppendValType(wasm.AppendU32(locals, g.Count), g.Type)
-	}
+	locals := encodeLocals(c.Locals)
 	for i := range h.hints {
 		h.hints[i].offset += uint32(len(locals))
 	}
 	p.hints = append(p.hints, funcHints{index: index, hints: h.hints})
 }
 
+// encodeLocals is the declaration of locals in the binary format.
+func encodeLocals(groups []wasm.LocalGroup) []byte {
+	b := wasm.AppendU32(nil, uint32(len(groups)))
+	for _, g := range groups {
+		b = wasm.AppendValType(wasm.AppendU32(b, g.Count), g.Type)
+	}
+	return b
+}
+
+// encodeBranchHints is the content of the section of branch hints.
+func encodeBranchHints(list []funcHints) []byte {
+	b := wasm.AppendU32(nil, uint32(len(list)))
+	for _, f := range list {
+		b = wasm.AppendU32(wasm.AppendU32(b, f.index), uint32(len(f.hints)))
+		for _, h := range f.hints {
+			b = append(wasm.AppendU32(b, h.offset), 1, h.likely)
+		}
+	}
+	return b
+}
+
 // finishNames gives the module its names and the section of branch hints.
 func (p *parser) finishNames() {
 	if len(p.hints) > 0 {
-		b := wasm.AppendU32(nil, uint32(len(p.hints)))
-		for _, f := range p.hints {
-			b = wasm.AppendU32(wasm.AppendU32(b, f.index), uint32(len(f.hints)))
-			for _, h := range f.hints {
-				b = append(wasm.AppendU32(b, h.offset), 1, h.likely)
-			}
-		}
-		p.m.Customs = append(p.m.Customs, wasm.Custom{Name: annotationBranchHint, Data: b, After: wasm.SectionDataCount})
+		p.m.Customs = append(p.m.Customs, wasm.Custom{Name: annotationBranchHint, Data: encodeBranchHints(p.hints), After: wasm.SectionDataCount})
 	}
 	if p.opts.NoNames {
 		return

@@ -2,6 +2,7 @@ package wat_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -120,12 +121,6 @@ func TestSuiteModules(t *testing.T) {
 	t.Logf("%d modules accepted, %d refused, %d of them in the suite's words", good, refused, wording)
 }
 
-// notSpecText are files that are no modules as the specification has them.
-var notSpecText = map[string]string{
-	"wasmtime/disas/multi-17.wat":            "(type 0) stands for a type that only a later type use defines",
-	"wasmtime/misc_testsuite/issue11563.wat": "two modules",
-}
-
 // TestTextFiles parses the modules that lie in files of their own: all are
 // valid, but those that use what is not supported and say so.
 func TestTextFiles(t *testing.T) {
@@ -144,7 +139,7 @@ func TestTextFiles(t *testing.T) {
 			rel, _ := filepath.Rel(root, path)
 			b, err := wat.Compile(src, nil)
 			if err != nil {
-				if reason := notSpecText[rel]; reason != "" {
+				if reason := notText[rel]; reason != "" {
 					return nil
 				}
 				if !notModule(src, err) {
@@ -186,4 +181,49 @@ func TestTextFiles(t *testing.T) {
 // uses a proposal that is refused by name.
 func notModule(src []byte, err error) bool {
 	return strings.Contains(string(src), "(component") || strings.Contains(err.Error(), "not supported")
+}
+
+// TestParseFail parses texts that another parser refuses. That one refuses
+// characters that change the direction of text, too, by a rule of its own: the
+// specification allows them in comments and strings.
+func TestParseFail(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(testdata.Conformance(t), "wasm-tools/wast-parse-fail/*.wat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused, direction, samePlace int
+	for _, file := range files {
+		name := filepath.Base(file)
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := os.ReadFile(file + ".err")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = wat.Parse(src, nil)
+		if strings.Contains(string(theirs), "likely-confusing unicode character") {
+			direction++
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		var e *wat.Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: error %v, want one with a place", name, err)
+			continue
+		}
+		refused++
+		if strings.Contains(string(theirs), fmt.Sprintf(".wat:%d:", e.Line)) {
+			samePlace++
+		} else if !strings.Contains(string(src), "(component") {
+			t.Errorf("%s: %v; the other parser says:\n%s", name, err, theirs)
+		}
+	}
+	t.Logf("%d refused, %d of them in the same line; %d only direct the text", refused, samePlace, direction)
+	if refused < 20 {
+		t.Errorf("only %d were refused", refused)
+	}
 }

@@ -84,6 +84,7 @@ func (p *parser) module() {
 	if p.usesData {
 		p.m.HasDataCount, p.m.DataCount = true, uint32(len(p.m.Datas))
 	}
+	p.finishProducers()
 	p.finishNames()
 	p.finishAnnotations()
 }

@@ -21,6 +21,8 @@ var seeds = []string{
 	`(tag $e (param i32)) (func (block $l (result i32) (try_table (catch $e $l) (throw $e (i32.const 1))) unreachable))`,
 	`(func (v128.load8_lane 0 offset=1 align=1 3) (i32.atomic.rmw.add 1) (memory.copy 0 1) (call_indirect 0 (type 0)))`,
 	`(@custom "n" (after func) "d") (func (@name "x") (@metadata.code.branch_hint "\00") if end) (; (; ;) ;) ;; x`,
+	`(module (@producers (language "a" "1") (sdk "b" "")) (func (@metadata.code.branch_hint "\01") (if (i32.const 0) (then)) (@custom "x" (before code) "y")))`,
+	`(module (@producers (language "a" "1")) (@custom "x" (before code) "y") (func (@metadata.code.branch_hint "\01") (if (i32.const 0) (then))))`,
 	`(global $"a b" (mut (ref null i31)) (ref.i31 (i32.const 0x7_f)))`,
 }
 
@@ -50,6 +52,41 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, opts := range []*wat.PrintOptions{nil, {Folded: true}} {
 			roundTrip(t, "fuzz", again, opts)
+		}
+		if _, err := wat.Print(again, &wat.PrintOptions{Skeleton: true}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzPrint checks that whatever binary decodes can be printed, or is refused
+// with an error, and that the text of a valid one is a fixed point: from it come
+// back, after one pass that shortens numbers, the same bytes again and again.
+func FuzzPrint(f *testing.F) {
+	for _, s := range seeds {
+		if b, err := wat.Compile([]byte(s), nil); err == nil {
+			f.Add(b)
+		}
+	}
+	config := &wasm.Config{Features: wasm.FeaturesAll}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := wasm.Decode(b, config)
+		if err != nil {
+			return
+		}
+		text, err := wat.Print(m, nil)
+		if wasm.Validate(m, config) != nil {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, err := wat.Compile(text, nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if err := fixedPoint("fuzz", short); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

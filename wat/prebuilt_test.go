@@ -255,11 +255,13 @@ func describe(t *testing.T, m *wasm.Module, ids map[string]int) string {
 	}
 	for i := range m.Code {
 		fmt.Fprintf(&out, "code %d\n", i)
-		for _, g := range m.Code[i].Locals {
-			if g.Count == 0 {
-				continue
+		count := uint32(0)
+		for k, g := range m.Code[i].Locals { // one group may be written as several
+			count += g.Count
+			if next := m.Code[i].Locals[k+1:]; count > 0 && (len(next) == 0 || next[0].Type != g.Type) {
+				fmt.Fprintln(&out, "local", count, val(g.Type))
+				count = 0
 			}
-			fmt.Fprintln(&out, "local", g.Count, val(g.Type))
 		}
 		expr(m.Code[i].Body)
 	}

@@ -14,6 +14,9 @@ type PrintOptions struct {
 	Folded bool
 	// NoNames writes indexes instead of the names of the name section.
 	NoNames bool
+	// Skeleton leaves out code and the contents of segments and custom sections,
+	// and writes "…" for them in comments. The text is for reading only.
+	Skeleton bool
 }
 
 // Print writes a module as text, which [Parse] turns into the same module:
@@ -63,6 +66,10 @@ type printer struct {
 	datas    identifiers
 	fieldIDs []identifiers // parallel to names.Fields
 
+	hasProducers bool // a @producers annotation was written
+	hints        []funcHints
+	hintSection  *wasm.Custom // what hints says; nil if there are none
+
 	code   codePrinter
 	folder folder
 }
@@ -81,6 +88,9 @@ func (p *printer) comment(i int) {
 
 func (p *printer) module() {
 	m := p.m
+	if !p.opts.Skeleton {
+		p.findBranchHints()
+	}
 	p.str("(module")
 	if p.names.Module != "" {
 		p.b = appendID(append(p.b, ' '), p.names.Module)
@@ -410,12 +420,18 @@ func (p *printer) elem(i int) {
 		}
 		p.offset(e.Offset)
 	}
-	if len(e.Exprs) == 0 && e.Type == wasm.Ref(false, wasm.HeapFunc) {
+	switch funcs := len(e.Exprs) == 0 && e.Type == wasm.Ref(false, wasm.HeapFunc); {
+	case p.opts.Skeleton:
+		p.b = append(p.b, ' ')
+		if p.valType(e.Type); e.Len() > 0 {
+			p.elided(e.Len(), "elements")
+		}
+	case funcs:
 		p.str(" func")
 		for _, f := range e.Funcs {
 			p.b = p.funcs.appendRef(append(p.b, ' '), f)
 		}
-	} else {
+	default:
 		p.b = append(p.b, ' ')
 		p.valType(e.Type)
 		for _, x := range e.Exprs {
@@ -437,22 +453,74 @@ func (p *printer) data(i int) {
 		}
 		p.offset(d.Offset)
 	}
-	p.b = appendString(append(p.b, ' '), string(d.Init))
+	if p.opts.Skeleton {
+		p.elided(len(d.Init), "bytes")
+	} else {
+		p.b = appendString(append(p.b, ' '), string(d.Init))
+	}
 	p.b = append(p.b, ')')
 }
 
+// following is the first section of the module after one that a custom section
+// lies behind, or SectionCustom if there is none.
+func (p *printer) following(after wasm.Section) wasm.Section {
+	m := p.m
+	passed := false
+	for _, s := range sectionOrder[:len(sectionOrder)-1] {
+		there := false
+		switch s.section {
+		case wasm.SectionType:
+			there = len(m.Types) > 0
+		case wasm.SectionImport:
+			there = len(m.Imports) > 0
+		case wasm.SectionFunction:
+			there = len(m.Funcs) > m.NumImportedFuncs
+		case wasm.SectionTable:
+			there = len(m.Tables) > m.NumImportedTables
+		case wasm.SectionMemory:
+			there = len(m.Memories) > m.NumImportedMemories
+		case wasm.SectionTag:
+			there = len(m.Tags) > m.NumImportedTags
+		case wasm.SectionGlobal:
+			there = len(m.Globals) > m.NumImportedGlobals
+		case wasm.SectionExport:
+			there = len(m.Exports) > 0
+		case wasm.SectionStart:
+			there = m.HasStart
+		case wasm.SectionElement:
+			there = len(m.Elems) > 0
+		case wasm.SectionDataCount:
+			there = m.HasDataCount
+		case wasm.SectionCode:
+			there = len(m.Code) > 0
+		case wasm.SectionData:
+			there = len(m.Datas) > 0
+		}
+		if passed && there {
+			return s.section
+		}
+		passed = passed || s.section == after
+	}
+	return wasm.SectionCustom
+}
+
+// elided writes how much was left out.
+func (p *printer) elided(n int, what string) {
+	p.b = fmt.Appendf(p.b, " (; … %d %s ;)", n, what)
+}
+
 // custom writes a custom section as an annotation. The name section has been
-// written as identifiers.
+// written as identifiers, branch hints with their instructions.
 func (p *printer) custom(c *wasm.Custom) {
-	if c.Name == "name" && p.m.Names != nil {
+	if c.Name == "name" && p.m.Names != nil || c == p.hintSection || p.producers(c) {
 		return
 	}
 	p.str("\n  (@custom ")
 	p.b = appendString(p.b, c.Name)
-	switch c.After {
-	case wasm.SectionCustom:
+	switch {
+	case p.following(c.After) == wasm.SectionCustom: // the last place is where they go
+	case c.After == wasm.SectionCustom:
 		p.str(" (before first)")
-	case wasm.SectionData:
 	default:
 		for _, s := range sectionOrder {
 			if s.section == c.After {
@@ -463,7 +531,9 @@ func (p *printer) custom(c *wasm.Custom) {
 			}
 		}
 	}
-	if len(c.Data) > 0 {
+	if len(c.Data) > 0 && p.opts.Skeleton {
+		p.elided(len(c.Data), "bytes")
+	} else if len(c.Data) > 0 {
 		p.b = appendString(append(p.b, ' '), string(c.Data))
 	}
 	p.b = append(p.b, ')')

@@ -20,6 +20,8 @@ type codePrinter struct {
 	labelTop map[string]int32
 	blocks   uint32 // how many labels were seen
 	names    wasm.NameMap
+	hints    []branchHint // of the instructions to come
+	hintBase int          // what their offsets count from
 }
 
 // maxIndent limits indentation, so that the text stays linear in the code.
@@ -100,9 +102,12 @@ func (p *printer) function(i int) {
 		p.locals("local", locals, &c.locals, uint32(len(params)))
 	}
 	c.labels = append(c.labels, label{shadowed: -1})
-	if p.opts.Folded {
+	switch p.startHints(index, body); {
+	case p.opts.Skeleton:
+		p.elided(len(body.Body), "bytes")
+	case p.opts.Folded:
 		p.folded()
-	} else {
+	default:
 		p.plain()
 	}
 	p.b = append(p.b, ')')
@@ -134,6 +139,7 @@ func (p *printer) plain() {
 			return
 		}
 		p.newline(depth)
+		p.hint()
 		p.instr()
 		p.trackLabel()
 	}

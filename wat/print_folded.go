@@ -16,6 +16,7 @@ import (
 
 // exprNode is an instruction with what was folded into it, or a part of an if.
 type exprNode struct {
+	hint          uint32 // in folder.text up to text: annotations in front of it
 	text, textEnd uint32 // in folder.text, without parentheses
 	first, next   int32  // first child, next sibling; noNode if there is none
 	single        bool   // it gives one value
@@ -40,10 +41,14 @@ type folder struct {
 	stack []int32 // for printing
 }
 
-func (f *folder) node(text []byte) int32 {
-	start := uint32(len(f.text))
+// node makes a node of its text, behind that of an annotation.
+func (f *folder) node(hint, text []byte) int32 {
+	n := exprNode{hint: uint32(len(f.text)), first: noNode, next: noNode}
+	f.text = append(f.text, hint...)
+	n.text = uint32(len(f.text))
 	f.text = append(f.text, text...)
-	f.nodes = append(f.nodes, exprNode{text: start, textEnd: uint32(len(f.text)), first: noNode, next: noNode})
+	n.textEnd = uint32(len(f.text))
+	f.nodes = append(f.nodes, n)
 	return int32(len(f.nodes) - 1)
 }
 
@@ -107,14 +112,16 @@ func (p *printer) folded() {
 			}
 			b := &f.open[len(f.open)-1]
 			f.adopt(b.node, b.base)
-			part := f.node([]byte("else"))
+			part := f.node(nil, []byte("else"))
 			f.nodes[b.node].next = part
 			b.node = part
 			continue
 		}
 		start := len(p.b)
+		p.hint()
+		middle := len(p.b)
 		p.instr()
-		n := f.node(p.b[start:])
+		n := f.node(p.b[start:middle], p.b[middle:])
 		p.b = p.b[:start]
 		switch op {
 		case wasm.OpBlock, wasm.OpLoop, wasm.OpTryTable:
@@ -123,7 +130,7 @@ func (p *printer) folded() {
 		case wasm.OpIf:
 			f.nodes[n].single = p.blockResults() == 1
 			f.adopt(n, len(f.items)-f.operands(1))
-			then := f.node([]byte("then"))
+			then := f.node(nil, []byte("then"))
 			f.items = append(f.items, then)
 			f.adopt(n, len(f.items)-1)
 			f.open = append(f.open, openBlock{node: then, whole: n, base: len(f.items)})
@@ -170,7 +177,9 @@ func (p *printer) writeItem(root int32) {
 		} else {
 			p.newline(depth + 1)
 		}
-		p.b = append(append(p.b, '('), f.text[f.nodes[n].text:f.nodes[n].textEnd]...)
+		x := &f.nodes[n]
+		p.b = append(p.b, f.text[x.hint:x.text]...)
+		p.b = append(append(p.b, '('), f.text[x.text:x.textEnd]...)
 		f.stack = append(f.stack, n)
 		n = f.nodes[n].first
 	}

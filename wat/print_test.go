@@ -2,15 +2,11 @@ package wat_test
 
 import (
 	"bytes"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/davit-wasm/davit/internal/testdata"
 	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
@@ -70,111 +66,6 @@ func plainEncoding(m *wasm.Module) []byte {
 		}
 	}
 	return wasm.Encode(&c)
-}
-
-// canonical parses the text of m once: so encodings that the text cannot tell
-// apart, such as long numbers, become the same.
-func canonical(t *testing.T, name string, m *wasm.Module) *wasm.Module {
-	text, err := wat.Print(m, nil)
-	if err != nil {
-		t.Errorf("%s: %v", name, err)
-		return nil
-	}
-	c, err := wat.Parse(text, nil)
-	if err != nil {
-		t.Errorf("%s: parsing what was printed: %v\n%.2000s", name, err, text)
-		return nil
-	}
-	return c
-}
-
-// TestPrintSuites prints every valid binary of the suites.
-func TestPrintSuites(t *testing.T) {
-	root := testdata.Conformance(t)
-	config := &wasm.Config{Features: wasm.FeaturesAll}
-	n := 0
-	for _, dir := range []string{"core/prebuilt-json-wasm", "core/fuzzcases-wazero"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || filepath.Ext(path) != ".wasm" {
-				return err
-			}
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			m, err := wasm.Decode(data, config)
-			if err == nil {
-				err = wasm.Validate(m, config)
-			}
-			if err != nil {
-				return nil // asserted to be malformed or invalid
-			}
-			rel, _ := filepath.Rel(root, path)
-			ids := make(map[string]int)
-			c := canonical(t, rel, m)
-			if c == nil {
-				return nil
-			}
-			original := *m
-			original.HasDataCount, original.DataCount = c.HasDataCount, c.DataCount
-			if x, y := []byte(describe(t, &original, ids)), []byte(describe(t, c, ids)); !bytes.Equal(x, y) {
-				t.Errorf("%s: what was printed says something else: %s", rel, cmp.Diff(first(x, y), first(y, x)))
-			}
-			roundTrip(t, rel, c, nil)
-			roundTrip(t, rel, c, &wat.PrintOptions{Folded: true})
-			n++
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("%d modules", n)
-	if n < 2000 {
-		t.Errorf("only %d modules", n)
-	}
-}
-
-// TestPrintReal prints modules that compilers made.
-func TestPrintReal(t *testing.T) {
-	dir := testdata.Real(t)
-	config := &wasm.Config{Features: wasm.FeaturesAll}
-	n := 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".wasm" {
-			return err
-		}
-		if info, err := d.Info(); err != nil || info.Size() > 2<<20 {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		m, err := wasm.Decode(data, config)
-		if err != nil {
-			return nil // components
-		}
-		if _, err := wat.Print(m, nil); err != nil && strings.Contains(err.Error(), "legacy exception handling") {
-			return nil
-		}
-		rel, _ := filepath.Rel(dir, path)
-		c := canonical(t, rel, m)
-		if c == nil {
-			return nil
-		}
-		if len(c.Code) != len(m.Code) || m.Names != nil && cmp.Diff(m.Names.Funcs, c.Names.Funcs) != "" {
-			t.Errorf("%s: functions or their names changed", rel)
-		}
-		roundTrip(t, rel, c, nil)
-		roundTrip(t, rel, c, &wat.PrintOptions{Folded: true})
-		n++
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d modules", n)
 }
 
 func TestPrint(t *testing.T) {

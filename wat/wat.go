@@ -1,6 +1,6 @@
 // Package wat is the text format of WebAssembly modules: all of WebAssembly
 // 3.0 and the threads, wide-arithmetic and custom-page-sizes proposals, with
-// the annotations @name, @custom and @metadata.code.branch_hint.
+// the annotations @name, @custom, @producers and @metadata.code.branch_hint.
 //
 // Parsing goes over the tokens of a module in four steps, since a text may use
 // names before it defines them:
@@ -33,8 +33,11 @@ type Options struct {
 // Error says what is wrong with a text, and where. Its message begins with the
 // words that the specification's tests use for the case.
 type Error struct {
+	Offset       int // in the text, in bytes
 	Line, Column int // counted from one; columns count characters
 	Msg          string
+
+	excerpt wattext.Excerpt
 }
 
 // Error returns "line:column: message".
@@ -42,15 +45,25 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Msg)
 }
 
-func fromText(e *wattext.Error) error {
-	return &Error{Line: e.Line, Column: e.Column, Msg: e.Msg}
+// Excerpt shows the line that e lies in, with its number and a caret under the
+// place, in three lines for a terminal. Of a long line it shows a part.
+func (e *Error) Excerpt() string { return e.excerpt.Lines(e.Line) }
+
+// In is e as an error of a longer text, of which the text that was parsed is the
+// part that begins at offset start.
+func (e *Error) In(text []byte, start int) *Error {
+	return fromText(wattext.NewError(text, start+e.Offset, e.Msg))
+}
+
+func fromText(e *wattext.Error) *Error {
+	return &Error{e.Offset, e.Line, e.Column, e.Msg, e.Excerpt}
 }
 
 // Parse reads a module: either `(module …)` or its fields alone. The module is
 // well-formed, not validated. opts may be nil. The module may refer to src,
 // which must not change while the module is used. An error is an [*Error].
 func Parse(src []byte, opts *Options) (*wasm.Module, error) {
-	text, err := wattext.Lex(src, annotationName, annotationCustom, annotationBranchHint)
+	text, err := wattext.Lex(src, annotationName, annotationCustom, annotationBranchHint, annotationProducers)
 	if err != nil {
 		return nil, fromText(err)
 	}
@@ -107,6 +120,10 @@ type parser struct {
 	annotationUsed []bool // for Src.Annotations
 	lastAnnotation int    // the one that was used last
 	hints          []funcHints
+
+	hasProducers     bool // there is a @producers annotation
+	producersSection int  // its section in m.Customs
+	producers        []wasm.ProducersField
 
 	typeUse typeUse
 	names   wasm.Names

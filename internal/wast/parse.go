@@ -91,7 +91,8 @@ func (p *parser) command(depth int) Command {
 		for isModuleField(p.Head()) {
 			p.SkipList()
 		}
-		m.Source = p.Src.Text[p.Src.Tokens[start].Off:p.Src.Tokens[p.Pos-1].End]
+		m.Offset = int(p.Src.Tokens[start].Off)
+		m.Source, m.Script = p.Src.Text[m.Offset:p.Src.Tokens[p.Pos-1].End], p.Src.Text
 		c.Module = m
 		return c
 	}
@@ -210,7 +211,7 @@ func (p *parser) module() *Module {
 			from, to = p.Src.Tokens[p.Pos-1].End, p.Src.Tokens[end].Off
 			m.Line = p.lineOf(p.Pos - 1)
 		}
-		m.Source = p.Src.Text[from:to]
+		m.Source, m.Script, m.Offset = p.Src.Text[from:to], p.Src.Text, int(from)
 		p.Pos = end + 1
 	}
 	return m

@@ -8,7 +8,9 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/davit-wasm/davit/internal/wattext"
 	"github.com/davit-wasm/davit/wasm"
+	"github.com/davit-wasm/davit/wat"
 )
 
 // Runner runs scripts and counts what passes. Every command counts: a module
@@ -36,8 +38,9 @@ func (r *Runner) Summary() string {
 
 // Failure is a command that failed.
 type Failure struct {
-	Line int
-	Msg  string
+	Line    int
+	Msg     string
+	Excerpt string // if a text is wrong: the line, with a caret under the place
 }
 
 // FileResult is how a script went.
@@ -80,7 +83,7 @@ func Features(path string, s *Script) wasm.Features {
 func (r *Runner) RunFile(path string) FileResult {
 	src, err := os.ReadFile(path)
 	if err != nil {
-		return r.finish(path, FileResult{Failures: []Failure{{0, err.Error()}}})
+		return r.finish(path, FileResult{Failures: []Failure{{Msg: err.Error()}}})
 	}
 	return r.Run(path, src)
 }
@@ -89,11 +92,15 @@ func (r *Runner) RunFile(path string) FileResult {
 func (r *Runner) Run(path string, src []byte) FileResult {
 	s, err := Parse(src)
 	if err != nil {
-		return r.finish(path, FileResult{Failures: []Failure{{0, err.Error()}}})
+		f := Failure{Msg: err.Error()}
+		if e, ok := err.(*wattext.Error); ok {
+			f.Excerpt = e.Excerpt.Lines(e.Line)
+		}
+		return r.finish(path, FileResult{Failures: []Failure{f}})
 	}
 	engine, err := r.NewEngine(Features(path, s))
 	if err != nil {
-		return r.finish(path, FileResult{Failures: []Failure{{0, err.Error()}}})
+		return r.finish(path, FileResult{Failures: []Failure{{Msg: err.Error()}}})
 	}
 	x := run{
 		r: r, engine: engine,
@@ -137,10 +144,15 @@ type run struct {
 	instances   map[string]Instance // by identifier; "" is the last one
 	definitions map[string]Compiled // by identifier; "" is the last one
 	result      FileResult
+	textError   *wat.Error // of the module of the command
 }
 
 func (x *run) fail(line int, format string, args ...any) {
-	x.result.Failures = append(x.result.Failures, Failure{line, fmt.Sprintf(format, args...)})
+	f := Failure{Line: line, Msg: fmt.Sprintf(format, args...)}
+	if x.textError != nil {
+		f.Excerpt = x.textError.Excerpt()
+	}
+	x.result.Failures = append(x.result.Failures, f)
 }
 
 // guard turns a panic of the engine into an error, so that the script goes on.
@@ -159,6 +171,7 @@ func (x *run) guard(f func() error) (err error) {
 func (x *run) commands(cmds []Command) {
 	for i := range cmds {
 		c := &cmds[i]
+		x.textError = nil
 		if err := x.guard(func() error { return x.command(c) }); err != nil {
 			x.fail(c.Line, "%s: %v", c.Kind, err)
 		} else {
@@ -248,6 +261,7 @@ func (x *run) expect(c *Command, want Class, err error) error {
 func (x *run) compile(m *Module) (Compiled, error) {
 	binary, err := m.Binary()
 	if err != nil {
+		x.textError, _ = err.(*wat.Error)
 		return nil, errorf(ClassMalformed, "%v", textMessage(err))
 	}
 	return x.engine.Compile(binary)

@@ -83,17 +83,19 @@ type Module struct {
 	Definition bool   // only defined, not instantiated
 	Form       Form
 	Source     []byte // text or binary
+	Script     []byte // FormText: the text that Source is a part of
+	Offset     int    // FormText: where it begins
 }
 
 // Binary returns the module in the binary format. An error is a [*wat.Error],
-// with a line of the script if the form is FormText.
+// with its place in the script if the form is FormText.
 func (m *Module) Binary() ([]byte, error) {
 	if m.Form == FormBinary {
 		return m.Source, nil
 	}
 	b, err := wat.Compile(m.Source, nil)
 	if e, ok := err.(*wat.Error); ok && m.Form == FormText {
-		e.Line += m.Line - 1
+		err = e.In(m.Script, m.Offset)
 	}
 	return b, err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/davit-wasm/davit/wasm"
 )
@@ -50,7 +51,7 @@ func TestParseCommands(t *testing.T) {
 		t.Fatal(d)
 	}
 	c := s.Commands
-	if d := cmp.Diff(&Module{Line: 6, ID: "d", Definition: true, Source: []byte(" (func)\n  (memory 1)")}, c[1].Module); d != "" {
+	if d := cmp.Diff(&Module{Line: 6, ID: "d", Definition: true, Source: []byte(" (func)\n  (memory 1)")}, c[1].Module, cmpopts.IgnoreFields(Module{}, "Script", "Offset")); d != "" {
 		t.Error(d)
 	}
 	if c[2].Instance != "i" || c[2].Of != "d" {
@@ -338,4 +339,25 @@ func FuzzScript(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTextErrors checks that what is wrong with a text is shown in its line of
+// the script, wherever the module begins in it.
+func TestTextErrors(t *testing.T) {
+	for _, test := range []struct {
+		src, excerpt string
+		line         int
+	}{
+		{"(module) (module\n  (func i32.cnst))", "  |\n2 |   (func i32.cnst))\n  |         ^\n", 2},
+		{";; é\n(module) (module $m (func i32.cnst))", "  |\n2 | (module) (module $m (func i32.cnst))\n  |                           ^\n", 2},
+		{"(func i32.cnst)", "  |\n1 | (func i32.cnst)\n  |       ^\n", 1},
+		{"(module) (invoke x)", "  |\n1 | (module) (invoke x)\n  |                  ^\n", 1},
+	} {
+		var r Runner
+		r.NewEngine = func(wasm.Features) (Engine, error) { return &fakeEngine{}, nil }
+		got := r.Run("x.wast", []byte(test.src))
+		if len(got.Failures) != 1 || got.Failures[0].Excerpt != test.excerpt {
+			t.Errorf("%q: %v", test.src, got.Failures)
+		}
+	}
 }
