@@ -214,6 +214,11 @@ func (s *Store) lift(t ValType, v vm.Value) Value {
 func (s *Store) lowerAll(types []ValType, values []Value, buffer []uint64) error {
 	i := 0
 	for k, t := range types {
+		if t.IsNum() && values[k].typ == t {
+			buffer[i] = values[k].low
+			i++
+			continue
+		}
 		v, err := s.lower(t, values[k])
 		if err != nil {
 			return fmt.Errorf("argument %d: %w", k+1, err)
@@ -239,7 +244,11 @@ func (s *Store) liftAll(types []ValType, buffer []uint64) []Value {
 		i++
 		switch t {
 		case I32, F32:
-			v.Low &= 1<<32 - 1
+			values[k].typ, values[k].low = t, v.Low&(1<<32-1)
+			continue
+		case I64, F64:
+			values[k].typ, values[k].low = t, v.Low
+			continue
 		case V128:
 			v.High = buffer[i]
 			i++

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -20,6 +21,7 @@ const MemoryUnit = 1 << layout.MemoryUnitLog2
 // use, but native code may access it meanwhile.
 type Memory struct {
 	base, size uintptr
+	committed  uintptr // end of what has been made usable
 	guarded    bool
 }
 
@@ -35,10 +37,15 @@ func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
 	if size > 1<<(layout.AddressBits-1) {
 		return nil, fmt.Errorf("native: reservation of %d bytes", size)
 	}
+	n := (uintptr(size) + MemoryUnit - 1) &^ (MemoryUnit - 1)
+	if guarded {
+		if m := takeReservation(n); m != nil {
+			return m, nil
+		}
+	}
 	if err := takeMappings(mappingsPerMemory); err != nil {
 		return nil, err
 	}
-	n := (uintptr(size) + MemoryUnit - 1) &^ (MemoryUnit - 1)
 	base, err := mapAligned(n, MemoryUnit, protNone)
 	if err != nil {
 		giveMappings(mappingsPerMemory)
@@ -99,6 +106,7 @@ func (m *Memory) Commit(from, to uint64) error {
 	if err != nil || size == 0 {
 		return err
 	}
+	m.committed = max(m.committed, addr+size-m.base)
 	return protect(addr, size, protReadWrite)
 }
 
@@ -130,11 +138,50 @@ func (m *Memory) Free() {
 		return
 	}
 	if m.guarded {
+		if m.keepReservation() {
+			return
+		}
 		process.memory.set(m.base, m.base+m.size, false)
 	}
 	unmap(m.base, m.size)
 	giveMappings(mappingsPerMemory)
 	m.base, m.size = 0, 0
+}
+
+// reservations are guarded ones that were freed, to be used again: making one, with
+// its marks in the bitmap of all guards, costs more than anything else that an
+// instance needs.
+var reservations struct {
+	sync.Mutex
+	list []*Memory
+}
+
+// keptReservations is how many reservations are kept. They hold no memory.
+const keptReservations = 32
+
+// keepReservation takes m over, if there is room for it.
+func (m *Memory) keepReservation() bool {
+	reservations.Lock()
+	defer reservations.Unlock()
+	if len(reservations.list) >= keptReservations || m.Decommit(0, uint64(m.committed)) != nil {
+		return false
+	}
+	reservations.list = append(reservations.list, &Memory{base: m.base, size: m.size, guarded: true})
+	m.base, m.size = 0, 0
+	return true
+}
+
+// takeReservation is a reservation of size bytes that was kept, or nil.
+func takeReservation(size uintptr) *Memory {
+	reservations.Lock()
+	defer reservations.Unlock()
+	for i := len(reservations.list) - 1; i >= 0; i-- {
+		if m := reservations.list[i]; m.size == size {
+			reservations.list = slices.Delete(reservations.list, i, i+1)
+			return m
+		}
+	}
+	return nil
 }
 
 // Retire is Free for a memory of which Go code may still hold slices of the

@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"math/bits"
+	"sync"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/native"
@@ -49,6 +50,12 @@ func (a *arena) alloc(n uint64) (unsafe.Pointer, error) {
 }
 
 func (a *arena) chunk(size uint64) (unsafe.Pointer, error) {
+	if size == firstChunk {
+		if m := chunks.take(); m != nil {
+			a.chunks = append(a.chunks, m)
+			return m.Pointer(), nil
+		}
+	}
 	m, err := native.MapMemory(size)
 	if err != nil {
 		return nil, err
@@ -90,8 +97,52 @@ func (a *arena) freeBlock(p unsafe.Pointer, size uint64) {
 
 // free gives everything back.
 func (a *arena) free() {
-	for _, c := range a.chunks {
-		c.Free()
+	for i, c := range a.chunks {
+		used := uint64(firstChunk)
+		if i == 0 && len(a.chunks) == 1 {
+			used -= a.left
+		}
+		if c.Size() != firstChunk || !chunks.keep(c, used) {
+			c.Free()
+		}
 	}
 	*a = arena{}
+}
+
+// chunks are first chunks of arenas that were freed. Most stores need no more
+// than one chunk, and most of it stays untouched.
+var chunks chunkPool
+
+// chunkPool holds zeroed chunks of size firstChunk.
+type chunkPool struct {
+	sync.Mutex
+	list []*native.Memory
+}
+
+// keptChunks is how many chunks are kept; they hold memory.
+const keptChunks = 32
+
+func (p *chunkPool) take() *native.Memory {
+	p.Lock()
+	defer p.Unlock()
+	n := len(p.list)
+	if n == 0 {
+		return nil
+	}
+	m := p.list[n-1]
+	p.list = p.list[:n-1]
+	return m
+}
+
+// keep takes m over, of which the first used bytes may be other than zero; false
+// if there is no room for it.
+func (p *chunkPool) keep(m *native.Memory, used uint64) bool {
+	clear(m.Bytes(0, used))
+	p.Lock()
+	defer p.Unlock()
+	if len(p.list) >= keptChunks {
+		return false
+	}
+	p.list = append(p.list, m)
+	return true
 }
