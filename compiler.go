@@ -17,7 +17,19 @@ func init() { compiler = moduleCompiler{} }
 type moduleCompiler struct{}
 
 func (moduleCompiler) compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error) {
-	return compile.Module(module, &compile.Options{Context: ctx, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers})
+	target, err := compile.TargetFor(c.CPU, c.Settings...)
+	if err != nil {
+		return nil, err
+	}
+	return compile.Module(module, &compile.Options{
+		Context: ctx, Target: target, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers,
+		DeterministicRelaxedSIMD: c.DeterministicRelaxedSIMD,
+	})
+}
+
+func (moduleCompiler) check(c *Config) error {
+	_, err := compile.TargetFor(c.CPU, c.Settings...)
+	return err
 }
 
 // trampolines compiles a module that has nothing but one function type.
@@ -28,7 +40,11 @@ func (m moduleCompiler) trampolines(c *Config, s image.Settings, params, results
 		}}},
 		RecGroups: []wasm.RecGroup{{Start: 0, Len: 1}},
 	})
-	return compile.Module(module, &compile.Options{Settings: s, Workers: 1})
+	target, err := compile.TargetFor(c.CPU, c.Settings...)
+	if err != nil {
+		return nil, err
+	}
+	return compile.Module(module, &compile.Options{Target: target, Settings: s, Workers: 1})
 }
 
 // slotTypes are value types with the given slots.

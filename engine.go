@@ -43,6 +43,19 @@ type Config struct {
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.
 	CompileWorkers int
+	// CPU is a model of processor to compile for, by the code generator's name
+	// (x86-64-v2, haswell, znver4, …); "" means that of this machine. Code for
+	// an older model runs here too; one with more than this machine has is
+	// refused.
+	CPU string
+	// Settings change single settings of the code generator, each as
+	// name=value: instruction set extensions (has_avx512vl=false) or opt_level
+	// (none, speed, speed_and_size).
+	Settings []string
+	// DeterministicRelaxedSIMD makes the relaxed vector instructions give the
+	// results of WebAssembly's deterministic profile, the same on all machines,
+	// instead of what costs this one least.
+	DeterministicRelaxedSIMD bool
 }
 
 // Engine compiles modules and holds what they share. It may be used by many
@@ -55,6 +68,8 @@ type Engine struct {
 // compiler makes images. It is nil in programs that were built without the
 // compiler, with the build tag davit_nocompile.
 var compiler interface {
+	// check refuses a configuration that nothing can be compiled with.
+	check(c *Config) error
 	compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error)
 	trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error)
 }
@@ -72,6 +87,11 @@ func NewEngine(c *Config) (*Engine, error) {
 	}
 	if e.vm, err = vm.NewEngine(); err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
+	}
+	if compiler != nil {
+		if err := compiler.check(&e.config); err != nil {
+			return nil, fmt.Errorf("davit: %w", err)
+		}
 	}
 	e.vm.Trampolines = func(params, results []image.Slot) (*image.Image, error) {
 		if compiler == nil {

@@ -81,3 +81,33 @@ func TestDependentExtensions(t *testing.T) {
 		t.Error("AVX2 without AVX is accepted")
 	}
 }
+
+// TestMissingOnHost: extensions that this machine does not have are named.
+func TestMissingOnHost(t *testing.T) {
+	if HostTriple().Arch != X86_64 {
+		t.Skip("extensions are those of x86-64")
+	}
+	host, err := Host()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := host.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := target.MissingOnHost(); len(m) > 0 {
+		t.Errorf("this machine lacks %v of its own", m)
+	}
+	for i := range x64Flags {
+		f := &x64Flags[i]
+		more := *target
+		*f.field(&more.X64) = true
+		want := 0
+		if !*f.field(&target.X64) {
+			want = 1
+		}
+		if m := more.MissingOnHost(); len(m) != want || want == 1 && m[0] != f.name {
+			t.Errorf("with %s: %v", f.name, m)
+		}
+	}
+}

@@ -134,10 +134,24 @@ func hostX64() X64 {
 		HasAVX: c.HasAVX, HasAVX2: c.HasAVX2, HasFMA: c.HasFMA, HasBMI1: c.HasBMI1, HasBMI2: c.HasBMI2,
 		// BMI2 came with Haswell, which has LZCNT, and to AMD processors, which
 		// had it before. (The feature has no field of its own.)
-		HasLZCNT:   c.HasBMI2,
+		HasLZCNT: c.HasBMI2,
+		// All processors with FMA have had F16C before it. (Likewise.)
+		HasF16C:    c.HasFMA,
 		HasAVX512F: c.HasAVX512F, HasAVX512DQ: c.HasAVX512DQ, HasAVX512VL: c.HasAVX512VL, HasAVX512VBMI: c.HasAVX512VBMI, HasAVX512BITALG: c.HasAVX512BITALG,
 		HasAVXVNNI: c.HasAVXVNNI, HasAVX512VNNI: c.HasAVX512VNNI,
 	}
+}
+
+// MissingOnHost are the names of the extensions that code for t may use and
+// that this machine does not have.
+func (t *TargetISA) MissingOnHost() (names []string) {
+	host := hostX64()
+	for i := range x64Flags {
+		if f := &x64Flags[i]; *f.field(&t.X64) && !*f.field(&host) {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // HasBaseline reports whether the processor that this program runs on has what

@@ -11,7 +11,9 @@ package compile
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/image"
@@ -30,23 +32,47 @@ type Options struct {
 	Settings image.Settings
 	Features wasm.Features     // 0: Features; of others only those in Features are in effect
 	Limits   wasm.ModuleLimits // zero fields: the default
-	Workers  int               // 0: as many as there are processors
-	Context  context.Context   // ends the compilation early; may be nil
+	// DeterministicRelaxedSIMD makes relaxed vector instructions give the results
+	// of the specification's deterministic profile, not those that cost the
+	// target least.
+	DeterministicRelaxedSIMD bool
+	Workers                  int             // 0: as many as there are processors
+	Context                  context.Context // ends the compilation early; may be nil
 }
 
 // Target is the target for this machine with the settings that the runtime
 // needs, changed by extra ones (see [isa.Builder.Set]).
-func Target(extra ...string) (*isa.TargetISA, error) {
-	b, err := isa.Host()
+func Target(extra ...string) (*isa.TargetISA, error) { return TargetFor("", extra...) }
+
+// TargetFor is Target for a model of processor (see [isa.Builder.Set]) in place
+// of the one that this machine has; that must be able to run the code.
+func TargetFor(cpu string, extra ...string) (*isa.TargetISA, error) {
+	host, err := isa.Host()
 	if err != nil {
 		return nil, err
+	}
+	b := host
+	if cpu != "" {
+		if b, err = isa.Lookup(isa.HostTriple().String()); err != nil {
+			return nil, err
+		}
+		if err := b.Set(cpu); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range append(targetSettings(), extra...) {
 		if err := b.Set(s); err != nil {
 			return nil, err
 		}
 	}
-	return b.Finish()
+	t, err := b.Finish()
+	if err != nil {
+		return nil, err
+	}
+	if missing := t.MissingOnHost(); len(missing) > 0 {
+		return nil, fmt.Errorf("this machine does not have %s", strings.Join(missing, ", "))
+	}
+	return t, nil
 }
 
 // targetSettings are what the runtime needs of any code: backtraces follow
@@ -89,7 +115,7 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if err := checkConstExprs(m, config); err != nil {
 		return nil, err
 	}
-	j := newJob(translate.NewModule(env, o.Settings), target)
+	j := newJob(translate.NewModule(env, o.Settings, o.relaxed(target)), target)
 	j.ctx = o.Context
 	if j.ctx == nil {
 		j.ctx = context.Background()
@@ -102,6 +128,14 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		return nil, err
 	}
 	return j.link()
+}
+
+// relaxed is what relaxed vector instructions do.
+func (o *Options) relaxed(target *isa.TargetISA) (r translate.Relaxed) {
+	if target.Triple.Arch == isa.X86_64 && !o.DeterministicRelaxedSIMD {
+		r = translate.Relaxed{X86: true, AVX: target.X64.HasAVX, FMA: target.X64.HasFMA}
+	}
+	return r
 }
 
 // checkConstExprs refuses constant expressions with instructions that the

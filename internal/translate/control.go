@@ -153,7 +153,7 @@ func (t *Translator) skip() {
 // leave jumps from the end of the innermost frame's code to its exit.
 func (t *Translator) leave() {
 	fr := &t.frames[len(t.frames)-1]
-	t.b.Jump(fr.exit, t.stack[len(t.stack)-len(fr.results):]...)
+	t.b.Jump(fr.exit, t.topN(len(fr.results))...)
 	fr.used = true
 }
 
@@ -176,7 +176,7 @@ func (t *Translator) end() {
 		return
 	case frameFunction:
 		if !fr.used {
-			t.b.Return(t.stack[len(t.stack)-len(fr.results):]...)
+			t.b.Return(t.topN(len(fr.results))...)
 			t.b.Seal(fr.exit)
 			return
 		}
@@ -238,13 +238,13 @@ func (fr *frame) carried() int {
 
 func (t *Translator) branch(depth uint32) {
 	fr := t.label(depth)
-	t.b.Jump(fr.target, t.stack[len(t.stack)-fr.carried():]...)
+	t.b.Jump(fr.target, t.topN(fr.carried())...)
 }
 
 func (t *Translator) branchIf(c ir.Value, depth uint32) {
 	fr := t.label(depth)
 	next := t.b.CreateBlock()
-	t.b.Brif(c, fr.target, t.stack[len(t.stack)-fr.carried():], next, nil)
+	t.b.Brif(c, fr.target, t.topN(fr.carried()), next, nil)
 	t.b.Seal(next)
 	t.b.SwitchTo(next)
 }
@@ -254,7 +254,7 @@ func (t *Translator) branchTable() {
 	labels := t.in.Labels
 	dest := func(depth uint32) frontend.Dest {
 		fr := t.label(depth)
-		return frontend.Dest{Block: fr.target, Args: t.stack[len(t.stack)-fr.carried():]}
+		return frontend.Dest{Block: fr.target, Args: t.topN(fr.carried())}
 	}
 	t.dests = t.dests[:0]
 	for _, l := range labels[:len(labels)-1] {

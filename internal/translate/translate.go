@@ -34,14 +34,15 @@ type Module struct {
 	Wasm     *wasm.Env
 	Layout   layout.InstanceLayout
 	Settings image.Settings
+	Relaxed  Relaxed
 
 	direct []ir.Signature // by type: calls within the module
 	record []ir.Signature // by type: calls through function records
 }
 
 // NewModule prepares the translation of m.
-func NewModule(m *wasm.Env, s image.Settings) *Module {
-	t := &Module{Wasm: m, Settings: s, Layout: InstanceLayout(m.Module)}
+func NewModule(m *wasm.Env, s image.Settings, r Relaxed) *Module {
+	t := &Module{Wasm: m, Settings: s, Relaxed: r, Layout: InstanceLayout(m.Module)}
 	t.direct = make([]ir.Signature, len(m.Types))
 	t.record = make([]ir.Signature, len(m.Types))
 	for i := range m.Types {
@@ -142,6 +143,8 @@ type Translator struct {
 	// that can, 1 right after the instruction that ended it.
 	dead int
 
+	vectors bool // vectors may be on the operand stack
+
 	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
 	funcs                  []ir.FuncRef
 	usedTypes, usedFuncs   []uint32 // indexes of those that are in use
@@ -206,7 +209,7 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 	t.f = f
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
-	t.dead = 0
+	t.dead, t.vectors = 0, false
 	t.forget(t.m != m, m)
 	t.m = m
 	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
@@ -279,7 +282,7 @@ func (t *Translator) instruction() bool {
 		return true
 	}
 	if r := &vectorOps[op]; r.op != ir.OpInvalid {
-		t.vectorOp(r)
+		t.patterned(r)
 		return true
 	}
 	switch t.in.Op {
@@ -288,15 +291,14 @@ func (t *Translator) instruction() bool {
 		t.pop()
 	case wasm.OpSelect, wasm.OpSelectTyped:
 		c := t.popCond()
-		y := t.pop()
-		x := t.pop()
-		t.push(t.value(ir.InstData{Op: ir.OpSelect, Type: t.f.ValueType(x)}, c, x, y))
+		v := t.popN(2)
+		t.push(t.value(ir.InstData{Op: ir.OpSelect, Type: t.f.ValueType(v[0])}, c, v[0], v[1]))
 	case wasm.OpLocalGet:
 		t.push(t.b.UseVar(t.locals[t.in.Index]))
 	case wasm.OpLocalSet:
-		t.b.DefVar(t.locals[t.in.Index], t.pop())
+		t.b.DefVar(t.locals[t.in.Index], t.popN(1)[0])
 	case wasm.OpLocalTee:
-		t.b.DefVar(t.locals[t.in.Index], t.top())
+		t.b.DefVar(t.locals[t.in.Index], t.topN(1)[0])
 	case wasm.OpI32Const:
 		t.push(t.iconst(ir.I32, int64(int32(t.in.Imm))))
 	case wasm.OpI64Const:
@@ -323,9 +325,13 @@ func (t *Translator) pop() ir.Value {
 
 func (t *Translator) top() ir.Value { return t.stack[len(t.stack)-1] }
 
-// popN pops n values; the slice is valid until the next push.
+// topN is the top n values, to go where values from several places meet. The
+// slice is valid until the next push or pop.
+func (t *Translator) topN(n int) []ir.Value { return t.canonical(t.stack[len(t.stack)-n:]) }
+
+// popN pops what topN is.
 func (t *Translator) popN(n int) []ir.Value {
-	v := t.stack[len(t.stack)-n:]
+	v := t.topN(n)
 	t.stack = t.stack[:len(t.stack)-n]
 	return v
 }
