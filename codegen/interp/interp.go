@@ -176,13 +176,32 @@ func (m *Machine) enter(i int) error {
 		return m.trap(m.frames[len(m.frames)-1].at, ir.TrapStackOverflow)
 	}
 	fr := frame{f: f, base: len(m.values), fn: i, sp: sp}
-	for _, s := range f.StackSlots {
-		align := uint64(1) << max(s.AlignLog2, 4)
-		if uint64(s.Size)+align > fr.sp-m.memory.base {
+	room := func(size, align uint64) bool {
+		if size+align > fr.sp-m.memory.base {
 			m.frames = append(m.frames, fr)
+			return false
+		}
+		fr.sp = (fr.sp - size) &^ (align - 1)
+		return true
+	}
+	// Structs are passed by value: the callee has a copy.
+	for k := range f.Sig.Params {
+		p := &f.Sig.Params[k]
+		if p.Purpose != ir.StructArg || k >= len(m.buf) {
+			continue
+		}
+		if !room(uint64(p.Size), 16) {
 			return m.trap(f.FirstInst(f.Entry()), ir.TrapStackOverflow)
 		}
-		fr.sp = (fr.sp - uint64(s.Size)) &^ (align - 1)
+		if from := m.memory.bytes(m.buf[k].Lo, int(p.Size)); from != nil {
+			copy(m.memory.bytes(fr.sp, int(p.Size)), from)
+			m.buf[k] = Value{Lo: fr.sp}
+		}
+	}
+	for _, s := range f.StackSlots {
+		if !room(uint64(s.Size), uint64(1)<<max(s.AlignLog2, 4)) {
+			return m.trap(f.FirstInst(f.Entry()), ir.TrapStackOverflow)
+		}
 		fr.slots = append(fr.slots, fr.sp)
 	}
 	for range f.NumValues() {

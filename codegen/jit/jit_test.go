@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -214,5 +215,52 @@ func TestUndefined(t *testing.T) {
 	}
 	if err := m.Call(context.Background(), 0, nil); !errors.Is(err, ErrNotCallable) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestWideDivisionTraps divides 128 bits by what has no quotient: the library
+// function is not called.
+func TestWideDivisionTraps(t *testing.T) {
+	wide := ir.Param{Type: ir.I128}
+	for op, libcall := range map[string]string{"udiv": "UdivI128", "sdiv": "SdivI128", "urem": "UremI128", "srem": "SremI128"} {
+		m := module(t, `
+function %f(i64, i64, i64, i64) -> i64, i64 system_v {
+block0(v0: i64, v1: i64, v2: i64, v3: i64):
+    v4 = iconcat v0, v1
+    v5 = iconcat v2, v3
+    v6 = `+op+` v4, v5
+    v7, v8 = isplit v6
+    return v7, v8
+}`)
+		called := false
+		_, err := m.DefineHost(ir.LibCallName(libcall), ir.Signature{Params: []ir.Param{wide, wide}, Returns: []ir.Param{wide}, CallConv: ir.SystemV}, func(context.Context, []byte) error {
+			called = true
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Finalize(); err != nil {
+			t.Fatal(err)
+		}
+		const lowest, ones = 1 << 63, math.MaxUint64
+		for _, c := range []struct {
+			args []uint64
+			want ir.TrapCode // 0 for none
+		}{
+			{[]uint64{5, 5, 0, 0}, ir.TrapIntegerDivideByZero},
+			{[]uint64{0, lowest, ones, ones}, map[string]ir.TrapCode{"sdiv": ir.TrapIntegerOverflow}[op]},
+			{[]uint64{1, lowest, ones, ones}, 0},
+			{[]uint64{0, lowest, ones, ones - 1}, 0},
+			{[]uint64{0, lowest, 0, 1}, 0},
+			{[]uint64{0, 0, ones, ones}, 0},
+		} {
+			called = false
+			_, err := call(t, m, context.Background(), "f", c.args...)
+			var trap *Trap
+			if errors.As(err, &trap) != (c.want != 0) || trap != nil && trap.Code != c.want || called != (c.want == 0) {
+				t.Errorf("%s %x: error %v, want trap %v; called: %v", op, c.args, err, c.want, called)
+			}
+		}
 	}
 }

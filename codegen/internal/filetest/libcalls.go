@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"math/big"
 
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/jit"
@@ -26,6 +27,36 @@ var libcalls = map[string]func(args []uint64) (uint64, error){
 	"FmaF32": func(a []uint64) (uint64, error) {
 		return uint64(fma32(uint32(a[0]), uint32(a[1]), uint32(a[2]))), nil
 	},
+}
+
+// wideLibcalls are those on values of 128 bits. They are not called with what has
+// no result.
+var wideLibcalls = map[string]func(r, x, y *big.Int) *big.Int{
+	"UdivI128": (*big.Int).Quo,
+	"SdivI128": (*big.Int).Quo,
+	"UremI128": (*big.Int).Rem,
+	"SremI128": (*big.Int).Rem,
+}
+
+// wideLibcall is the host function of one of wideLibcalls.
+func wideLibcall(name string) jit.HostFunc {
+	return func(_ context.Context, slots []byte) error {
+		word := func(at int) uint64 { return binary.LittleEndian.Uint64(slots[at:]) }
+		value := func(at int) *big.Int {
+			v := new(big.Int).SetUint64(word(at + 8))
+			if name[0] == 'S' {
+				v.SetInt64(int64(word(at + 8)))
+			}
+			return v.Lsh(v, 64).Add(v, new(big.Int).SetUint64(word(at)))
+		}
+		r := wideLibcalls[name](new(big.Int), value(0), value(jit.SlotSize))
+		low := new(big.Int).And(r, new(big.Int).SetUint64(math.MaxUint64))
+		binary.LittleEndian.PutUint64(slots, low.Uint64())
+		high := r.Rsh(r, 64)
+		high.And(high, new(big.Int).SetUint64(math.MaxUint64))
+		binary.LittleEndian.PutUint64(slots[8:], high.Uint64())
+		return nil
+	}
 }
 
 func unary64(f func(float64) float64) func([]uint64) (uint64, error) {
@@ -65,6 +96,10 @@ func fma32(x, y, z uint32) uint32 {
 // libcallSignature is the signature of a library function that the code
 // generator itself calls.
 func libcallSignature(name ir.Name) (s ir.Signature, ok bool) {
+	if wideLibcalls[name.Text] != nil {
+		p := ir.Param{Type: ir.I128}
+		return ir.Signature{Params: []ir.Param{p, p}, Returns: []ir.Param{p}, CallConv: ir.SystemV}, true
+	}
 	if libcalls[name.Text] == nil {
 		return s, false
 	}

@@ -215,6 +215,9 @@ func hostFunction(name ir.Name, sig *ir.Signature) jit.HostFunc {
 			return err
 		}
 	}
+	if wideLibcalls[name.Text] != nil && name.Kind == ir.NameLibCall {
+		return wideLibcall(name.Text)
+	}
 	if name.Text == throwName && len(sig.Params) == 6 {
 		return throw
 	}

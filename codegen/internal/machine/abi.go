@@ -13,7 +13,7 @@ import (
 //
 //   - Each value takes one part, an i128 two. A part goes into the next
 //     register of its class, or on the stack when they are used up, 8 bytes
-//     each, 16 for vectors.
+//     each, 16 for vectors. Or the value is passed by reference.
 //   - Results that find no register are written to memory by the callee, at an
 //     address that the caller passes as a further integer argument, the last.
 //   - Parameters for contexts may have registers of their own.
@@ -28,9 +28,11 @@ type Convention struct {
 	SharedPositions      bool             // an argument takes the register of its position among all, whatever the classes
 	StackArgsAt          int32            // where stack arguments begin; the caller leaves the room below to the callee
 	Extends32            bool             // values of 32 bits are passed zero-extended to 64
-	NoWideArgs           bool             // no values of more than 64 bits
+	WideByReference      bool             // of an argument of more than 64 bits, the caller passes the address of a copy
+	WholePairs           bool             // an i128 has both its parts in registers or both, aligned to 16, in memory
 	NoStackArgs          bool             // parameters and results must fit registers
-	StructReturnInResult bool             // the address of a struct return is returned in the first integer result register
+	StructReturnInResult bool             // the address in a parameter of purpose sret is returned in the first integer result register
+	VariadicCount        regalloc.PReg    // where callers say how many float registers they use, for variadic callees; or NoPReg
 }
 
 // ArgLoc is where a part of an argument or result is.
@@ -41,6 +43,10 @@ type ArgLoc struct {
 	Type  ir.Type       // type of the part
 	Ext   ir.Extension
 	Size  uint32 // of a struct argument, which is copied to memory
+	// ByRef says that the argument, an integer by Type, is the address of a copy
+	// of the value, which the caller has at offset Copy of its outgoing arguments.
+	ByRef bool
+	Copy  int32
 }
 
 // RetPtr is the ArgLoc.Value of the address of the result area.
@@ -50,6 +56,7 @@ const RetPtr = none
 type SigLayout struct {
 	Args, Rets Range // into ABI.Locs
 	StackArgs  uint32
+	Outgoing   uint32 // StackArgs, and above them what is passed by reference
 	RetArea    uint32 // size of the result area in memory, 0 if there is none
 }
 
@@ -92,6 +99,7 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 			return l, err
 		}
 	}
+	copies := int32(0)
 	l.Rets.End = uint32(len(a.Locs))
 	l.RetArea = uint32(off+15) &^ 15
 
@@ -107,13 +115,28 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 		case ir.CallerContext:
 			own = c.CallerContext
 		case ir.StructArg:
+			if p.Size > maxArgBytes {
+				return l, fmt.Errorf("a struct argument of %d bytes", p.Size)
+			}
 			off = (off + 7) &^ 7
 			a.Locs = append(a.Locs, ArgLoc{Value: uint32(i), Reg: regalloc.NoPReg, Off: off, Type: p.Type, Size: p.Size})
-			off += int32(p.Size+7) &^ 7
+			if off += int32(p.Size+7) &^ 7; off > maxArgBytes {
+				return l, fmt.Errorf("a signature with more than %d bytes of arguments on the stack", maxArgBytes)
+			}
 			continue
 		}
 		if own != regalloc.NoPReg {
 			a.Locs = append(a.Locs, ArgLoc{Value: uint32(i), Reg: own, Type: p.Type})
+			continue
+		}
+		if c.WideByReference && p.Type.Bits() > 64 {
+			word := ir.Param{Type: ir.I64}
+			if err := a.parts(uint32(i), &word, c, &c.Args, &next, &off); err != nil {
+				return l, err
+			}
+			loc := &a.Locs[len(a.Locs)-1]
+			loc.ByRef, loc.Copy = true, copies
+			copies += 16
 			continue
 		}
 		if err := a.parts(uint32(i), p, c, &c.Args, &next, &off); err != nil {
@@ -127,11 +150,17 @@ func (a *ABI) Layout(sig *ir.Signature, c *Convention) (SigLayout, error) {
 	}
 	l.Args.End = uint32(len(a.Locs))
 	l.StackArgs = uint32(off+15) &^ 15
+	l.Outgoing = l.StackArgs + uint32(copies)
+	for i := range a.Locs[l.Args.Start:l.Args.End] {
+		if loc := &a.Locs[l.Args.Start+uint32(i)]; loc.ByRef {
+			loc.Copy += int32(l.StackArgs)
+		}
+	}
 	if c.NoStackArgs && (l.StackArgs != 0 || l.RetArea != 0) {
 		return l, fmt.Errorf("a signature in convention %s has more parameters or results than registers", c.Name)
 	}
-	if off > maxArgBytes {
-		return l, fmt.Errorf("a signature with %d bytes of arguments on the stack", off)
+	if l.Outgoing > maxArgBytes {
+		return l, fmt.Errorf("a signature with %d bytes of arguments on the stack", l.Outgoing)
 	}
 	return l, nil
 }
@@ -147,8 +176,14 @@ func (a *ABI) parts(value uint32, p *ir.Param, c *Convention, regs *[regalloc.Nu
 	if !t.IsInt() {
 		class = regalloc.Float
 	}
-	if t.IsDynamic() || t.Bits() > 128 || t == ir.Invalid || c.NoWideArgs && p.Type.Bits() > 64 {
+	if t.IsDynamic() || t.Bits() > 128 || t == ir.Invalid {
 		return fmt.Errorf("a parameter or result of type %v: %w", p.Type, ErrUnsupported)
+	}
+	whole := n == 2 && c.WholePairs
+	if whole && next[class]+n > len(regs[class]) {
+		*off = (*off + 15) &^ 15
+	} else {
+		whole = false
 	}
 	for range n {
 		loc := ArgLoc{Value: value, Reg: regalloc.NoPReg, Type: t, Ext: p.Ext}
@@ -156,9 +191,13 @@ func (a *ABI) parts(value uint32, p *ir.Param, c *Convention, regs *[regalloc.Nu
 		if c.SharedPositions {
 			k = next[regalloc.Int] + next[regalloc.Float]
 		}
-		if next[class]++; k < len(regs[class]) {
+		if !whole && k < len(regs[class]) {
 			loc.Reg = regs[class][k]
+			next[class]++
 		} else {
+			if !whole {
+				next[class]++
+			}
 			size := int32(8)
 			if t.Bits() > 64 {
 				size = 16

@@ -32,7 +32,9 @@ func TestSignatureLayout(t *testing.T) {
 		return list
 	}
 	shared, noStack := testConvention(), testConvention()
-	shared.SharedPositions, shared.StackArgsAt, shared.NoWideArgs = true, 32, true
+	shared.SharedPositions, shared.StackArgsAt, shared.WideByReference = true, 32, true
+	pairs := testConvention()
+	pairs.WholePairs = true
 	noStack.NoStackArgs = true
 	context := params(ir.I64, ir.I64, ir.I64)
 	context[0].Purpose, context[2].Purpose = ir.VMContext, ir.CallerContext
@@ -52,7 +54,9 @@ func TestSignatureLayout(t *testing.T) {
 		{testConvention(), context, nil, "p40i p0i p41i;; 0 0"},
 		{testConvention(), structArg, nil, "+0 p0i;; 32 0"},
 		{shared, params(ir.I64, ir.F64, ir.I64, ir.F64), nil, "p0i p1f p2i +32;; 48 0"},
-		{shared, params(ir.I128), nil, "error"},
+		{shared, params(ir.I128, ir.I64, ir.F64, ir.I8X16), nil, "p0i@48 p1i +32 +40@64;; 48 0"},
+		{pairs, params(ir.I64, ir.I64, ir.I128, ir.I64, ir.I64, ir.I128), params(ir.I128), "p0i p1i +0 +8 p2i +16 +32 +40 ret:+48; +0 +8; 64 16"},
+		{pairs, params(ir.I128, ir.I64), nil, "p0i p1i p2i;; 0 0"},
 		{noStack, params(ir.I64, ir.I64, ir.I64), params(ir.I64), "p0i p1i p2i; p0i; 0 0"},
 		{noStack, params(ir.I64, ir.I64, ir.I64, ir.I64), nil, "error"},
 		{noStack, nil, params(ir.I64, ir.I64), "error"},
@@ -67,6 +71,9 @@ func TestSignatureLayout(t *testing.T) {
 					at := fmt.Sprintf("+%d", loc.Off)
 					if loc.Reg != regalloc.NoPReg {
 						at = loc.Reg.String()
+					}
+					if loc.ByRef {
+						at += fmt.Sprintf("@%d", loc.Copy)
 					}
 					if loc.Value == RetPtr {
 						at = "ret:" + at

@@ -7,6 +7,7 @@ import (
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
 	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
 )
 
 func gprs(r ...asm.Reg) (list []regalloc.PReg) {
@@ -37,24 +38,33 @@ var allRegs = func() (s regalloc.PRegSet) {
 // Supplement, section 3.2.3.
 var systemV = func() machine.Convention {
 	c := machine.Convention{
-		Name: "system_v", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg,
+		Name: "system_v", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg, VariadicCount: pRAX, StructReturnInResult: true,
 		CalleeSaved: regalloc.MakePRegSet(gprs(asm.RBX, asm.R12, asm.R13, asm.R14, asm.R15)...),
 	}
 	c.Args[regalloc.Int] = gprs(asm.RDI, asm.RSI, asm.RDX, asm.RCX, asm.R8, asm.R9)
 	c.Args[regalloc.Float] = xmms(8)
 	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RDX)
 	c.Rets[regalloc.Float] = xmms(2)
+	c.WholePairs = true
 	c.Clobbers = allRegs.Minus(c.CalleeSaved)
 	return c
 }()
 
+// systemVLLVM is System V's with the further result registers that LLVM uses
+// (llvm/lib/Target/X86/X86CallingConv.td), under enable_llvm_abi_extensions.
+var systemVLLVM = func() machine.Convention {
+	c := systemV
+	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RDX, asm.RCX)
+	c.Rets[regalloc.Float] = xmms(4)
+	return c
+}()
+
 // Microsoft's x64 calling convention (docs.microsoft.com, "x64 calling
-// convention"). Values of more than 64 bits, which it passes by reference, are
-// not supported.
+// convention"). An i128 is returned in rax and rdx.
 var windowsFastcall = func() machine.Convention {
 	c := machine.Convention{
-		Name: "windows_fastcall", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg,
-		SharedPositions: true, StackArgsAt: 32, NoWideArgs: true,
+		Name: "windows_fastcall", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg, VariadicCount: regalloc.NoPReg, StructReturnInResult: true,
+		SharedPositions: true, StackArgsAt: 32, WideByReference: true,
 		CalleeSaved: regalloc.MakePRegSet(gprs(asm.RBX, asm.RSI, asm.RDI, asm.R12, asm.R13, asm.R14, asm.R15)...),
 	}
 	for _, p := range xmms(16)[6:] {
@@ -62,7 +72,7 @@ var windowsFastcall = func() machine.Convention {
 	}
 	c.Args[regalloc.Int] = gprs(asm.RCX, asm.RDX, asm.R8, asm.R9)
 	c.Args[regalloc.Float] = xmms(4)
-	c.Rets[regalloc.Int] = gprs(asm.RAX)
+	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RDX)
 	c.Rets[regalloc.Float] = xmms(1)
 	c.Clobbers = allRegs.Minus(c.CalleeSaved)
 	return c
@@ -71,16 +81,32 @@ var windowsFastcall = func() machine.Convention {
 // preserveAll passes arguments as System V does, has no results, and saves every
 // register in the callee.
 var preserveAll = func() machine.Convention {
-	c := systemV
+	c := internalSystemV
 	c.Name = "preserve_all"
 	c.Rets = [regalloc.NumClasses][]regalloc.PReg{}
 	c.CalleeSaved, c.Clobbers = allRegs, regalloc.PRegSet{}
 	return c
 }()
 
+// internalSystemV is System V's without what only C needs.
+var internalSystemV = func() machine.Convention {
+	c := systemV
+	c.VariadicCount, c.StructReturnInResult = regalloc.NoPReg, false
+	return c
+}()
+
+// probestack is that of the function that outlined stack probes call: the size
+// of the frame in rax, and every register is saved in the callee.
+var probestack = func() machine.Convention {
+	c := preserveAll
+	c.Name = "probestack"
+	c.Args = [regalloc.NumClasses][]regalloc.PReg{regalloc.Int: {pRAX}}
+	return c
+}()
+
 // fast is System V's with more registers for results.
 var fast = func() machine.Convention {
-	c := systemV
+	c := internalSystemV
 	c.Name = "fast"
 	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RDX, asm.RCX, asm.RSI, asm.RDI, asm.R8, asm.R9, asm.R10)
 	c.Rets[regalloc.Float] = xmms(8)
@@ -93,7 +119,7 @@ var fast = func() machine.Convention {
 // at entry: for the address of an indirect call, for what a tail call moves,
 // and for the stack check. r15 is left out for the pinned register.
 var tail = func() machine.Convention {
-	c := machine.Convention{Name: "tail", VMContext: gpr(asm.RDI), CallerContext: gpr(asm.R14), CalleePops: true, Extends32: true, Clobbers: allRegs}
+	c := machine.Convention{Name: "tail", VMContext: gpr(asm.RDI), CallerContext: gpr(asm.R14), VariadicCount: regalloc.NoPReg, CalleePops: true, Extends32: true, Clobbers: allRegs}
 	c.Args[regalloc.Int] = gprs(asm.RAX, asm.RCX, asm.RDX, asm.RSI, asm.R8, asm.R9, asm.RBX, asm.R12, asm.R13)
 	c.Args[regalloc.Float] = xmms(8)
 	c.Rets[regalloc.Int] = gprs(asm.RAX, asm.RCX, asm.RDX, asm.RSI, asm.RDI, asm.R8, asm.R9, asm.RBX, asm.R12, asm.R13)
@@ -114,7 +140,7 @@ var tailPinned = func() machine.Convention {
 // being the execution context. The first result register takes the status,
 // which the epilogue adds.
 var goConv = func() machine.Convention {
-	c := machine.Convention{Name: "go", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg, NoStackArgs: true, Clobbers: allRegs}
+	c := machine.Convention{Name: "go", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg, VariadicCount: regalloc.NoPReg, NoStackArgs: true, Clobbers: allRegs}
 	c.Args[regalloc.Int] = gprs(asm.RAX, asm.RBX, asm.RCX, asm.RDI, asm.RSI, asm.R8, asm.R9, asm.R10, asm.R11)
 	c.Args[regalloc.Float] = xmms(15)
 	c.Rets[regalloc.Int] = gprs(asm.RBX, asm.RCX, asm.RDI, asm.RSI, asm.R8, asm.R9, asm.R10, asm.R11)
@@ -126,7 +152,7 @@ var goConv = func() machine.Convention {
 // calls: System V's parameters, one result in a register and the others in
 // memory, no saved registers.
 var winch = func() machine.Convention {
-	c := systemV
+	c := internalSystemV
 	c.Name = "winch"
 	c.Rets[regalloc.Int] = gprs(asm.RAX)
 	c.Rets[regalloc.Float] = xmms(1)
@@ -137,11 +163,16 @@ var winch = func() machine.Convention {
 func (b *Backend) convention(c ir.CallConv) (*machine.Convention, error) {
 	switch c {
 	case ir.SystemV:
+		if b.isa.Shared.LLVMABIExtensions {
+			return &systemVLLVM, nil
+		}
 		return &systemV, nil
 	case ir.Fast:
 		return &fast, nil
 	case ir.PreserveAll:
 		return &preserveAll, nil
+	case ir.Probestack:
+		return &probestack, nil
 	case ir.WindowsFastcall:
 		return &windowsFastcall, nil
 	case ir.Tail:
@@ -196,6 +227,12 @@ func (b *Backend) LowerArgs(l *machine.Lower) error {
 				r = hi
 			}
 		}
+		if loc.ByRef && loc.Reg != regalloc.NoPReg {
+			at := l.NewReg(ir.I64)
+			vc.CallOperands = append(vc.CallOperands, regalloc.DefFixed(at.VReg(), loc.Reg))
+			stack = append(stack, incoming{loc, at})
+			continue
+		}
 		if loc.Reg == regalloc.NoPReg {
 			stack = append(stack, incoming{loc, r})
 			continue
@@ -209,6 +246,21 @@ func (b *Backend) LowerArgs(l *machine.Lower) error {
 	for _, s := range stack {
 		if s.loc.Size != 0 { // a struct lies in the caller's frame
 			l.Emit(NewMem(OpLoad, uint16(asm.LEA), asm.S64, MemOf(machine.MemIncoming, s.loc.Off), s.r))
+			continue
+		}
+		if s.loc.ByRef {
+			at := s.r
+			if s.loc.Reg == regalloc.NoPReg {
+				at = l.NewReg(ir.I64)
+				l.Emit(loadPart(ir.I64, MemOf(machine.MemIncoming, s.loc.Off), at))
+			}
+			lo, hi, _ := l.ParamRegs(params[s.loc.Value])
+			if hi == machine.NoReg {
+				l.Emit(loadPart(b.f.ValueType(params[s.loc.Value]), MemAt(at, 0), lo))
+			} else {
+				l.Emit(loadPart(ir.I64, MemAt(at, 0), lo))
+				l.Emit(loadPart(ir.I64, MemAt(at, 8), hi))
+			}
 			continue
 		}
 		l.Emit(loadPart(s.loc.Type, MemOf(machine.MemIncoming, s.loc.Off), s.r))
@@ -290,6 +342,9 @@ func (c *lower) ret() out {
 		}
 		uses = append(uses, regalloc.UseFixed(r.VReg(), loc.Reg))
 	}
+	if p, ok := b.structReturn(); ok {
+		uses = append(uses, regalloc.UseFixed(l.Use(p).VReg(), b.conv.Rets[regalloc.Int][0]))
+	}
 	start := uint32(len(vc.CallOperands))
 	vc.CallOperands = append(vc.CallOperands, uses...)
 	in := inst(OpRet)
@@ -297,6 +352,26 @@ func (c *lower) ret() out {
 	vc.Calls = append(vc.Calls, machine.CallInfo{Operands: machine.Range{Start: start, End: uint32(len(vc.CallOperands))}, Label: machine.NoLabel})
 	l.Emit(in)
 	return out{}
+}
+
+// structReturn is the parameter of purpose sret, if the convention wants its value
+// returned, and no result is in that place.
+func (b *Backend) structReturn() (ir.Value, bool) {
+	if !b.conv.StructReturnInResult {
+		return ir.NoValue, false
+	}
+	first := b.conv.Rets[regalloc.Int][0]
+	for _, loc := range b.abi.Locs[b.sig.Rets.Start:b.sig.Rets.End] {
+		if loc.Reg == first {
+			return ir.NoValue, false
+		}
+	}
+	for i := range b.f.Sig.Params {
+		if b.f.Sig.Params[i].Purpose == ir.StructReturn {
+			return b.f.Params(b.f.Entry())[i], true
+		}
+	}
+	return ir.NoValue, false
 }
 
 // resultArea is the register that holds the address for results in memory.
@@ -382,7 +457,7 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 	if conv.CalleePops {
 		info.Pop = sig.StackArgs
 	}
-	b.outgoing = max(b.outgoing, sig.StackArgs)
+	b.outgoing = max(b.outgoing, sig.Outgoing)
 
 	// The callee first, so that it needs no register that arguments are in.
 	var in machine.Inst
@@ -417,6 +492,16 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 		case loc.Size != 0:
 			b.copyStruct(l, loc, l.Use(args[loc.Value]))
 			continue
+		case loc.ByRef:
+			at := MemOf(machine.MemOutgoing, loc.Copy)
+			if lo, hi := l.UsePair(args[loc.Value]); hi == machine.NoReg {
+				l.Emit(storePart(b.f.ValueType(args[loc.Value]), at, lo))
+			} else {
+				l.Emit(storePart(ir.I64, at, lo))
+				l.Emit(storePart(ir.I64, MemOf(machine.MemOutgoing, loc.Copy+8), hi))
+			}
+			r = l.NewReg(ir.I64)
+			l.Emit(NewMem(OpLoad, uint16(asm.LEA), asm.S64, at, r))
 		default:
 			lo, hi := l.UsePair(args[loc.Value])
 			if r = lo; i > 0 && locs[i-1].Value == loc.Value {
@@ -429,6 +514,19 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 		} else {
 			ops = append(ops, regalloc.UseFixed(r.VReg(), loc.Reg))
 		}
+	}
+
+	// A callee in C may be variadic unless it is one of ours.
+	if conv.VariadicCount != regalloc.NoPReg && !direct {
+		floats := int64(0)
+		for _, o := range ops {
+			if o.VReg.Class() == regalloc.Float {
+				floats++
+			}
+		}
+		r := l.NewReg(ir.I64)
+		l.Emit(NewImm(OpMovImm, 0, asm.S32, floats, r))
+		ops = append(ops, regalloc.UseFixed(r.VReg(), conv.VariadicCount))
 	}
 
 	index := uint32(len(vc.Calls))
@@ -534,11 +632,44 @@ func (b *Backend) copyStruct(l *machine.Lower, loc machine.ArgLoc, from machine.
 	}
 }
 
-// libcall emits a call of a library function in the convention of the system,
-// whose arguments and result are in registers.
+// libcallConvention is the convention of library functions: what the setting
+// libcall_call_conv says, or the system's.
+func (b *Backend) libcallConvention() (*machine.Convention, error) {
+	switch b.isa.Shared.LibcallCallConv {
+	case isa.LibcallFast:
+		return b.convention(ir.Fast)
+	case isa.LibcallSystemV:
+		return b.convention(ir.SystemV)
+	case isa.LibcallWindowsFastcall:
+		return b.convention(ir.WindowsFastcall)
+	case isa.LibcallISADefault:
+		if b.isa.Triple.OS == "windows" {
+			return b.convention(ir.WindowsFastcall)
+		}
+		return b.convention(ir.SystemV)
+	}
+	return nil, fmt.Errorf("library functions in the convention that libcall_call_conv says: %w", machine.ErrUnsupported)
+}
+
+// libcall emits a call of a library function, whose arguments and result are in
+// registers.
 func (b *Backend) libcall(l *machine.Lower, name ir.Name, ret ir.Type, args ...machine.Reg) machine.Reg {
+	d := l.NewReg(ret)
+	b.libcallTo(l, name, [2]machine.Reg{d, machine.NoReg}, args...)
+	return d
+}
+
+// libcallTo is libcall with registers for the result: both of them for an i128.
+func (b *Backend) libcallTo(l *machine.Lower, name ir.Name, ret [2]machine.Reg, args ...machine.Reg) {
 	vc := l.VC
-	conv := &systemV
+	conv, err := b.libcallConvention()
+	if err == nil && ret[1] != machine.NoReg && conv.WideByReference {
+		err = fmt.Errorf("a library function with values of 128 bits in convention %s: %w", conv.Name, machine.ErrUnsupported)
+	}
+	if err != nil {
+		b.err = err
+		return
+	}
 	info := machine.CallInfo{Label: machine.NoLabel, Dest: machine.RelocTarget{Kind: machine.TargetLibcall, Index: vc.Libcall(name)}}
 	in := inst(OpCall)
 	if !b.isa.Shared.ColocatedLibcalls {
@@ -547,13 +678,21 @@ func (b *Backend) libcall(l *machine.Lower, name ir.Name, ret ir.Type, args ...m
 	}
 	info.Operands.Start = uint32(len(vc.CallOperands))
 	next := [regalloc.NumClasses]int{}
-	for _, r := range args {
+	for i, r := range args {
 		class := r.Class()
-		vc.CallOperands = append(vc.CallOperands, regalloc.UseFixed(r.VReg(), conv.Args[class][next[class]]))
-		next[class]++
+		k := next[class]
+		if next[class]++; conv.SharedPositions {
+			k = i
+		}
+		vc.CallOperands = append(vc.CallOperands, regalloc.UseFixed(r.VReg(), conv.Args[class][k]))
 	}
-	d := l.NewReg(ret)
-	vc.CallOperands = append(vc.CallOperands, regalloc.DefFixed(d.VReg(), conv.Rets[d.Class()][0]))
+	info.StackBytes = uint32(conv.StackArgsAt)
+	b.outgoing = max(b.outgoing, info.StackBytes)
+	for i, d := range ret {
+		if d != machine.NoReg {
+			vc.CallOperands = append(vc.CallOperands, regalloc.DefFixed(d.VReg(), conv.Rets[d.Class()][i]))
+		}
+	}
 	info.Operands.End = uint32(len(vc.CallOperands))
 	info.Clobbers = vc.Clobbers(conv.Clobbers)
 	b.clobbered = b.clobbered.Union(conv.Clobbers)
@@ -561,7 +700,6 @@ func (b *Backend) libcall(l *machine.Lower, name ir.Name, ret ir.Type, args ...m
 	vc.Calls = append(vc.Calls, info)
 	b.makesCalls = true
 	l.Emit(in)
-	return d
 }
 
 // ---- Addresses
@@ -573,6 +711,17 @@ const (
 	symbolFar         // absolute
 )
 
+// symbolForm is how the address of something is made that is near or not.
+func (b *Backend) symbolForm(near bool) uint8 {
+	switch {
+	case near:
+		return symbolNear
+	case b.isa.Shared.PIC:
+		return symbolGOT
+	}
+	return symbolFar
+}
+
 // symbol emits the address of something outside of the function, plus offset.
 func (b *Backend) symbol(l *machine.Lower, t machine.RelocTarget, near bool, offset int64) machine.Reg {
 	d := l.NewReg(ir.I64)
@@ -581,22 +730,27 @@ func (b *Backend) symbol(l *machine.Lower, t machine.RelocTarget, near bool, off
 	in.Imm = offset
 	in.Aux = uint32(len(l.VC.Calls))
 	l.VC.Calls = append(l.VC.Calls, machine.CallInfo{Label: machine.NoLabel, Dest: t})
-	switch {
-	case near:
-		in.Flags = symbolNear
-	case b.isa.Shared.PIC:
-		in.Flags, in.Imm = symbolGOT, 0
-	default:
-		in.Flags = symbolFar
+	if in.Flags = b.symbolForm(near); in.Flags == symbolGOT {
+		in.Imm = 0
 	}
 	l.Emit(in)
 	if in.Imm != offset {
-		sum, k := l.NewReg(ir.I64), l.NewReg(ir.I64)
-		l.Emit(NewImm(OpMovImm, 0, asm.S64, offset, k))
-		l.Emit(NewMem(OpLoad, uint16(asm.LEA), asm.S64, MemIndexed(d, k, 0, 0), sum))
-		return sum
+		return b.plusOffset(l, d, offset)
 	}
 	return d
+}
+
+// plusOffset is an address plus offset.
+func (b *Backend) plusOffset(l *machine.Lower, r machine.Reg, offset int64) machine.Reg {
+	sum := l.NewReg(ir.I64)
+	if offset == int64(int32(offset)) {
+		l.Emit(NewMem(OpLoad, uint16(asm.LEA), asm.S64, MemAt(r, int32(offset)), sum))
+		return sum
+	}
+	k := l.NewReg(ir.I64)
+	l.Emit(NewImm(OpMovImm, 0, asm.S64, offset, k))
+	l.Emit(NewMem(OpLoad, uint16(asm.LEA), asm.S64, MemIndexed(r, k, 0, 0), sum))
+	return sum
 }
 
 func (c *lower) funcAddress(f ir.FuncRef) machine.Reg {

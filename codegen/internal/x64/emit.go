@@ -582,6 +582,10 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpRetAddr:
 		a.RM(asm.LEA, asm.S64, hw(r[0]), asm.RIPRel(0))
 		b.relative(e, e.Label(machine.Label(in.Aux)))
+	case OpTLSCall, OpTLSCOFF:
+		b.emitTLS(e, in)
+	case OpSwitch:
+		b.emitSwitch(e)
 	case OpBlockAddr:
 		a.RM(asm.LEA, asm.S64, hw(r[0]), asm.RIPRel(0))
 		b.relative(e, machine.Label(e.Dest(in.Aux)))

@@ -2,11 +2,13 @@ package x64
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
 	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/layout"
 )
 
@@ -185,12 +187,36 @@ func (b *Backend) checkLimit() error {
 }
 
 // probe touches every guard-sized step of a frame that is larger than that, in
-// order, so that a guard page is not jumped over. It returns how far it has
-// moved the stack pointer.
+// order, so that a guard page is not jumped over: itself, or by calling the
+// library function Probestack in the convention of that name. It returns how far
+// the stack pointer has been moved.
 func (b *Backend) probe(e *machine.Emitter) uint32 {
 	a := &b.asm
 	step := uint64(1) << b.isa.Shared.ProbestackSize
 	if uint64(e.Frame.Size) < step {
+		return 0
+	}
+	if b.isa.Shared.ProbestackStrategy == isa.ProbestackOutline {
+		t := machine.RelocTarget{Kind: machine.TargetLibcall, Index: e.VC.Libcall(ir.LibCallName("Probestack"))}
+		takesRAX := slices.Contains(b.conv.Args[regalloc.Int], pRAX)
+		if takesRAX {
+			a.RR(asm.MOV, asm.S64, asm.R10, asm.RAX)
+		}
+		a.MovRI(asm.S32, asm.RAX, int64(e.Frame.Size))
+		if b.isa.Shared.ColocatedLibcalls {
+			a.Call32()
+			e.Buf.Reloc(len(a.Buf)-4, machine.RelocCall32, t, -4)
+		} else {
+			// r10 and r11 carry no arguments.
+			b.loadSymbol(e, asm.R11, b.symbolForm(false), t, 0)
+			a.CallR(asm.R11)
+		}
+		if takesRAX {
+			a.RR(asm.MOV, asm.S64, asm.RAX, asm.R10)
+		}
+		if b.isa.Shared.ProbestackAdjusts {
+			return e.Frame.Size
+		}
 		return 0
 	}
 	n := uint32(uint64(e.Frame.Size) / step)
@@ -367,17 +393,20 @@ func (b *Backend) emitTailCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 }
 
 func (b *Backend) emitSymbol(e *machine.Emitter, in *machine.Inst) {
+	b.loadSymbol(e, hw(in.R[0]), in.Flags, e.VC.Calls[in.Aux].Dest, in.Imm)
+}
+
+func (b *Backend) loadSymbol(e *machine.Emitter, r asm.Reg, form uint8, t machine.RelocTarget, offset int64) {
 	a := &b.asm
-	t := e.VC.Calls[in.Aux].Dest
-	switch in.Flags {
+	switch form {
 	case symbolNear:
-		a.RM(asm.LEA, asm.S64, hw(in.R[0]), asm.RIPRel(0))
-		e.Buf.Reloc(a.DispAt, machine.RelocPCRel32, t, in.Imm-4)
+		a.RM(asm.LEA, asm.S64, r, asm.RIPRel(0))
+		e.Buf.Reloc(a.DispAt, machine.RelocPCRel32, t, offset-4)
 	case symbolGOT:
-		a.RM(asm.MOV, asm.S64, hw(in.R[0]), asm.RIPRel(0))
+		a.RM(asm.MOV, asm.S64, r, asm.RIPRel(0))
 		e.Buf.Reloc(a.DispAt, machine.RelocGOTPCRel32, t, -4)
 	default:
-		a.MovRI64(hw(in.R[0]), 0)
-		e.Buf.Reloc(len(a.Buf)-8, machine.RelocAbs64, t, in.Imm)
+		a.MovRI64(r, 0)
+		e.Buf.Reloc(len(a.Buf)-8, machine.RelocAbs64, t, offset)
 	}
 }

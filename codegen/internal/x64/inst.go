@@ -126,6 +126,9 @@ const (
 	OpSymbol    // R0 = address of Calls[Aux].Dest
 	OpRetAddr   // R0 = address after the next call: Aux is its label
 	OpBlockAddr // R0 = address of block Aux
+	OpTLSCall   // rax = address of thread-local variable Calls[Aux].Dest, from a function of the system; Flags is the model
+	OpTLSCOFF   // R0 = the same as an offset in the module's block; R1 a temporary
+	OpSwitch    // to another stack: R0 = payload, R1 where to save, R2 where to load from, R3 payload
 	OpNop       // nothing
 	numOps
 )
@@ -258,6 +261,9 @@ var Table = func() []machine.OpInfo {
 		OpSymbol:    {Name: "symbol", Slots: slots{d}},
 		OpRetAddr:   {Name: "return_address", Slots: slots{d}},
 		OpBlockAddr: {Name: "block_address", Slots: slots{d}},
+		OpTLSCall:   {Name: "tls_call", Flags: machine.OpCall},
+		OpTLSCOFF:   {Name: "tls_index", Slots: slots{de, de}},
+		OpSwitch:    {Name: "stack_switch", Slots: slots{machine.DFix(pRDI), machine.UFix(pRSI), uD, machine.UFix(pRDI)}, Clobbers: allRegs},
 		OpNop:       {Name: "nop"},
 	}
 	return t[:]

@@ -81,6 +81,24 @@ func (c *lower) shiftDouble(op asm.Op, a, from, n machine.Reg) machine.Reg {
 	return d
 }
 
+// wideDiv is a division of 128 bits.
+type wideDiv uint8
+
+const (
+	wideUdiv wideDiv = iota
+	wideSdiv
+	wideUrem
+	wideSrem
+)
+
+var wideDivNames = [...]string{wideUdiv: "UdivI128", wideSdiv: "SdivI128", wideUrem: "UremI128", wideSrem: "SremI128"}
+
+func (c *lower) divideWide(op wideDiv, x, y ir.Value) pair {
+	p := pair{c.newGpr(), c.newGpr()}
+	c.backend().libcallTo(c.l, ir.LibCallName(wideDivNames[op]), [2]machine.Reg{p.a, p.b}, c.low(x), c.high(x), c.low(y), c.high(y))
+	return p
+}
+
 // ---- Atomics
 
 func (c *lower) exchange(size asm.Size, m Amode, v machine.Reg) machine.Reg {

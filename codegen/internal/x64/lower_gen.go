@@ -181,20 +181,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUdiv:
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:111
-			v110 := c.arg0(v0)
-			v111 := c.arg1(v0)
-			return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v110), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v111)), ir.TrapIntegerDivideByZero))), true
+		if r, ok := c.lower_OpUdiv(v0); ok {
+			return r, true
 		}
 	case ir.OpUrem:
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:113
-			v112 := c.arg0(v0)
-			v113 := c.arg1(v0)
-			return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v112), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v113)), ir.TrapIntegerDivideByZero))), true
+		if r, ok := c.lower_OpUrem(v0); ok {
+			return r, true
 		}
 	case ir.OpSmin:
 		if r, ok := c.lower_OpSmin(v0); ok {
@@ -577,28 +569,38 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		// lower_control.rules:74
 		v501 := c.globalValue(v0)
 		return c.out1(c.symbolAddress(v501)), true
+	case ir.OpTlsValue:
+		// lower_control.rules:78
+		v502 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v502)), true
+	case ir.OpStackSwitch:
+		// lower_control.rules:84
+		v503 := c.arg0(v0)
+		v504 := c.arg1(v0)
+		v505 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v503), c.gpr(v504), c.gpr(v505))), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:88
+		// lower_control.rules:98
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:89
+		// lower_control.rules:99
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:90
+		// lower_control.rules:100
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:91
+		// lower_control.rules:101
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:92
-		v502 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v502))
+		// lower_control.rules:102
+		v506 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v506))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:93
+		// lower_control.rules:103
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpGetExceptionHandlerAddress:
-		// lower_control.rules:97
+		// lower_control.rules:107
 		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -622,8 +624,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:63
-		v539 := c.constant(v0)
-		return c.out1(c.vecPool(v539)), true
+		v543 := c.constant(v0)
+		return c.out1(c.vecPool(v543)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -646,31 +648,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:134
-		v552 := c.arg0(v0)
-		v553 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
+		v556 := c.arg0(v0)
+		v557 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v556), c.operandReg(c.xmm(v557)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:135
-			v554 := c.arg0(v0)
-			v555 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v554), c.operandReg(c.xmm(v555)))
+			v558 := c.arg0(v0)
+			v559 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v558), c.operandReg(c.xmm(v559)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:138
-		v557 := c.arg1(v0)
-		v556 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v557), c.operandReg(c.xmm(v556)))), true
+		v561 := c.arg1(v0)
+		v560 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v561), c.operandReg(c.xmm(v560)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:276
-		v597 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v597)))), true
+		v601 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v601)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -681,20 +683,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:392
-		v620 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v620)))), true
+		v624 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v624)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:393
-		v621 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v621)))), true
+		v625 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v625)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v622 := c.arg0(v0)
-			v624 := c.valueType(v622)
-			if v624 == ir.F32X4 {
+			v626 := c.arg0(v0)
+			v628 := c.valueType(v626)
+			if v628 == ir.F32X4 {
 				// lower_vector.rules:394
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v622)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v626)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -704,21 +706,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v639 := c.arg0(v0)
-			v642 := c.valueType(v639)
-			if v642 == ir.I64X2 {
-				if v644, ok := c.defInst(v639); ok {
-					v645 := c.opcode(v644)
-					if v645 == ir.OpFcvtToUintSat {
-						v646 := c.arg0(v644)
-						v648 := c.valueType(v646)
-						if v648 == ir.F64X2 {
-							v640 := c.arg1(v0)
-							if v650, ok := c.defInst(v640); ok {
-								v651 := c.opcode(v650)
-								if v651 == ir.OpVconst {
+			v643 := c.arg0(v0)
+			v646 := c.valueType(v643)
+			if v646 == ir.I64X2 {
+				if v648, ok := c.defInst(v643); ok {
+					v649 := c.opcode(v648)
+					if v649 == ir.OpFcvtToUintSat {
+						v650 := c.arg0(v648)
+						v652 := c.valueType(v650)
+						if v652 == ir.F64X2 {
+							v644 := c.arg1(v0)
+							if v654, ok := c.defInst(v644); ok {
+								v655 := c.opcode(v654)
+								if v655 == ir.OpVconst {
 									// lower_vector.rules:416
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v646), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v650), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -750,52 +752,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v659 := c.memFlags(v0)
-		if v663, ok := c.littleEndian(v659); ok {
+		v663 := c.memFlags(v0)
+		if v667, ok := c.littleEndian(v663); ok {
 			// lower_vector.rules:442
-			v660 := c.arg0(v0)
-			v661 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v663, v660, v661)))), true
+			v664 := c.arg0(v0)
+			v665 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v667, v664, v665)))), true
 		}
 	case ir.OpSload8x8:
-		v664 := c.memFlags(v0)
-		if v668, ok := c.littleEndian(v664); ok {
+		v668 := c.memFlags(v0)
+		if v672, ok := c.littleEndian(v668); ok {
 			// lower_vector.rules:443
-			v665 := c.arg0(v0)
-			v666 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v668, v665, v666)))), true
+			v669 := c.arg0(v0)
+			v670 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v672, v669, v670)))), true
 		}
 	case ir.OpUload16x4:
-		v669 := c.memFlags(v0)
-		if v673, ok := c.littleEndian(v669); ok {
+		v673 := c.memFlags(v0)
+		if v677, ok := c.littleEndian(v673); ok {
 			// lower_vector.rules:444
-			v670 := c.arg0(v0)
-			v671 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v673, v670, v671)))), true
+			v674 := c.arg0(v0)
+			v675 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v677, v674, v675)))), true
 		}
 	case ir.OpSload16x4:
-		v674 := c.memFlags(v0)
-		if v678, ok := c.littleEndian(v674); ok {
+		v678 := c.memFlags(v0)
+		if v682, ok := c.littleEndian(v678); ok {
 			// lower_vector.rules:445
-			v675 := c.arg0(v0)
-			v676 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v678, v675, v676)))), true
+			v679 := c.arg0(v0)
+			v680 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v682, v679, v680)))), true
 		}
 	case ir.OpUload32x2:
-		v679 := c.memFlags(v0)
-		if v683, ok := c.littleEndian(v679); ok {
+		v683 := c.memFlags(v0)
+		if v687, ok := c.littleEndian(v683); ok {
 			// lower_vector.rules:446
-			v680 := c.arg0(v0)
-			v681 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v683, v680, v681)))), true
+			v684 := c.arg0(v0)
+			v685 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v687, v684, v685)))), true
 		}
 	case ir.OpSload32x2:
-		v684 := c.memFlags(v0)
-		if v688, ok := c.littleEndian(v684); ok {
+		v688 := c.memFlags(v0)
+		if v692, ok := c.littleEndian(v688); ok {
 			// lower_vector.rules:447
-			v685 := c.arg0(v0)
-			v686 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v688, v685, v686)))), true
+			v689 := c.arg0(v0)
+			v690 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v692, v689, v690)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -811,22 +813,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:489
-		v698 := c.arg0(v0)
-		v699 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v698), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v699)))))), true
+		v702 := c.arg0(v0)
+		v703 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v703)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:491
-		v700 := c.arg0(v0)
-		v701 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v700), c.operandReg(c.xmm(v701)))), true
+		v704 := c.arg0(v0)
+		v705 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v704), c.operandReg(c.xmm(v705)))), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v705 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v705)))), true
+		v709 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v709)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v706 := c.constant(v0)
-		return c.out1(c.vecPool(v706)), true
+		v710 := c.constant(v0)
+		return c.out1(c.vecPool(v710)), true
 	}
 	var none out
 	return none, false
@@ -1133,16 +1135,16 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:30
+		// lower_wide.rules:53
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v541, ok := c.intVec(v2); ok {
+	if v545, ok := c.intVec(v2); ok {
 		// lower_vector.rules:77
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v541, c.xmm(v7), c.xmm(v8))), true
+		return c.out1(c.vadd(v545, c.xmm(v7), c.xmm(v8))), true
 	}
 	var none out
 	return none, false
@@ -1225,7 +1227,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:71
+		// lower_wide.rules:94
 		v34 := c.arg0(v0)
 		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
 	}
@@ -1414,7 +1416,7 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 		}
 		switch v359 {
 		case ir.I128:
-			// lower_wide.rules:222
+			// lower_wide.rules:245
 			v354 := c.arg1(v0)
 			v355 := c.offset(v0)
 			m1 := c.amode(v357, v354, v355)
@@ -1495,7 +1497,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:60
+		// lower_wide.rules:83
 		v98 := c.arg0(v0)
 		v99 := c.arg1(v0)
 		a1 := c.low(v98)
@@ -1552,16 +1554,16 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v28), c.rmi(v29))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:31
+		// lower_wide.rules:54
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v541, ok := c.intVec(v2); ok {
+	if v545, ok := c.intVec(v2); ok {
 		// lower_vector.rules:78
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v541, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v545, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1599,7 +1601,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ORPS, c.xmm(v52), c.operandReg(c.xmm(v53)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:72
+		// lower_wide.rules:95
 		v52 := c.arg0(v0)
 		v53 := c.arg1(v0)
 		return c.outPair(c.bothHalves(asm.OR, v52, v53)), true
@@ -1646,7 +1648,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:73
+		// lower_wide.rules:96
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
@@ -1693,7 +1695,7 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:111
+		// lower_wide.rules:134
 		v74 := c.arg0(v0)
 		v75 := c.arg1(v0)
 		return c.outPair(c.shlWide(c.low(v74), c.high(v74), c.gprLow(v75))), true
@@ -1758,7 +1760,7 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:112
+		// lower_wide.rules:135
 		v82 := c.arg0(v0)
 		v83 := c.arg1(v0)
 		return c.outPair(c.shrWide(c.low(v82), c.high(v82), c.gprLow(v83))), true
@@ -1823,7 +1825,7 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:113
+		// lower_wide.rules:136
 		v86 := c.arg0(v0)
 		v87 := c.arg1(v0)
 		return c.outPair(c.sarWide(c.low(v86), c.high(v86), c.gprLow(v87))), true
@@ -1877,7 +1879,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 			return c.out1(c.gpr(v172)), true
 		}
 	case ir.I128:
-		// lower_wide.rules:168
+		// lower_wide.rules:191
 		v170 := c.arg0(v0)
 		return c.outPair(c.makePair(c.zext64(v170), c.immConst(ir.I64, 0))), true
 	}
@@ -2079,7 +2081,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v66), c.operandReg(c.xmm(v65)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:75
+		// lower_wide.rules:98
 		v66 := c.arg1(v0)
 		v65 := c.arg0(v0)
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v66)), c.operandReg(c.low(v65))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v66)), c.operandReg(c.high(v65))))), true
@@ -2109,7 +2111,7 @@ func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v90), c.gprLow(v91))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:116
+		// lower_wide.rules:139
 		v91 := c.arg1(v0)
 		v90 := c.arg0(v0)
 		n1 := c.gprLow(v91)
@@ -2138,7 +2140,7 @@ func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
 		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v94), c.gprLow(v95))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:121
+		// lower_wide.rules:144
 		v95 := c.arg1(v0)
 		v94 := c.arg0(v0)
 		n1 := c.gprLow(v95)
@@ -2181,6 +2183,14 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
 		return c.out1(q5), true
 	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:41
+		v115 := c.arg1(v0)
+		v114 := c.arg0(v0)
+		c.checkDivisor(v115)
+		c.checkQuotient(v114, v115)
+		return c.outPair(c.divideWide(wideSdiv, v114, v115)), true
+	}
 	var none out
 	return none, false
 }
@@ -2212,6 +2222,13 @@ func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 		a5 := c.sext32(v120)
 		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v121)), ir.TrapIntegerDivideByZero))), true
 	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:40
+		v121 := c.arg1(v0)
+		v120 := c.arg0(v0)
+		c.checkDivisor(v121)
+		return c.outPair(c.divideWide(wideSrem, v120, v121)), true
+	}
 	var none out
 	return none, false
 }
@@ -2238,7 +2255,7 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v163), c.operandImm(c.bitAbove(v79)))))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:134
+		// lower_wide.rules:157
 		v163 := c.arg0(v0)
 		a3 := c.low(v163)
 		b4 := c.high(v163)
@@ -2267,7 +2284,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:151
+		// lower_wide.rules:174
 		v164 := c.arg0(v0)
 		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v164))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v164)))), c.immConst(ir.I64, 0))), true
 	case ir.I8X16:
@@ -2299,7 +2316,7 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 		return c.out1(c.movsx(c.sizeOf(v179), c.size32(v4), c.operandReg(c.gpr(v177)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:169
+		// lower_wide.rules:192
 		v177 := c.arg0(v0)
 		lo1 := c.sext64(v177)
 		return c.outPair(c.makePair(lo1, c.shiftImm(asm.SAR, asm.S64, lo1, 63))), true
@@ -2359,7 +2376,7 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:205
+		// lower_wide.rules:228
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
@@ -2371,26 +2388,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v203 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v708, ok := c.tySmall16(v2); ok {
+	if v712, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v708, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v712, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v710, ok := c.tySmall32(v2); ok {
+	if v714, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v710, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v714, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
-	if v712, ok := c.tySmall64(v2); ok {
+	if v716, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v201 := c.arg0(v0)
 		v202 := c.arg1(v0)
 		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v712, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		return c.out1(c.selectXmmOf(v716, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
 	}
 	var none out
 	return none, false
@@ -2529,7 +2546,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v302 := c.valueType(v300)
 		switch v302 {
 		case ir.I128:
-			// lower_wide.rules:227
+			// lower_wide.rules:250
 			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
 		case ir.F128:
 			v299 := c.memFlags(v0)
@@ -2667,41 +2684,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v525 := c.memFlags(v0)
-	if v530, ok := c.littleEndian(v525); ok {
+	v529 := c.memFlags(v0)
+	if v534, ok := c.littleEndian(v529); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v526 := c.atomicOp(v0)
-			switch v526 {
+			v530 := c.atomicOp(v0)
+			switch v530 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v527 := c.arg0(v0)
-				v528 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v530, v527, 0), c.gpr(v528))), true
+				v531 := c.arg0(v0)
+				v532 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v534, v531, 0), c.gpr(v532))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v527 := c.arg0(v0)
-				v528 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v530, v527, 0), c.gpr(v528))), true
+				v531 := c.arg0(v0)
+				v532 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v534, v531, 0), c.gpr(v532))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v527 := c.arg0(v0)
-				v528 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v530, v527, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v528)))), true
+				v531 := c.arg0(v0)
+				v532 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v534, v531, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v532)))), true
 			}
 			// lower_atomic.rules:18
-			v527 := c.arg0(v0)
-			v528 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v526, c.amode(v530, v527, 0), c.gpr(v528))), true
+			v531 := c.arg0(v0)
+			v532 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v530, c.amode(v534, v531, 0), c.gpr(v532))), true
 		}
 		if v2 == ir.I128 {
-			v538 := c.hasCmpxchg16b()
-			if v538 {
+			v542 := c.hasCmpxchg16b()
+			if v542 {
 				// lower_atomic.rules:44
-				v526 := c.atomicOp(v0)
-				v527 := c.arg0(v0)
-				v528 := c.arg1(v0)
-				return c.outPair(c.rmw16(v526, c.amode(v530, v527, 0), c.halves(v528))), true
+				v530 := c.atomicOp(v0)
+				v531 := c.arg0(v0)
+				v532 := c.arg1(v0)
+				return c.outPair(c.rmw16(v530, c.amode(v534, v531, 0), c.halves(v532))), true
 			}
 		}
 	}
@@ -2714,39 +2731,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v558 := c.arg0(v0)
-		if v561, ok := c.defInst(v558); ok {
-			v562 := c.opcode(v561)
-			switch v562 {
+		v562 := c.arg0(v0)
+		if v565, ok := c.defInst(v562); ok {
+			v566 := c.opcode(v565)
+			switch v566 {
 			case ir.OpImul:
-				v563 := c.arg0(v561)
-				if v566, ok := c.defInst(v563); ok {
-					v567 := c.opcode(v566)
-					if v567 == ir.OpSwidenLow {
-						v564 := c.arg1(v561)
-						if v570, ok := c.defInst(v564); ok {
-							v571 := c.opcode(v570)
-							if v571 == ir.OpSwidenLow {
-								v559 := c.arg1(v0)
-								if v574, ok := c.defInst(v559); ok {
-									v575 := c.opcode(v574)
-									if v575 == ir.OpImul {
-										v576 := c.arg0(v574)
-										if v579, ok := c.defInst(v576); ok {
-											v580 := c.opcode(v579)
-											if v580 == ir.OpSwidenHigh {
-												v568 := c.arg0(v566)
-												v581 := c.arg0(v579)
-												if v568 == v581 {
-													v577 := c.arg1(v574)
-													if v583, ok := c.defInst(v577); ok {
-														v584 := c.opcode(v583)
-														if v584 == ir.OpSwidenHigh {
-															v572 := c.arg0(v570)
-															v585 := c.arg0(v583)
-															if v572 == v585 {
+				v567 := c.arg0(v565)
+				if v570, ok := c.defInst(v567); ok {
+					v571 := c.opcode(v570)
+					if v571 == ir.OpSwidenLow {
+						v568 := c.arg1(v565)
+						if v574, ok := c.defInst(v568); ok {
+							v575 := c.opcode(v574)
+							if v575 == ir.OpSwidenLow {
+								v563 := c.arg1(v0)
+								if v578, ok := c.defInst(v563); ok {
+									v579 := c.opcode(v578)
+									if v579 == ir.OpImul {
+										v580 := c.arg0(v578)
+										if v583, ok := c.defInst(v580); ok {
+											v584 := c.opcode(v583)
+											if v584 == ir.OpSwidenHigh {
+												v572 := c.arg0(v570)
+												v585 := c.arg0(v583)
+												if v572 == v585 {
+													v581 := c.arg1(v578)
+													if v587, ok := c.defInst(v581); ok {
+														v588 := c.opcode(v587)
+														if v588 == ir.OpSwidenHigh {
+															v576 := c.arg0(v574)
+															v589 := c.arg0(v587)
+															if v576 == v589 {
 																// lower_vector.rules:148
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v568), c.operandReg(c.xmm(v572)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v572), c.operandReg(c.xmm(v576)))), true
 															}
 														}
 													}
@@ -2760,28 +2777,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v559 := c.arg1(v0)
-				if v574, ok := c.defInst(v559); ok {
-					v575 := c.opcode(v574)
-					if v575 == ir.OpSwidenHigh {
-						v586 := c.arg0(v561)
-						v587 := c.arg0(v574)
-						if v586 == v587 {
+				v563 := c.arg1(v0)
+				if v578, ok := c.defInst(v563); ok {
+					v579 := c.opcode(v578)
+					if v579 == ir.OpSwidenHigh {
+						v590 := c.arg0(v565)
+						v591 := c.arg0(v578)
+						if v590 == v591 {
 							// lower_vector.rules:152
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v586), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v590), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v559 := c.arg1(v0)
-				if v574, ok := c.defInst(v559); ok {
-					v575 := c.opcode(v574)
-					if v575 == ir.OpUwidenHigh {
-						v588 := c.arg0(v561)
-						v589 := c.arg0(v574)
-						if v588 == v589 {
+				v563 := c.arg1(v0)
+				if v578, ok := c.defInst(v563); ok {
+					v579 := c.opcode(v578)
+					if v579 == ir.OpUwidenHigh {
+						v592 := c.arg0(v565)
+						v593 := c.arg0(v578)
+						if v592 == v593 {
 							// lower_vector.rules:156
-							a1 := c.xmm(v588)
+							a1 := c.xmm(v592)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2789,49 +2806,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:140
-		v559 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
+		v563 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v562), c.operandReg(c.xmm(v563)))), true
 	case ir.I16X8:
-		v558 := c.arg0(v0)
-		if v561, ok := c.defInst(v558); ok {
-			v562 := c.opcode(v561)
-			switch v562 {
+		v562 := c.arg0(v0)
+		if v565, ok := c.defInst(v562); ok {
+			v566 := c.opcode(v565)
+			switch v566 {
 			case ir.OpSwidenLow:
-				v559 := c.arg1(v0)
-				if v574, ok := c.defInst(v559); ok {
-					v575 := c.opcode(v574)
-					if v575 == ir.OpSwidenHigh {
-						v586 := c.arg0(v561)
-						v587 := c.arg0(v574)
-						if v586 == v587 {
+				v563 := c.arg1(v0)
+				if v578, ok := c.defInst(v563); ok {
+					v579 := c.opcode(v578)
+					if v579 == ir.OpSwidenHigh {
+						v590 := c.arg0(v565)
+						v591 := c.arg0(v578)
+						if v590 == v591 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v586)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v590)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v559 := c.arg1(v0)
-				if v574, ok := c.defInst(v559); ok {
-					v575 := c.opcode(v574)
-					if v575 == ir.OpUwidenHigh {
-						v588 := c.arg0(v561)
-						v589 := c.arg0(v574)
-						if v588 == v589 {
+				v563 := c.arg1(v0)
+				if v578, ok := c.defInst(v563); ok {
+					v579 := c.opcode(v578)
+					if v579 == ir.OpUwidenHigh {
+						v592 := c.arg0(v565)
+						v593 := c.arg0(v578)
+						if v592 == v593 {
 							// lower_vector.rules:154
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v588), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v592), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:139
-		v559 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v558), c.operandReg(c.xmm(v559)))), true
+		v563 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v562), c.operandReg(c.xmm(v563)))), true
 	case ir.I8X16:
 		// lower_vector.rules:142
-		v558 := c.arg0(v0)
-		v559 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v558)), c.operandReg(c.byteSums(c.xmm(v559))))), true
+		v562 := c.arg0(v0)
+		v563 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v562)), c.operandReg(c.byteSums(c.xmm(v563))))), true
 	}
 	var none out
 	return none, false
@@ -2843,14 +2860,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v269 := c.arg0(v0)
-		if v609, ok := c.defInst(v269); ok {
-			v610 := c.opcode(v609)
-			if v610 == ir.OpSwidenLow {
-				v611 := c.arg0(v609)
-				v613 := c.valueType(v611)
-				if v613 == ir.I32X4 {
+		if v613, ok := c.defInst(v269); ok {
+			v614 := c.opcode(v613)
+			if v614 == ir.OpSwidenLow {
+				v615 := c.arg0(v613)
+				v617 := c.valueType(v615)
+				if v617 == ir.I32X4 {
 					// lower_vector.rules:367
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v611)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v615)))), true
 				}
 			}
 		}
@@ -2908,14 +2925,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v274 := c.arg0(v0)
-		if v615, ok := c.defInst(v274); ok {
-			v616 := c.opcode(v615)
-			if v616 == ir.OpUwidenLow {
-				v617 := c.arg0(v615)
-				v619 := c.valueType(v617)
-				if v619 == ir.I32X4 {
+		if v619, ok := c.defInst(v274); ok {
+			v620 := c.opcode(v619)
+			if v620 == ir.OpUwidenLow {
+				v621 := c.arg0(v619)
+				v623 := c.valueType(v621)
+				if v623 == ir.I32X4 {
 					// lower_vector.rules:389
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v617), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v621), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2970,51 +2987,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v694 := c.lane(v0)
-		if v694 == 0 {
+		v698 := c.lane(v0)
+		if v698 == 0 {
 			// lower_vector.rules:474
-			v693 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v693))), true
+			v697 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v697))), true
 		}
 		// lower_vector.rules:472
-		v693 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v693), c.laneU8(v694))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v697), c.laneU8(v698))), true
 	case ir.I64:
-		v694 := c.lane(v0)
-		if v694 == 0 {
+		v698 := c.lane(v0)
+		if v698 == 0 {
 			// lower_vector.rules:475
-			v693 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v693))), true
+			v697 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v697))), true
 		}
 		// lower_vector.rules:473
-		v693 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v693), c.laneU8(v694))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v697), c.laneU8(v698))), true
 	}
-	v694 := c.lane(v0)
-	if v694 == 0 {
+	v698 := c.lane(v0)
+	if v698 == 0 {
 		if v205, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:476
-			v693 := c.arg0(v0)
-			return c.out1(c.lowLane(v205, c.xmm(v693))), true
+			v697 := c.arg0(v0)
+			return c.out1(c.lowLane(v205, c.xmm(v697))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:470
-		v693 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v693), c.laneU8(v694))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v697), c.laneU8(v698))), true
 	case ir.I16:
 		// lower_vector.rules:471
-		v693 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v693), c.laneU8(v694))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v697), c.laneU8(v698))), true
 	case ir.F32:
 		// lower_vector.rules:477
-		v693 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v693), c.laneU8(v694)))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v697), c.laneU8(v698)))), true
 	case ir.F64:
 		// lower_vector.rules:478
-		v693 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v693), 238))), true
+		v697 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v697), 238))), true
 	}
 	var none out
 	return none, false
@@ -3022,16 +3039,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v702 := c.arg0(v0)
-	v703 := c.arg1(v0)
-	if v702 == v703 {
+	v706 := c.arg0(v0)
+	v707 := c.arg1(v0)
+	if v706 == v707 {
 		// lower_vector.rules:494
-		v704 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleSame(v704)))), true
+		v708 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v706), c.operandReg(c.shuffleSame(v708)))), true
 	}
 	// lower_vector.rules:492
-	v704 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.shuffleFirst(v704))), c.sse(asm.PSHUFB, c.xmm(v703), c.operandReg(c.shuffleSecond(v704))))), true
+	v708 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v706), c.operandReg(c.shuffleFirst(v708))), c.sse(asm.PSHUFB, c.xmm(v707), c.operandReg(c.shuffleSecond(v708))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -3060,14 +3077,14 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NEG, c.size32(v4), c.gpr(v32))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:49
+		// lower_wide.rules:72
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v541, ok := c.intVec(v2); ok {
+	if v545, ok := c.intVec(v2); ok {
 		// lower_vector.rules:79
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v541, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v545, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3085,7 +3102,7 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:50
+		// lower_wide.rules:73
 		v33 := c.arg0(v0)
 		a3 := c.low(v33)
 		b4 := c.high(v33)
@@ -3129,7 +3146,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.XORPS, c.xmm(v64), c.operandMem(c.onesMask()))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:74
+		// lower_wide.rules:97
 		v64 := c.arg0(v0)
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v64)), c.unary(asm.NOT, asm.S64, c.high(v64)))), true
 	}
@@ -3152,7 +3169,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v68)), c.operandReg(c.gpr(v67)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:77
+		// lower_wide.rules:100
 		v68 := c.arg1(v0)
 		v67 := c.arg0(v0)
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v68)), c.operandReg(c.low(v67))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v68)), c.operandReg(c.high(v67))))), true
@@ -3177,7 +3194,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v69), c.rmi(v70)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:79
+		// lower_wide.rules:102
 		v69 := c.arg0(v0)
 		v70 := c.arg1(v0)
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v69), c.operandReg(c.low(v70)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v69), c.operandReg(c.high(v70)))))), true
@@ -3203,7 +3220,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.out1(c.selectBits(v4, c.gpr(v71), c.gpr(v72), c.gpr(v73))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:81
+		// lower_wide.rules:104
 		v71 := c.arg0(v0)
 		v72 := c.arg1(v0)
 		v73 := c.arg2(v0)
@@ -3265,6 +3282,46 @@ func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpUdiv is the part of lower for one case.
+func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:111
+		v110 := c.arg0(v0)
+		v111 := c.arg1(v0)
+		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v110), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v111)), ir.TrapIntegerDivideByZero))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:38
+		v111 := c.arg1(v0)
+		v110 := c.arg0(v0)
+		c.checkDivisor(v111)
+		return c.outPair(c.divideWide(wideUdiv, v110, v111)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUrem is the part of lower for one case.
+func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:113
+		v112 := c.arg0(v0)
+		v113 := c.arg1(v0)
+		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v112), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v113)), ir.TrapIntegerDivideByZero))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:39
+		v113 := c.arg1(v0)
+		v112 := c.arg0(v0)
+		c.checkDivisor(v113)
+		return c.outPair(c.divideWide(wideUrem, v112, v113)), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpSmin is the part of lower for one case.
 func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -3276,7 +3333,7 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:212
+		// lower_wide.rules:235
 		v126 := c.arg0(v0)
 		v127 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedLessThan, v126, v127)), true
@@ -3316,7 +3373,7 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:213
+		// lower_wide.rules:236
 		v128 := c.arg0(v0)
 		v129 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedGreaterThan, v128, v129)), true
@@ -3356,7 +3413,7 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:214
+		// lower_wide.rules:237
 		v130 := c.arg0(v0)
 		v131 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedLessThan, v130, v131)), true
@@ -3396,7 +3453,7 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:215
+		// lower_wide.rules:238
 		v132 := c.arg0(v0)
 		v133 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v132, v133)), true
@@ -3437,7 +3494,7 @@ func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:32
+		// lower_wide.rules:55
 		v134 := c.arg0(v0)
 		v135 := c.arg1(v0)
 		p3 := c.chain(asm.ADD, asm.ADC, v134, v135)
@@ -3460,7 +3517,7 @@ func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:34
+		// lower_wide.rules:57
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		p3 := c.chain(asm.ADD, asm.ADC, v136, v137)
@@ -3483,7 +3540,7 @@ func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:36
+		// lower_wide.rules:59
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		p3 := c.chain(asm.SUB, asm.SBB, v138, v139)
@@ -3506,7 +3563,7 @@ func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:38
+		// lower_wide.rules:61
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		p3 := c.chain(asm.SUB, asm.SBB, v140, v141)
@@ -3530,7 +3587,7 @@ func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 		return c.out1(s1), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:40
+		// lower_wide.rules:63
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		v144 := c.trapCode(v0)
@@ -3597,7 +3654,7 @@ func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 		return c.out1(c.clzFrom(v4, c.zext32(v161))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:129
+		// lower_wide.rules:152
 		v161 := c.arg0(v0)
 		a1 := c.low(v161)
 		b2 := c.high(v161)
@@ -3620,7 +3677,7 @@ func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 		return c.out1(c.addImm(c.size32(v4), c.clzFrom(v4, y2), -1)), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:144
+		// lower_wide.rules:167
 		v162 := c.arg0(v0)
 		a3 := c.low(v162)
 		b4 := c.high(v162)
@@ -3649,7 +3706,7 @@ func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 		v167 := c.arg0(v0)
 		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v167), 8)), true
 	case ir.I128:
-		// lower_wide.rules:153
+		// lower_wide.rules:176
 		v167 := c.arg0(v0)
 		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v167)), c.byteSwap(asm.S64, c.low(v167)))), true
 	}
@@ -3675,7 +3732,7 @@ func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 		v168 := c.arg0(v0)
 		return c.out1(c.revByte(ir.I32, c.gpr(v168))), true
 	case ir.I128:
-		// lower_wide.rules:154
+		// lower_wide.rules:177
 		v168 := c.arg0(v0)
 		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v168))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v168))))), true
 	}
@@ -3695,7 +3752,7 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 			return c.out1(c.alu(asm.SBB, c.size32(v4), n1, c.operandReg(n1))), true
 		}
 		if v184 == ir.I128 {
-			// lower_wide.rules:175
+			// lower_wide.rules:198
 			return c.out1(c.maskWide(v182)), true
 		}
 	}
@@ -3703,13 +3760,13 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 		v182 := c.arg0(v0)
 		v184 := c.valueType(v182)
 		if v186, ok := c.fitsIn64(v184); ok {
-			// lower_wide.rules:171
+			// lower_wide.rules:194
 			n2 := c.unary(asm.NEG, c.sizeOf(v186), c.gpr(v182))
 			m3 := c.alu(asm.SBB, asm.S64, n2, c.operandReg(n2))
 			return c.outPair(c.makePair(m3, m3)), true
 		}
 		if v184 == ir.I128 {
-			// lower_wide.rules:173
+			// lower_wide.rules:196
 			m4 := c.maskWide(v182)
 			return c.outPair(c.makePair(m4, m4)), true
 		}
@@ -3731,7 +3788,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			return c.out1(c.setcc(c.icmpCond(v187, v188, v189))), true
 		}
 		if v191 == ir.I128 {
-			// lower_wide.rules:201
+			// lower_wide.rules:224
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
 			return c.out1(c.setcc(c.icmpWide(v187, c.low(v188), c.high(v188), c.low(v189), c.high(v189)))), true
@@ -3740,11 +3797,11 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v188 := c.arg0(v0)
 		v191 := c.valueType(v188)
-		if v594, ok := c.intVec(v191); ok {
+		if v598, ok := c.intVec(v191); ok {
 			// lower_vector.rules:253
 			v187 := c.intCc(v0)
 			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v594, v187, c.xmm(v188), c.xmm(v189))), true
+			return c.out1(c.vcmp(v598, v187, c.xmm(v188), c.xmm(v189))), true
 		}
 	}
 	var none out
@@ -3767,11 +3824,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v195 := c.arg0(v0)
 		v198 := c.valueType(v195)
-		if v596, ok := c.floatVec(v198); ok {
+		if v600, ok := c.floatVec(v198); ok {
 			// lower_vector.rules:274
 			v194 := c.floatCc(v0)
 			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v596), v194, c.xmm(v195), c.xmm(v196))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v600), v194, c.xmm(v195), c.xmm(v196))), true
 		}
 	}
 	var none out
@@ -3789,7 +3846,7 @@ func (c *lower) lower_OpSelectSpectreGuard(v0 ir.Inst) (out, bool) {
 		return c.out1(c.selectGprOf(v4, c.condOf(v208), c.gpr(v209), c.gpr(v210))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:206
+		// lower_wide.rules:229
 		v208 := c.arg0(v0)
 		v209 := c.arg1(v0)
 		v210 := c.arg2(v0)
@@ -3960,10 +4017,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v255 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
 	}
-	if v607, ok := c.floatVec(v2); ok {
+	if v611, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:321
 		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v607)))), true
+		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v611)))), true
 	}
 	var none out
 	return none, false
@@ -3977,10 +4034,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v256 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
 	}
-	if v607, ok := c.floatVec(v2); ok {
+	if v611, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:322
 		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v607)))), true
+		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v611)))), true
 	}
 	var none out
 	return none, false
@@ -3996,11 +4053,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v205))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
 	}
-	if v607, ok := c.floatVec(v2); ok {
+	if v611, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:323
 		v258 := c.arg1(v0)
 		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v607)), c.xmm(v258), c.xmm(v257))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v611)), c.xmm(v258), c.xmm(v257))), true
 	}
 	var none out
 	return none, false
@@ -4241,7 +4298,7 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 		}
 		switch v2 {
 		case ir.I128:
-			// lower_wide.rules:219
+			// lower_wide.rules:242
 			v316 := c.arg0(v0)
 			v317 := c.offset(v0)
 			m1 := c.amode(v319, v316, v317)
@@ -4288,17 +4345,17 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
-		// lower_wide.rules:159
-		v503 := c.arg0(v0)
-		v504 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v503), c.gpr(v504))), true
+		// lower_wide.rules:182
+		v507 := c.arg0(v0)
+		v508 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v507), c.gpr(v508))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_wide.rules:162
-		v504 := c.arg1(v0)
-		v503 := c.arg0(v0)
-		v509 := c.valueType(v503)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v504), c.tyBitsU8(v509)), c.operandReg(c.zext64(v503)))), true
+		// lower_wide.rules:185
+		v508 := c.arg1(v0)
+		v507 := c.arg0(v0)
+		v513 := c.valueType(v507)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v508), c.tyBitsU8(v513)), c.operandReg(c.zext64(v507)))), true
 	}
 	var none out
 	return none, false
@@ -4306,15 +4363,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v505 := c.arg0(v0)
-	v507 := c.valueType(v505)
-	if v507 == ir.I128 {
-		// lower_wide.rules:160
-		return c.outPair(c.makePair(c.low(v505), c.high(v505))), true
+	v509 := c.arg0(v0)
+	v511 := c.valueType(v509)
+	if v511 == ir.I128 {
+		// lower_wide.rules:183
+		return c.outPair(c.makePair(c.low(v509), c.high(v509))), true
 	}
-	if v511, ok := c.fitsIn64(v507); ok {
-		// lower_wide.rules:164
-		return c.out2(c.gpr(v505), c.shiftImm(asm.SHR, c.size32(v511), c.gpr(v505), c.halfBits(v511))), true
+	if v515, ok := c.fitsIn64(v511); ok {
+		// lower_wide.rules:187
+		return c.out2(c.gpr(v509), c.shiftImm(asm.SHR, c.size32(v515), c.gpr(v509), c.halfBits(v515))), true
 	}
 	var none out
 	return none, false
@@ -4322,20 +4379,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v512 := c.memFlags(v0)
-	if v515, ok := c.littleEndian(v512); ok {
+	v516 := c.memFlags(v0)
+	if v519, ok := c.littleEndian(v516); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v513 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v515, v513, 0))), true
+			v517 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v519, v517, 0))), true
 		}
 		if v2 == ir.I128 {
-			v538 := c.hasCmpxchg16b()
-			if v538 {
+			v542 := c.hasCmpxchg16b()
+			if v542 {
 				// lower_atomic.rules:40
-				v513 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v515, v513, 0), c.zeros(), c.zeros())), true
+				v517 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v519, v517, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -4345,22 +4402,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v516 := c.memFlags(v0)
-	if v520, ok := c.littleEndian(v516); ok {
-		v517 := c.arg0(v0)
-		v522 := c.valueType(v517)
-		if v524, ok := c.fitsIn64(v522); ok {
+	v520 := c.memFlags(v0)
+	if v524, ok := c.littleEndian(v520); ok {
+		v521 := c.arg0(v0)
+		v526 := c.valueType(v521)
+		if v528, ok := c.fitsIn64(v526); ok {
 			// lower_atomic.rules:5
-			v518 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v524), c.amode(v520, v518, 0), c.gpr(v517))
+			v522 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v528), c.amode(v524, v522, 0), c.gpr(v521))
 			return c.outNone(), true
 		}
-		if v522 == ir.I128 {
-			v538 := c.hasCmpxchg16b()
-			if v538 {
+		if v526 == ir.I128 {
+			v542 := c.hasCmpxchg16b()
+			if v542 {
 				// lower_atomic.rules:42
-				v518 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v520, v518, 0), c.halves(v517))
+				v522 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v524, v522, 0), c.halves(v521))
 				return c.outNone(), true
 			}
 		}
@@ -4371,24 +4428,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v531 := c.memFlags(v0)
-	if v536, ok := c.littleEndian(v531); ok {
+	v535 := c.memFlags(v0)
+	if v540, ok := c.littleEndian(v535); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v532 := c.arg0(v0)
-			v533 := c.arg1(v0)
-			v534 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v536, v532, 0), c.gpr(v533), c.gpr(v534))), true
+			v536 := c.arg0(v0)
+			v537 := c.arg1(v0)
+			v538 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v540, v536, 0), c.gpr(v537), c.gpr(v538))), true
 		}
 		if v2 == ir.I128 {
-			v538 := c.hasCmpxchg16b()
-			if v538 {
+			v542 := c.hasCmpxchg16b()
+			if v542 {
 				// lower_atomic.rules:46
-				v532 := c.arg0(v0)
-				v533 := c.arg1(v0)
-				v534 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v536, v532, 0), c.halves(v533), c.halves(v534))), true
+				v536 := c.arg0(v0)
+				v537 := c.arg1(v0)
+				v538 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v540, v536, 0), c.halves(v537), c.halves(v538))), true
 			}
 		}
 	}
@@ -4402,14 +4459,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v542 := c.arg0(v0)
-		v543 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
+		v546 := c.arg0(v0)
+		v547 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v542 := c.arg0(v0)
-		v543 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v542), c.operandReg(c.xmm(v543)))), true
+		v546 := c.arg0(v0)
+		v547 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
 	}
 	var none out
 	return none, false
@@ -4421,14 +4478,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v544 := c.arg0(v0)
-		v545 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
+		v548 := c.arg0(v0)
+		v549 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v544 := c.arg0(v0)
-		v545 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v544), c.operandReg(c.xmm(v545)))), true
+		v548 := c.arg0(v0)
+		v549 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
 	}
 	var none out
 	return none, false
@@ -4440,14 +4497,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v546 := c.arg0(v0)
-		v547 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
+		v550 := c.arg0(v0)
+		v551 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v546 := c.arg0(v0)
-		v547 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
+		v550 := c.arg0(v0)
+		v551 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
 	}
 	var none out
 	return none, false
@@ -4459,14 +4516,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:87
-		v548 := c.arg0(v0)
-		v549 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
+		v552 := c.arg0(v0)
+		v553 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
 	case ir.I16X8:
 		// lower_vector.rules:88
-		v548 := c.arg0(v0)
-		v549 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
+		v552 := c.arg0(v0)
+		v553 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
 	}
 	var none out
 	return none, false
@@ -4478,14 +4535,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:89
-		v550 := c.arg0(v0)
-		v551 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v554), c.operandReg(c.xmm(v555)))), true
 	case ir.I16X8:
 		// lower_vector.rules:90
-		v550 := c.arg0(v0)
-		v551 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v554), c.operandReg(c.xmm(v555)))), true
 	}
 	var none out
 	return none, false
@@ -4497,40 +4554,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:181
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
 	case ir.I16X8:
 		// lower_vector.rules:182
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v590), 15), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v594), 15), c.xmm(v595), c.xmm(v596))), true
 	case ir.I32X4:
 		// lower_vector.rules:183
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v594), 31), c.xmm(v595), c.xmm(v596))), true
 	case ir.F32X4:
 		// lower_vector.rules:184
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v590), 31), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v594), 31), c.xmm(v595), c.xmm(v596))), true
 	case ir.I64X2:
 		// lower_vector.rules:185
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
 	case ir.F64X2:
 		// lower_vector.rules:186
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		v592 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v590))), c.xmm(v591), c.xmm(v592))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		v596 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
 	}
 	var none out
 	return none, false
@@ -4538,19 +4595,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v598 := c.arg0(v0)
-	v600 := c.valueType(v598)
-	if v602, ok := c.intVec(v600); ok {
+	v602 := c.arg0(v0)
+	v604 := c.valueType(v602)
+	if v606, ok := c.intVec(v604); ok {
 		// lower_vector.rules:277
-		return c.out1(c.setcc(c.allTrue(v602, c.xmm(v598)))), true
+		return c.out1(c.setcc(c.allTrue(v606, c.xmm(v602)))), true
 	}
-	switch v600 {
+	switch v604 {
 	case ir.F32X4:
 		// lower_vector.rules:279
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v598)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v602)))), true
 	case ir.F64X2:
 		// lower_vector.rules:280
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v598)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v602)))), true
 	}
 	var none out
 	return none, false
@@ -4558,27 +4615,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v603 := c.arg0(v0)
-	v605 := c.valueType(v603)
-	switch v605 {
+	v607 := c.arg0(v0)
+	v609 := c.valueType(v607)
+	switch v609 {
 	case ir.I8X16:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v603))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v607))), true
 	case ir.I32X4:
 		// lower_vector.rules:289
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v607))), true
 	case ir.F32X4:
 		// lower_vector.rules:290
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v603))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v607))), true
 	case ir.I64X2:
 		// lower_vector.rules:291
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v607))), true
 	case ir.F64X2:
 		// lower_vector.rules:292
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v603))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v607))), true
 	case ir.I16X8:
 		// lower_vector.rules:293
-		a1 := c.xmm(v603)
+		a1 := c.xmm(v607)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4590,21 +4647,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v625 := c.arg0(v0)
-		v628 := c.valueType(v625)
-		if v628 == ir.I64X2 {
-			if v630, ok := c.defInst(v625); ok {
-				v631 := c.opcode(v630)
-				if v631 == ir.OpFcvtToSintSat {
-					v632 := c.arg0(v630)
-					v634 := c.valueType(v632)
-					if v634 == ir.F64X2 {
-						v626 := c.arg1(v0)
-						if v636, ok := c.defInst(v626); ok {
-							v637 := c.opcode(v636)
-							if v637 == ir.OpVconst {
+		v629 := c.arg0(v0)
+		v632 := c.valueType(v629)
+		if v632 == ir.I64X2 {
+			if v634, ok := c.defInst(v629); ok {
+				v635 := c.opcode(v634)
+				if v635 == ir.OpFcvtToSintSat {
+					v636 := c.arg0(v634)
+					v638 := c.valueType(v636)
+					if v638 == ir.F64X2 {
+						v630 := c.arg1(v0)
+						if v640, ok := c.defInst(v630); ok {
+							v641 := c.opcode(v640)
+							if v641 == ir.OpVconst {
 								// lower_vector.rules:411
-								a1 := c.xmm(v632)
+								a1 := c.xmm(v636)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4616,14 +4673,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:422
-		v625 := c.arg0(v0)
-		v626 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
+		v629 := c.arg0(v0)
+		v630 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v625 := c.arg0(v0)
-		v626 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v625), c.operandReg(c.xmm(v626)))), true
+		v629 := c.arg0(v0)
+		v630 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
 	}
 	var none out
 	return none, false
@@ -4635,14 +4692,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:424
-		v653 := c.arg0(v0)
-		v654 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
+		v657 := c.arg0(v0)
+		v658 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v657), c.operandReg(c.xmm(v658)))), true
 	case ir.I16X8:
 		// lower_vector.rules:425
-		v653 := c.arg0(v0)
-		v654 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v653), c.operandReg(c.xmm(v654)))), true
+		v657 := c.arg0(v0)
+		v658 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v657), c.operandReg(c.xmm(v658)))), true
 	}
 	var none out
 	return none, false
@@ -4654,16 +4711,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:427
-		v655 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v655)))), true
+		v659 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v659)))), true
 	case ir.I32X4:
 		// lower_vector.rules:428
-		v655 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v655)))), true
+		v659 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v659)))), true
 	case ir.I64X2:
 		// lower_vector.rules:429
-		v655 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v655)))), true
+		v659 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v659)))), true
 	}
 	var none out
 	return none, false
@@ -4675,16 +4732,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:430
-		v656 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v656)))), true
+		v660 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v660)))), true
 	case ir.I32X4:
 		// lower_vector.rules:431
-		v656 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v656)))), true
+		v660 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v660)))), true
 	case ir.I64X2:
 		// lower_vector.rules:432
-		v656 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v656)))), true
+		v660 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v660)))), true
 	}
 	var none out
 	return none, false
@@ -4696,16 +4753,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:435
-		v657 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v657))))), true
+		v661 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v661))))), true
 	case ir.I32X4:
 		// lower_vector.rules:436
-		v657 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v657))))), true
+		v661 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v661))))), true
 	case ir.I64X2:
 		// lower_vector.rules:437
-		v657 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v657))))), true
+		v661 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v661))))), true
 	}
 	var none out
 	return none, false
@@ -4717,16 +4774,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:438
-		v658 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v658), c.operandReg(c.vecZero()))), true
+		v662 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v662), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:439
-		v658 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v658), c.operandReg(c.vecZero()))), true
+		v662 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v662), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:440
-		v658 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v658), c.operandReg(c.vecZero()))), true
+		v662 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v662), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4738,28 +4795,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:451
-		v689 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), c.operandReg(c.vecZero()))), true
+		v693 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:452
-		v689 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0), 0)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:453
-		v689 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v689))), 0)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:454
-		v689 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v689))), 68)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v693))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:455
-		v689 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 0)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:456
-		v689 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v689), 68)), true
+		v693 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 68)), true
 	}
 	var none out
 	return none, false
@@ -4771,47 +4828,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:458
-		v690 := c.arg0(v0)
-		v691 := c.arg1(v0)
-		v692 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
+		v694 := c.arg0(v0)
+		v695 := c.arg1(v0)
+		v696 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
 	case ir.I16X8:
 		// lower_vector.rules:459
-		v690 := c.arg0(v0)
-		v691 := c.arg1(v0)
-		v692 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
+		v694 := c.arg0(v0)
+		v695 := c.arg1(v0)
+		v696 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
 	case ir.I32X4:
 		// lower_vector.rules:460
-		v690 := c.arg0(v0)
-		v691 := c.arg1(v0)
-		v692 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
+		v694 := c.arg0(v0)
+		v695 := c.arg1(v0)
+		v696 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
 	case ir.I64X2:
 		// lower_vector.rules:461
-		v690 := c.arg0(v0)
-		v691 := c.arg1(v0)
-		v692 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v690), c.gpr(v691), c.laneU8(v692))), true
+		v694 := c.arg0(v0)
+		v695 := c.arg1(v0)
+		v696 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
 	case ir.F32X4:
 		// lower_vector.rules:462
-		v690 := c.arg0(v0)
-		v691 := c.arg1(v0)
-		v692 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v690), c.xmm(v691), c.laneInsertps(v692))), true
+		v694 := c.arg0(v0)
+		v695 := c.arg1(v0)
+		v696 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v694), c.xmm(v695), c.laneInsertps(v696))), true
 	case ir.F64X2:
-		v692 := c.lane(v0)
-		switch v692 {
+		v696 := c.lane(v0)
+		switch v696 {
 		case 0:
 			// lower_vector.rules:463
-			v691 := c.arg1(v0)
-			v690 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v691), c.xmm(v690), 2)), true
+			v695 := c.arg1(v0)
+			v694 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v695), c.xmm(v694), 2)), true
 		case 1:
 			// lower_vector.rules:464
-			v690 := c.arg0(v0)
-			v691 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v690), c.operandReg(c.xmm(v691)))), true
+			v694 := c.arg0(v0)
+			v695 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v694), c.operandReg(c.xmm(v695)))), true
 		}
 	}
 	var none out
@@ -4824,23 +4881,23 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:480
-			v697 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v697)))), true
+			v701 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v701)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:481
-		v697 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v697)))), true
+		v701 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v701)))), true
 	case ir.F32X4:
 		// lower_vector.rules:482
-		v697 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v697), c.xmm(v697), 14)), true
+		v701 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v701), c.xmm(v701), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:483
-		v697 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v697)))), true
+		v701 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v701)))), true
 	}
 	var none out
 	return none, false
@@ -4943,7 +5000,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.icmpCond(v8, v9, v10)
 			}
 			if v12 == ir.I128 {
-				// lower_wide.rules:202
+				// lower_wide.rules:225
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpWide(v8, c.low(v9), c.high(v9), c.low(v10), c.high(v10))
@@ -4977,7 +5034,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:203
+		// lower_wide.rules:226
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
@@ -5384,9 +5441,33 @@ func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
 	return c.outNone()
 }
 
-// chain is the term chain of lower_wide.rules:24.
+// trapIfZero is the term trap_if_zero of lower_wide.rules:26.
+func (c *lower) trapIfZero(v0 machine.Reg, v1 ir.TrapCode) {
+	// lower_wide.rules:27
+	c.trapIf(c.condTest(asm.E, asm.S64, v0, c.operandReg(v0)), v1)
+	return
+}
+
+// checkDivisor is the term check_divisor of lower_wide.rules:28.
+func (c *lower) checkDivisor(v0 ir.Value) {
+	// lower_wide.rules:29
+	c.trapIfZero(c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0))), ir.TrapIntegerDivideByZero)
+	return
+}
+
+// checkQuotient is the term check_quotient of lower_wide.rules:31.
+func (c *lower) checkQuotient(v0 ir.Value, v1 ir.Value) {
+	// lower_wide.rules:32
+	lowest1 := c.alu(asm.XOR, asm.S64, c.immConst(ir.I64, -9223372036854775808), c.operandReg(c.high(v0)))
+	ones2 := c.unary(asm.NOT, asm.S64, c.alu(asm.AND, asm.S64, c.low(v1), c.operandReg(c.high(v1))))
+	both3 := c.alu(asm.OR, asm.S64, lowest1, c.operandReg(ones2))
+	c.trapIfZero(c.alu(asm.OR, asm.S64, both3, c.operandReg(c.low(v0))), ir.TrapIntegerOverflow)
+	return
+}
+
+// chain is the term chain of lower_wide.rules:47.
 func (c *lower) chain(v0 asm.Op, v1 asm.Op, v2 ir.Value, v3 ir.Value) pair {
-	// lower_wide.rules:25
+	// lower_wide.rules:48
 	a1 := c.low(v2)
 	b2 := c.high(v2)
 	p3 := c.low(v3)
@@ -5396,122 +5477,122 @@ func (c *lower) chain(v0 asm.Op, v1 asm.Op, v2 ir.Value, v3 ir.Value) pair {
 	return c.makePair(lo5, hi6)
 }
 
-// negWide is the term neg_wide of lower_wide.rules:43.
+// negWide is the term neg_wide of lower_wide.rules:66.
 func (c *lower) negWide(v0 machine.Reg, v1 machine.Reg) pair {
-	// lower_wide.rules:44
+	// lower_wide.rules:67
 	zero1 := c.immConst(ir.I64, 0)
 	lo2 := c.unary(asm.NEG, asm.S64, v0)
 	hi3 := c.alu(asm.SBB, asm.S64, zero1, c.operandReg(v1))
 	return c.makePair(lo2, hi3)
 }
 
-// selectWide is the term select_wide of lower_wide.rules:56.
+// selectWide is the term select_wide of lower_wide.rules:79.
 func (c *lower) selectWide(v0 cond, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) pair {
-	// lower_wide.rules:57
+	// lower_wide.rules:80
 	return c.makePair(c.selectGpr(asm.S64, v0, v1, v3), c.selectGpr(asm.S64, v0, v2, v4))
 }
 
-// bothHalves is the term both_halves of lower_wide.rules:68.
+// bothHalves is the term both_halves of lower_wide.rules:91.
 func (c *lower) bothHalves(v0 asm.Op, v1 ir.Value, v2 ir.Value) pair {
-	// lower_wide.rules:69
+	// lower_wide.rules:92
 	return c.makePair(c.alu(v0, asm.S64, c.low(v1), c.operandReg(c.low(v2))), c.alu(v0, asm.S64, c.high(v1), c.operandReg(c.high(v2))))
 }
 
-// swapHalves is the term swap_halves of lower_wide.rules:90.
+// swapHalves is the term swap_halves of lower_wide.rules:113.
 func (c *lower) swapHalves(v0 machine.Reg) cond {
-	// lower_wide.rules:91
+	// lower_wide.rules:114
 	return c.condTest(asm.NE, asm.S32, v0, c.operandImm(64))
 }
 
-// shlWide is the term shl_wide of lower_wide.rules:93.
+// shlWide is the term shl_wide of lower_wide.rules:116.
 func (c *lower) shlWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:94
+	// lower_wide.rules:117
 	lo1 := c.shiftCl(asm.SHL, asm.S64, v0, v2)
 	hi2 := c.shiftDouble(asm.SHLD, v1, v0, v2)
 	zero3 := c.immConst(ir.I64, 0)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), zero3, lo1), c.selectGpr(asm.S64, c.swapHalves(v2), lo1, hi2))
 }
 
-// shrWide is the term shr_wide of lower_wide.rules:99.
+// shrWide is the term shr_wide of lower_wide.rules:122.
 func (c *lower) shrWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:100
+	// lower_wide.rules:123
 	hi1 := c.shiftCl(asm.SHR, asm.S64, v1, v2)
 	lo2 := c.shiftDouble(asm.SHRD, v0, v1, v2)
 	zero3 := c.immConst(ir.I64, 0)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), hi1, lo2), c.selectGpr(asm.S64, c.swapHalves(v2), zero3, hi1))
 }
 
-// sarWide is the term sar_wide of lower_wide.rules:105.
+// sarWide is the term sar_wide of lower_wide.rules:128.
 func (c *lower) sarWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:106
+	// lower_wide.rules:129
 	hi1 := c.shiftCl(asm.SAR, asm.S64, v1, v2)
 	lo2 := c.shiftDouble(asm.SHRD, v0, v1, v2)
 	sign3 := c.shiftImm(asm.SAR, asm.S64, v1, 63)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), hi1, lo2), c.selectGpr(asm.S64, c.swapHalves(v2), sign3, hi1))
 }
 
-// ctzFrom is the term ctz_from of lower_wide.rules:139.
+// ctzFrom is the term ctz_from of lower_wide.rules:162.
 func (c *lower) ctzFrom(v0 machine.Reg) machine.Reg {
-	// lower_wide.rules:140
+	// lower_wide.rules:163
 	none1 := c.immConst(ir.I64, 64)
 	b2 := c.bitCount(asm.BSF, asm.S64, c.operandReg(v0))
 	return c.selectGpr(asm.S64, c.condFlags(asm.E), none1, b2)
 }
 
-// maskWide is the term mask_wide of lower_wide.rules:176.
+// maskWide is the term mask_wide of lower_wide.rules:199.
 func (c *lower) maskWide(v0 ir.Value) machine.Reg {
-	// lower_wide.rules:177
+	// lower_wide.rules:200
 	n1 := c.unary(asm.NEG, asm.S64, c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0))))
 	return c.alu(asm.SBB, asm.S64, n1, c.operandReg(n1))
 }
 
-// icmpWide is the term icmp_wide of lower_wide.rules:183.
+// icmpWide is the term icmp_wide of lower_wide.rules:206.
 func (c *lower) icmpWide(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) cond {
 	switch v0 {
 	case ir.Equal:
-		// lower_wide.rules:187
+		// lower_wide.rules:210
 		return c.differ(asm.E, v1, v2, v3, v4)
 	case ir.NotEqual:
-		// lower_wide.rules:188
+		// lower_wide.rules:211
 		return c.differ(asm.NE, v1, v2, v3, v4)
 	case ir.SignedLessThan:
-		// lower_wide.rules:193
+		// lower_wide.rules:216
 		return c.cmpWide(asm.L, v1, v2, v3, v4)
 	case ir.SignedGreaterThanOrEqual:
-		// lower_wide.rules:194
+		// lower_wide.rules:217
 		return c.cmpWide(asm.GE, v1, v2, v3, v4)
 	case ir.SignedGreaterThan:
-		// lower_wide.rules:195
+		// lower_wide.rules:218
 		return c.cmpWide(asm.L, v3, v4, v1, v2)
 	case ir.SignedLessThanOrEqual:
-		// lower_wide.rules:196
+		// lower_wide.rules:219
 		return c.cmpWide(asm.GE, v3, v4, v1, v2)
 	case ir.UnsignedLessThan:
-		// lower_wide.rules:197
+		// lower_wide.rules:220
 		return c.cmpWide(asm.B, v1, v2, v3, v4)
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_wide.rules:198
+		// lower_wide.rules:221
 		return c.cmpWide(asm.AE, v1, v2, v3, v4)
 	case ir.UnsignedGreaterThan:
-		// lower_wide.rules:199
+		// lower_wide.rules:222
 		return c.cmpWide(asm.B, v3, v4, v1, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_wide.rules:200
+		// lower_wide.rules:223
 		return c.cmpWide(asm.AE, v3, v4, v1, v2)
 	}
-	panic("lower_wide.rules:183:1: no rule of icmp_wide matches")
+	panic("lower_wide.rules:206:1: no rule of icmp_wide matches")
 }
 
-// differ is the term differ of lower_wide.rules:189.
+// differ is the term differ of lower_wide.rules:212.
 func (c *lower) differ(v0 asm.Cond, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) cond {
-	// lower_wide.rules:190
+	// lower_wide.rules:213
 	d1 := c.alu(asm.OR, asm.S64, c.alu(asm.XOR, asm.S64, v1, c.operandReg(v3)), c.operandReg(c.alu(asm.XOR, asm.S64, v2, c.operandReg(v4))))
 	return c.condTest(v0, asm.S64, d1, c.operandReg(d1))
 }
 
-// pickWide is the term pick_wide of lower_wide.rules:208.
+// pickWide is the term pick_wide of lower_wide.rules:231.
 func (c *lower) pickWide(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) pair {
-	// lower_wide.rules:209
+	// lower_wide.rules:232
 	a1 := c.low(v1)
 	b2 := c.high(v1)
 	p3 := c.low(v2)

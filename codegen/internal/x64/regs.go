@@ -18,6 +18,8 @@ var (
 	pRCX = gpr(asm.RCX)
 	pRDX = gpr(asm.RDX)
 	pRBX = gpr(asm.RBX)
+	pRSI = gpr(asm.RSI)
+	pRDI = gpr(asm.RDI)
 	pRSP = gpr(asm.RSP)
 	pRBP = gpr(asm.RBP)
 	pR15 = gpr(asm.R15)

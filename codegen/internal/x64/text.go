@@ -127,7 +127,12 @@ func printInst(w *strings.Builder, vc *machine.VCode, in *machine.Inst) {
 		if info.Flags&machine.OpCall != 0 {
 			call := &vc.Calls[in.CallIndex()]
 			for _, o := range vc.CallOperands[call.Operands.Start:call.Operands.End] {
-				if (o.Kind == regalloc.Def) == (kind == machine.SlotDef) {
+				if (o.Kind == regalloc.Def) != (kind == machine.SlotDef) {
+					continue
+				}
+				if o.Constraint == regalloc.Stack {
+					item("frame:%v", o.VReg)
+				} else {
 					item("%s:%v", regName(machine.PReg(regalloc.PReg(o.Arg)), asm.S64), o.VReg)
 				}
 			}
