@@ -95,8 +95,12 @@ func TestImages(t *testing.T) {
 func checkImage(t *testing.T, name string, im *image.Image) {
 	t.Helper()
 	m := im.Module
-	if len(im.Code) != len(m.Code) || len(im.Functions) != len(m.Code)+2*len(im.Signatures) {
-		t.Errorf("%s: %d functions and %d trampolines for %d bodies", name, len(im.Code), len(im.Functions)-len(im.Code), len(m.Code))
+	routines := 0
+	if len(m.Memories) > 0 {
+		routines = 2
+	}
+	if len(im.Code) != len(m.Code) || len(im.Functions) != len(m.Code)+2*len(im.Signatures)+routines {
+		t.Errorf("%s: %d functions, %d trampolines and routines for %d bodies", name, len(im.Code), len(im.Functions)-len(im.Code), len(m.Code))
 	}
 	end := uint32(0)
 	for i := range im.Functions {
@@ -113,6 +117,8 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 			place = im.Signatures[f.Index].Entry
 		case image.FunctionExit:
 			place = im.Signatures[f.Index].Exit
+		case image.FunctionRoutine:
+			place = f.Offset
 		}
 		if place != f.Offset {
 			t.Errorf("%s: function %d lies at %#x and is found at %#x", name, i, f.Offset, place)

@@ -42,15 +42,26 @@ func (w *worker) generate(o *object) error {
 	o.calls = w.calls.take(len(c.Relocs))
 	for i := range c.Relocs {
 		r := &c.Relocs[i]
-		fn := int(r.Name.Index) - w.module.Wasm.NumImportedFuncs
-		near := r.Kind == codegen.RelocCall32 || r.Kind == codegen.RelocPCRel32
-		if !near || r.Name.Kind != ir.NameUser || r.Name.Namespace != translate.FunctionNamespace || fn < 0 {
+		item := w.callee(r.Name)
+		if near := r.Kind == codegen.RelocCall32 || r.Kind == codegen.RelocPCRel32; !near || item < 0 {
 			// Nothing else is reached by relocation: images know no addresses.
 			return fmt.Errorf("function %v: %w: relocation %v of %v in an image", w.f.Name, codegen.ErrBug, r.Kind, r.Name)
 		}
-		o.calls = append(o.calls, call{offset: r.Offset, fn: uint32(fn), addend: int32(r.Addend)})
+		o.calls = append(o.calls, call{offset: r.Offset, item: uint32(item), addend: int32(r.Addend)})
 	}
 	return nil
+}
+
+// callee is the item that a name in IR stands for, or negative.
+func (w *worker) callee(n ir.Name) int {
+	switch {
+	case n.Kind != ir.NameUser:
+	case n.Namespace == translate.FunctionNamespace:
+		return int(n.Index) - w.module.Wasm.NumImportedFuncs
+	case n.Namespace == translate.RoutineNamespace:
+		return w.routine(translate.Routine(n.Index))
+	}
+	return -1
 }
 
 var frameStates = [...]image.FrameState{

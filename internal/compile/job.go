@@ -17,7 +17,7 @@ import (
 
 // job compiles one module. Its items are the functions that the module defines,
 // in the order of their indexes, then for each signature its entry and its exit
-// trampoline.
+// trampoline, then its routines.
 type job struct {
 	ctx    context.Context
 	module *translate.Module
@@ -43,7 +43,7 @@ type object struct {
 // wants the distance from itself to the function, plus an addend.
 type call struct {
 	offset uint32
-	fn     uint32 // defined function
+	item   uint32
 	addend int32
 }
 
@@ -54,7 +54,7 @@ const largeBody = 32 << 10
 func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	j := &job{module: m, target: target, bodies: len(m.Wasm.Code)}
 	j.sigs, j.ofType = signatures(m.Wasm.Module)
-	j.items = make([]object, j.bodies+2*len(j.sigs))
+	j.items = make([]object, j.routine(0)+m.NumRoutines())
 	j.queue = make([]uint32, 0, len(j.items))
 	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
 	for i := range j.bodies {
@@ -70,6 +70,9 @@ func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	}
 	return j
 }
+
+// routine is the item of a routine.
+func (j *job) routine(r translate.Routine) int { return j.bodies + 2*len(j.sigs) + int(r) }
 
 // run compiles all items with up to workers goroutines. Of several errors, it
 // returns the one of the first item.
@@ -158,7 +161,11 @@ func (w *worker) compile(item uint32) (err error) {
 			w.tr, w.tramp = translate.Translator{}, translate.Trampolines{} // whatever state they are in
 		}
 	}()
-	switch n := int(item) - w.bodies; {
+	switch n, r := int(item)-w.bodies, int(item)-w.routine(0); {
+	case r >= 0:
+		if err := w.tr.Routine(w.module, translate.Routine(r), w.f); err != nil {
+			return err
+		}
 	case n < 0:
 		index := uint32(w.module.Wasm.NumImportedFuncs) + item
 		if err := w.tr.Function(w.module, index, w.f); err != nil {

@@ -32,7 +32,9 @@ func (j *job) link() (*image.Image, error) {
 		}
 		f := &im.Functions[i]
 		f.Offset, f.Size = uint32(size), uint32(len(o.text))
-		switch n := i - j.bodies; {
+		switch n, r := i-j.bodies, i-j.routine(0); {
+		case r >= 0:
+			f.Kind, f.Index = image.FunctionRoutine, uint32(r)
 		case n < 0:
 			f.Kind, f.Index = image.FunctionWasm, uint32(m.NumImportedFuncs+i)
 			im.Code[i] = f.Offset
@@ -66,7 +68,7 @@ func (j *job) link() (*image.Image, error) {
 		end = base + uint32(copy(im.Text[base:], o.text))
 		for _, c := range o.calls {
 			at := base + c.offset
-			distance := int64(im.Code[c.fn]) + int64(c.addend) - int64(at)
+			distance := int64(im.Functions[c.item].Offset) + int64(c.addend) - int64(at)
 			binary.LittleEndian.PutUint32(im.Text[at:], uint32(int32(distance)))
 		}
 		for _, t := range o.traps {

@@ -68,9 +68,10 @@ type FunctionKind uint8
 
 // Function kinds.
 const (
-	FunctionWasm  FunctionKind = iota // function Index of the module's function space
-	FunctionEntry                     // entry trampoline of signature Index
-	FunctionExit                      // exit trampoline of signature Index
+	FunctionWasm    FunctionKind = iota // function Index of the module's function space
+	FunctionEntry                       // entry trampoline of signature Index
+	FunctionExit                        // exit trampoline of signature Index
+	FunctionRoutine                     // routine Index: stands for an instruction, called by wasm functions
 )
 
 // Function is a function in the text.

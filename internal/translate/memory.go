@@ -151,11 +151,9 @@ func (t *Translator) memory() bool {
 		buf := t.libcall(layout.LibMemoryGrow, t.index(t.in.Index), t.pop())
 		t.push(t.libcallResult(Type(memories[t.in.Index].Address()), buf))
 	case wasm.OpMemoryCopy:
-		n, src := t.pop(), t.pop()
-		t.libcall(layout.LibMemoryCopy, t.index(t.in.Index), t.index(t.in.Index2), t.pop(), src, n)
+		t.memoryCopy()
 	case wasm.OpMemoryFill:
-		n, v := t.pop(), t.pop()
-		t.libcall(layout.LibMemoryFill, t.index(t.in.Index), t.pop(), v, n)
+		t.memoryFill()
 	case wasm.OpMemoryInit:
 		n, src := t.pop(), t.pop()
 		t.libcall(layout.LibMemoryInit, t.index(t.in.Index2), t.index(t.in.Index), t.pop(), src, n)

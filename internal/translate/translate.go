@@ -149,6 +149,7 @@ type Translator struct {
 	funcs                  []ir.FuncRef
 	usedTypes, usedFuncs   []uint32 // indexes of those that are in use
 	stubSig                ir.SigRef
+	routines               [numRoutines]ir.FuncRef
 	buffer                 ir.StackSlot
 	regions                regions
 }
@@ -203,21 +204,7 @@ func (t *Translator) Function(m *Module, index uint32, f *ir.Function) error {
 func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 	typ := m.Wasm.Funcs[index].Type
 	ft := &m.Wasm.Types[typ].Func
-	f.Clear()
-	f.Name = ir.UserName(FunctionNamespace, index)
-	f.Sig = m.direct[typ]
-	t.f = f
-	t.b.Begin(f)
-	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
-	t.dead, t.vectors = 0, false
-	t.forget(t.m != m, m)
-	t.m = m
-	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
-	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global} {
-		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global"}[i]})
-		*r = ir.MemLittle.WithRegion(reg)
-	}
-
+	t.reset(m, f, ir.UserName(FunctionNamespace, index), m.direct[typ])
 	body := m.Wasm.Body(index)
 	f.Loc = ir.SourceLoc(body.Offset)
 	entry := t.b.CreateBlock()
@@ -243,6 +230,26 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 		f.AddParam(exit, Type(r))
 	}
 	t.frames = append(t.frames, frame{kind: frameFunction, target: exit, exit: exit, results: ft.Results})
+}
+
+// reset begins a function of m.
+func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signature) {
+	f.Clear()
+	f.Name, f.Sig = name, sig
+	t.f = f
+	t.b.Begin(f)
+	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
+	t.dead, t.vectors = 0, false
+	t.forget(t.m != m, m)
+	t.m = m
+	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
+	for i := range t.routines {
+		t.routines[i] = ir.NoFuncRef
+	}
+	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global} {
+		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global"}[i]})
+		*r = ir.MemLittle.WithRegion(reg)
+	}
 }
 
 // forget makes the function's references to signatures and functions unknown
