@@ -124,27 +124,35 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 // finish brings a call to its end that has not come to it by itself. Functions
 // of the host may run, and panic.
 func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) (err error) {
-	done := false
+	failed, ended := true, false // also if a hook or host function panics
 	defer func() {
-		if !done {
+		if failed {
+			if !ended {
+				f.vm.End(p)
+			}
 			f.store.release()
 		}
 	}()
 	if hook := f.store.hook; hook != nil && !f.vm.IsHost() {
 		if err := hook(ctx, EnterGuest); err != nil {
-			f.vm.End(p)
 			return err
 		}
 		defer func() {
-			if e := hook(ctx, LeaveGuest); e != nil && err == nil {
-				f.vm.End(p)
-				done, err = false, e
+			before := failed
+			failed = true
+			if e := hook(ctx, LeaveGuest); before || e == nil {
+				failed = before
+			} else {
+				err = e
 			}
 		}()
 	}
-	err = apiError(f.vm.Finish(ctx, p, status))
-	done = err == nil
-	return err
+	ended = true
+	if err = f.vm.Finish(ctx, p, status); err != nil {
+		return apiError(err)
+	}
+	failed, ended = false, false
+	return nil
 }
 
 // end ends a call.

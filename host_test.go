@@ -97,10 +97,14 @@ func TestCallHook(t *testing.T) {
 	var seen strings.Builder
 	var refuse davit.Transition = 99
 	refused := errors.New("refused")
+	panics := false
 	var store *davit.Store
 	w := newWorld(t, nil, &davit.StoreConfig{CallHook: func(_ context.Context, tr davit.Transition) error {
 		seen.WriteString([]string{"(", ")", "[", "]"}[tr])
 		if tr == refuse {
+			if panics {
+				panic(refused)
+			}
 			return refused
 		}
 		return nil
@@ -149,8 +153,18 @@ func TestCallHook(t *testing.T) {
 		}
 	}
 	refuse = 99
-	if err := run(0); err != nil {
-		t.Error(err)
+	panics = true
+	for _, tr := range []davit.Transition{davit.EnterGuest, davit.LeaveGuest, davit.EnterHost, davit.LeaveHost} {
+		refuse = tr
+		for _, n := range []int32{0, 2, 3} {
+			if err := run(n); err == nil {
+				t.Errorf("a panic to %v is lost", tr)
+			}
+		}
+	}
+	refuse = 99
+	if err := run(3); err != nil || seen.String() != "([([])])" {
+		t.Error(err, seen.String())
 	}
 }
 

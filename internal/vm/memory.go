@@ -183,7 +183,7 @@ func (m *Memory) Grow(delta uint64) (old uint64, ok bool) {
 	if bytes > s.limits.MemoryBytes-s.memBytes {
 		return old, false
 	}
-	if s.limits.MemoryGrowing != nil && !s.limits.MemoryGrowing(m.typ, false, from, from+bytes) {
+	if delta > 0 && s.limits.MemoryGrowing != nil && !s.limits.MemoryGrowing(m.typ, false, from, from+bytes) {
 		return old, false
 	}
 	if m.mem == nil {

@@ -111,7 +111,7 @@ func (t *Table) Grow(delta, init uint64) (old uint64, ok bool) {
 		return old, false
 	}
 	n := old + delta
-	if s.limits.TableGrowing != nil && !s.limits.TableGrowing(t.typ, false, old, n) {
+	if delta > 0 && s.limits.TableGrowing != nil && !s.limits.TableGrowing(t.typ, false, old, n) {
 		return old, false
 	}
 	if n > t.room {
