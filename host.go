@@ -3,6 +3,7 @@ package davit
 import (
 	"context"
 
+	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/vm"
 )
 
@@ -16,7 +17,8 @@ import (
 // returns.
 //
 // An error ends the guest: the call into WebAssembly returns it, such that
-// errors.Is and errors.As find it. So does a panic, which goes on in the caller
+// errors.Is and errors.As find it; a [TrapCode] as a [*Trap], as if the guest's
+// call of the function had trapped. So does a panic, which goes on in the caller
 // of WebAssembly as a [*HostPanic], and [runtime.Goexit]. The function may block;
 // it is told by ctx when it should stop.
 //
@@ -91,7 +93,11 @@ func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
 			vc.SetData(a)
 		}
 		a.caller.set(vc.Instance())
-		return fn(a.ctx, &a.caller, buffer)
+		err := fn(a.ctx, &a.caller, buffer)
+		if code, ok := err.(TrapCode); ok {
+			return &vm.Trap{Code: image.TrapCode(code)}
+		}
+		return err
 	})
 	return f, apiError(err)
 }

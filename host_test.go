@@ -187,6 +187,16 @@ func TestHookUsesStore(t *testing.T) {
 	}
 }
 
+// TestHostTrap: a host function can trap as guests do.
+func TestHostTrap(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	w.define("go", "host", types(davit.I32), nil, func(context.Context, *davit.Caller, []uint64) error { return davit.TrapMemoryOutOfBounds })
+	_, err := w.instantiate(outerInner).Func("outer").Call(ctx, davit.ValueI32(0))
+	if trap := wantTrap(t, err, davit.TrapMemoryOutOfBounds); !slices.Equal(frameNames(trap.Frames), []string{"m.inner", "m.outer"}) {
+		t.Errorf("frames are\n%s", trap.Backtrace())
+	}
+}
+
 // TestTrapSentinels: codes of traps are errors to look for.
 func TestTrapSentinels(t *testing.T) {
 	w := newWorld(t, nil, nil)

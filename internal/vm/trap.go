@@ -55,16 +55,9 @@ func appendFrame(frames []Frame, returnAddress uint64) []Frame {
 	f := Frame{Module: m, Func: fn.Index, Offset: -1, FuncName: m.funcName(fn.Index)}
 	if w, ok := m.Image.WasmOffset(off); ok {
 		f.Offset = int(w)
-	} else if k := int(fn.Index) - m.Image.Module.NumImportedFuncs; off-fn.Offset < prologueSize && k < len(m.Image.Module.Code) {
-		// What comes before the first instruction, as the check of the stack, counts
-		// as the beginning of the body.
-		f.Offset = m.Image.Module.Code[k].Offset
 	}
 	return append(frames, f)
 }
-
-// prologueSize is more than the code before a function's first instruction has.
-const prologueSize = 64
 
 // funcName is what the module calls a function: in its name section, else in
 // its exports.
@@ -87,6 +80,13 @@ func (m *Module) funcName(i uint32) string {
 func trapOf(n *native.Trap) *Trap {
 	t := &Trap{Code: image.TrapCode(n.Code)}
 	t.Frames = appendFrame(t.Frames, uint64(n.PC)+1)
+	if len(t.Frames) > 0 && t.Frames[0].Offset < 0 {
+		// It came before the first instruction, in the check of the stack.
+		f := &t.Frames[0]
+		if wm := f.Module.Image.Module; int(f.Func) < wm.NumImportedFuncs+len(wm.Code) {
+			f.Offset = wm.Code[int(f.Func)-wm.NumImportedFuncs].Offset
+		}
+	}
 	if m, off, ok := findCode(uint64(n.PC)); ok {
 		switch m.Image.FrameAt(off) {
 		case image.FrameNone:
