@@ -16,11 +16,11 @@ import (
 // programs: those of the first list always, those of the second one if
 // DAVIT_GO_TESTS is set (to "all", or to a list of packages with commas).
 var (
-	goPackages     = []string{"sort", "io/fs", "path/filepath"}
+	goPackages     = []string{"sort", "io/fs"}
 	moreGoPackages = []string{
 		"archive/zip", "bufio", "bytes", "compress/flate", "container/heap", "context", "crypto/sha256",
 		"encoding/binary", "encoding/json", "errors", "fmt", "go/types", "hash/crc32", "html/template", "image/png",
-		"io", "log", "maps", "math", "math/big", "net", "net/http/httptest", "os", "regexp", "slices", "strconv",
+		"io", "log", "maps", "math", "math/big", "net", "net/http/httptest", "os", "path/filepath", "regexp", "slices", "strconv",
 		"strings", "sync", "sync/atomic", "testing/fstest", "text/template", "time", "unicode/utf8",
 	}
 )

@@ -398,7 +398,7 @@ func newGuestWorld(t testing.TB, mount Mount, top string, mem *vfs.Mem) *guestWo
 		t.Fatal(err)
 	}
 	w := &guestWorld{
-		guest: &guest{t, p, make(testMemory, 1<<14), context.Background()}, dirs: [dirSlots]uint64{3, noFd, noFd, noFd},
+		guest: &guest{t: t, p: p, mem: make(testMemory, 1<<14), ctx: context.Background()}, dirs: [dirSlots]uint64{3, noFd, noFd, noFd},
 		files: [fileSlots]uint64{noFd, noFd, noFd}, top: top, mem: mem,
 	}
 	return w
@@ -823,7 +823,7 @@ func needOpenat2(t testing.TB) {
 // TestPathsAgainstKernel tries random sequences, always the same.
 func TestPathsAgainstKernel(t *testing.T) {
 	needOpenat2(t)
-	n := 400
+	n := 250
 	if testing.Short() {
 		n = 60
 	}

@@ -154,15 +154,14 @@ func (p *poll) wait() error {
 	stop := make(chan struct{})
 	defer close(stop)
 	done := p.done
-	var slept chan struct{}
 	if timeout > 0 && !p.realSleep {
 		ctx, cancel := context.WithCancel(p.ctx)
 		defer cancel()
-		slept = make(chan struct{})
-		go func() {
+		slept := make(chan struct{})
+		go func(d time.Duration) {
 			defer close(slept)
-			p.sleep(ctx, timeout)
-		}()
+			p.sleep(ctx, d)
+		}(timeout)
 		done = append(slices.Clone(done), slept)
 		timeout = forever
 	}

@@ -34,6 +34,8 @@ type guest struct {
 	p   *Process
 	mem testMemory
 	ctx context.Context
+
+	layout *layout // of the version of the interface; nil: preview1
 }
 
 func newGuest(t testing.TB, c *Config) *guest {
@@ -47,7 +49,7 @@ func newGuest(t testing.TB, c *Config) *guest {
 			t.Error(err)
 		}
 	})
-	return &guest{t, p, make(testMemory, 1<<16), context.Background()}
+	return &guest{t: t, p: p, mem: make(testMemory, 1<<16), ctx: context.Background()}
 }
 
 // try calls a function by name and returns its result and what ended the
@@ -60,7 +62,11 @@ func (g *guest) try(name string, args ...uint64) (Errno, error) {
 				g.t.Fatalf("%s takes %d arguments", name, len(f.params))
 			}
 			a := append(slices.Clone(args), 0)
-			err := g.p.invoke(g.ctx, f, &preview1, g.mem, a)
+			l := g.layout
+			if l == nil {
+				l = &preview1
+			}
+			err := g.p.invoke(g.ctx, f, l, g.mem, a)
 			return Errno(a[0]), err
 		}
 	}

@@ -392,8 +392,8 @@ func (s *stream) writeSome(ctx context.Context, b []byte, nonblock bool) (int, e
 	})
 	s.writing = op
 	s.mu.Unlock()
-	if nonblock {
-		return len(b), nil // buffered
+	if nonblock && s.conn != nil {
+		return len(b), nil // buffered, as sockets do; of other writers, output must be there when the program ends
 	}
 	if err := op.wait(ctx, false); err != nil {
 		return 0, err
