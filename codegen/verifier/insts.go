@@ -6,6 +6,9 @@ import (
 
 // inst checks one instruction of block b.
 func (v *Verifier) inst(b ir.Block, inst ir.Inst) {
+	if v.waiting != ir.NoInst {
+		v.returnAddress(b, inst)
+	}
 	f := v.f
 	d := f.Inst(inst)
 	if d.Op == ir.OpInvalid || d.Op >= ir.NumOpcodes {
@@ -234,15 +237,7 @@ func (v *Verifier) immediates(b ir.Block, inst ir.Inst, d *ir.InstData) {
 		v.handlerAddress(inst, d)
 	}
 	if d.Op == ir.OpGetCallReturnAddress {
-		for i := f.NextInst(inst); ; i = f.NextInst(i) {
-			if i == ir.NoInst {
-				v.failInst(inst, "no call follows in %v", b)
-				break
-			}
-			if f.Inst(i).Op.IsCall() {
-				break
-			}
-		}
+		v.waiting = inst
 	}
 	if d.Flags&ir.MemLittle != 0 && d.Flags&ir.MemBig != 0 {
 		v.failInst(inst, "is both little and big endian")
@@ -259,6 +254,21 @@ func (v *Verifier) immediates(b ir.Block, inst ir.Inst, d *ir.InstData) {
 	if bad {
 		v.failInst(inst, "invalid condition or operation %d", d.Cond)
 	}
+}
+
+// returnAddress looks for the call that the get_call_return_address before inst is
+// about: the next one of the block, which must return to it.
+func (v *Verifier) returnAddress(b ir.Block, inst ir.Inst) {
+	switch op := v.f.Inst(inst).Op; {
+	case op == ir.OpCall, op == ir.OpCallIndirect, op == ir.OpTryCall, op == ir.OpTryCallIndirect:
+	case op.IsCall():
+		v.failInst(v.waiting, "the next call, %v, is a %v, which does not return here", inst, op)
+	case op.IsTerminator():
+		v.failInst(v.waiting, "no call follows in %v", b)
+	default:
+		return
+	}
+	v.waiting = ir.NoInst
 }
 
 // address checks that an address has the pointer type.

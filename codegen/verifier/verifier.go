@@ -76,6 +76,8 @@ type Verifier struct {
 	seen []uint8 // by global value, for cycles
 	path []ir.GlobalValue
 	ids  []uint32 // of alias regions
+
+	waiting ir.Inst // a get_call_return_address whose call has not come yet
 }
 
 // place names what an error is about, once there is one: the name of an entity
@@ -97,7 +99,7 @@ const maxErrors = 1000
 
 // Verify checks f. The error, if any, is of type [Errors].
 func (v *Verifier) Verify(f *ir.Function, o Options) error {
-	v.f, v.o, v.errs = f, o, nil
+	v.f, v.o, v.errs, v.waiting = f, o, nil, ir.NoInst
 	v.signature(place{"function", ir.None}, &f.Sig)
 	for i := range f.Sigs {
 		v.signature(place{"sig", uint32(i)}, &f.Sigs[i])
