@@ -1,15 +1,16 @@
 // Command bench runs davit beside its peers: the same work in turn, in one
 // process, and prints medians and ratios of medians with their spread.
 //
-//	go run . [-runs 9] [-compile FILE.wasm]
+//	go run . [-runs 9] [-compile FILE.wasm] [-kernels DIR]
 //	go run . -corpus [-runs 9] [-engines davit,wasmtime,wazero,v8] [PATTERN]
 //	go run . -api [-runs 9]
 //	go run . -health 100
 //
 // The corpus is that of the Sightglass suite: processor time between its start
 // and end marks, compilation by all processors together. Engines take an option
-// after a colon: davit:bounds, davit:epoch, wasmtime:none,
-// v8:liftoff.
+// after a colon: davit:bounds, davit:epoch, wasmtime:none, v8:liftoff.
+// -kernels names a folder with other kernels: micro.wat, and spec.json, which
+// says what to call and how often.
 //
 // It is a module of its own, so that the peers are no dependencies of davit.
 package main
@@ -17,6 +18,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -67,6 +69,7 @@ func main() {
 	runs := flag.Int("runs", 9, "measurements of each row and engine, of which the median counts")
 	module := flag.String("compile", filepath.Join("..", "..", "shared", "real", "esbuild.wasm"), "module whose compilation on one thread is measured; none if empty")
 	trials := flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
+	folder := flag.String("kernels", "", "folder with other kernels than the built-in ones")
 	costs := flag.Bool("api", false, "instead, print what operations of the embedding API cost beside wazero")
 	programs := flag.Bool("corpus", false, "instead, run the programs of the corpus whose names match the argument")
 	dir := flag.String("dir", filepath.Join("..", "..", "shared", "bench", "sightglass"), "folder of the corpus")
@@ -81,7 +84,7 @@ func main() {
 	case *programs:
 		err = corpus(*dir, *engines, flag.Arg(0), *runs)
 	default:
-		err = run(*runs, *module)
+		err = run(*runs, *module, *folder)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -89,8 +92,37 @@ func main() {
 	}
 }
 
-func run(runs int, module string) error {
-	wasm, err := wat.Compile(kernels, nil)
+// readKernels reads the kernels in a folder.
+func readKernels(dir string) (text []byte, rows []row, err error) {
+	spec, err := os.ReadFile(filepath.Join(dir, "spec.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []struct {
+		Name, Export string
+		Arg          int32
+		N, Ops       int
+		Unit         string
+	}
+	if err := json.Unmarshal(spec, &list); err != nil {
+		return nil, nil, err
+	}
+	for _, k := range list {
+		rows = append(rows, row{k.Name, k.Export, k.Arg, k.N, k.Ops, k.Unit, 1})
+	}
+	text, err = os.ReadFile(filepath.Join(dir, "micro.wat"))
+	return text, rows, err
+}
+
+func run(runs int, module, dir string) error {
+	text, rows := kernels, rows
+	if dir != "" {
+		var err error
+		if text, rows, err = readKernels(dir); err != nil {
+			return err
+		}
+	}
+	wasm, err := wat.Compile(text, nil)
 	if err != nil {
 		return err
 	}
@@ -98,7 +130,12 @@ func run(runs int, module string) error {
 	if err != nil {
 		return err
 	}
-	engines := []engine{newDavit(), newWazero(context.Background()), wasmtime}
+	v8, err := newV8()
+	if err != nil {
+		return err
+	}
+	defer v8.close()
+	engines := []engine{newDavit(), newWazero(context.Background()), wasmtime, v8}
 	modules := make([]kernelModule, len(engines))
 	for i, e := range engines {
 		if modules[i], err = e.load(wasm); err != nil {
@@ -112,7 +149,10 @@ func run(runs int, module string) error {
 	for _, e := range engines {
 		fmt.Fprintf(out, "%s\tspread\t", e.name())
 	}
-	fmt.Fprintln(out, "ratio")
+	for _, e := range engines[1:] {
+		fmt.Fprintf(out, "/ %s\t", e.name())
+	}
+	fmt.Fprintln(out)
 	for _, r := range rows {
 		times := make([][]float64, len(engines))
 		var want int32
@@ -157,8 +197,8 @@ func run(runs int, module string) error {
 	return nil
 }
 
-// print writes a line: median and range of each engine, ratio of the medians
-// of the first two.
+// print writes a line: median and range of each engine, ratios of the first
+// one's median to those of the others.
 func print(out *tabwriter.Writer, name, unit string, times [][]float64) {
 	fmt.Fprintf(out, "%s\t", name)
 	medians := make([]float64, len(times))
@@ -167,5 +207,8 @@ func print(out *tabwriter.Writer, name, unit string, times [][]float64) {
 		medians[i] = t[len(t)/2]
 		fmt.Fprintf(out, "%.2f %s\t%.2f–%.2f\t", medians[i], unit, t[0], t[len(t)-1])
 	}
-	fmt.Fprintf(out, "%.2f\n", medians[0]/medians[1])
+	for _, m := range medians[1:] {
+		fmt.Fprintf(out, "%.2f\t", medians[0]/m)
+	}
+	fmt.Fprintln(out)
 }
