@@ -42,7 +42,9 @@ type Config struct {
 	Mounts []Mount
 	// Listeners and Conns are sockets that the program may use: it can accept
 	// connections, and receive and send. Their descriptors follow those of the
-	// mounts, listeners first. A program cannot open others.
+	// mounts, listeners first. A program cannot open others. Of a Listener that is
+	// none of package net's, one connection is accepted ahead as soon as the program
+	// waits for one; if the program does not take it, it is closed.
 	Listeners []net.Listener
 	Conns     []net.Conn
 

@@ -124,11 +124,8 @@ func (d *descriptor) read(ctx context.Context, b []byte) (int, error) {
 	return n, err
 }
 
-// write writes b at the descriptor's offset, or at the end when it appends.
-func (d *descriptor) write(ctx context.Context, b []byte) (int, error) {
-	if d.stream != nil {
-		return d.stream.write(ctx, b, d.nonblock())
-	}
+// write writes b at the offset of a file, or at the end when it appends.
+func (d *descriptor) write(b []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var n int

@@ -199,7 +199,38 @@ func (c *call) fdWrite(a []uint64) Errno {
 	if e != ErrnoSuccess {
 		return e
 	}
-	return c.transfer(a[1], a[2], a[3], func(b []byte, done uint32) (int, error) { return d.write(c.ctx, b) })
+	if d.stream != nil {
+		return c.send(d, a[1], a[2], a[3])
+	}
+	return c.transfer(a[1], a[2], a[3], func(b []byte, done uint32) (int, error) { return d.write(b) })
+}
+
+// send writes the buffers of an array to a stream, at once: writers see a line, or
+// a datagram, as one write even if the program has it in pieces.
+func (c *call) send(d *descriptor, array, n, result uint64) Errno {
+	var whole []byte
+	pieces := 0
+	e := c.iovecs(array, n, func(b []byte) bool {
+		b = b[:min(len(b), c.limits.TransferBytes-len(whole))]
+		switch pieces++; pieces {
+		case 1:
+			whole = b
+			return true
+		case 2:
+			c.scratch = append(c.scratch[:0], whole[:min(len(whole), maxOperation)]...)
+		}
+		c.scratch = append(c.scratch, b[:min(len(b), maxOperation-len(c.scratch))]...)
+		whole = c.scratch
+		return len(whole) < maxOperation
+	})
+	if e != ErrnoSuccess {
+		return e
+	}
+	k, err := d.stream.write(c.ctx, whole, d.nonblock())
+	if err != nil && k == 0 {
+		return c.fail(err)
+	}
+	return c.putU32(result, uint32(k))
 }
 
 func (c *call) fdPread(a []uint64) Errno {

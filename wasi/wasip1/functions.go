@@ -86,6 +86,8 @@ type call struct {
 	mem    memory
 	layout *layout
 	end    error // why the program ends here, instead of getting a result
+
+	scratch []byte // kept for the next call
 }
 
 // invoke calls a function. args holds the arguments; the result, if there is one,
@@ -96,7 +98,7 @@ func (p *Process) invoke(ctx context.Context, f *function, l *layout, mem memory
 	c.Process, c.ctx, c.mem, c.layout = p, ctx, mem, l
 	e := f.call(c, args)
 	end := c.end
-	*c = call{}
+	*c = call{scratch: c.scratch[:0]}
 	p.calls.Put(c)
 	if f.hasResult {
 		args[0] = uint64(e)
@@ -122,6 +124,14 @@ func (c *call) view(offset, n uint64) ([]byte, Errno) {
 		return nil, ErrnoFault
 	}
 	return b, ErrnoSuccess
+}
+
+func (c *call) putU16(offset uint64, v uint16) Errno {
+	b, e := c.view(offset, 2)
+	if e == ErrnoSuccess {
+		binary.LittleEndian.PutUint16(b, v)
+	}
+	return e
 }
 
 func (c *call) putU32(offset uint64, v uint32) Errno {

@@ -83,12 +83,12 @@ func (c *call) sockRecv(a []uint64) Errno {
 	if flags&^(recvPeek|recvWaitall) != 0 {
 		return ErrnoInval
 	}
-	outFlags, e := c.view(a[5], 2)
-	if e != ErrnoSuccess {
+	if e := c.putU16(a[5], 0); e != ErrnoSuccess {
 		return e
 	}
-	clear(outFlags)
-	datagram := d.filetype() == filetypeSocketDgram
+	if d.filetype() == filetypeSocketDgram {
+		return c.recvDatagram(d, a, flags&recvPeek != 0)
+	}
 	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) {
 		switch {
 		case flags&recvPeek != 0:
@@ -96,7 +96,7 @@ func (c *call) sockRecv(a []uint64) Errno {
 				return 0, io.EOF // one buffer is peeked into
 			}
 			return d.stream.peek(c.ctx, b, d.nonblock())
-		case flags&recvWaitall != 0 && !datagram:
+		case flags&recvWaitall != 0:
 			return io.ReadFull(readerFunc(func(b []byte) (int, error) {
 				return d.stream.read(c.ctx, b, d.nonblock())
 			}), b)
@@ -105,6 +105,37 @@ func (c *call) sockRecv(a []uint64) Errno {
 		}
 		return d.read(c.ctx, b)
 	})
+}
+
+// recvDatagram receives one datagram into all the buffers. What does not fit is
+// lost, as it is with recv(2); it is marked as truncated, if it is known to be.
+func (c *call) recvDatagram(d *descriptor, a []uint64, peek bool) Errno {
+	if cap(c.scratch) < maxOperation {
+		c.scratch = make([]byte, 0, maxOperation)
+	}
+	b := c.scratch[:maxOperation] // no datagram is longer
+	read := d.stream.read
+	if peek {
+		read = d.stream.peek
+	}
+	n, err := read(c.ctx, b, d.nonblock())
+	if err != nil && !errors.Is(err, io.EOF) { // an empty datagram ends nothing
+		return c.fail(err)
+	}
+	b = b[:n]
+	e := c.iovecs(a[1], a[2], func(part []byte) bool {
+		b = b[copy(part, b):]
+		return len(b) > 0
+	})
+	if e != ErrnoSuccess {
+		return e
+	}
+	if len(b) > 0 {
+		if e := c.putU16(a[5], recvDataTruncated); e != ErrnoSuccess {
+			return e
+		}
+	}
+	return c.putU32(a[4], uint32(n-len(b)))
 }
 
 type readerFunc func(b []byte) (int, error)
@@ -119,7 +150,7 @@ func (c *call) sockSend(a []uint64) Errno {
 	if uint32(a[3]) != 0 {
 		return ErrnoInval // no flags are defined
 	}
-	return c.transfer(a[1], a[2], a[4], func(b []byte, done uint32) (int, error) { return d.write(c.ctx, b) })
+	return c.send(d, a[1], a[2], a[4])
 }
 
 func (c *call) sockShutdown(a []uint64) Errno {

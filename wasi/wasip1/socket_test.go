@@ -127,6 +127,62 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// TestDatagrams: a datagram is sent and received as a whole, in any number of
+// buffers.
+func TestDatagrams(t *testing.T) {
+	peer, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer peer.Close()
+	conn, err := net.Dial("udp", peer.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	g := newGuest(t, &Config{Conns: []net.Conn{conn}})
+	g.str(0x1000, "abcdefgh")
+	g.iovec(0x90, 0x1000, 3)
+	g.iovec(0x98, 0x1003, 0)
+	g.iovec(0xa0, 0x1003, 5)
+	g.want(0, "sock_send", 3, 0x90, 3, 0, 0xb0)
+	b := make([]byte, 100)
+	n, from, err := peer.ReadFrom(b)
+	if got := string(b[:n]); got != "abcdefgh" || g.u32(0xb0) != 8 {
+		t.Errorf("sent %q of %d bytes, %v", got, g.u32(0xb0), err)
+	}
+	for _, c := range []struct {
+		sent, want string
+		truncated  byte
+	}{{"12345678", "12345678", 0}, {"", "", 0}, {"1234567890", "12345678", recvDataTruncated}, {"1234", "1234", 0}} {
+		if _, err := peer.WriteTo([]byte(c.sent), from); err != nil {
+			t.Fatal(err)
+		}
+		g.want(0, "sock_recv", 3, 0x90, 3, 0, 0xb0, 0xb8)
+		if got := string(g.mem[0x1000:][:g.u32(0xb0)]); got != c.want || g.mem[0xb8] != c.truncated {
+			t.Errorf("of %q received %q, truncated %d", c.sent, got, g.mem[0xb8])
+		}
+	}
+}
+
+// writes keeps what it gets write by write.
+type writes []string
+
+func (w *writes) Write(b []byte) (int, error) { *w = append(*w, string(b)); return len(b), nil }
+
+// TestGather: what a program writes in pieces is one write for an io.Writer.
+func TestGather(t *testing.T) {
+	var w writes
+	g := newGuest(t, &Config{Stdout: &w})
+	g.str(0x1000, "abcdefgh")
+	g.iovec(0x90, 0x1000, 3)
+	g.iovec(0x98, 0x1003, 5)
+	g.want(0, "fd_write", 1, 0x90, 2, 0xb0)
+	if len(w) != 1 || w[0] != "abcdefgh" {
+		t.Errorf("%q", w)
+	}
+}
+
 // TestOtherConns: connections that are not package net's own work the same way.
 func TestOtherConns(t *testing.T) {
 	here, there := net.Pipe()

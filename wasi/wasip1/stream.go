@@ -127,10 +127,18 @@ func connStream(c net.Conn, owned bool) *stream {
 	return s
 }
 
+// listenerStream is a listener. Where the system can wait for it, a connection
+// is accepted only when there is one: so that none is that the program does not
+// ask for.
 func listenerStream(l net.Listener) *stream {
-	// Accepting is one of the system's calls only below package net, so it is done
-	// in a goroutine.
-	return &stream{ln: l}
+	s := &stream{ln: l}
+	switch l := l.(type) {
+	case *net.TCPListener:
+		s.raw, _ = rawConn(l)
+	case *net.UnixListener:
+		s.raw, _ = rawConn(l)
+	}
+	return s
 }
 
 func streamDescriptor(s *stream, r rights) *descriptor {
@@ -324,6 +332,15 @@ func (s *stream) peek(ctx context.Context, b []byte, nonblock bool) (int, error)
 
 // accept waits for a connection.
 func (s *stream) accept(ctx context.Context, nonblock bool) (net.Conn, error) {
+	s.mu.Lock()
+	under := s.reading
+	s.mu.Unlock()
+	if under == nil && s.raw != nil {
+		if err := s.await(ctx, false, nonblock); err != nil {
+			return nil, err
+		}
+		nonblock = false // there is one
+	}
 	s.mu.Lock()
 	op := s.startRead(0)
 	s.mu.Unlock()

@@ -15,6 +15,8 @@ func rawConn(syscall.Conn) (raw syscall.RawConn, blocking bool) { return nil, fa
 func (s *stream) rawRead(context.Context, []byte, bool) (int, error)  { panic("wasip1: no raw stream") }
 func (s *stream) rawWrite(context.Context, []byte, bool) (int, error) { panic("wasip1: no raw stream") }
 
+func (s *stream) await(context.Context, bool, bool) error { panic("wasip1: no raw stream") }
+
 // waitRaw is never asked for more than to wait for wake.
 func waitRaw(ctx context.Context, _ []rawWait, timeout time.Duration, wake <-chan struct{}) error {
 	return waitChannel(ctx, wake, timeout)
