@@ -154,6 +154,55 @@ func TestTyped(t *testing.T) {
 	}
 }
 
+// arity is a host function of so many parameters and results, and a call of a
+// guest's function like it.
+type arity struct {
+	params, results int
+	host            *davit.GoFunc
+	call            func(context.Context, *davit.Func) (sum float64, negative int32, err error)
+}
+
+// lastNoted is what functions without results were told.
+var lastNoted float64
+
+func noted(sum float64) error { lastNoted = sum; return nil }
+
+// TestArities: functions of all numbers of parameters and results put each value
+// in its place, from Go through a guest to Go and back.
+func TestArities(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	var imports, functions strings.Builder
+	for i, a := range arities {
+		if err := w.linker.Define("go", fmt.Sprint(i), a.host); err != nil {
+			t.Fatal(err)
+		}
+		var typ, args strings.Builder
+		for k, p := range a.host.Type().Params {
+			fmt.Fprintf(&typ, " (param %v)", p)
+			fmt.Fprintf(&args, " (local.get %d)", k)
+		}
+		for _, r := range a.host.Type().Results {
+			fmt.Fprintf(&typ, " (result %v)", r)
+		}
+		fmt.Fprintf(&imports, "(import \"go\" \"%d\" (func $%d%s))\n", i, i, typ.String())
+		fmt.Fprintf(&functions, "(func (export \"%d\")%s (call $%d%s))\n", i, typ.String(), i, args.String())
+	}
+	in := w.instantiate("(module\n" + imports.String() + functions.String() + ")")
+	for i, a := range arities {
+		want := 0.0
+		for k := range a.params {
+			want += float64((k + 1) * (k + 1))
+		}
+		sum, negative, err := a.call(ctx, in.Func(fmt.Sprint(i)))
+		if err != nil || sum != want || a.results == 2 && negative != -int32(want) {
+			t.Errorf("%d parameters, %d results: %v, %v, %v, want %v", a.params, a.results, sum, negative, err, want)
+		}
+	}
+	if len(arities) != 3*17 {
+		t.Errorf("%d arities", len(arities))
+	}
+}
+
 // TestTypedMismatch: what does not fit is refused when the function is made.
 func TestTypedMismatch(t *testing.T) {
 	in := newTyped(t, new([]uint32))

@@ -157,7 +157,7 @@ var reservations struct {
 }
 
 // keptReservations is how many reservations are kept. They hold no memory.
-const keptReservations = 32
+const keptReservations = 64
 
 // keepReservation takes m over, if there is room for it.
 func (m *Memory) keepReservation() bool {

@@ -45,7 +45,15 @@ func (b bitmap) set(from, to uintptr, on bool) {
 		word := b.words + i>>6<<3
 		n := min(64-i&63, last-i+1)
 		mask := ^uintptr(0) >> (bits.UintSize - n) << (i & 63)
-		if on {
+		if mask == ^uintptr(0) {
+			// The word is the caller's alone. Between this store and the first use of what
+			// it says, or the last, there is a system call or a lock.
+			if on {
+				*wordAt(word) = mask
+			} else {
+				*wordAt(word) = 0
+			}
+		} else if on {
 			atomic.OrUintptr(wordAt(word), mask)
 		} else {
 			atomic.AndUintptr(wordAt(word), ^mask)

@@ -120,7 +120,7 @@ type chunkPool struct {
 }
 
 // keptChunks is how many chunks are kept; they hold memory.
-const keptChunks = 32
+const keptChunks = 128
 
 func (p *chunkPool) take() *native.Memory {
 	p.Lock()

@@ -13,7 +13,8 @@ import (
 // and what is found in none of them is forgotten. These places are tables,
 // globals and element segments of external references, and the native stack, of
 // which every word that looks like a handle is taken for one (handles have a
-// mark in their upper half, so that few other words do).
+// mark in their upper half, so that few other words do). Who gives guests another
+// place to keep references in must have it looked at in sweepExterns.
 //
 // Sweeping happens only where all handles in use are in these places: before a
 // call from Go, whose arguments have not been lowered yet or are given, and
