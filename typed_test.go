@@ -140,6 +140,28 @@ func TestTyped(t *testing.T) {
 		t.Errorf("double: %v, %v", r, err)
 	}
 
+	// Vectors through a guest, in any place.
+	w := newWorld(t, nil, nil)
+	w.linker.Define("go", "add", davit.HostFunc3(func(_ context.Context, _ *davit.Caller, a [16]byte, n int32, b vector) (vector, error) {
+		for i := range b {
+			b[i] += a[i] + byte(n)
+		}
+		return b, nil
+	}))
+	in2 := w.instantiate(`(module (import "go" "add" (func $add (param v128 i32 v128) (result v128)))
+		(func (export "add") (param i64 v128 i32 v128) (result v128 i64)
+			(call $add (local.get 1) (local.get 2) (local.get 3)) (local.get 0)))`)
+	add := must(davit.Func4x2[int64, vector, int32, [16]byte, [16]byte, uint64](in2.Func("add")))
+	if r, n, err := add(ctx, 77, vector{0: 1, 15: 2}, 5, [16]byte{0: 100, 7: 50, 15: 200}); err != nil || n != 77 ||
+		r != [16]byte{106, 5, 5, 5, 5, 5, 5, 55, 5, 5, 5, 5, 5, 5, 5, 207} {
+		t.Errorf("vectors: %v, %v, %v", r, n, err)
+	}
+	if r, err := in2.Func("add").Call(ctx, davit.ValueI64(9), davit.ValueV128(1, 2), davit.ValueI32(0), davit.ValueV128(3, 4)); err != nil || r[1].I64() != 9 {
+		t.Errorf("vectors: %v, %v", r, err)
+	} else if low, high := r[0].V128(); low != 4 || high != 6 {
+		t.Errorf("vectors: %v", r)
+	}
+
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := none(ended); !errors.Is(err, context.Canceled) || !errors.Is(err, davit.TrapInterrupt) {

@@ -204,9 +204,9 @@ func TestFiles(t *testing.T) {
 			}
 			lines++
 		}
-		generated := strings.HasSuffix(path, "_gen.go")
+		generated := strings.HasSuffix(path, "_gen.go") || strings.HasSuffix(path, "_gen_test.go")
 		if generated != generatedLine.MatchString(first) {
-			t.Errorf("%s: a file is named _gen.go exactly if its first line says what generated it", path)
+			t.Errorf("%s: a file is named _gen.go or _gen_test.go exactly if its first line says what generated it", path)
 		}
 		if !generated && lines > 1800 {
 			t.Errorf("%s has %d lines: too many to read in one sitting", path, lines)
