@@ -116,47 +116,44 @@ const (
 	maxLoopGap = 7 // levels entered or left at once that count
 )
 
-// estimate computes c.freq. Branches are taken as often to each side, but for cold blocks and for edges out of loops.
+// estimate computes c.freq. Branches are taken as often to each side, but for cold blocks and for edges out of loops. Each block
+// hands its share to those that come later in the order, when it has got all of its own.
 func (c *cfg) estimate(f *Function) {
 	c.freq = resized(c.freq, len(f.Blocks))
 	c.freq[0] = entryFreq
 	for k, b := range c.order {
-		in := uint64(c.freq[b])
-		for _, e := range c.predEdges(int(b)) {
-			if p := c.source[e]; c.index[p] < uint32(k) {
-				in += uint64(c.edgeFreq(f, p, b))
+		c.freq[b] = max(c.freq[b], 1)
+		from := &f.Blocks[b]
+		inside, cold, n := uint64(0), uint64(0), uint64(0)
+		for _, e := range f.BlockEdges(int(b)) {
+			n++
+			switch to := &f.Blocks[e.To]; {
+			case to.Cold && !from.Cold:
+				cold++
+			case to.LoopDepth >= from.LoopDepth:
+				inside++
 			}
 		}
-		c.freq[b] = uint32(min(max(in, 1), maxFreq))
-	}
-}
-
-// edgeFreq estimates the number of executions of an edge from p to b from that of p.
-func (c *cfg) edgeFreq(f *Function, p, b uint32) uint32 {
-	from, to := &f.Blocks[p], &f.Blocks[b]
-	inside, cold, n := uint64(0), uint64(0), uint64(0)
-	for _, e := range f.BlockEdges(int(p)) {
-		n++
-		switch s := &f.Blocks[e.To]; {
-		case s.Cold && !from.Cold:
-			cold++
-		case s.LoopDepth >= from.LoopDepth:
-			inside++
+		for _, e := range f.BlockEdges(int(b)) {
+			if c.index[e.To] <= uint32(k) {
+				continue // back
+			}
+			to := &f.Blocks[e.To]
+			w := uint64(c.freq[b])
+			switch {
+			case to.Cold && !from.Cold && cold < n:
+				w = w >> coldShift / cold
+			case to.LoopDepth >= from.LoopDepth && inside > 0:
+				w /= inside
+			case inside == 0:
+				w /= n
+			}
+			if to.LoopDepth > from.LoopDepth {
+				w <<= loopShift * min(to.LoopDepth-from.LoopDepth, maxLoopGap)
+			} else {
+				w >>= loopShift * min(from.LoopDepth-to.LoopDepth, maxLoopGap)
+			}
+			c.freq[e.To] = uint32(min(w+uint64(c.freq[e.To]), maxFreq))
 		}
 	}
-	w := uint64(c.freq[p])
-	switch {
-	case to.Cold && !from.Cold && cold < n:
-		w = w >> coldShift / cold
-	case to.LoopDepth >= from.LoopDepth && inside > 0:
-		w /= inside
-	case inside == 0:
-		w /= n
-	}
-	if to.LoopDepth > from.LoopDepth {
-		w <<= loopShift * min(to.LoopDepth-from.LoopDepth, maxLoopGap)
-	} else {
-		w >>= loopShift * min(from.LoopDepth-to.LoopDepth, maxLoopGap)
-	}
-	return uint32(min(w, maxFreq))
 }

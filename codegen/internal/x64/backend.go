@@ -26,6 +26,7 @@ type Backend struct {
 	conv       *machine.Convention
 	sig        machine.SigLayout
 	retPtr     machine.Reg // address of the result area, if something needs it
+	sret       ir.Value    // parameter that is returned, or NoValue
 	err        error       // of lowering a call
 	nextCall   uint32      // CallInfo of the next call in block nextBlock, none if there is none
 	nextBlock  int
@@ -86,6 +87,7 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	if b.sig, err = b.abi.Layout(&f.Sig, b.conv); err != nil {
 		return err
 	}
+	b.sret = b.structReturn()
 	return b.checkLimit()
 }
 

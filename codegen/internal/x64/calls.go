@@ -342,8 +342,8 @@ func (c *lower) ret() out {
 		}
 		uses = append(uses, regalloc.UseFixed(r.VReg(), loc.Reg))
 	}
-	if p, ok := b.structReturn(); ok {
-		uses = append(uses, regalloc.UseFixed(l.Use(p).VReg(), b.conv.Rets[regalloc.Int][0]))
+	if b.sret != ir.NoValue {
+		uses = append(uses, regalloc.UseFixed(l.Use(b.sret).VReg(), b.conv.Rets[regalloc.Int][0]))
 	}
 	start := uint32(len(vc.CallOperands))
 	vc.CallOperands = append(vc.CallOperands, uses...)
@@ -356,22 +356,23 @@ func (c *lower) ret() out {
 
 // structReturn is the parameter of purpose sret, if the convention wants its value
 // returned, and no result is in that place.
-func (b *Backend) structReturn() (ir.Value, bool) {
+func (b *Backend) structReturn() ir.Value {
 	if !b.conv.StructReturnInResult {
-		return ir.NoValue, false
+		return ir.NoValue
 	}
 	first := b.conv.Rets[regalloc.Int][0]
 	for _, loc := range b.abi.Locs[b.sig.Rets.Start:b.sig.Rets.End] {
 		if loc.Reg == first {
-			return ir.NoValue, false
+			return ir.NoValue
 		}
 	}
+	params := b.f.Params(b.f.Entry())
 	for i := range b.f.Sig.Params {
-		if b.f.Sig.Params[i].Purpose == ir.StructReturn {
-			return b.f.Params(b.f.Entry())[i], true
+		if b.f.Sig.Params[i].Purpose == ir.StructReturn && i < len(params) {
+			return params[i]
 		}
 	}
-	return ir.NoValue, false
+	return ir.NoValue
 }
 
 // resultArea is the register that holds the address for results in memory.

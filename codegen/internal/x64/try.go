@@ -2,6 +2,7 @@ package x64
 
 import (
 	"fmt"
+	"sort"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
@@ -63,10 +64,8 @@ func (b *Backend) TryArg(l *machine.Lower, block ir.Block, inst ir.Inst, v ir.Va
 		return tryReg(l, locs, regs, len(locs)+k), hi
 	}
 	k, _ := v.IsRetArg()
-	for i := range locs {
-		if int(locs[i].Value) != k {
-			continue
-		}
+	i := sort.Search(len(locs), func(i int) bool { return int(locs[i].Value) >= k })
+	if i < len(locs) && int(locs[i].Value) == k {
 		if lo = tryReg(l, locs, regs, i); i+1 < len(locs) && int(locs[i+1].Value) == k {
 			hi = tryReg(l, locs, regs, i+1)
 		}
