@@ -254,6 +254,9 @@ func (c *call) transferAt(a []uint64, need rights, f func(d *descriptor, b []byt
 	if e != ErrnoSuccess {
 		return e
 	}
+	if d.file == nil {
+		return ErrnoSPipe
+	}
 	offset := int64(a[3])
 	if offset < 0 {
 		return ErrnoInval
@@ -331,6 +334,8 @@ func (c *call) seek(fd uint64, offset int64, whence int, result uint64) Errno {
 	switch {
 	case base&need == 0:
 		return d.refusal(need)
+	case d.file == nil:
+		return ErrnoSPipe
 	case whence < 0:
 		return ErrnoInval
 	}

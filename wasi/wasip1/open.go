@@ -183,7 +183,7 @@ func (o *opening) finish(d *descriptor, f vfs.File) Errno {
 		}
 		if !s.Mode.IsRegular() {
 			d.file, d.stream = nil, fileStream(host.F)
-			d.base &= streamRights | rightFdRead | rightFdWrite
+			d.base &= streamRights | rightFdRead | rightFdWrite | d.stream.seekRights()
 			return ErrnoSuccess
 		}
 	}

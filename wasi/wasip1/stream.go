@@ -142,7 +142,16 @@ func listenerStream(l net.Listener) *stream {
 }
 
 func streamDescriptor(s *stream, r rights) *descriptor {
-	return &descriptor{stream: s, base: streamRights | r}
+	return &descriptor{stream: s, base: r | streamRights | s.seekRights()}
+}
+
+// seekRights are the rights to seek in a character device that is no terminal.
+// Nothing comes of it; but from their absence libc concludes that it is one.
+func (s *stream) seekRights() rights {
+	if s.file != nil && s.filetype() == filetypeCharacterDevice && !isTerminal(s.file) {
+		return rightFdSeek | rightFdTell
+	}
+	return 0
 }
 
 func socketDescriptor(s *stream) *descriptor {

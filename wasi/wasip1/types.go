@@ -58,7 +58,6 @@ const (
 		rightFdWrite | rightFdAdvise | rightFdAllocate | rightFdFilestatGet | rightFdFilestatSetSize |
 		rightFdFilestatSetTimes | rightPollFdReadwrite
 	// streamRights are what can be done with a stream, beside reading or writing.
-	// Without seek and tell, libc takes a character device for a terminal.
 	streamRights = rightFdstatSetFlags | rightFdSync | rightFdDatasync | rightFdFilestatGet | rightPollFdReadwrite
 	// connRights are what can be done with a connection.
 	connRights = rightFdRead | rightFdWrite | rightFdstatSetFlags | rightFdFilestatGet | rightPollFdReadwrite |

@@ -1,0 +1,5 @@
+package wasip1
+
+import "golang.org/x/sys/unix"
+
+const getTermios = unix.TCGETS
