@@ -76,16 +76,16 @@ func (t *exceptionTable) find(ret uint32, fp uintptr, e *Exception) (landing uin
 }
 
 // throw makes the suspended code continue at the innermost handler for e.
-func (m *Module) throw(s *native.Stack, e *Exception) bool {
+func throw(s *native.Stack, e *Exception) bool {
 	for f := range s.Frames() {
-		fn, ok := m.functionAt(f.PC - 1)
+		fn, start, ok := functionAt(f.PC - 1)
 		if !ok {
 			continue
 		}
 		t := &fn.exceptions
-		if landing, ok := t.find(uint32(f.PC-fn.addr), f.FP, e); ok {
+		if landing, ok := t.find(uint32(f.PC-start), f.FP, e); ok {
 			sp := (f.FP - t.size) &^ (t.align - 1)
-			s.Land(fn.addr+uintptr(landing), sp, f.FP, [2]uintptr{uintptr(e.Payload[0]), uintptr(e.Payload[1])})
+			s.Land(start+uintptr(landing), sp, f.FP, [2]uintptr{uintptr(e.Payload[0]), uintptr(e.Payload[1])})
 			return true
 		}
 	}

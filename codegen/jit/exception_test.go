@@ -165,7 +165,7 @@ block2(v2: i64):
 func TestExceptions(t *testing.T) {
 	for _, conv := range []ir.CallConv{ir.SystemV, ir.Tail} {
 		t.Run(conv.String(), func(t *testing.T) {
-			m := module(t, strings.ReplaceAll(tryPrograms, "CONV", conv.String()))
+			m := newModule(t, strings.ReplaceAll(tryPrograms, "CONV", conv.String()))
 			defineThrow(t, m, conv, nil)
 			for _, c := range []struct {
 				name      string
@@ -196,7 +196,7 @@ func TestExceptions(t *testing.T) {
 
 // TestExceptionContexts looks at what handlers' contexts hold.
 func TestExceptionContexts(t *testing.T) {
-	m := module(t, strings.ReplaceAll(tryPrograms, "CONV", "tail"))
+	m := newModule(t, strings.ReplaceAll(tryPrograms, "CONV", "tail"))
 	var seen []uint64
 	take := uint64(0)
 	defineThrow(t, m, ir.Tail, func(tag uint32, context uint64) bool {
@@ -219,7 +219,7 @@ func TestExceptionContexts(t *testing.T) {
 // TestExceptionAfterNesting throws from a host function that has called
 // compiled code, which has thrown and caught.
 func TestExceptionAfterNesting(t *testing.T) {
-	m := module(t, `
+	m := newModule(t, `
 function %outer(i64, i64) -> i64 {
     sig0 = (i64, i64) system_v
     fn0 = %host(i64, i64) system_v

@@ -13,7 +13,7 @@ import (
 	"github.com/davit-wasm/davit/codegen/isa"
 )
 
-func module(t *testing.T, text string) *Module {
+func newModule(t testing.TB, text string) *Module {
 	t.Helper()
 	if err := Supported(); err != nil {
 		t.Skip(err)
@@ -57,7 +57,7 @@ func call(t *testing.T, m *Module, ctx context.Context, name string, args ...uin
 // TestCalls covers calls among functions of different conventions, by name and
 // through an address, within a batch and to one finalized before.
 func TestCalls(t *testing.T) {
-	m := module(t, `
+	m := newModule(t, `
 function %fib(i64) -> i64 system_v {
     fn0 = %fib(i64) -> i64 system_v
 block0(v0: i64):
@@ -107,7 +107,7 @@ block0(v0: i64):
 }
 
 func TestTraps(t *testing.T) {
-	m := module(t, `
+	m := newModule(t, `
 function %div(i32, i32) -> i32 {
 block0(v0: i32, v1: i32):
     v2 = sdiv v0, v1
@@ -149,7 +149,7 @@ block0(v0: i64):
 
 // TestHost calls Go from compiled code, and compiled code from that again.
 func TestHost(t *testing.T) {
-	m := module(t, `
+	m := newModule(t, `
 function %twice(i64, f64) -> i64, f64 {
     fn0 = %host(i64, f64) -> i64, f64
 block0(v0: i64, v1: f64):
@@ -190,7 +190,7 @@ block0(v0: i64):
 
 // TestInterrupt ends code that would run for ever.
 func TestInterrupt(t *testing.T) {
-	m := module(t, "function %loop() {\nblock0:\n jump block1\nblock1:\n jump block1\n}")
+	m := newModule(t, "function %loop() {\nblock0:\n jump block1\nblock1:\n jump block1\n}")
 	if err := m.Finalize(); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestUndefined(t *testing.T) {
-	m := module(t, "function %f() {\n fn0 = %nowhere()\nblock0:\n call fn0()\n return\n}")
+	m := newModule(t, "function %f() {\n fn0 = %nowhere()\nblock0:\n call fn0()\n return\n}")
 	if err := m.Finalize(); !errors.Is(err, ErrUndefined) {
 		t.Errorf("error %v", err)
 	}

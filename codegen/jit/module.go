@@ -1,307 +1,441 @@
-// Package jit compiles functions in CLIF into the memory of this process, links
-// them with each other and with Go functions, and calls them from Go.
-//
-//	m := jit.New(target)
-//	defer m.Close()
-//	id, err := m.Define(f)         // compiles; any number of functions, in any order
-//	err = m.Finalize()             // links what was defined since the last time
-//	err = m.Call(ctx, id, buffer)  // arguments in, results out
-//
-// Compiled code runs on native stacks, entered through trampolines that are
-// compiled here too. Where [Supported] returns an error, code can be compiled
-// but not called.
 package jit
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/frontend"
+	"github.com/davit-wasm/davit/codegen/internal/dwarf"
+	"github.com/davit-wasm/davit/codegen/internal/unwind"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/codegen/module"
 	"github.com/davit-wasm/davit/internal/native"
 )
 
-// FuncID is a function of a [Module].
-type FuncID uint32
-
 // ErrUndefined is wrapped by the error of [Module.Finalize] for a name that is
 // used but not defined.
-var ErrUndefined = errors.New("undefined symbol")
+var ErrUndefined = module.ErrUndefined
+
+// ErrInUse is wrapped by the error of [Module.Free] for what other code refers to.
+var ErrInUse = errors.New("still in use")
+
+// ErrClosed is the error of calls and definitions after [Module.Close].
+var ErrClosed = errors.New("jit: the module is closed")
 
 // Supported returns an error if compiled code cannot run in this process.
 func Supported() error { return native.Supported() }
 
-// Module is a set of functions that know each other by name. Defining and
-// finalizing belong to one goroutine at a time; calls can come from any, once
-// the function is finalized.
+// Config is choices for a module. The zero value is useful.
+type Config struct {
+	// Replaceable makes all functions replaceable, which costs calls a jump.
+	Replaceable bool
+	// StackSize is how much of its stack, in bytes, a call from Go can use; 0 stands for 1 MiB. A
+	// call that needs more ends in a trap, if the target's setting
+	// enable_native_stack_check is on or the convention is tail, and in any case
+	// before it touches other memory.
+	StackSize int
+	// PerfMap appends functions to /tmp/perf-PID.map, where Linux' perf looks for
+	// names of code that no file has.
+	PerfMap bool
+	// Debugger registers functions with a debugger that is attached to the
+	// process, or comes later.
+	Debugger bool
+	// Lines says where in the source a location is, for debuggers. Line 0 stands
+	// for nowhere. Name and Dir are the name of the source as a whole, and the
+	// directory that paths are relative to.
+	Lines     func(ir.SourceLoc) (file string, line, column int)
+	Name, Dir string
+}
+
+// Module is a set of functions and data that know each other by name. It
+// implements [module.Module]. Declaring, defining, finalizing, replacing and freeing belong to
+// one goroutine at a time; calls can come from any at any time, once the
+// function is finalized.
 type Module struct {
 	target  *isa.TargetISA
+	cfg     Config
 	ctx     codegen.Context
 	builder frontend.Builder
 
-	funcs   []function
-	names   map[ir.Name]FuncID
+	table   module.Table
+	objects []object // by ID
 	symbols map[ir.Name]uintptr
-	hosts   []host
 	// Entry trampolines by signature.
-	entries map[string]int // index into trampolines
-	tramps  []trampoline
-	pending []blob // compiled since the last Finalize
-	codes   []*native.Code
-	closed  bool
+	entries map[string]int // index into tramps
+	tramps  []*trampoline
+	thunks  thunks
+
+	pending     []blob // compiled since the last Finalize
+	pendingData []dataBlob
+	fresh       []module.ID     // linked since calls have been told
+	batches     map[*batch]bool // that have been finalized and not freed
+
+	// What calls look at.
+	callees atomic.Pointer[[]atomic.Pointer[callee]] // by ID
+	hosts   atomic.Pointer[[]host]
+	calls   sync.Pool // of *activation
+	eras    eras
+	closed  atomic.Bool
 }
 
-// function is what is known of a FuncID.
-type function struct {
-	name    ir.Name
-	sig     ir.Signature
-	addr    uintptr // 0 until finalized
-	size    uint32
-	entry   int // trampoline, or -1 if the signature has none
-	defined bool
+var _ module.Module = (*Module)(nil)
 
-	exceptions exceptionTable
+// object is what is known of an ID beside its declaration.
+type object struct {
+	addr        uintptr // of its code or data; 0 until finalized
+	thunk       uintptr // by which others refer to it, if it is replaceable
+	replaceable bool
+	size        int
+	batch       *batch
+	refs        []module.ID // what the finalized definition refers to, once each
+	users       int         // how many other finalized definitions refer to it
 }
 
-type trampoline struct {
+// trampoline enters functions of a signature.
+type trampoline struct{ entry native.Entry }
+
+// callee is a function as calls from Go need it. It does not change.
+type callee struct {
+	name  ir.Name
 	addr  uintptr
 	entry native.Entry
+	slots int
+}
+
+// host is a Go function.
+type host struct {
+	name  ir.Name
+	slots int
+	call  HostFunc
 }
 
 // blob is compiled code that has no place yet.
 type blob struct {
-	fn     FuncID // or noFunc
-	tramp  int    // trampoline, or -1
-	text   []byte
-	align  uint32
-	relocs []codegen.Reloc
-	traps  []codegen.Trap
-	at     int
+	id      module.ID // or noID, of a trampoline
+	tramp   int       // index, or -1
+	replace bool      // it replaces a definition
+	name    ir.Name
+	text    []byte
+	code    uint32 // size without constants
+	align   uint32
+	relocs  []reloc
+	traps   []codegen.Trap
+	body    bool // it runs on a native stack from its first to its last instruction
+	sources []codegen.SourceRange
+	frames  []byte // call frame instructions, with Config.Debugger
+	lines   []dwarf.Line
+	table   exceptionTable
+	at      int
 }
 
-const noFunc = FuncID(ir.None)
+const noID = ^module.ID(0)
+
+// reloc is a relocation against an ID.
+type reloc struct {
+	offset uint32
+	kind   codegen.RelocKind
+	id     module.ID
+	addend int64
+}
+
+// dataBlob is a data object that has no place yet.
+type dataBlob struct {
+	id       module.ID
+	bytes    []byte
+	size     int
+	align    int
+	writable bool
+	relocs   []module.DataReloc
+	at       int
+}
 
 // New makes an empty module for a target, which should be this machine.
-func New(target *isa.TargetISA) *Module {
-	return &Module{target: target, names: map[ir.Name]FuncID{}, symbols: map[ir.Name]uintptr{}, entries: map[string]int{}}
+func New(target *isa.TargetISA) *Module { return NewWith(target, Config{}) }
+
+// NewWith is New with choices.
+func NewWith(target *isa.TargetISA, cfg Config) *Module {
+	m := &Module{target: target, cfg: cfg, symbols: map[ir.Name]uintptr{}, entries: map[string]int{}, batches: map[*batch]bool{}}
+	m.callees.Store(&[]atomic.Pointer[callee]{})
+	m.hosts.Store(&[]host{})
+	m.calls.New = func() any { return new(activation) }
+	m.eras.init()
+	return m
 }
+
+// Target implements [module.Module].
+func (m *Module) Target() *isa.TargetISA { return m.target }
+
+// DeclareFunc implements [module.Module].
+func (m *Module) DeclareFunc(name ir.Name, l module.Linkage, s ir.Signature) (module.ID, error) {
+	return m.table.DeclareFunc(name, l, s)
+}
+
+// DeclareData implements [module.Module].
+func (m *Module) DeclareData(name ir.Name, l module.Linkage, a module.DataAttr) (module.ID, error) {
+	return m.table.DeclareData(name, l, a)
+}
+
+// Lookup implements [module.Module].
+func (m *Module) Lookup(name ir.Name) (module.ID, bool) { return m.table.Lookup(name) }
+
+// Decl implements [module.Module].
+func (m *Module) Decl(id module.ID) module.Decl { return m.table.Decl(id) }
 
 // Options are those of [Module.DefineWith].
 type Options = codegen.Options
 
-// Define compiles f under its name. The passes change f, which the module does
-// not keep. It is an error to define a name twice.
-func (m *Module) Define(f *ir.Function) (FuncID, error) { return m.DefineWith(f, Options{}) }
+// Define implements [module.Module].
+func (m *Module) Define(f *ir.Function) (module.ID, error) { return m.DefineWith(f, Options{}) }
 
-// DefineWith is Define with options for the compiler.
-func (m *Module) DefineWith(f *ir.Function, o Options) (FuncID, error) {
-	name, sig := f.Name, f.Sig
-	if id, ok := m.names[name]; ok && m.funcs[id].defined {
-		return 0, fmt.Errorf("jit: %v is defined twice", name)
+// DefineWith implements [module.Module].
+func (m *Module) DefineWith(f *ir.Function, o Options) (module.ID, error) {
+	if m.closed.Load() {
+		return 0, ErrClosed
 	}
+	id, err := m.table.BeginFunc(f)
+	if err != nil {
+		return 0, fmt.Errorf("jit: %w", err)
+	}
+	sig := f.Sig // as its callers know it
 	code, err := m.ctx.Compile(f, m.target, o)
 	if err != nil {
 		return 0, err
 	}
-	id := m.declare(name)
-	fn := &m.funcs[id]
-	fn.sig, fn.defined, fn.exceptions = cloneSignature(sig), true, exceptions(code)
-	if m.pend(code, id, -1); sig.CallConv != ir.Go {
-		if fn.entry, err = m.entry(&fn.sig); err != nil {
-			return 0, err
-		}
+	if _, err := m.table.DeclareFunc(f.Name, module.Import, sig); err != nil {
+		return 0, fmt.Errorf("jit: %w", err)
 	}
-	return id, nil
+	return id, m.define(id, f, code)
 }
 
-func (m *Module) declare(name ir.Name) FuncID {
-	id, ok := m.names[name]
-	if !ok {
-		id = FuncID(len(m.funcs))
-		m.funcs = append(m.funcs, function{name: name, entry: -1})
-		m.names[name] = id
+// DefineCode implements [module.Module].
+func (m *Module) DefineCode(id module.ID, code *codegen.CompiledCode) error {
+	if m.closed.Load() {
+		return ErrClosed
 	}
-	return id
+	if err := m.table.BeginCode(id); err != nil {
+		return fmt.Errorf("jit: %w", err)
+	}
+	return m.define(id, nil, code)
+}
+
+func (m *Module) define(id module.ID, f *ir.Function, code *codegen.CompiledCode) error {
+	b, err := m.blob(id, f, code)
+	if err != nil {
+		return err
+	}
+	if err := m.needEntry(id); err != nil {
+		return err
+	}
+	m.pending = append(m.pending, b)
+	m.table.SetDefined(id)
+	return nil
+}
+
+// Replaceable makes a function replaceable. It must not have been finalized.
+func (m *Module) Replaceable(id module.ID) error {
+	o := m.object(id)
+	if o.addr != 0 && o.thunk == 0 {
+		return fmt.Errorf("jit: %v is finalized, and code refers to where it is", m.table.At(id).Name)
+	}
+	o.replaceable = true
+	return nil
+}
+
+// Replace compiles f to take the place of the definition that its name has, from
+// the next [Module.Finalize] on. The function must be replaceable, finalized,
+// and have the same signature.
+func (m *Module) Replace(f *ir.Function, o Options) error {
+	id, ok := m.table.Lookup(f.Name)
+	if m.closed.Load() {
+		return ErrClosed
+	}
+	if !ok || m.object(id).addr == 0 {
+		return fmt.Errorf("jit: %v cannot be replaced: %w", f.Name, ErrUndefined)
+	}
+	if m.object(id).thunk == 0 {
+		return fmt.Errorf("jit: %v was not declared replaceable", f.Name)
+	}
+	if _, err := m.table.DeclareFunc(f.Name, module.Import, f.Sig); err != nil {
+		return fmt.Errorf("jit: %w", err)
+	}
+	code, err := m.ctx.Compile(f, m.target, o)
+	if err != nil {
+		return err
+	}
+	b, err := m.blob(id, f, code)
+	if err != nil {
+		return err
+	}
+	b.replace = true
+	m.pending = slices.DeleteFunc(m.pending, func(p blob) bool { return p.id == id }) // an earlier replacement
+	m.pending = append(m.pending, b)
+	return nil
+}
+
+// object is the object of an ID, good until the next one is made.
+func (m *Module) object(id module.ID) *object {
+	for len(m.objects) < m.table.Len() {
+		m.objects = append(m.objects, object{replaceable: m.cfg.Replaceable})
+	}
+	return &m.objects[id]
+}
+
+// blob is a copy of code, with what it refers to declared.
+func (m *Module) blob(id module.ID, f *ir.Function, code *codegen.CompiledCode) (blob, error) {
+	b := blob{id: id, tramp: -1, body: true}
+	if id == noID {
+		b.name = f.Name
+	} else {
+		d := m.table.At(id)
+		b.name, b.body = d.Name, d.Sig.CallConv != ir.Go
+	}
+	if err := checkCode(code); err != nil {
+		return b, fmt.Errorf("jit: function %v: %w", b.name, err)
+	}
+	if err := m.table.CheckUses(f, code); err != nil {
+		return b, fmt.Errorf("jit: function %v: %w", b.name, err)
+	}
+	b.text, b.code, b.align = slices.Clone(code.Text), code.CodeSize, max(code.Alignment, 16)
+	if b.code == 0 || int(b.code) > len(b.text) {
+		b.code = uint32(len(b.text))
+	}
+	b.traps = slices.Clone(code.Traps)
+	b.sources = slices.Clone(code.Sources)
+	b.table = exceptions(code)
+	for _, r := range code.Relocs {
+		b.relocs = append(b.relocs, reloc{r.Offset, r.Kind, m.table.Mention(r.Name), r.Addend})
+	}
+	if m.cfg.Debugger {
+		b.frames = unwind.Program(nil, code)
+		if m.cfg.Lines != nil {
+			for _, s := range code.Sources {
+				l := dwarf.Line{Offset: uint64(s.Offset)}
+				if s.Loc != 0 {
+					l.File, l.Line, l.Column = m.cfg.Lines(s.Loc)
+				}
+				b.lines = append(b.lines, l)
+			}
+		}
+	}
+	return b, nil
+}
+
+// checkCode returns an error for code that cannot be linked here, which is then
+// not from our compiler, or for another kind of program.
+func checkCode(code *codegen.CompiledCode) error {
+	if len(code.Text) == 0 {
+		return errors.New("no code")
+	}
+	if a := code.Alignment; a&(a-1) != 0 || a > module.MaxAlign {
+		return fmt.Errorf("an alignment of %d", a)
+	}
+	for _, r := range code.Relocs {
+		switch r.Kind {
+		case codegen.RelocTLSGD32, codegen.RelocTLV32, codegen.RelocSecRel32:
+			return fmt.Errorf("%v: thread-local variables need an object file: %w", r.Name, codegen.ErrUnsupported)
+		case codegen.RelocAbs64, codegen.RelocAbs32, codegen.RelocPCRel32, codegen.RelocCall32, codegen.RelocGOTPCRel32:
+		default:
+			return fmt.Errorf("relocation %v of %v: %w", r.Kind, r.Name, codegen.ErrUnsupported)
+		}
+		if n := len(code.Text); int(r.Offset) > n || n-int(r.Offset) < r.Kind.Size() {
+			return fmt.Errorf("relocation %v of %v at %#x is outside of the %d bytes of code", r.Kind, r.Name, r.Offset, n)
+		}
+	}
+	for i, t := range code.Traps {
+		if int(t.Offset) >= len(code.Text) || i > 0 && code.Traps[i-1].Offset > t.Offset {
+			return fmt.Errorf("trap site at %#x is out of range or out of order", t.Offset)
+		}
+	}
+	return nil
+}
+
+// DefineData implements [module.Module]. Data that are not writable are
+// read-only when they are finalized.
+func (m *Module) DefineData(id module.ID, d *module.Data) error {
+	if m.closed.Load() {
+		return ErrClosed
+	}
+	if err := m.table.BeginData(id); err != nil {
+		return fmt.Errorf("jit: %w", err)
+	}
+	decl := m.table.At(id)
+	if decl.Data.TLS {
+		return fmt.Errorf("jit: %v: thread-local data need an object file: %w", decl.Name, codegen.ErrUnsupported)
+	}
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("jit: %v: %w", decl.Name, err)
+	}
+	b := dataBlob{id: id, bytes: slices.Clone(d.Bytes), size: int(d.Total()), align: int(d.Alignment()), writable: decl.Data.Writable, relocs: slices.Clone(d.Relocs)}
+	for _, r := range d.Relocs {
+		m.table.Mention(r.Name)
+	}
+	m.pendingData = append(m.pendingData, b)
+	m.table.SetDefined(id)
+	return nil
 }
 
 // DefineSymbol gives an address outside the module a name, for symbol_value,
-// func_addr and calls.
+// func_addr and calls. It takes the place of a preemptible definition.
 func (m *Module) DefineSymbol(name ir.Name, addr uintptr) { m.symbols[name] = addr }
 
-// Lookup finds a function by its name.
-func (m *Module) Lookup(name ir.Name) (FuncID, bool) {
-	id, ok := m.names[name]
-	return id, ok && m.funcs[id].defined
+// Address is where a finalized function or data object is; 0 before that. Of a
+// replaceable function it is the address that stays the same.
+func (m *Module) Address(id module.ID) uintptr { return m.target0(id) }
+
+// Size is the size of a finalized function's code and constants, or of data,
+// in bytes.
+func (m *Module) Size(id module.ID) int { return m.object(id).size }
+
+// Bytes is the memory of a finalized data object. It is good until that is
+// freed. Compiled code may read and write it at the same time; data that are
+// not writable must not be written.
+func (m *Module) Bytes(id module.ID) []byte {
+	o := m.object(id)
+	if o.addr == 0 || m.table.At(id).Kind != module.DataObject || o.size == 0 {
+		return nil
+	}
+	return native.Bytes(o.addr, o.size)
 }
-
-// Address is where a finalized function begins; 0 before that.
-func (m *Module) Address(id FuncID) uintptr { return m.funcs[id].addr }
-
-// Size is the size of a finalized function's code and constants in bytes.
-func (m *Module) Size(id FuncID) int { return int(m.funcs[id].size) }
 
 // Undefined lists the names that are used by what the next Finalize links, and
 // that nothing defines, in the order of their first use.
 func (m *Module) Undefined() (names []ir.Name) {
+	add := func(id module.ID) {
+		d := m.table.At(id)
+		if _, symbol := m.symbols[d.Name]; !symbol && !d.Defined && !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
 	for i := range m.pending {
 		for _, r := range m.pending[i].relocs {
-			id, ok := m.names[r.Name]
-			_, symbol := m.symbols[r.Name]
-			if !symbol && !(ok && m.funcs[id].defined) && !slices.Contains(names, r.Name) {
-				names = append(names, r.Name)
-			}
+			add(r.id)
+		}
+	}
+	for i := range m.pendingData {
+		for _, r := range m.pendingData[i].relocs {
+			add(m.table.Mention(r.Name))
 		}
 	}
 	return names
 }
 
-// pend keeps a copy of code until Finalize.
-func (m *Module) pend(code *codegen.CompiledCode, fn FuncID, tramp int) {
-	m.pending = append(m.pending, blob{
-		fn: fn, tramp: tramp, text: slices.Clone(code.Text), align: max(code.Alignment, 16),
-		relocs: slices.Clone(code.Relocs), traps: slices.Clone(code.Traps),
-	})
-}
-
-// Finalize gives everything that was defined since the last time its place,
-// links it, and makes it callable.
-func (m *Module) Finalize() error {
-	if len(m.pending) == 0 {
-		return nil
-	}
-	// Text first, then cells that hold addresses for the relocations that want one.
-	size := 0
-	for i := range m.pending {
-		b := &m.pending[i]
-		size = (size + int(b.align) - 1) &^ (int(b.align) - 1)
-		b.at = size
-		size += len(b.text)
-	}
-	cells := map[ir.Name]int{}
-	size = (size + 7) &^ 7
-	for i := range m.pending {
-		for _, r := range m.pending[i].relocs {
-			if _, ok := cells[r.Name]; r.Kind == codegen.RelocGOTPCRel32 && !ok {
-				cells[r.Name] = size
-				size += 8
-			}
-		}
-	}
-	code, err := native.NewCode(size)
-	if err != nil {
-		return err
-	}
-	if err := m.link(code, cells); err != nil {
-		code.Release()
-		return err
-	}
-	m.codes = append(m.codes, code)
-	for i := range m.pending {
-		b := &m.pending[i]
-		addr := code.Base() + uintptr(b.at)
-		if b.fn != noFunc {
-			m.funcs[b.fn].addr, m.funcs[b.fn].size = addr, uint32(len(b.text))
-		}
-		if b.tramp >= 0 {
-			m.tramps[b.tramp] = trampoline{addr, native.Func[native.Entry](addr)}
-		}
-	}
-	m.pending = m.pending[:0]
-	return nil
-}
-
-// link writes the pending code and its relocations, and publishes it.
-func (m *Module) link(code *native.Code, cells map[ir.Name]int) error {
-	base := code.Base()
-	places := map[ir.Name]uintptr{}
-	for i := range m.pending {
-		if b := &m.pending[i]; b.fn != noFunc {
-			places[m.funcs[b.fn].name] = base + uintptr(b.at)
-		}
-	}
-	address := func(n ir.Name) (uintptr, error) {
-		if a, ok := places[n]; ok {
-			return a, nil
-		}
-		if id, ok := m.names[n]; ok && m.funcs[id].addr != 0 {
-			return m.funcs[id].addr, nil
-		}
-		if a, ok := m.symbols[n]; ok {
-			return a, nil
-		}
-		return 0, fmt.Errorf("jit: %v: %w", n, ErrUndefined)
-	}
-	out := code.Writable()
-	for n, at := range cells {
-		a, err := address(n)
-		if err != nil {
-			return err
-		}
-		binary.LittleEndian.PutUint64(out[at:], uint64(a))
-	}
-	var tables native.Tables
-	for i := range m.pending {
-		b := &m.pending[i]
-		copy(out[b.at:], b.text)
-		for _, r := range b.relocs {
-			s, err := address(r.Name)
-			if err != nil {
-				return err
-			}
-			at := b.at + int(r.Offset)
-			place := int64(base) + int64(at)
-			v := int64(s) + r.Addend
-			switch r.Kind {
-			case codegen.RelocAbs64:
-				binary.LittleEndian.PutUint64(out[at:], uint64(v))
-				continue
-			case codegen.RelocAbs32:
-				if uint64(v) > math.MaxUint32 {
-					return fmt.Errorf("jit: the address of %v does not fit 32 bits", r.Name)
-				}
-				binary.LittleEndian.PutUint32(out[at:], uint32(v))
-				continue
-			case codegen.RelocGOTPCRel32:
-				v = int64(base) + int64(cells[r.Name]) + r.Addend
-			}
-			if v -= place; v != int64(int32(v)) {
-				return fmt.Errorf("jit: %v is out of reach of relocation %v", r.Name, r.Kind)
-			}
-			binary.LittleEndian.PutUint32(out[at:], uint32(v))
-		}
-		for _, t := range b.traps {
-			off := uint32(b.at) + t.Offset
-			if n := len(tables.Traps); n > 0 && tables.Traps[n-1].Offset == off {
-				continue
-			}
-			tables.Traps = append(tables.Traps, native.TrapSite{Offset: off, Code: uint16(t.Code), Null: t.Code == ir.TrapHeapOutOfBounds})
-		}
-		if b.tramp < 0 && (b.fn == noFunc || m.funcs[b.fn].sig.CallConv != ir.Go) {
-			tables.Bodies = append(tables.Bodies, native.Range{Start: uint32(b.at), End: uint32(b.at + len(b.text))})
-		}
-	}
-	return code.Publish(tables)
-}
-
-// Close frees the module's code. Nothing of it may run or be called any more.
+// Close frees the module. Calls that are running go on to their end; calls that
+// come later return [ErrClosed]. Addresses of the module must not be used any
+// more.
 func (m *Module) Close() {
-	if m.closed {
+	if m.closed.Swap(true) {
 		return
 	}
-	m.closed = true
-	for _, c := range m.codes {
-		c.Release()
+	m.callees.Store(&[]atomic.Pointer[callee]{})
+	list := make([]*batch, 0, len(m.batches)+1)
+	for b := range m.batches {
+		list = append(list, b)
 	}
+	m.batches = nil
+	m.eras.retire(append(list, m.thunks.close()...)...)
 }
-
-func cloneSignature(s ir.Signature) ir.Signature {
-	return ir.Signature{Params: slices.Clone(s.Params), Returns: slices.Clone(s.Returns), CallConv: s.CallConv}
-}
-
-// Signature is the signature of a defined function, not to be changed.
-func (m *Module) Signature(id FuncID) *ir.Signature { return &m.funcs[id].sig }

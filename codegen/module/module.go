@@ -160,6 +160,7 @@ type Module interface {
 type Table struct {
 	decls []Decl
 	ids   map[ir.Name]ID
+	open  int // declarations that need a definition and have none
 }
 
 // Len is the number of declarations.
@@ -207,23 +208,14 @@ func (t *Table) declare(d Decl) (ID, error) {
 	if int(d.Linkage) >= len(linkageNames) {
 		return 0, fmt.Errorf("%v: linkage %d", d.Name, d.Linkage)
 	}
-	id, known := t.ids[d.Name]
-	if !known {
-		id = t.Mention(d.Name)
+	id := t.Mention(d.Name)
+	if err := t.agree(id, &d); err != nil {
+		return 0, err
 	}
 	old := &t.decls[id]
-	switch {
-	case old.Kind != Unknown && old.Kind != d.Kind:
-		return 0, fmt.Errorf("%v: a %v, was declared as a %v: %w", d.Name, d.Kind, old.Kind, ErrConflict)
-	case old.HasSig && d.HasSig && !SameSignature(&old.Sig, &d.Sig):
-		return 0, fmt.Errorf("%v: its signature %v does not match the one it was declared with, %v: %w", d.Name, clif.FormatSignature(&d.Sig), clif.FormatSignature(&old.Sig), ErrConflict)
-	case old.Kind == DataObject && old.Data != d.Data:
-		return 0, fmt.Errorf("%v: attributes %+v, were declared as %+v: %w", d.Name, d.Data, old.Data, ErrConflict)
-	case known && d.Linkage != Import && old.Linkage != Import && old.Linkage != d.Linkage:
-		return 0, fmt.Errorf("%v: linkage %v, was declared as %v: %w", d.Name, d.Linkage, old.Linkage, ErrConflict)
-	}
-	if d.Linkage != Import {
+	if d.Linkage != Import && old.Linkage == Import {
 		old.Linkage = d.Linkage
+		t.open++
 	}
 	if d.HasSig && !old.HasSig {
 		old.Sig, old.HasSig = CloneSignature(&d.Sig), true
@@ -232,20 +224,31 @@ func (t *Table) declare(d Decl) (ID, error) {
 	return id, nil
 }
 
-// BeginFunc is what a definition of f begins with: it checks that there can be
-// one, and declares f.Name, exported if it has not been declared otherwise. The
-// caller calls [Table.SetDefined] when nothing can fail any more.
-func (t *Table) BeginFunc(f *ir.Function) (ID, error) {
-	l := Export
-	if id, ok := t.ids[f.Name]; ok {
-		if t.decls[id].Defined {
-			return 0, fmt.Errorf("%v: %w", f.Name, ErrDefined)
-		}
-		if old := t.decls[id].Linkage; old != Import {
-			l = old
-		}
+// agree returns an error if d contradicts what is known of an ID.
+func (t *Table) agree(id ID, d *Decl) error {
+	old := &t.decls[id]
+	switch {
+	case old.Kind != Unknown && old.Kind != d.Kind:
+		return fmt.Errorf("%v: a %v, was declared as a %v: %w", d.Name, d.Kind, old.Kind, ErrConflict)
+	case old.HasSig && d.HasSig && !SameSignature(&old.Sig, &d.Sig):
+		return fmt.Errorf("%v: its signature %v does not match the one it was declared with, %v: %w", d.Name, clif.FormatSignature(&d.Sig), clif.FormatSignature(&old.Sig), ErrConflict)
+	case old.Kind == DataObject && old.Data != d.Data:
+		return fmt.Errorf("%v: attributes %+v, were declared as %+v: %w", d.Name, d.Data, old.Data, ErrConflict)
+	case d.Linkage != Import && old.Linkage != Import && old.Linkage != d.Linkage:
+		return fmt.Errorf("%v: linkage %v, was declared as %v: %w", d.Name, d.Linkage, old.Linkage, ErrConflict)
 	}
-	return t.DeclareFunc(f.Name, l, f.Sig)
+	return nil
+}
+
+// BeginFunc is what a definition of f begins with: it checks that there can be
+// one. When f is compiled the caller declares it, as an import, and calls
+// [Table.SetDefined] when nothing can fail any more.
+func (t *Table) BeginFunc(f *ir.Function) (ID, error) {
+	id := t.Mention(f.Name)
+	if t.decls[id].Defined {
+		return 0, fmt.Errorf("%v: %w", f.Name, ErrDefined)
+	}
+	return id, t.agree(id, &Decl{Name: f.Name, Kind: Func, HasSig: true, Sig: f.Sig})
 }
 
 // BeginCode is [Table.BeginFunc] for a function that has been declared.
@@ -269,8 +272,27 @@ func (t *Table) begin(id ID, k Kind) error {
 	return nil
 }
 
-// SetDefined says whether an ID has a definition.
-func (t *Table) SetDefined(id ID, yes bool) { t.decls[id].Defined = yes }
+// SetDefined says that an ID has a definition now. What was imported becomes
+// exported.
+func (t *Table) SetDefined(id ID) {
+	d := &t.decls[id]
+	d.Defined = true
+	if d.Linkage == Import {
+		d.Linkage = Export
+		return
+	}
+	t.open--
+}
+
+// Forget takes back the declaration and the definition of an ID, which keeps its
+// name.
+func (t *Table) Forget(id ID) {
+	d := &t.decls[id]
+	if !d.Defined && d.Linkage != Import {
+		t.open--
+	}
+	*d = Decl{Name: d.Name}
+}
 
 // CheckUses compares what a function says of the functions and data that its
 // code refers to with what has been declared, and declares what was not. f may
@@ -292,7 +314,7 @@ func (t *Table) CheckUses(f *ir.Function, code *codegen.CompiledCode) error {
 // Missing returns an error for the first name that was to be defined here and
 // is not.
 func (t *Table) Missing() error {
-	for i := range t.decls {
+	for i := 0; t.open > 0 && i < len(t.decls); i++ {
 		if d := &t.decls[i]; !d.Defined && d.Linkage != Import {
 			return fmt.Errorf("%v, a %v with linkage %v, was declared and not defined: %w", d.Name, d.Kind, d.Linkage, ErrUndefined)
 		}

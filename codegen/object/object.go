@@ -167,11 +167,15 @@ func (m *Module) DefineWith(f *ir.Function, o codegen.Options) (module.ID, error
 	if err != nil {
 		return 0, fmt.Errorf("object: %w", err)
 	}
+	sig := f.Sig // as its callers know it
 	code, err := m.ctx.Compile(f, m.target, o)
-	if err == nil {
-		err = m.define(id, f, code)
+	if err != nil {
+		return 0, err
 	}
-	return id, err
+	if _, err := m.table.DeclareFunc(f.Name, module.Import, sig); err != nil {
+		return 0, fmt.Errorf("object: %w", err)
+	}
+	return id, m.define(id, f, code)
 }
 
 // DefineCode implements [module.Module]. Code without Unwind rows gets no unwind
@@ -230,7 +234,7 @@ func (m *Module) define(id module.ID, f *ir.Function, code *codegen.CompiledCode
 		text.refs = append(text.refs, ref{fn.off + uint64(r.Offset), kind, target, addend})
 	}
 	m.funcs = append(m.funcs, fn)
-	m.table.SetDefined(id, true)
+	m.table.SetDefined(id)
 	return nil
 }
 
@@ -247,7 +251,7 @@ func (m *Module) cell(id module.ID) module.ID {
 	off := m.place(c, objfile.ReadOnlyReloc, make([]byte, 8), 0, 8, 0)
 	p := &m.parts[objfile.ReadOnlyReloc]
 	p.refs = append(p.refs, ref{off, objfile.Abs64, id, 0})
-	m.table.SetDefined(c, true)
+	m.table.SetDefined(c)
 	return c
 }
 
@@ -336,7 +340,7 @@ func (m *Module) DefineData(id module.ID, d *module.Data) error {
 	for _, r := range d.Relocs {
 		m.parts[kind].refs = append(m.parts[kind].refs, ref{off + r.Offset, objfile.Abs64, m.table.Mention(r.Name), r.Addend})
 	}
-	m.table.SetDefined(id, true)
+	m.table.SetDefined(id)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 // Protections of mapped memory.
 const (
 	protNone      = unix.PROT_NONE
+	protRead      = unix.PROT_READ
 	protReadWrite = unix.PROT_READ | unix.PROT_WRITE
 	protReadExec  = unix.PROT_READ | unix.PROT_EXEC
 )
@@ -148,6 +149,14 @@ func (m *codeMemory) writable(off, size uintptr) error {
 func (m *codeMemory) executable(off, size uintptr) error {
 	if m.fd >= 0 {
 		return nil
+	}
+	return protect(m.exec+off, size, protReadExec)
+}
+
+// unwritable takes back what writing through the executable address needs.
+func (m *codeMemory) unwritable(off, size uintptr) error {
+	if m.fd < 0 {
+		return nil // release does it
 	}
 	return protect(m.exec+off, size, protReadExec)
 }

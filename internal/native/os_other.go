@@ -8,6 +8,7 @@ import "fmt"
 
 const (
 	protNone = iota
+	protRead
 	protReadWrite
 	protReadExec
 )
@@ -30,6 +31,7 @@ func newCodeMemory(size uintptr) (codeMemory, error) { return codeMemory{}, unsu
 
 func (m *codeMemory) writable(off, size uintptr) error   { return unsupported() }
 func (m *codeMemory) executable(off, size uintptr) error { return unsupported() }
+func (m *codeMemory) unwritable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) release(off, size uintptr)          {}
 
 func registerSyncCores() {}

@@ -230,7 +230,7 @@ func callCompiled(m *jit.Module, r *clif.Run) ([]clif.Data, error) {
 	if !ok {
 		return nil, fmt.Errorf("no function %v", r.Func)
 	}
-	returns := m.Signature(id).Returns
+	returns := m.Decl(id).Sig.Returns
 	buf := make([]byte, jit.SlotSize*max(len(r.Args), len(returns)))
 	for i, a := range r.Args {
 		binary.LittleEndian.PutUint64(buf[i*jit.SlotSize:], a.Lo)
