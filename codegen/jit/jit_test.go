@@ -223,7 +223,7 @@ func TestUndefined(t *testing.T) {
 func TestWideDivisionTraps(t *testing.T) {
 	wide := ir.Param{Type: ir.I128}
 	for op, libcall := range map[string]string{"udiv": "UdivI128", "sdiv": "SdivI128", "urem": "UremI128", "srem": "SremI128"} {
-		m := module(t, `
+		m := newModule(t, `
 function %f(i64, i64, i64, i64) -> i64, i64 system_v {
 block0(v0: i64, v1: i64, v2: i64, v3: i64):
     v4 = iconcat v0, v1
