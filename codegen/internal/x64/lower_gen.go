@@ -12,16 +12,20 @@ import (
 func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	v5 := c.opcode(v0)
 	switch v5 {
+	case ir.OpBand:
+		if r, ok := c.lower_OpBand(v0); ok {
+			return r, true
+		}
+	case ir.OpBxor:
+		if r, ok := c.lower_OpBxor(v0); ok {
+			return r, true
+		}
 	case ir.OpFma:
 		if r, ok := c.lower_OpFma(v0); ok {
 			return r, true
 		}
 	case ir.OpIadd:
 		if r, ok := c.lower_OpIadd(v0); ok {
-			return r, true
-		}
-	case ir.OpBand:
-		if r, ok := c.lower_OpBand(v0); ok {
 			return r, true
 		}
 	case ir.OpStore:
@@ -38,10 +42,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpBor:
 		if r, ok := c.lower_OpBor(v0); ok {
-			return r, true
-		}
-	case ir.OpBxor:
-		if r, ok := c.lower_OpBxor(v0); ok {
 			return r, true
 		}
 	case ir.OpIshl:
@@ -227,13 +227,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:181
-			v145 := c.arg0(v0)
-			v146 := c.arg1(v0)
-			v147 := c.arg2(v0)
-			a1 := c.gpr(v145)
-			b2 := c.gpr(v146)
-			c.carryIn(v147)
+			// lower_int.rules:191
+			v155 := c.arg0(v0)
+			v156 := c.arg1(v0)
+			v157 := c.arg2(v0)
+			a1 := c.gpr(v155)
+			b2 := c.gpr(v156)
+			c.carryIn(v157)
 			s3 := c.alu(asm.ADC, c.sizeOf(v4), a1, c.operandReg(b2))
 			o4 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s3, o4), true
@@ -241,13 +241,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:183
-			v148 := c.arg0(v0)
-			v149 := c.arg1(v0)
-			v150 := c.arg2(v0)
-			a5 := c.gpr(v148)
-			b6 := c.gpr(v149)
-			c.carryIn(v150)
+			// lower_int.rules:193
+			v158 := c.arg0(v0)
+			v159 := c.arg1(v0)
+			v160 := c.arg2(v0)
+			a5 := c.gpr(v158)
+			b6 := c.gpr(v159)
+			c.carryIn(v160)
 			s7 := c.alu(asm.ADC, c.sizeOf(v4), a5, c.operandReg(b6))
 			o8 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s7, o8), true
@@ -255,13 +255,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:185
-			v151 := c.arg0(v0)
-			v152 := c.arg1(v0)
-			v153 := c.arg2(v0)
-			a9 := c.gpr(v151)
-			b10 := c.gpr(v152)
-			c.carryIn(v153)
+			// lower_int.rules:195
+			v161 := c.arg0(v0)
+			v162 := c.arg1(v0)
+			v163 := c.arg2(v0)
+			a9 := c.gpr(v161)
+			b10 := c.gpr(v162)
+			c.carryIn(v163)
 			s11 := c.alu(asm.SBB, c.sizeOf(v4), a9, c.operandReg(b10))
 			o12 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s11, o12), true
@@ -269,13 +269,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:187
-			v154 := c.arg0(v0)
-			v155 := c.arg1(v0)
-			v156 := c.arg2(v0)
-			a13 := c.gpr(v154)
-			b14 := c.gpr(v155)
-			c.carryIn(v156)
+			// lower_int.rules:197
+			v164 := c.arg0(v0)
+			v165 := c.arg1(v0)
+			v166 := c.arg2(v0)
+			a13 := c.gpr(v164)
+			b14 := c.gpr(v165)
+			c.carryIn(v166)
 			s15 := c.alu(asm.SBB, c.sizeOf(v4), a13, c.operandReg(b14))
 			o16 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s15, o16), true
@@ -307,9 +307,9 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpIreduce:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:265
-			v169 := c.arg0(v0)
-			return c.out1(c.gprLow(v169)), true
+			// lower_int.rules:275
+			v179 := c.arg0(v0)
+			return c.out1(c.gprLow(v179)), true
 		}
 	case ir.OpBmask:
 		if r, ok := c.lower_OpBmask(v0); ok {
@@ -329,12 +329,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpF32const:
 		// lower_float.rules:74
-		v215 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F32, v215)), true
+		v225 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F32, v225)), true
 	case ir.OpF64const:
 		// lower_float.rules:75
-		v216 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F64, v216)), true
+		v226 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F64, v226)), true
 	case ir.OpFsub:
 		if r, ok := c.lower_OpFsub(v0); ok {
 			return r, true
@@ -386,21 +386,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpFpromote:
 		v2 := c.resultType(v0)
 		if v2 == ir.F64 {
-			v263 := c.arg0(v0)
-			v265 := c.valueType(v263)
-			if v265 == ir.F32 {
+			v273 := c.arg0(v0)
+			v275 := c.valueType(v273)
+			if v275 == ir.F32 {
 				// lower_float.rules:175
-				return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v263))), true
+				return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v273))), true
 			}
 		}
 	case ir.OpFdemote:
 		v2 := c.resultType(v0)
 		if v2 == ir.F32 {
-			v266 := c.arg0(v0)
-			v268 := c.valueType(v266)
-			if v268 == ir.F64 {
+			v276 := c.arg0(v0)
+			v278 := c.valueType(v276)
+			if v278 == ir.F64 {
 				// lower_float.rules:176
-				return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v266))), true
+				return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v276))), true
 			}
 		}
 	case ir.OpFcvtToSint:
@@ -424,126 +424,126 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v322 := c.memFlags(v0)
-		if v326, ok := c.littleEndian(v322); ok {
-			// lower_mem.rules:28
-			v323 := c.arg0(v0)
-			v324 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v326, v323, v324)))), true
-		}
-	case ir.OpUload16:
-		v327 := c.memFlags(v0)
-		if v331, ok := c.littleEndian(v327); ok {
-			// lower_mem.rules:29
-			v328 := c.arg0(v0)
-			v329 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v331, v328, v329)))), true
-		}
-	case ir.OpUload32:
 		v332 := c.memFlags(v0)
 		if v336, ok := c.littleEndian(v332); ok {
-			// lower_mem.rules:30
+			// lower_mem.rules:28
 			v333 := c.arg0(v0)
 			v334 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v336, v333, v334)))), true
+			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v336, v333, v334)))), true
 		}
-	case ir.OpSload8:
+	case ir.OpUload16:
 		v337 := c.memFlags(v0)
 		if v341, ok := c.littleEndian(v337); ok {
-			// lower_mem.rules:31
-			v2 := c.resultType(v0)
+			// lower_mem.rules:29
 			v338 := c.arg0(v0)
 			v339 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v341, v338, v339)))), true
+			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v341, v338, v339)))), true
 		}
-	case ir.OpSload16:
+	case ir.OpUload32:
 		v342 := c.memFlags(v0)
 		if v346, ok := c.littleEndian(v342); ok {
-			// lower_mem.rules:32
-			v2 := c.resultType(v0)
+			// lower_mem.rules:30
 			v343 := c.arg0(v0)
 			v344 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v346, v343, v344)))), true
+			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v346, v343, v344)))), true
 		}
-	case ir.OpSload32:
+	case ir.OpSload8:
 		v347 := c.memFlags(v0)
 		if v351, ok := c.littleEndian(v347); ok {
-			// lower_mem.rules:33
+			// lower_mem.rules:31
+			v2 := c.resultType(v0)
 			v348 := c.arg0(v0)
 			v349 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v351, v348, v349)))), true
+			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v351, v348, v349)))), true
+		}
+	case ir.OpSload16:
+		v352 := c.memFlags(v0)
+		if v356, ok := c.littleEndian(v352); ok {
+			// lower_mem.rules:32
+			v2 := c.resultType(v0)
+			v353 := c.arg0(v0)
+			v354 := c.offset(v0)
+			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v356, v353, v354)))), true
+		}
+	case ir.OpSload32:
+		v357 := c.memFlags(v0)
+		if v361, ok := c.littleEndian(v357); ok {
+			// lower_mem.rules:33
+			v358 := c.arg0(v0)
+			v359 := c.offset(v0)
+			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v361, v358, v359)))), true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:112
-		v470 := c.stackSlot(v0)
-		v471 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v470, v471))), true
+		// lower_mem.rules:116
+		v490 := c.stackSlot(v0)
+		v491 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v490, v491))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v472 := c.arg0(v0)
-		v474 := c.valueType(v472)
-		if _, ok := c.scalarInt(v474); ok {
+		v492 := c.arg0(v0)
+		v494 := c.valueType(v492)
+		if _, ok := c.scalarInt(v494); ok {
 			// lower_control.rules:13
-			return c.branchOn(c.condOf(v472)), true
+			return c.branchOn(c.condOf(v492)), true
 		}
 	case ir.OpBrTable:
 		// lower_control.rules:19
-		v477 := c.arg0(v0)
+		v497 := c.arg0(v0)
 		last17 := c.tableLength()
-		i18 := c.gpr(v477)
+		i18 := c.gpr(v497)
 		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
 		// lower_control.rules:38
-		v478 := c.funcRef(v0)
-		return c.callDirect(v478), true
+		v498 := c.funcRef(v0)
+		return c.callDirect(v498), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:39
-		v479 := c.sigRef(v0)
-		v480 := c.arg0(v0)
-		return c.callRegister(v479, v480), true
+		v499 := c.sigRef(v0)
+		v500 := c.arg0(v0)
+		return c.callRegister(v499, v500), true
 	case ir.OpReturnCall:
 		// lower_control.rules:40
-		v481 := c.funcRef(v0)
-		return c.tailCallDirect(v481), true
+		v501 := c.funcRef(v0)
+		return c.tailCallDirect(v501), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:41
-		v482 := c.sigRef(v0)
-		v483 := c.arg0(v0)
-		return c.tailCallRegister(v482, v483), true
+		v502 := c.sigRef(v0)
+		v503 := c.arg0(v0)
+		return c.tailCallRegister(v502, v503), true
 	case ir.OpReturn:
 		// lower_control.rules:42
 		return c.ret(), true
 	case ir.OpTryCall:
 		// lower_control.rules:48
-		v484 := c.funcRef(v0)
-		return c.tryCallDirect(v484), true
+		v504 := c.funcRef(v0)
+		return c.tryCallDirect(v504), true
 	case ir.OpTryCallIndirect:
 		// lower_control.rules:49
-		v485 := c.sigRef(v0)
-		v486 := c.arg0(v0)
-		return c.tryCallRegister(v485, v486), true
+		v505 := c.sigRef(v0)
+		v506 := c.arg0(v0)
+		return c.tryCallRegister(v505, v506), true
 	case ir.OpTrap:
 		// lower_control.rules:55
-		v487 := c.trapCode(v0)
-		return c.ud2(v487), true
+		v507 := c.trapCode(v0)
+		return c.ud2(v507), true
 	case ir.OpTrapnz:
-		v488 := c.arg0(v0)
-		v491 := c.valueType(v488)
-		if _, ok := c.scalarInt(v491); ok {
+		v508 := c.arg0(v0)
+		v511 := c.valueType(v508)
+		if _, ok := c.scalarInt(v511); ok {
 			// lower_control.rules:56
-			v489 := c.trapCode(v0)
-			c.trapIf(c.condOf(v488), v489)
+			v509 := c.trapCode(v0)
+			c.trapIf(c.condOf(v508), v509)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v494 := c.arg0(v0)
-		v497 := c.valueType(v494)
-		if _, ok := c.scalarInt(v497); ok {
+		v514 := c.arg0(v0)
+		v517 := c.valueType(v514)
+		if _, ok := c.scalarInt(v517); ok {
 			// lower_control.rules:57
-			v495 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v494)), v495)
+			v515 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v514)), v515)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
@@ -563,22 +563,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:73
-		v500 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v500)), true
+		v520 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v520)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:74
-		v501 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v501)), true
+		v521 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v521)), true
 	case ir.OpTlsValue:
 		// lower_control.rules:78
-		v502 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v502)), true
+		v522 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v522)), true
 	case ir.OpStackSwitch:
 		// lower_control.rules:84
-		v503 := c.arg0(v0)
-		v504 := c.arg1(v0)
-		v505 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v503), c.gpr(v504), c.gpr(v505))), true
+		v523 := c.arg0(v0)
+		v524 := c.arg1(v0)
+		v525 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v523), c.gpr(v524), c.gpr(v525))), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:98
 		return c.out1(c.physical(RBP)), true
@@ -593,8 +593,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:102
-		v506 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v506))
+		v526 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v526))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:103
@@ -624,8 +624,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:63
-		v543 := c.constant(v0)
-		return c.out1(c.vecPool(v543)), true
+		v563 := c.constant(v0)
+		return c.out1(c.vecPool(v563)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -648,31 +648,31 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:134
-		v556 := c.arg0(v0)
-		v557 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v556), c.operandReg(c.xmm(v557)))), true
+		v576 := c.arg0(v0)
+		v577 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v576), c.operandReg(c.xmm(v577)))), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:135
-			v558 := c.arg0(v0)
-			v559 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v558), c.operandReg(c.xmm(v559)))
+			v578 := c.arg0(v0)
+			v579 := c.arg1(v0)
+			p19 := c.sse(asm.PMULHRSW, c.xmm(v578), c.operandReg(c.xmm(v579)))
 			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:138
-		v561 := c.arg1(v0)
-		v560 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v561), c.operandReg(c.xmm(v560)))), true
+		v581 := c.arg1(v0)
+		v580 := c.arg0(v0)
+		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v581), c.operandReg(c.xmm(v580)))), true
 	case ir.OpBlendv:
 		if r, ok := c.lower_OpBlendv(v0); ok {
 			return r, true
 		}
 	case ir.OpVanyTrue:
 		// lower_vector.rules:276
-		v601 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v601)))), true
+		v621 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v621)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -683,20 +683,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:392
-		v624 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v624)))), true
+		v644 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v644)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:393
-		v625 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v625)))), true
+		v645 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v645)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v626 := c.arg0(v0)
-			v628 := c.valueType(v626)
-			if v628 == ir.F32X4 {
+			v646 := c.arg0(v0)
+			v648 := c.valueType(v646)
+			if v648 == ir.F32X4 {
 				// lower_vector.rules:394
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v626)))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v646)))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -706,21 +706,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v643 := c.arg0(v0)
-			v646 := c.valueType(v643)
-			if v646 == ir.I64X2 {
-				if v648, ok := c.defInst(v643); ok {
-					v649 := c.opcode(v648)
-					if v649 == ir.OpFcvtToUintSat {
-						v650 := c.arg0(v648)
-						v652 := c.valueType(v650)
-						if v652 == ir.F64X2 {
-							v644 := c.arg1(v0)
-							if v654, ok := c.defInst(v644); ok {
-								v655 := c.opcode(v654)
-								if v655 == ir.OpVconst {
+			v663 := c.arg0(v0)
+			v666 := c.valueType(v663)
+			if v666 == ir.I64X2 {
+				if v668, ok := c.defInst(v663); ok {
+					v669 := c.opcode(v668)
+					if v669 == ir.OpFcvtToUintSat {
+						v670 := c.arg0(v668)
+						v672 := c.valueType(v670)
+						if v672 == ir.F64X2 {
+							v664 := c.arg1(v0)
+							if v674, ok := c.defInst(v664); ok {
+								v675 := c.opcode(v674)
+								if v675 == ir.OpVconst {
 									// lower_vector.rules:416
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v650), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
+									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v670), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
 									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
 									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
 									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
@@ -752,52 +752,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v663 := c.memFlags(v0)
-		if v667, ok := c.littleEndian(v663); ok {
-			// lower_vector.rules:442
-			v664 := c.arg0(v0)
-			v665 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v667, v664, v665)))), true
-		}
-	case ir.OpSload8x8:
-		v668 := c.memFlags(v0)
-		if v672, ok := c.littleEndian(v668); ok {
-			// lower_vector.rules:443
-			v669 := c.arg0(v0)
-			v670 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v672, v669, v670)))), true
-		}
-	case ir.OpUload16x4:
-		v673 := c.memFlags(v0)
-		if v677, ok := c.littleEndian(v673); ok {
-			// lower_vector.rules:444
-			v674 := c.arg0(v0)
-			v675 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v677, v674, v675)))), true
-		}
-	case ir.OpSload16x4:
-		v678 := c.memFlags(v0)
-		if v682, ok := c.littleEndian(v678); ok {
-			// lower_vector.rules:445
-			v679 := c.arg0(v0)
-			v680 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v682, v679, v680)))), true
-		}
-	case ir.OpUload32x2:
 		v683 := c.memFlags(v0)
 		if v687, ok := c.littleEndian(v683); ok {
-			// lower_vector.rules:446
+			// lower_vector.rules:442
 			v684 := c.arg0(v0)
 			v685 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v687, v684, v685)))), true
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v687, v684, v685)))), true
 		}
-	case ir.OpSload32x2:
+	case ir.OpSload8x8:
 		v688 := c.memFlags(v0)
 		if v692, ok := c.littleEndian(v688); ok {
-			// lower_vector.rules:447
+			// lower_vector.rules:443
 			v689 := c.arg0(v0)
 			v690 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v692, v689, v690)))), true
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v692, v689, v690)))), true
+		}
+	case ir.OpUload16x4:
+		v693 := c.memFlags(v0)
+		if v697, ok := c.littleEndian(v693); ok {
+			// lower_vector.rules:444
+			v694 := c.arg0(v0)
+			v695 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v697, v694, v695)))), true
+		}
+	case ir.OpSload16x4:
+		v698 := c.memFlags(v0)
+		if v702, ok := c.littleEndian(v698); ok {
+			// lower_vector.rules:445
+			v699 := c.arg0(v0)
+			v700 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v702, v699, v700)))), true
+		}
+	case ir.OpUload32x2:
+		v703 := c.memFlags(v0)
+		if v707, ok := c.littleEndian(v703); ok {
+			// lower_vector.rules:446
+			v704 := c.arg0(v0)
+			v705 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v707, v704, v705)))), true
+		}
+	case ir.OpSload32x2:
+		v708 := c.memFlags(v0)
+		if v712, ok := c.littleEndian(v708); ok {
+			// lower_vector.rules:447
+			v709 := c.arg0(v0)
+			v710 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v712, v709, v710)))), true
 		}
 	case ir.OpSplat:
 		if r, ok := c.lower_OpSplat(v0); ok {
@@ -813,338 +813,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:489
-		v702 := c.arg0(v0)
-		v703 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v702), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v703)))))), true
+		v722 := c.arg0(v0)
+		v723 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v722), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v723)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:491
-		v704 := c.arg0(v0)
-		v705 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v704), c.operandReg(c.xmm(v705)))), true
+		v724 := c.arg0(v0)
+		v725 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v724), c.operandReg(c.xmm(v725)))), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v709 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v709)))), true
+		v729 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v729)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v710 := c.constant(v0)
-		return c.out1(c.vecPool(v710)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFma is the part of lower for one case.
-func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v242 := c.hasFma()
-		if v242 {
-			v240 := c.arg2(v0)
-			if v252, ok := c.defInst(v240); ok {
-				v253 := c.opcode(v252)
-				if v253 == ir.OpFneg {
-					v238 := c.arg0(v0)
-					if v248, ok := c.defInst(v238); ok {
-						v249 := c.opcode(v248)
-						if v249 == ir.OpFneg {
-							// lower_float.rules:130
-							v250 := c.arg0(v248)
-							v239 := c.arg1(v0)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v250), c.xmm(v239), c.xm(v254))), true
-						}
-					}
-					v239 := c.arg1(v0)
-					if v244, ok := c.defInst(v239); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
-							// lower_float.rules:126
-							v246 := c.arg0(v244)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v238), c.xmm(v246), c.xm(v254))), true
-						}
-					}
-					// lower_float.rules:122
-					v254 := c.arg0(v252)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v238), c.xmm(v239), c.xm(v254))), true
-				}
-			}
-			v238 := c.arg0(v0)
-			if v248, ok := c.defInst(v238); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					// lower_float.rules:118
-					v250 := c.arg0(v248)
-					v239 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v250), c.xmm(v239), c.xm(v240))), true
-				}
-			}
-			v239 := c.arg1(v0)
-			if v244, ok := c.defInst(v239); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					// lower_float.rules:114
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v238), c.xmm(v246), c.xm(v240))), true
-				}
-			}
-			// lower_float.rules:110
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v238), c.xmm(v239), c.xm(v240))), true
-		}
-	case ir.F64:
-		v242 := c.hasFma()
-		if v242 {
-			v240 := c.arg2(v0)
-			if v252, ok := c.defInst(v240); ok {
-				v253 := c.opcode(v252)
-				if v253 == ir.OpFneg {
-					v238 := c.arg0(v0)
-					if v248, ok := c.defInst(v238); ok {
-						v249 := c.opcode(v248)
-						if v249 == ir.OpFneg {
-							// lower_float.rules:131
-							v250 := c.arg0(v248)
-							v239 := c.arg1(v0)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v250), c.xmm(v239), c.xm(v254))), true
-						}
-					}
-					v239 := c.arg1(v0)
-					if v244, ok := c.defInst(v239); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
-							// lower_float.rules:127
-							v246 := c.arg0(v244)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v238), c.xmm(v246), c.xm(v254))), true
-						}
-					}
-					// lower_float.rules:123
-					v254 := c.arg0(v252)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v238), c.xmm(v239), c.xm(v254))), true
-				}
-			}
-			v238 := c.arg0(v0)
-			if v248, ok := c.defInst(v238); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					// lower_float.rules:119
-					v250 := c.arg0(v248)
-					v239 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v250), c.xmm(v239), c.xm(v240))), true
-				}
-			}
-			v239 := c.arg1(v0)
-			if v244, ok := c.defInst(v239); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					// lower_float.rules:115
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v238), c.xmm(v246), c.xm(v240))), true
-				}
-			}
-			// lower_float.rules:111
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v238), c.xmm(v239), c.xm(v240))), true
-		}
-	case ir.F32X4:
-		v242 := c.hasFma()
-		if v242 {
-			v240 := c.arg2(v0)
-			if v252, ok := c.defInst(v240); ok {
-				v253 := c.opcode(v252)
-				if v253 == ir.OpFneg {
-					v238 := c.arg0(v0)
-					if v248, ok := c.defInst(v238); ok {
-						v249 := c.opcode(v248)
-						if v249 == ir.OpFneg {
-							// lower_float.rules:132
-							v250 := c.arg0(v248)
-							v239 := c.arg1(v0)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
-						}
-					}
-					v239 := c.arg1(v0)
-					if v244, ok := c.defInst(v239); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
-							// lower_float.rules:128
-							v246 := c.arg0(v244)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v254)))), true
-						}
-					}
-					// lower_float.rules:124
-					v254 := c.arg0(v252)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
-				}
-			}
-			v238 := c.arg0(v0)
-			if v248, ok := c.defInst(v238); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					// lower_float.rules:120
-					v250 := c.arg0(v248)
-					v239 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
-				}
-			}
-			v239 := c.arg1(v0)
-			if v244, ok := c.defInst(v239); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					// lower_float.rules:116
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v240)))), true
-				}
-			}
-			// lower_float.rules:112
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
-		}
-		// lower_vector.rules:313
-		v238 := c.arg0(v0)
-		v239 := c.arg1(v0)
-		v240 := c.arg2(v0)
-		a1 := c.xmm(v238)
-		b2 := c.xmm(v239)
-		k3 := c.xmm(v240)
-		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
-	case ir.F64X2:
-		v242 := c.hasFma()
-		if v242 {
-			v240 := c.arg2(v0)
-			if v252, ok := c.defInst(v240); ok {
-				v253 := c.opcode(v252)
-				if v253 == ir.OpFneg {
-					v238 := c.arg0(v0)
-					if v248, ok := c.defInst(v238); ok {
-						v249 := c.opcode(v248)
-						if v249 == ir.OpFneg {
-							// lower_float.rules:133
-							v250 := c.arg0(v248)
-							v239 := c.arg1(v0)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
-						}
-					}
-					v239 := c.arg1(v0)
-					if v244, ok := c.defInst(v239); ok {
-						v245 := c.opcode(v244)
-						if v245 == ir.OpFneg {
-							// lower_float.rules:129
-							v246 := c.arg0(v244)
-							v254 := c.arg0(v252)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v254)))), true
-						}
-					}
-					// lower_float.rules:125
-					v254 := c.arg0(v252)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v254)))), true
-				}
-			}
-			v238 := c.arg0(v0)
-			if v248, ok := c.defInst(v238); ok {
-				v249 := c.opcode(v248)
-				if v249 == ir.OpFneg {
-					// lower_float.rules:121
-					v250 := c.arg0(v248)
-					v239 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v250), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
-				}
-			}
-			v239 := c.arg1(v0)
-			if v244, ok := c.defInst(v239); ok {
-				v245 := c.opcode(v244)
-				if v245 == ir.OpFneg {
-					// lower_float.rules:117
-					v246 := c.arg0(v244)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v238), c.xmm(v246), c.operandReg(c.xmm(v240)))), true
-				}
-			}
-			// lower_float.rules:113
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v238), c.xmm(v239), c.operandReg(c.xmm(v240)))), true
-		}
-		// lower_vector.rules:310
-		v238 := c.arg0(v0)
-		v239 := c.arg1(v0)
-		v240 := c.arg2(v0)
-		a4 := c.xmm(v238)
-		b5 := c.xmm(v239)
-		k6 := c.xmm(v240)
-		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
-	}
-	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:108
-		v238 := c.arg0(v0)
-		v239 := c.arg1(v0)
-		v240 := c.arg2(v0)
-		return c.out1(c.callFma(v205, c.xmm(v238), c.xmm(v239), c.xmm(v240))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIadd is the part of lower for one case.
-func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v8 := c.arg1(v0)
-		if v10, ok := c.simm32(v8); ok {
-			// lower_int.rules:10
-			v7 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v10)), true
-		}
-		v7 := c.arg0(v0)
-		if v12, ok := c.simm32(v7); ok {
-			// lower_int.rules:11
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v8), v12)), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v8 := c.arg1(v0)
-		if v16, ok := c.sinkableLoad(v8); ok {
-			// lower_int.rules:12
-			v7 := c.arg0(v0)
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v7), c.operandMem(c.sink(v16)))), true
-		}
-		v7 := c.arg0(v0)
-		if v18, ok := c.sinkableLoad(v7); ok {
-			// lower_int.rules:13
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v8), c.operandMem(c.sink(v18)))), true
-		}
-		if v20, ok := c.defInst(v8); ok {
-			v21 := c.opcode(v20)
-			if v21 == ir.OpIshl {
-				v23 := c.arg1(v20)
-				if v25, ok := c.uconst(v23); ok {
-					if v27, ok := c.smallScale(v25); ok {
-						// lower_int.rules:14
-						v22 := c.arg0(v20)
-						return c.out1(c.lea(c.sizeOf(v14), c.amodeIndex(c.gpr(v7), c.gpr(v22), v27, 0))), true
-					}
-				}
-			}
-		}
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:9
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:53
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
-	}
-	if v545, ok := c.intVec(v2); ok {
-		// lower_vector.rules:77
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v545, c.xmm(v7), c.xmm(v8))), true
+		v730 := c.constant(v0)
+		return c.out1(c.vecPool(v730)), true
 	}
 	var none out
 	return none, false
@@ -1159,14 +843,46 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 			v35 := c.arg1(v0)
 			if v43, ok := c.defInst(v35); ok {
 				v44 := c.opcode(v43)
-				if v44 == ir.OpBnot {
-					// lower_int.rules:40
-					v45 := c.arg0(v43)
+				if v44 == ir.OpIneg {
 					v34 := c.arg0(v0)
-					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v45), c.rm(v34))), true
+					v56 := c.arg0(v43)
+					if v34 == v56 {
+						// lower_int.rules:48
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v34))), true
+					}
 				}
 			}
 			v34 := c.arg0(v0)
+			if v49, ok := c.defInst(v34); ok {
+				v50 := c.opcode(v49)
+				if v50 == ir.OpIneg {
+					v57 := c.arg0(v49)
+					if v35 == v57 {
+						// lower_int.rules:49
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v57))), true
+					}
+				}
+			}
+			if v53, ok := c.decremented(v35); ok {
+				if v34 == v53 {
+					// lower_int.rules:46
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v34))), true
+				}
+			}
+			if v55, ok := c.decremented(v34); ok {
+				if v35 == v55 {
+					// lower_int.rules:47
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v55))), true
+				}
+			}
+			if v43, ok := c.defInst(v35); ok {
+				v44 := c.opcode(v43)
+				if v44 == ir.OpBnot {
+					// lower_int.rules:40
+					v45 := c.arg0(v43)
+					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v45), c.rm(v34))), true
+				}
+			}
 			if v49, ok := c.defInst(v34); ok {
 				v50 := c.opcode(v49)
 				if v50 == ir.OpBnot {
@@ -1240,225 +956,633 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpBxor is the part of lower for one case.
+func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
+	v47 := c.hasBmi1()
+	if v47 {
+		v2 := c.resultType(v0)
+		if v14, ok := c.ty32Or64(v2); ok {
+			v59 := c.arg1(v0)
+			if v61, ok := c.decremented(v59); ok {
+				v58 := c.arg0(v0)
+				if v58 == v61 {
+					// lower_int.rules:50
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v58))), true
+				}
+			}
+			v58 := c.arg0(v0)
+			if v63, ok := c.decremented(v58); ok {
+				if v59 == v63 {
+					// lower_int.rules:51
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v63))), true
+				}
+			}
+		}
+	}
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v58 := c.arg0(v0)
+		if v71, ok := c.simm32(v58); ok {
+			// lower_int.rules:57
+			v59 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v59), c.operandImm(v71))), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v58 := c.arg0(v0)
+		if v73, ok := c.sinkableLoad(v58); ok {
+			// lower_int.rules:58
+			v59 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v59), c.operandMem(c.sink(v73)))), true
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:56
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:167
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:96
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		// lower_vector.rules:173
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFma is the part of lower for one case.
+func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v252 := c.hasFma()
+		if v252 {
+			v250 := c.arg2(v0)
+			if v262, ok := c.defInst(v250); ok {
+				v263 := c.opcode(v262)
+				if v263 == ir.OpFneg {
+					v248 := c.arg0(v0)
+					if v258, ok := c.defInst(v248); ok {
+						v259 := c.opcode(v258)
+						if v259 == ir.OpFneg {
+							// lower_float.rules:130
+							v260 := c.arg0(v258)
+							v249 := c.arg1(v0)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
+						}
+					}
+					v249 := c.arg1(v0)
+					if v254, ok := c.defInst(v249); ok {
+						v255 := c.opcode(v254)
+						if v255 == ir.OpFneg {
+							// lower_float.rules:126
+							v256 := c.arg0(v254)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
+						}
+					}
+					// lower_float.rules:122
+					v264 := c.arg0(v262)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
+				}
+			}
+			v248 := c.arg0(v0)
+			if v258, ok := c.defInst(v248); ok {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpFneg {
+					// lower_float.rules:118
+					v260 := c.arg0(v258)
+					v249 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
+				}
+			}
+			v249 := c.arg1(v0)
+			if v254, ok := c.defInst(v249); ok {
+				v255 := c.opcode(v254)
+				if v255 == ir.OpFneg {
+					// lower_float.rules:114
+					v256 := c.arg0(v254)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
+				}
+			}
+			// lower_float.rules:110
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
+		}
+	case ir.F64:
+		v252 := c.hasFma()
+		if v252 {
+			v250 := c.arg2(v0)
+			if v262, ok := c.defInst(v250); ok {
+				v263 := c.opcode(v262)
+				if v263 == ir.OpFneg {
+					v248 := c.arg0(v0)
+					if v258, ok := c.defInst(v248); ok {
+						v259 := c.opcode(v258)
+						if v259 == ir.OpFneg {
+							// lower_float.rules:131
+							v260 := c.arg0(v258)
+							v249 := c.arg1(v0)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
+						}
+					}
+					v249 := c.arg1(v0)
+					if v254, ok := c.defInst(v249); ok {
+						v255 := c.opcode(v254)
+						if v255 == ir.OpFneg {
+							// lower_float.rules:127
+							v256 := c.arg0(v254)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
+						}
+					}
+					// lower_float.rules:123
+					v264 := c.arg0(v262)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
+				}
+			}
+			v248 := c.arg0(v0)
+			if v258, ok := c.defInst(v248); ok {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpFneg {
+					// lower_float.rules:119
+					v260 := c.arg0(v258)
+					v249 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
+				}
+			}
+			v249 := c.arg1(v0)
+			if v254, ok := c.defInst(v249); ok {
+				v255 := c.opcode(v254)
+				if v255 == ir.OpFneg {
+					// lower_float.rules:115
+					v256 := c.arg0(v254)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
+				}
+			}
+			// lower_float.rules:111
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
+		}
+	case ir.F32X4:
+		v252 := c.hasFma()
+		if v252 {
+			v250 := c.arg2(v0)
+			if v262, ok := c.defInst(v250); ok {
+				v263 := c.opcode(v262)
+				if v263 == ir.OpFneg {
+					v248 := c.arg0(v0)
+					if v258, ok := c.defInst(v248); ok {
+						v259 := c.opcode(v258)
+						if v259 == ir.OpFneg {
+							// lower_float.rules:132
+							v260 := c.arg0(v258)
+							v249 := c.arg1(v0)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+						}
+					}
+					v249 := c.arg1(v0)
+					if v254, ok := c.defInst(v249); ok {
+						v255 := c.opcode(v254)
+						if v255 == ir.OpFneg {
+							// lower_float.rules:128
+							v256 := c.arg0(v254)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v264)))), true
+						}
+					}
+					// lower_float.rules:124
+					v264 := c.arg0(v262)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+				}
+			}
+			v248 := c.arg0(v0)
+			if v258, ok := c.defInst(v248); ok {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpFneg {
+					// lower_float.rules:120
+					v260 := c.arg0(v258)
+					v249 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+				}
+			}
+			v249 := c.arg1(v0)
+			if v254, ok := c.defInst(v249); ok {
+				v255 := c.opcode(v254)
+				if v255 == ir.OpFneg {
+					// lower_float.rules:116
+					v256 := c.arg0(v254)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v250)))), true
+				}
+			}
+			// lower_float.rules:112
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+		}
+		// lower_vector.rules:313
+		v248 := c.arg0(v0)
+		v249 := c.arg1(v0)
+		v250 := c.arg2(v0)
+		a1 := c.xmm(v248)
+		b2 := c.xmm(v249)
+		k3 := c.xmm(v250)
+		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
+	case ir.F64X2:
+		v252 := c.hasFma()
+		if v252 {
+			v250 := c.arg2(v0)
+			if v262, ok := c.defInst(v250); ok {
+				v263 := c.opcode(v262)
+				if v263 == ir.OpFneg {
+					v248 := c.arg0(v0)
+					if v258, ok := c.defInst(v248); ok {
+						v259 := c.opcode(v258)
+						if v259 == ir.OpFneg {
+							// lower_float.rules:133
+							v260 := c.arg0(v258)
+							v249 := c.arg1(v0)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+						}
+					}
+					v249 := c.arg1(v0)
+					if v254, ok := c.defInst(v249); ok {
+						v255 := c.opcode(v254)
+						if v255 == ir.OpFneg {
+							// lower_float.rules:129
+							v256 := c.arg0(v254)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v264)))), true
+						}
+					}
+					// lower_float.rules:125
+					v264 := c.arg0(v262)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+				}
+			}
+			v248 := c.arg0(v0)
+			if v258, ok := c.defInst(v248); ok {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpFneg {
+					// lower_float.rules:121
+					v260 := c.arg0(v258)
+					v249 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+				}
+			}
+			v249 := c.arg1(v0)
+			if v254, ok := c.defInst(v249); ok {
+				v255 := c.opcode(v254)
+				if v255 == ir.OpFneg {
+					// lower_float.rules:117
+					v256 := c.arg0(v254)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v250)))), true
+				}
+			}
+			// lower_float.rules:113
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+		}
+		// lower_vector.rules:310
+		v248 := c.arg0(v0)
+		v249 := c.arg1(v0)
+		v250 := c.arg2(v0)
+		a4 := c.xmm(v248)
+		b5 := c.xmm(v249)
+		k6 := c.xmm(v250)
+		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
+	}
+	if v215, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:108
+		v248 := c.arg0(v0)
+		v249 := c.arg1(v0)
+		v250 := c.arg2(v0)
+		return c.out1(c.callFma(v215, c.xmm(v248), c.xmm(v249), c.xmm(v250))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIadd is the part of lower for one case.
+func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v8 := c.arg1(v0)
+		if v10, ok := c.simm32(v8); ok {
+			// lower_int.rules:10
+			v7 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v10)), true
+		}
+		v7 := c.arg0(v0)
+		if v12, ok := c.simm32(v7); ok {
+			// lower_int.rules:11
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v8), v12)), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v8 := c.arg1(v0)
+		if v16, ok := c.sinkableLoad(v8); ok {
+			// lower_int.rules:12
+			v7 := c.arg0(v0)
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v7), c.operandMem(c.sink(v16)))), true
+		}
+		v7 := c.arg0(v0)
+		if v18, ok := c.sinkableLoad(v7); ok {
+			// lower_int.rules:13
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v8), c.operandMem(c.sink(v18)))), true
+		}
+		if v20, ok := c.defInst(v8); ok {
+			v21 := c.opcode(v20)
+			if v21 == ir.OpIshl {
+				v23 := c.arg1(v20)
+				if v25, ok := c.uconst(v23); ok {
+					if v27, ok := c.smallScale(v25); ok {
+						// lower_int.rules:14
+						v22 := c.arg0(v20)
+						return c.out1(c.lea(c.sizeOf(v14), c.amodeIndex(c.gpr(v7), c.gpr(v22), v27, 0))), true
+					}
+				}
+			}
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:9
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:53
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
+	}
+	if v565, ok := c.intVec(v2); ok {
+		// lower_vector.rules:77
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.out1(c.vadd(v565, c.xmm(v7), c.xmm(v8))), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v352 := c.memFlags(v0)
-	if v357, ok := c.littleEndian(v352); ok {
-		v353 := c.arg0(v0)
-		v359 := c.valueType(v353)
-		if v361, ok := c.fitsIn64(v359); ok {
-			if v407, ok := c.defInst(v353); ok {
-				v408 := c.opcode(v407)
-				if v408 == ir.OpBitcast {
-					v410 := c.arg0(v407)
-					v412 := c.valueType(v410)
-					if v416, ok := c.tyScalarFloat(v412); ok {
+	v362 := c.memFlags(v0)
+	if v367, ok := c.littleEndian(v362); ok {
+		v363 := c.arg0(v0)
+		v369 := c.valueType(v363)
+		if v371, ok := c.fitsIn64(v369); ok {
+			if v417, ok := c.defInst(v363); ok {
+				v418 := c.opcode(v417)
+				if v418 == ir.OpBitcast {
+					v420 := c.arg0(v417)
+					v422 := c.valueType(v420)
+					if v426, ok := c.tyScalarFloat(v422); ok {
 						// lower_mem.rules:72
-						v354 := c.arg1(v0)
-						v355 := c.offset(v0)
-						c.storeXmm(v416, c.amode(v357, v354, v355), c.xmm(v410))
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						c.storeXmm(v426, c.amode(v367, v364, v365), c.xmm(v420))
 						return c.outNone(), true
 					}
 				}
 			}
-			if v420, ok := c.onlyUse(v353); ok {
-				if v422, ok := c.defInst(v420); ok {
-					v423 := c.opcode(v422)
-					switch v423 {
+			if v430, ok := c.onlyUse(v363); ok {
+				if v432, ok := c.defInst(v430); ok {
+					v433 := c.opcode(v432)
+					switch v433 {
 					case ir.OpIadd:
-						v424 := c.arg0(v422)
-						if v427, ok := c.sinkableLoad(v424); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v429 := c.sameAddress(v427, v357, v354, v355)
-							if v429 {
+						v434 := c.arg0(v432)
+						if v437, ok := c.sinkableLoad(v434); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v439 := c.sameAddress(v437, v367, v364, v365)
+							if v439 {
 								// lower_mem.rules:91
-								v425 := c.arg1(v422)
-								return c.rmw(asm.ADD, v361, v427, v425), true
+								v435 := c.arg1(v432)
+								return c.rmw(asm.ADD, v371, v437, v435), true
 							}
 						}
-						v425 := c.arg1(v422)
-						if v431, ok := c.sinkableLoad(v425); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v433 := c.sameAddress(v431, v357, v354, v355)
-							if v433 {
+						v435 := c.arg1(v432)
+						if v441, ok := c.sinkableLoad(v435); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v443 := c.sameAddress(v441, v367, v364, v365)
+							if v443 {
 								// lower_mem.rules:93
-								return c.rmw(asm.ADD, v361, v431, v424), true
+								return c.rmw(asm.ADD, v371, v441, v434), true
 							}
 						}
 					case ir.OpIsub:
-						v434 := c.arg0(v422)
-						if v437, ok := c.sinkableLoad(v434); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v439 := c.sameAddress(v437, v357, v354, v355)
-							if v439 {
+						v444 := c.arg0(v432)
+						if v447, ok := c.sinkableLoad(v444); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v449 := c.sameAddress(v447, v367, v364, v365)
+							if v449 {
 								// lower_mem.rules:95
-								v435 := c.arg1(v422)
-								return c.rmw(asm.SUB, v361, v437, v435), true
+								v445 := c.arg1(v432)
+								return c.rmw(asm.SUB, v371, v447, v445), true
 							}
 						}
 					case ir.OpBand:
-						v440 := c.arg0(v422)
-						if v443, ok := c.sinkableLoad(v440); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v445 := c.sameAddress(v443, v357, v354, v355)
-							if v445 {
+						v450 := c.arg0(v432)
+						if v453, ok := c.sinkableLoad(v450); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v455 := c.sameAddress(v453, v367, v364, v365)
+							if v455 {
 								// lower_mem.rules:97
-								v441 := c.arg1(v422)
-								return c.rmw(asm.AND, v361, v443, v441), true
+								v451 := c.arg1(v432)
+								return c.rmw(asm.AND, v371, v453, v451), true
 							}
 						}
-						v441 := c.arg1(v422)
-						if v447, ok := c.sinkableLoad(v441); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v449 := c.sameAddress(v447, v357, v354, v355)
-							if v449 {
+						v451 := c.arg1(v432)
+						if v457, ok := c.sinkableLoad(v451); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v459 := c.sameAddress(v457, v367, v364, v365)
+							if v459 {
 								// lower_mem.rules:99
-								return c.rmw(asm.AND, v361, v447, v440), true
+								return c.rmw(asm.AND, v371, v457, v450), true
 							}
 						}
 					case ir.OpBor:
-						v450 := c.arg0(v422)
-						if v453, ok := c.sinkableLoad(v450); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v455 := c.sameAddress(v453, v357, v354, v355)
-							if v455 {
+						v460 := c.arg0(v432)
+						if v463, ok := c.sinkableLoad(v460); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v465 := c.sameAddress(v463, v367, v364, v365)
+							if v465 {
 								// lower_mem.rules:101
-								v451 := c.arg1(v422)
-								return c.rmw(asm.OR, v361, v453, v451), true
+								v461 := c.arg1(v432)
+								return c.rmw(asm.OR, v371, v463, v461), true
 							}
 						}
-						v451 := c.arg1(v422)
-						if v457, ok := c.sinkableLoad(v451); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v459 := c.sameAddress(v457, v357, v354, v355)
-							if v459 {
+						v461 := c.arg1(v432)
+						if v467, ok := c.sinkableLoad(v461); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v469 := c.sameAddress(v467, v367, v364, v365)
+							if v469 {
 								// lower_mem.rules:103
-								return c.rmw(asm.OR, v361, v457, v450), true
+								return c.rmw(asm.OR, v371, v467, v460), true
 							}
 						}
 					case ir.OpBxor:
-						v460 := c.arg0(v422)
-						if v463, ok := c.sinkableLoad(v460); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v465 := c.sameAddress(v463, v357, v354, v355)
-							if v465 {
+						v470 := c.arg0(v432)
+						if v473, ok := c.sinkableLoad(v470); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v475 := c.sameAddress(v473, v367, v364, v365)
+							if v475 {
 								// lower_mem.rules:105
-								v461 := c.arg1(v422)
-								return c.rmw(asm.XOR, v361, v463, v461), true
+								v471 := c.arg1(v432)
+								return c.rmw(asm.XOR, v371, v473, v471), true
 							}
 						}
-						v461 := c.arg1(v422)
-						if v467, ok := c.sinkableLoad(v461); ok {
-							v354 := c.arg1(v0)
-							v355 := c.offset(v0)
-							v469 := c.sameAddress(v467, v357, v354, v355)
-							if v469 {
+						v471 := c.arg1(v432)
+						if v477, ok := c.sinkableLoad(v471); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v479 := c.sameAddress(v477, v367, v364, v365)
+							if v479 {
 								// lower_mem.rules:107
-								return c.rmw(asm.XOR, v361, v467, v460), true
+								return c.rmw(asm.XOR, v371, v477, v470), true
+							}
+						}
+					case ir.OpBnot:
+						v480 := c.arg0(v432)
+						if v482, ok := c.sinkableLoad(v480); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v484 := c.sameAddress(v482, v367, v364, v365)
+							if v484 {
+								// lower_mem.rules:109
+								c.unaryStore(asm.NOT, c.sizeOf(v371), c.sink(v482))
+								return c.outNone(), true
+							}
+						}
+					case ir.OpIneg:
+						v485 := c.arg0(v432)
+						if v487, ok := c.sinkableLoad(v485); ok {
+							v364 := c.arg1(v0)
+							v365 := c.offset(v0)
+							v489 := c.sameAddress(v487, v367, v364, v365)
+							if v489 {
+								// lower_mem.rules:111
+								c.unaryStore(asm.NEG, c.sizeOf(v371), c.sink(v487))
+								return c.outNone(), true
 							}
 						}
 					}
 				}
 			}
-			if v395, ok := c.simm32(v353); ok {
+			if v405, ok := c.simm32(v363); ok {
 				// lower_mem.rules:57
-				v354 := c.arg1(v0)
-				v355 := c.offset(v0)
-				c.storeImm(c.sizeOf(v361), c.amode(v357, v354, v355), v395)
+				v364 := c.arg1(v0)
+				v365 := c.offset(v0)
+				c.storeImm(c.sizeOf(v371), c.amode(v367, v364, v365), v405)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:47
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v361), v357, c.gpr(v353), v354, v355), true
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v371), v367, c.gpr(v363), v364, v365), true
 		}
-		if v403, ok := c.tyScalarFloat(v359); ok {
-			if v407, ok := c.defInst(v353); ok {
-				v408 := c.opcode(v407)
-				if v408 == ir.OpBitcast {
-					v410 := c.arg0(v407)
-					v412 := c.valueType(v410)
-					if _, ok := c.fitsIn64(v412); ok {
+		if v413, ok := c.tyScalarFloat(v369); ok {
+			if v417, ok := c.defInst(v363); ok {
+				v418 := c.opcode(v417)
+				if v418 == ir.OpBitcast {
+					v420 := c.arg0(v417)
+					v422 := c.valueType(v420)
+					if _, ok := c.fitsIn64(v422); ok {
 						// lower_mem.rules:70
-						v354 := c.arg1(v0)
-						v355 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v403), v357, c.gpr(v410), v354, v355), true
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v413), v367, c.gpr(v420), v364, v365), true
 					}
 				}
 			}
-			if v405, ok := c.floatImm32(v353); ok {
+			if v415, ok := c.floatImm32(v363); ok {
 				// lower_mem.rules:66
-				v354 := c.arg1(v0)
-				v355 := c.offset(v0)
-				c.storeImm(c.sizeOf(v403), c.amode(v357, v354, v355), v405)
+				v364 := c.arg1(v0)
+				v365 := c.offset(v0)
+				c.storeImm(c.sizeOf(v413), c.amode(v367, v364, v365), v415)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:74
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			c.storeXmm(v403, c.amode(v357, v354, v355), c.xmm(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeXmm(v413, c.amode(v367, v364, v365), c.xmm(v363))
 			return c.outNone(), true
 		}
-		if v418, ok := c.tyVec128(v359); ok {
+		if v428, ok := c.tyVec128(v369); ok {
 			// lower_mem.rules:76
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			c.storeXmm(v418, c.amode(v357, v354, v355), c.xmm(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeXmm(v428, c.amode(v367, v364, v365), c.xmm(v363))
 			return c.outNone(), true
 		}
-		switch v359 {
+		switch v369 {
 		case ir.I128:
 			// lower_wide.rules:245
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			m1 := c.amode(v357, v354, v355)
-			c.storeGpr(asm.S64, m1, c.low(v353))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			m1 := c.amode(v367, v364, v365)
+			c.storeGpr(asm.S64, m1, c.low(v363))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v363))
 			return c.outNone(), true
 		case ir.F128:
 			// lower_small.rules:30
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			c.storeXmm(ir.F128, c.amode(v357, v354, v355), c.xmm(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v367, v364, v365), c.xmm(v363))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall16(v359); ok {
+		if _, ok := c.tySmall16(v369); ok {
 			// lower_small.rules:27
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			return c.storeInt(asm.S16, v357, c.sseToGpr(asm.MOVD_ST, c.xmm(v353)), v354, v355), true
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			return c.storeInt(asm.S16, v367, c.sseToGpr(asm.MOVD_ST, c.xmm(v363)), v364, v365), true
 		}
-		if _, ok := c.tySmall32(v359); ok {
+		if _, ok := c.tySmall32(v369); ok {
 			// lower_small.rules:28
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			c.storeXmm(ir.F32, c.amode(v357, v354, v355), c.xmm(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v363))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall64(v359); ok {
+		if _, ok := c.tySmall64(v369); ok {
 			// lower_small.rules:29
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			c.storeXmm(ir.F64, c.amode(v357, v354, v355), c.xmm(v353))
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v363))
 			return c.outNone(), true
 		}
 	}
-	if v393, ok := c.bigEndian(v352); ok {
-		v353 := c.arg0(v0)
-		v359 := c.valueType(v353)
-		if v361, ok := c.fitsIn64(v359); ok {
+	if v403, ok := c.bigEndian(v362); ok {
+		v363 := c.arg0(v0)
+		v369 := c.valueType(v363)
+		if v371, ok := c.fitsIn64(v369); ok {
 			// lower_mem.rules:56
-			v354 := c.arg1(v0)
-			v355 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v361), v393, c.swapBytes(v361, c.gpr(v353)), v354, v355), true
+			v364 := c.arg1(v0)
+			v365 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v371), v403, c.swapBytes(v371, c.gpr(v363)), v364, v365), true
 		}
 	}
 	var none out
@@ -1469,69 +1593,69 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v99 := c.arg1(v0)
-		if v103, ok := c.simm32(v99); ok {
-			// lower_int.rules:93
-			v98 := c.arg0(v0)
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v98), v103)), true
+		v109 := c.arg1(v0)
+		if v113, ok := c.simm32(v109); ok {
+			// lower_int.rules:103
+			v108 := c.arg0(v0)
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v108), v113)), true
 		}
-		v98 := c.arg0(v0)
-		if v105, ok := c.simm32(v98); ok {
-			// lower_int.rules:94
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v99), v105)), true
+		v108 := c.arg0(v0)
+		if v115, ok := c.simm32(v108); ok {
+			// lower_int.rules:104
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v109), v115)), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v98 := c.arg0(v0)
-		if v101, ok := c.sinkableLoad(v98); ok {
-			// lower_int.rules:92
-			v99 := c.arg1(v0)
-			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v99), c.operandMem(c.sink(v101)))), true
+		v108 := c.arg0(v0)
+		if v111, ok := c.sinkableLoad(v108); ok {
+			// lower_int.rules:102
+			v109 := c.arg1(v0)
+			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v109), c.operandMem(c.sink(v111)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:91
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		return c.out1(c.mulLow(c.size32(v4), c.gpr(v98), c.rm(v99))), true
+		// lower_int.rules:101
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		return c.out1(c.mulLow(c.size32(v4), c.gpr(v108), c.rm(v109))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:83
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		a1 := c.low(v98)
-		b2 := c.high(v98)
-		p3 := c.low(v99)
-		q4 := c.high(v99)
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		a1 := c.low(v108)
+		b2 := c.high(v108)
+		p3 := c.low(v109)
+		q4 := c.high(v109)
 		m5 := c.mulWide(false, asm.S64, a1, c.operandReg(p3))
 		h6 := c.add(asm.S64, c.mulLow(asm.S64, a1, c.operandReg(q4)), c.mulLow(asm.S64, b2, c.operandReg(p3)))
 		return c.outPair(c.makePair(c.first(m5), c.add(asm.S64, c.second(m5), h6))), true
 	case ir.I16X8:
 		// lower_vector.rules:99
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULLW, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULLW, c.xmm(v108), c.operandReg(c.xmm(v109)))), true
 	case ir.I32X4:
 		// lower_vector.rules:100
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULLD, c.xmm(v98), c.operandReg(c.xmm(v99)))), true
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMULLD, c.xmm(v108), c.operandReg(c.xmm(v109)))), true
 	case ir.I8X16:
 		// lower_vector.rules:102
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		a7 := c.xmm(v98)
-		b8 := c.xmm(v99)
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		a7 := c.xmm(v108)
+		b8 := c.xmm(v109)
 		even9 := c.andX(c.sse(asm.PMULLW, a7, c.operandReg(b8)), c.vecConst(71777214294589695, 71777214294589695))
 		odd10 := c.sse(asm.PMULLW, c.vecShift(asm.PSRLW_I, a7, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b8, 8)))
 		return c.out1(c.orX(even9, c.vecShift(asm.PSLLW_I, odd10, 8))), true
 	case ir.I64X2:
 		// lower_vector.rules:108
-		v98 := c.arg0(v0)
-		v99 := c.arg1(v0)
-		a11 := c.xmm(v98)
-		b12 := c.xmm(v99)
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		a11 := c.xmm(v108)
+		b12 := c.xmm(v109)
 		cross13 := c.sse(asm.PADDQ, c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a11, 32), c.operandReg(b12)), c.operandReg(c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b12, 32), c.operandReg(a11))))
 		return c.out1(c.sse(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross13, 32), c.operandReg(c.sse(asm.PMULUDQ, a11, c.operandReg(b12))))), true
 	}
@@ -1559,11 +1683,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v545, ok := c.intVec(v2); ok {
+	if v565, ok := c.intVec(v2); ok {
 		// lower_vector.rules:78
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v545, c.xmm(v28), c.xmm(v29))), true
+		return c.out1(c.vsub(v565, c.xmm(v28), c.xmm(v29))), true
 	}
 	var none out
 	return none, false
@@ -1573,91 +1697,44 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v52 := c.arg0(v0)
-		if v55, ok := c.simm32(v52); ok {
-			// lower_int.rules:44
-			v53 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v53), c.operandImm(v55))), true
+		v64 := c.arg0(v0)
+		if v67, ok := c.simm32(v64); ok {
+			// lower_int.rules:54
+			v65 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v65), c.operandImm(v67))), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v52 := c.arg0(v0)
-		if v57, ok := c.sinkableLoad(v52); ok {
-			// lower_int.rules:45
-			v53 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v53), c.operandMem(c.sink(v57)))), true
+		v64 := c.arg0(v0)
+		if v69, ok := c.sinkableLoad(v64); ok {
+			// lower_int.rules:55
+			v65 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v65), c.operandMem(c.sink(v69)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:43
-		v52 := c.arg0(v0)
-		v53 := c.arg1(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v52), c.rmi(v53))), true
+		// lower_int.rules:53
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v64), c.rmi(v65))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:166
-		v52 := c.arg0(v0)
-		v53 := c.arg1(v0)
-		return c.out1(c.sse(asm.ORPS, c.xmm(v52), c.operandReg(c.xmm(v53)))), true
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.out1(c.sse(asm.ORPS, c.xmm(v64), c.operandReg(c.xmm(v65)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:95
-		v52 := c.arg0(v0)
-		v53 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.OR, v52, v53)), true
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.OR, v64, v65)), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:172
-		v52 := c.arg0(v0)
-		v53 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v52), c.xmm(v53))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBxor is the part of lower for one case.
-func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v58 := c.arg0(v0)
-		if v61, ok := c.simm32(v58); ok {
-			// lower_int.rules:47
-			v59 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v59), c.operandImm(v61))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v58 := c.arg0(v0)
-		if v63, ok := c.sinkableLoad(v58); ok {
-			// lower_int.rules:48
-			v59 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v59), c.operandMem(c.sink(v63)))), true
-		}
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:46
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:167
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:96
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:173
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v64), c.xmm(v65))), true
 	}
 	var none out
 	return none, false
@@ -1667,59 +1744,59 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v75 := c.arg1(v0)
-		if v81, ok := c.uconst(v75); ok {
-			// lower_int.rules:67
-			v74 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v74), c.shiftAmount(v4, v81))), true
+		v85 := c.arg1(v0)
+		if v91, ok := c.uconst(v85); ok {
+			// lower_int.rules:77
+			v84 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v84), c.shiftAmount(v4, v91))), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v77 := c.hasBmi2()
-		if v77 {
-			// lower_int.rules:65
-			v74 := c.arg0(v0)
-			v75 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v74), c.gprLow(v75))), true
+		v87 := c.hasBmi2()
+		if v87 {
+			// lower_int.rules:75
+			v84 := c.arg0(v0)
+			v85 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v84), c.gprLow(v85))), true
 		}
-		// lower_int.rules:64
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v74), c.gprLow(v75))), true
+		// lower_int.rules:74
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v84), c.gprLow(v85))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:66
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v74), c.maskedAmount(v79, v75))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:76
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v84), c.maskedAmount(v89, v85))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:134
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.outPair(c.shlWide(c.low(v74), c.high(v74), c.gprLow(v75))), true
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
 	case ir.I16X8:
 		// lower_vector.rules:192
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLW, c.xmm(v74), c.operandReg(c.amount(v75, 15)))), true
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
 	case ir.I32X4:
 		// lower_vector.rules:193
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLD, c.xmm(v74), c.operandReg(c.amount(v75, 31)))), true
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
 	case ir.I64X2:
 		// lower_vector.rules:194
-		v74 := c.arg0(v0)
-		v75 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLQ, c.xmm(v74), c.operandReg(c.amount(v75, 63)))), true
+		v84 := c.arg0(v0)
+		v85 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
 	case ir.I8X16:
 		// lower_vector.rules:206
-		v75 := c.arg1(v0)
-		v74 := c.arg0(v0)
-		k1 := c.amount(v75, 7)
-		a2 := c.xmm(v74)
+		v85 := c.arg1(v0)
+		v84 := c.arg0(v0)
+		k1 := c.amount(v85, 7)
+		a2 := c.xmm(v84)
 		even3 := c.andX(c.sse(asm.PSLLW, a2, c.operandReg(k1)), c.vecConst(71777214294589695, 71777214294589695))
 		odd4 := c.sse(asm.PSLLW, c.andX(a2, c.vecConst(18374966859414961920, 18374966859414961920)), c.operandReg(k1))
 		return c.out1(c.orX(even3, odd4)), true
@@ -1732,59 +1809,59 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v83 := c.arg1(v0)
-		if v85, ok := c.uconst(v83); ok {
-			// lower_int.rules:72
-			v82 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v82), c.shiftAmount(v4, v85))), true
+		v93 := c.arg1(v0)
+		if v95, ok := c.uconst(v93); ok {
+			// lower_int.rules:82
+			v92 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v92), c.shiftAmount(v4, v95))), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v77 := c.hasBmi2()
-		if v77 {
-			// lower_int.rules:70
-			v82 := c.arg0(v0)
-			v83 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v82), c.gprLow(v83))), true
+		v87 := c.hasBmi2()
+		if v87 {
+			// lower_int.rules:80
+			v92 := c.arg0(v0)
+			v93 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v92), c.gprLow(v93))), true
 		}
-		// lower_int.rules:69
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v82), c.gprLow(v83))), true
+		// lower_int.rules:79
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v92), c.gprLow(v93))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:71
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v82), c.maskedAmount(v79, v83))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:81
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v92), c.maskedAmount(v89, v93))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:135
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.outPair(c.shrWide(c.low(v82), c.high(v82), c.gprLow(v83))), true
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
 	case ir.I16X8:
 		// lower_vector.rules:195
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLW, c.xmm(v82), c.operandReg(c.amount(v83, 15)))), true
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
 	case ir.I32X4:
 		// lower_vector.rules:196
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLD, c.xmm(v82), c.operandReg(c.amount(v83, 31)))), true
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
 	case ir.I64X2:
 		// lower_vector.rules:197
-		v82 := c.arg0(v0)
-		v83 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLQ, c.xmm(v82), c.operandReg(c.amount(v83, 63)))), true
+		v92 := c.arg0(v0)
+		v93 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
 	case ir.I8X16:
 		// lower_vector.rules:211
-		v83 := c.arg1(v0)
-		v82 := c.arg0(v0)
-		k1 := c.amount(v83, 7)
-		a2 := c.xmm(v82)
+		v93 := c.arg1(v0)
+		v92 := c.arg0(v0)
+		k1 := c.amount(v93, 7)
+		a2 := c.xmm(v92)
 		even3 := c.sse(asm.PSRLW, c.andX(a2, c.vecConst(71777214294589695, 71777214294589695)), c.operandReg(k1))
 		odd4 := c.andX(c.sse(asm.PSRLW, a2, c.operandReg(k1)), c.vecConst(18374966859414961920, 18374966859414961920))
 		return c.out1(c.orX(even3, odd4)), true
@@ -1797,61 +1874,61 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v87 := c.arg1(v0)
-		if v89, ok := c.uconst(v87); ok {
-			// lower_int.rules:77
-			v86 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v86), c.shiftAmount(v4, v89))), true
+		v97 := c.arg1(v0)
+		if v99, ok := c.uconst(v97); ok {
+			// lower_int.rules:87
+			v96 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v96), c.shiftAmount(v4, v99))), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v77 := c.hasBmi2()
-		if v77 {
-			// lower_int.rules:75
-			v86 := c.arg0(v0)
-			v87 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v86), c.gprLow(v87))), true
+		v87 := c.hasBmi2()
+		if v87 {
+			// lower_int.rules:85
+			v96 := c.arg0(v0)
+			v97 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v96), c.gprLow(v97))), true
 		}
-		// lower_int.rules:74
-		v86 := c.arg0(v0)
-		v87 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v87))), true
+		// lower_int.rules:84
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v96), c.gprLow(v97))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:76
-		v86 := c.arg0(v0)
-		v87 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v86), c.maskedAmount(v79, v87))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:86
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v96), c.maskedAmount(v89, v97))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:136
-		v86 := c.arg0(v0)
-		v87 := c.arg1(v0)
-		return c.outPair(c.sarWide(c.low(v86), c.high(v86), c.gprLow(v87))), true
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.outPair(c.sarWide(c.low(v96), c.high(v96), c.gprLow(v97))), true
 	case ir.I16X8:
 		// lower_vector.rules:198
-		v86 := c.arg0(v0)
-		v87 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRAW, c.xmm(v86), c.operandReg(c.amount(v87, 15)))), true
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
 	case ir.I32X4:
 		// lower_vector.rules:199
-		v86 := c.arg0(v0)
-		v87 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRAD, c.xmm(v86), c.operandReg(c.amount(v87, 31)))), true
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
 	case ir.I64X2:
 		// lower_vector.rules:201
-		v87 := c.arg1(v0)
-		v86 := c.arg0(v0)
-		k1 := c.amount(v87, 63)
+		v97 := c.arg1(v0)
+		v96 := c.arg0(v0)
+		k1 := c.amount(v97, 63)
 		m2 := c.sse(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k1))
-		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v86), c.operandReg(k1)), m2), c.operandReg(m2))), true
+		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v96), c.operandReg(k1)), m2), c.operandReg(m2))), true
 	case ir.I8X16:
 		// lower_vector.rules:216
-		v87 := c.arg1(v0)
-		v86 := c.arg0(v0)
-		k3 := c.amount(v87, 7)
-		a4 := c.xmm(v86)
+		v97 := c.arg1(v0)
+		v96 := c.arg0(v0)
+		k3 := c.amount(v97, 7)
+		a4 := c.xmm(v96)
 		even5 := c.vecShift(asm.PSRLW_I, c.sse(asm.PSRAW, c.vecShift(asm.PSLLW_I, a4, 8), c.operandReg(k3)), 8)
 		odd6 := c.andX(c.sse(asm.PSRAW, a4, c.operandReg(k3)), c.vecConst(18374966859414961920, 18374966859414961920))
 		return c.out1(c.orX(even5, odd6)), true
@@ -1864,29 +1941,29 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.fitsIn64(v2); ok {
-		v170 := c.arg0(v0)
-		if v176, ok := c.sinkableLoad(v170); ok {
-			// lower_int.rules:269
-			v174 := c.valueType(v170)
-			return c.out1(c.movzx(c.sizeOf(v174), c.operandMem(c.sink(v176)))), true
+		v180 := c.arg0(v0)
+		if v186, ok := c.sinkableLoad(v180); ok {
+			// lower_int.rules:279
+			v184 := c.valueType(v180)
+			return c.out1(c.movzx(c.sizeOf(v184), c.operandMem(c.sink(v186)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64:
-		v170 := c.arg0(v0)
-		if v172, ok := c.zeroUpper32(v170); ok {
-			// lower_int.rules:268
-			return c.out1(c.gpr(v172)), true
+		v180 := c.arg0(v0)
+		if v182, ok := c.zeroUpper32(v180); ok {
+			// lower_int.rules:278
+			return c.out1(c.gpr(v182)), true
 		}
 	case ir.I128:
 		// lower_wide.rules:191
-		v170 := c.arg0(v0)
-		return c.outPair(c.makePair(c.zext64(v170), c.immConst(ir.I64, 0))), true
+		v180 := c.arg0(v0)
+		return c.outPair(c.makePair(c.zext64(v180), c.immConst(ir.I64, 0))), true
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:267
-		v170 := c.arg0(v0)
-		return c.out1(c.zext64(v170)), true
+		// lower_int.rules:277
+		v180 := c.arg0(v0)
+		return c.out1(c.zext64(v180)), true
 	}
 	var none out
 	return none, false
@@ -1897,45 +1974,45 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v217 := c.arg0(v0)
-		if _, ok := c.floatBits(v217); ok {
+		v227 := c.arg0(v0)
+		if _, ok := c.floatBits(v227); ok {
 			// lower_float.rules:86
-			v218 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v218), c.xm(v217))), true
+			v228 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.xm(v227))), true
 		}
-		if v220, ok := c.sinkableLoad(v217); ok {
+		if v230, ok := c.sinkableLoad(v227); ok {
 			// lower_float.rules:85
-			v218 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v218), c.operandMem(c.sink(v220)))), true
+			v228 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
 		// lower_float.rules:83
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSS, c.xmm(v217), c.xm(v218))), true
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSS, c.xmm(v227), c.xm(v228))), true
 	case ir.F64:
-		v217 := c.arg0(v0)
-		if _, ok := c.floatBits(v217); ok {
+		v227 := c.arg0(v0)
+		if _, ok := c.floatBits(v227); ok {
 			// lower_float.rules:88
-			v218 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v218), c.xm(v217))), true
+			v228 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.xm(v227))), true
 		}
-		if v220, ok := c.sinkableLoad(v217); ok {
+		if v230, ok := c.sinkableLoad(v227); ok {
 			// lower_float.rules:87
-			v218 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v218), c.operandMem(c.sink(v220)))), true
+			v228 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
 		// lower_float.rules:84
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSD, c.xmm(v217), c.xm(v218))), true
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
 		// lower_vector.rules:299
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPS, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPS, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
 	case ir.F64X2:
 		// lower_vector.rules:300
-		v217 := c.arg0(v0)
-		v218 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPD, c.xmm(v217), c.operandReg(c.xmm(v218)))), true
+		v227 := c.arg0(v0)
+		v228 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDPD, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
 	}
 	var none out
 	return none, false
@@ -1946,45 +2023,45 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v225 := c.arg0(v0)
-		if _, ok := c.floatBits(v225); ok {
+		v235 := c.arg0(v0)
+		if _, ok := c.floatBits(v235); ok {
 			// lower_float.rules:94
-			v226 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v226), c.xm(v225))), true
+			v236 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.xm(v235))), true
 		}
-		if v228, ok := c.sinkableLoad(v225); ok {
+		if v238, ok := c.sinkableLoad(v235); ok {
 			// lower_float.rules:93
-			v226 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v226), c.operandMem(c.sink(v228)))), true
+			v236 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
 		// lower_float.rules:91
-		v226 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSS, c.xmm(v225), c.xm(v226))), true
+		v236 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSS, c.xmm(v235), c.xm(v236))), true
 	case ir.F64:
-		v225 := c.arg0(v0)
-		if _, ok := c.floatBits(v225); ok {
+		v235 := c.arg0(v0)
+		if _, ok := c.floatBits(v235); ok {
 			// lower_float.rules:96
-			v226 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v226), c.xm(v225))), true
+			v236 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.xm(v235))), true
 		}
-		if v228, ok := c.sinkableLoad(v225); ok {
+		if v238, ok := c.sinkableLoad(v235); ok {
 			// lower_float.rules:95
-			v226 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v226), c.operandMem(c.sink(v228)))), true
+			v236 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
 		// lower_float.rules:92
-		v226 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSD, c.xmm(v225), c.xm(v226))), true
+		v236 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
 	case ir.F32X4:
 		// lower_vector.rules:303
-		v225 := c.arg0(v0)
-		v226 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPS, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPS, c.xmm(v235), c.operandReg(c.xmm(v236)))), true
 	case ir.F64X2:
 		// lower_vector.rules:304
-		v225 := c.arg0(v0)
-		v226 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPD, c.xmm(v225), c.operandReg(c.xmm(v226)))), true
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULPD, c.xmm(v235), c.operandReg(c.xmm(v236)))), true
 	}
 	var none out
 	return none, false
@@ -1992,30 +2069,30 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v362 := c.memFlags(v0)
-	if v367, ok := c.littleEndian(v362); ok {
-		v363 := c.arg0(v0)
-		if v381, ok := c.defInst(v363); ok {
-			v382 := c.opcode(v381)
-			if v382 == ir.OpUextend {
+	v372 := c.memFlags(v0)
+	if v377, ok := c.littleEndian(v372); ok {
+		v373 := c.arg0(v0)
+		if v391, ok := c.defInst(v373); ok {
+			v392 := c.opcode(v391)
+			if v392 == ir.OpUextend {
 				// lower_mem.rules:52
-				v383 := c.arg0(v381)
-				v364 := c.arg1(v0)
-				v365 := c.offset(v0)
-				return c.storeInt(asm.S8, v367, c.gprLow(v383), v364, v365), true
+				v393 := c.arg0(v391)
+				v374 := c.arg1(v0)
+				v375 := c.offset(v0)
+				return c.storeInt(asm.S8, v377, c.gprLow(v393), v374, v375), true
 			}
 		}
-		if v397, ok := c.simm32(v363); ok {
+		if v407, ok := c.simm32(v373); ok {
 			// lower_mem.rules:59
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v367, v364, v365), v397)
+			v374 := c.arg1(v0)
+			v375 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v377, v374, v375), v407)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:48
-		v364 := c.arg1(v0)
-		v365 := c.offset(v0)
-		return c.storeInt(asm.S8, v367, c.gpr(v363), v364, v365), true
+		v374 := c.arg1(v0)
+		v375 := c.offset(v0)
+		return c.storeInt(asm.S8, v377, c.gpr(v373), v374, v375), true
 	}
 	var none out
 	return none, false
@@ -2023,33 +2100,33 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v368 := c.memFlags(v0)
-	if v373, ok := c.littleEndian(v368); ok {
-		v369 := c.arg0(v0)
-		if v385, ok := c.defInst(v369); ok {
-			v386 := c.opcode(v385)
-			if v386 == ir.OpUextend {
-				v387 := c.arg0(v385)
-				v389 := c.valueType(v387)
-				if _, ok := c.wideEnough16(v389); ok {
+	v378 := c.memFlags(v0)
+	if v383, ok := c.littleEndian(v378); ok {
+		v379 := c.arg0(v0)
+		if v395, ok := c.defInst(v379); ok {
+			v396 := c.opcode(v395)
+			if v396 == ir.OpUextend {
+				v397 := c.arg0(v395)
+				v399 := c.valueType(v397)
+				if _, ok := c.wideEnough16(v399); ok {
 					// lower_mem.rules:53
-					v370 := c.arg1(v0)
-					v371 := c.offset(v0)
-					return c.storeInt(asm.S16, v373, c.gpr(v387), v370, v371), true
+					v380 := c.arg1(v0)
+					v381 := c.offset(v0)
+					return c.storeInt(asm.S16, v383, c.gpr(v397), v380, v381), true
 				}
 			}
 		}
-		if v399, ok := c.simm32(v369); ok {
+		if v409, ok := c.simm32(v379); ok {
 			// lower_mem.rules:61
-			v370 := c.arg1(v0)
-			v371 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v373, v370, v371), v399)
+			v380 := c.arg1(v0)
+			v381 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v383, v380, v381), v409)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:49
-		v370 := c.arg1(v0)
-		v371 := c.offset(v0)
-		return c.storeInt(asm.S16, v373, c.gpr(v369), v370, v371), true
+		v380 := c.arg1(v0)
+		v381 := c.offset(v0)
+		return c.storeInt(asm.S16, v383, c.gpr(v379), v380, v381), true
 	}
 	var none out
 	return none, false
@@ -2061,36 +2138,36 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 	if v47 {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_int.rules:52
-			v66 := c.arg1(v0)
-			v65 := c.arg0(v0)
-			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v66), c.rm(v65))), true
+			// lower_int.rules:62
+			v76 := c.arg1(v0)
+			v75 := c.arg0(v0)
+			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v76), c.rm(v75))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:51
-		v66 := c.arg1(v0)
-		v65 := c.arg0(v0)
-		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v66)), c.operandReg(c.gpr(v65)))), true
+		// lower_int.rules:61
+		v76 := c.arg1(v0)
+		v75 := c.arg0(v0)
+		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v76)), c.operandReg(c.gpr(v75)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:168
-		v66 := c.arg1(v0)
-		v65 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDNPS, c.xmm(v66), c.operandReg(c.xmm(v65)))), true
+		v76 := c.arg1(v0)
+		v75 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDNPS, c.xmm(v76), c.operandReg(c.xmm(v75)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:98
-		v66 := c.arg1(v0)
-		v65 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v66)), c.operandReg(c.low(v65))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v66)), c.operandReg(c.high(v65))))), true
+		v76 := c.arg1(v0)
+		v75 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v76)), c.operandReg(c.low(v75))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v76)), c.operandReg(c.high(v75))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:175
-		v66 := c.arg1(v0)
-		v65 := c.arg0(v0)
-		return c.out1(c.andnX(c.xmm(v66), c.xmm(v65))), true
+		v76 := c.arg1(v0)
+		v75 := c.arg0(v0)
+		return c.out1(c.andnX(c.xmm(v76), c.xmm(v75))), true
 	}
 	var none out
 	return none, false
@@ -2100,23 +2177,23 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v91 := c.arg1(v0)
-		if v93, ok := c.uconst(v91); ok {
-			// lower_int.rules:85
-			v90 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v90), c.shiftAmount(v4, v93))), true
+		v101 := c.arg1(v0)
+		if v103, ok := c.uconst(v101); ok {
+			// lower_int.rules:95
+			v100 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v100), c.shiftAmount(v4, v103))), true
 		}
-		// lower_int.rules:84
-		v90 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v90), c.gprLow(v91))), true
+		// lower_int.rules:94
+		v100 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v100), c.gprLow(v101))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:139
-		v91 := c.arg1(v0)
-		v90 := c.arg0(v0)
-		n1 := c.gprLow(v91)
-		a2 := c.low(v90)
-		b3 := c.high(v90)
+		v101 := c.arg1(v0)
+		v100 := c.arg0(v0)
+		n1 := c.gprLow(v101)
+		a2 := c.low(v100)
+		b3 := c.high(v100)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHLD, lo4, hi5, n1), c.shiftDouble(asm.SHLD, hi5, lo4, n1))), true
@@ -2129,23 +2206,23 @@ func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v95 := c.arg1(v0)
-		if v97, ok := c.uconst(v95); ok {
-			// lower_int.rules:87
-			v94 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v94), c.shiftAmount(v4, v97))), true
+		v105 := c.arg1(v0)
+		if v107, ok := c.uconst(v105); ok {
+			// lower_int.rules:97
+			v104 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v104), c.shiftAmount(v4, v107))), true
 		}
-		// lower_int.rules:86
-		v94 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v94), c.gprLow(v95))), true
+		// lower_int.rules:96
+		v104 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v104), c.gprLow(v105))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:144
-		v95 := c.arg1(v0)
-		v94 := c.arg0(v0)
-		n1 := c.gprLow(v95)
-		a2 := c.low(v94)
-		b3 := c.high(v94)
+		v105 := c.arg1(v0)
+		v104 := c.arg0(v0)
+		n1 := c.gprLow(v105)
+		a2 := c.low(v104)
+		b3 := c.high(v104)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHRD, lo4, hi5, n1), c.shiftDouble(asm.SHRD, hi5, lo4, n1))), true
@@ -2158,38 +2235,38 @@ func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v115 := c.arg1(v0)
-		if v117, ok := c.sconst(v115); ok {
-			if _, ok := c.safeDivisor(v117); ok {
-				// lower_int.rules:123
-				v114 := c.arg0(v0)
-				a1 := c.gpr(v114)
-				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v115)), ir.TrapIntegerDivideByZero))), true
+		v125 := c.arg1(v0)
+		if v127, ok := c.sconst(v125); ok {
+			if _, ok := c.safeDivisor(v127); ok {
+				// lower_int.rules:133
+				v124 := c.arg0(v0)
+				a1 := c.gpr(v124)
+				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v125)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:117
-		v114 := c.arg0(v0)
-		a2 := c.gpr(v114)
-		b3 := c.gpr(v115)
+		// lower_int.rules:127
+		v124 := c.arg0(v0)
+		a2 := c.gpr(v124)
+		b3 := c.gpr(v125)
 		c.trapIf(c.condTest(asm.E, c.sizeOf(v14), b3, c.operandReg(b3)), ir.TrapIntegerDivideByZero)
 		return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(b3), ir.TrapIntegerOverflow))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:129
-		v114 := c.arg0(v0)
-		v115 := c.arg1(v0)
-		a4 := c.sext32(v114)
-		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v115)), ir.TrapIntegerDivideByZero))
-		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:139
+		v124 := c.arg0(v0)
+		v125 := c.arg1(v0)
+		a4 := c.sext32(v124)
+		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v125)), ir.TrapIntegerDivideByZero))
+		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
 		return c.out1(q5), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:41
-		v115 := c.arg1(v0)
-		v114 := c.arg0(v0)
-		c.checkDivisor(v115)
-		c.checkQuotient(v114, v115)
-		return c.outPair(c.divideWide(wideSdiv, v114, v115)), true
+		v125 := c.arg1(v0)
+		v124 := c.arg0(v0)
+		c.checkDivisor(v125)
+		c.checkQuotient(v124, v125)
+		return c.outPair(c.divideWide(wideSdiv, v124, v125)), true
 	}
 	var none out
 	return none, false
@@ -2199,35 +2276,35 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v121 := c.arg1(v0)
-		if v123, ok := c.sconst(v121); ok {
-			if _, ok := c.safeDivisor(v123); ok {
-				// lower_int.rules:141
-				v120 := c.arg0(v0)
-				a1 := c.gpr(v120)
-				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v121)), ir.TrapIntegerDivideByZero))), true
+		v131 := c.arg1(v0)
+		if v133, ok := c.sconst(v131); ok {
+			if _, ok := c.safeDivisor(v133); ok {
+				// lower_int.rules:151
+				v130 := c.arg0(v0)
+				a1 := c.gpr(v130)
+				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v131)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:136
-		v120 := c.arg0(v0)
-		a2 := c.gpr(v120)
-		b3 := c.gpr(v121)
+		// lower_int.rules:146
+		v130 := c.arg0(v0)
+		a2 := c.gpr(v130)
+		b3 := c.gpr(v131)
 		d4 := c.selectGpr(c.sizeOf(v14), c.condCmp(asm.E, c.sizeOf(v14), b3, c.operandImm(-1)), c.immConst(v14, 1), b3)
 		return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(d4), ir.TrapIntegerDivideByZero))), true
 	}
 	if _, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:144
-		v120 := c.arg0(v0)
-		v121 := c.arg1(v0)
-		a5 := c.sext32(v120)
-		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v121)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:154
+		v130 := c.arg0(v0)
+		v131 := c.arg1(v0)
+		a5 := c.sext32(v130)
+		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v131)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:40
-		v121 := c.arg1(v0)
-		v120 := c.arg0(v0)
-		c.checkDivisor(v121)
-		return c.outPair(c.divideWide(wideSrem, v120, v121)), true
+		v131 := c.arg1(v0)
+		v130 := c.arg0(v0)
+		c.checkDivisor(v131)
+		return c.outPair(c.divideWide(wideSrem, v130, v131)), true
 	}
 	var none out
 	return none, false
@@ -2239,26 +2316,26 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v47 := c.hasBmi1()
 		if v47 {
-			// lower_int.rules:232
-			v163 := c.arg0(v0)
-			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v163))), true
+			// lower_int.rules:242
+			v173 := c.arg0(v0)
+			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v173))), true
 		}
-		// lower_int.rules:228
-		v163 := c.arg0(v0)
+		// lower_int.rules:238
+		v173 := c.arg0(v0)
 		none1 := c.immConst(v14, c.bitsImm(v14))
-		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v163))
+		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v173))
 		return c.out1(c.selectGpr(c.sizeOf(v14), c.condFlags(asm.E), none1, b2)), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:234
-		v163 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v163), c.operandImm(c.bitAbove(v79)))))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:244
+		v173 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v173), c.operandImm(c.bitAbove(v89)))))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:157
-		v163 := c.arg0(v0)
-		a3 := c.low(v163)
-		b4 := c.high(v163)
+		v173 := c.arg0(v0)
+		a3 := c.low(v173)
+		b4 := c.high(v173)
 		fromHigh5 := c.addImm(asm.S64, c.ctzFrom(b4), 64)
 		fromLow6 := c.ctzFrom(a3)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, a3, c.operandReg(a3)), fromHigh5, fromLow6), c.immConst(ir.I64, 0))), true
@@ -2271,26 +2348,26 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v164 := c.arg0(v0)
-		if v166, ok := c.sinkableLoad(v164); ok {
-			// lower_int.rules:242
-			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v166)))), true
+		v174 := c.arg0(v0)
+		if v176, ok := c.sinkableLoad(v174); ok {
+			// lower_int.rules:252
+			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v176)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:241
-		v164 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v164)))), true
+		// lower_int.rules:251
+		v174 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v174)))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:174
-		v164 := c.arg0(v0)
-		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v164))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v164)))), c.immConst(ir.I64, 0))), true
+		v174 := c.arg0(v0)
+		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v174))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v174)))), c.immConst(ir.I64, 0))), true
 	case ir.I8X16:
 		// lower_vector.rules:161
-		v164 := c.arg0(v0)
-		a1 := c.xmm(v164)
+		v174 := c.arg0(v0)
+		a1 := c.xmm(v174)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
 		table3 := c.vecConst(216737935419048192, 289078108257124865)
 		lo4 := c.andX(a1, mask2)
@@ -2305,20 +2382,20 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v177 := c.arg0(v0)
-		if v181, ok := c.sinkableLoad(v177); ok {
-			// lower_int.rules:271
-			v179 := c.valueType(v177)
-			return c.out1(c.movsx(c.sizeOf(v179), c.size32(v4), c.operandMem(c.sink(v181)))), true
+		v187 := c.arg0(v0)
+		if v191, ok := c.sinkableLoad(v187); ok {
+			// lower_int.rules:281
+			v189 := c.valueType(v187)
+			return c.out1(c.movsx(c.sizeOf(v189), c.size32(v4), c.operandMem(c.sink(v191)))), true
 		}
-		// lower_int.rules:270
-		v179 := c.valueType(v177)
-		return c.out1(c.movsx(c.sizeOf(v179), c.size32(v4), c.operandReg(c.gpr(v177)))), true
+		// lower_int.rules:280
+		v189 := c.valueType(v187)
+		return c.out1(c.movsx(c.sizeOf(v189), c.size32(v4), c.operandReg(c.gpr(v187)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:192
-		v177 := c.arg0(v0)
-		lo1 := c.sext64(v177)
+		v187 := c.arg0(v0)
+		lo1 := c.sext64(v187)
 		return c.outPair(c.makePair(lo1, c.shiftImm(asm.SAR, asm.S64, lo1, 63))), true
 	}
 	var none out
@@ -2329,85 +2406,85 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.ty32Or64(v2); ok {
-		v202 := c.arg1(v0)
-		if v212, ok := c.sconst(v202); ok {
-			switch v212 {
+		v212 := c.arg1(v0)
+		if v222, ok := c.sconst(v212); ok {
+			switch v222 {
 			case 1:
-				v203 := c.arg2(v0)
-				if v214, ok := c.sconst(v203); ok {
-					if v214 == 0 {
-						// lower_int.rules:288
-						v201 := c.arg0(v0)
-						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condOf(v201))))), true
+				v213 := c.arg2(v0)
+				if v224, ok := c.sconst(v213); ok {
+					if v224 == 0 {
+						// lower_int.rules:298
+						v211 := c.arg0(v0)
+						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condOf(v211))))), true
 					}
 				}
 			case 0:
-				v203 := c.arg2(v0)
-				if v214, ok := c.sconst(v203); ok {
-					if v214 == 1 {
-						// lower_int.rules:289
-						v201 := c.arg0(v0)
-						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condInvert(c.condOf(v201)))))), true
+				v213 := c.arg2(v0)
+				if v224, ok := c.sconst(v213); ok {
+					if v224 == 1 {
+						// lower_int.rules:299
+						v211 := c.arg0(v0)
+						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condInvert(c.condOf(v211)))))), true
 					}
 				}
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:283
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v201), c.gpr(v202), c.gpr(v203))), true
+		// lower_int.rules:293
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v211), c.gpr(v212), c.gpr(v213))), true
 	}
-	if v205, ok := c.tyScalarFloat(v2); ok {
-		// lower_int.rules:284
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v205, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	if v215, ok := c.tyScalarFloat(v2); ok {
+		// lower_int.rules:294
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v215, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v207, ok := c.tyVec128(v2); ok {
-		// lower_int.rules:285
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v207, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+	if v217, ok := c.tyVec128(v2); ok {
+		// lower_int.rules:295
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v217, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:228
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v201), c.low(v202), c.high(v202), c.low(v203), c.high(v203))), true
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v211), c.low(v212), c.high(v212), c.low(v213), c.high(v213))), true
 	case ir.F128:
 		// lower_small.rules:64
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v712, ok := c.tySmall16(v2); ok {
+	if v732, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v712, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v732, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v714, ok := c.tySmall32(v2); ok {
+	if v734, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v714, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v734, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v716, ok := c.tySmall64(v2); ok {
+	if v736, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
-		v201 := c.arg0(v0)
-		v202 := c.arg1(v0)
-		v203 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v716, c.condOf(v201), c.xmm(v202), c.xmm(v203))), true
+		v211 := c.arg0(v0)
+		v212 := c.arg1(v0)
+		v213 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v736, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	var none out
 	return none, false
@@ -2417,243 +2494,243 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if _, ok := c.tyScalarFloat(v302); ok {
-			if v306, ok := c.sinkableLoad(v300); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if _, ok := c.tyScalarFloat(v312); ok {
+			if v316, ok := c.sinkableLoad(v310); ok {
 				// lower_float.rules:219
-				return c.out1(c.loadGpr(v4, c.sink(v306))), true
+				return c.out1(c.loadGpr(v4, c.sink(v316))), true
 			}
 		}
-		if _, ok := c.fitsIn64(v302); ok {
+		if _, ok := c.fitsIn64(v312); ok {
 			// lower_float.rules:225
-			return c.out1(c.gpr(v300)), true
+			return c.out1(c.gpr(v310)), true
 		}
 	}
-	if v205, ok := c.tyScalarFloat(v2); ok {
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if _, ok := c.fitsIn64(v302); ok {
-			if v306, ok := c.sinkableLoad(v300); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if _, ok := c.fitsIn64(v312); ok {
+			if v316, ok := c.sinkableLoad(v310); ok {
 				// lower_float.rules:220
-				return c.out1(c.loadXmm(v205, c.sink(v306))), true
+				return c.out1(c.loadXmm(v215, c.sink(v316))), true
 			}
 		}
-		if _, ok := c.tyScalarFloat(v302); ok {
+		if _, ok := c.tyScalarFloat(v312); ok {
 			// lower_float.rules:226
-			return c.out1(c.xmm(v300)), true
+			return c.out1(c.xmm(v310)), true
 		}
 	}
 	switch v2 {
 	case ir.F32:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I32 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.I32 {
 			// lower_float.rules:221
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
 		}
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			if _, ok := c.tySmall32(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			if _, ok := c.tySmall32(v312); ok {
 				// lower_small.rules:41
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.F64:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I64 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.I64 {
 			// lower_float.rules:222
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
 		}
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			if _, ok := c.tySmall64(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			if _, ok := c.tySmall64(v312); ok {
 				// lower_small.rules:46
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.I32:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F32 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.F32 {
 			// lower_float.rules:223
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
 		}
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			if _, ok := c.tySmall32(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			if _, ok := c.tySmall32(v312); ok {
 				// lower_small.rules:38
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
 			}
 		}
 	case ir.I64:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F64 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.F64 {
 			// lower_float.rules:224
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
 		}
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			if _, ok := c.tySmall64(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			if _, ok := c.tySmall64(v312); ok {
 				// lower_small.rules:43
-				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v300))), true
+				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
 			}
 		}
 	case ir.F32X4:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I32X4 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.I32X4 {
+			v309 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v309); ok {
 				// lower_float.rules:229
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.I32X4:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F32X4 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.F32X4 {
+			v309 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v309); ok {
 				// lower_float.rules:230
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.F64X2:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.I64X2 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.I64X2 {
+			v309 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v309); ok {
 				// lower_float.rules:231
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.I64X2:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		if v302 == ir.F64X2 {
-			v299 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v299); ok {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		if v312 == ir.F64X2 {
+			v309 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v309); ok {
 				// lower_float.rules:232
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	case ir.I128:
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		switch v302 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		switch v312 {
 		case ir.I128:
 			// lower_wide.rules:250
-			return c.outPair(c.makePair(c.low(v300), c.high(v300))), true
+			return c.outPair(c.makePair(c.low(v310), c.high(v310))), true
 		case ir.F128:
-			v299 := c.memFlags(v0)
-			if _, ok := c.littleEndian(v299); ok {
+			v309 := c.memFlags(v0)
+			if _, ok := c.littleEndian(v309); ok {
 				// lower_small.rules:52
-				return c.outPair(c.split(c.xmm(v300))), true
+				return c.outPair(c.split(c.xmm(v310))), true
 			}
 		}
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			if _, ok := c.tyVec128(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			if _, ok := c.tyVec128(v312); ok {
 				// lower_small.rules:53
-				return c.outPair(c.split(c.xmm(v300))), true
+				return c.outPair(c.split(c.xmm(v310))), true
 			}
 		}
 	case ir.I16:
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			v300 := c.arg0(v0)
-			v302 := c.valueType(v300)
-			if _, ok := c.tySmall16(v302); ok {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			v310 := c.arg0(v0)
+			v312 := c.valueType(v310)
+			if _, ok := c.tySmall16(v312); ok {
 				// lower_small.rules:35
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v300))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
 			}
 		}
 	case ir.F128:
-		v299 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v299); ok {
-			v300 := c.arg0(v0)
-			v302 := c.valueType(v300)
-			switch v302 {
+		v309 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v309); ok {
+			v310 := c.arg0(v0)
+			v312 := c.valueType(v310)
+			switch v312 {
 			case ir.F128:
 				// lower_small.rules:47
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			case ir.I128:
 				// lower_small.rules:50
-				return c.out1(c.join(v300)), true
+				return c.out1(c.join(v310)), true
 			}
-			if _, ok := c.tyVec128(v302); ok {
+			if _, ok := c.tyVec128(v312); ok {
 				// lower_small.rules:48
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	}
-	v299 := c.memFlags(v0)
-	if _, ok := c.littleEndian(v299); ok {
+	v309 := c.memFlags(v0)
+	if _, ok := c.littleEndian(v309); ok {
 		if _, ok := c.tyVec128(v2); ok {
-			v300 := c.arg0(v0)
-			v302 := c.valueType(v300)
-			if _, ok := c.tyVec128(v302); ok {
+			v310 := c.arg0(v0)
+			v312 := c.valueType(v310)
+			if _, ok := c.tyVec128(v312); ok {
 				// lower_float.rules:228
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
-			switch v302 {
+			switch v312 {
 			case ir.F128:
 				// lower_small.rules:49
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			case ir.I128:
 				// lower_small.rules:51
-				return c.out1(c.join(v300)), true
+				return c.out1(c.join(v310)), true
 			}
 		}
-		v300 := c.arg0(v0)
-		v302 := c.valueType(v300)
-		switch v302 {
+		v310 := c.arg0(v0)
+		v312 := c.valueType(v310)
+		switch v312 {
 		case ir.I16:
 			if _, ok := c.tySmall16(v2); ok {
 				// lower_small.rules:34
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
 			}
 		case ir.I32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:37
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v300)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
 			}
 		case ir.F32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:40
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		case ir.I64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:42
-				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v300)))), true
+				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
 			}
 		case ir.F64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:45
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 		if _, ok := c.tySmall16(v2); ok {
-			if _, ok := c.tySmall16(v302); ok {
+			if _, ok := c.tySmall16(v312); ok {
 				// lower_small.rules:36
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 		if _, ok := c.tySmall32(v2); ok {
-			if _, ok := c.tySmall32(v302); ok {
+			if _, ok := c.tySmall32(v312); ok {
 				// lower_small.rules:39
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 		if _, ok := c.tySmall64(v2); ok {
-			if _, ok := c.tySmall64(v302); ok {
+			if _, ok := c.tySmall64(v312); ok {
 				// lower_small.rules:44
-				return c.out1(c.xmm(v300)), true
+				return c.out1(c.xmm(v310)), true
 			}
 		}
 	}
@@ -2663,20 +2740,20 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v374 := c.memFlags(v0)
-	if v379, ok := c.littleEndian(v374); ok {
-		v375 := c.arg0(v0)
-		if v401, ok := c.simm32(v375); ok {
+	v384 := c.memFlags(v0)
+	if v389, ok := c.littleEndian(v384); ok {
+		v385 := c.arg0(v0)
+		if v411, ok := c.simm32(v385); ok {
 			// lower_mem.rules:63
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v379, v376, v377), v401)
+			v386 := c.arg1(v0)
+			v387 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v389, v386, v387), v411)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:50
-		v376 := c.arg1(v0)
-		v377 := c.offset(v0)
-		return c.storeInt(asm.S32, v379, c.gpr(v375), v376, v377), true
+		v386 := c.arg1(v0)
+		v387 := c.offset(v0)
+		return c.storeInt(asm.S32, v389, c.gpr(v385), v386, v387), true
 	}
 	var none out
 	return none, false
@@ -2684,41 +2761,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v529 := c.memFlags(v0)
-	if v534, ok := c.littleEndian(v529); ok {
+	v549 := c.memFlags(v0)
+	if v554, ok := c.littleEndian(v549); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v530 := c.atomicOp(v0)
-			switch v530 {
+			v550 := c.atomicOp(v0)
+			switch v550 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v531 := c.arg0(v0)
-				v532 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v534, v531, 0), c.gpr(v532))), true
+				v551 := c.arg0(v0)
+				v552 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v554, v551, 0), c.gpr(v552))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v531 := c.arg0(v0)
-				v532 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v534, v531, 0), c.gpr(v532))), true
+				v551 := c.arg0(v0)
+				v552 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v554, v551, 0), c.gpr(v552))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v531 := c.arg0(v0)
-				v532 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v534, v531, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v532)))), true
+				v551 := c.arg0(v0)
+				v552 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v554, v551, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v552)))), true
 			}
 			// lower_atomic.rules:18
-			v531 := c.arg0(v0)
-			v532 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v530, c.amode(v534, v531, 0), c.gpr(v532))), true
+			v551 := c.arg0(v0)
+			v552 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v550, c.amode(v554, v551, 0), c.gpr(v552))), true
 		}
 		if v2 == ir.I128 {
-			v542 := c.hasCmpxchg16b()
-			if v542 {
+			v562 := c.hasCmpxchg16b()
+			if v562 {
 				// lower_atomic.rules:44
-				v530 := c.atomicOp(v0)
-				v531 := c.arg0(v0)
-				v532 := c.arg1(v0)
-				return c.outPair(c.rmw16(v530, c.amode(v534, v531, 0), c.halves(v532))), true
+				v550 := c.atomicOp(v0)
+				v551 := c.arg0(v0)
+				v552 := c.arg1(v0)
+				return c.outPair(c.rmw16(v550, c.amode(v554, v551, 0), c.halves(v552))), true
 			}
 		}
 	}
@@ -2731,39 +2808,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v562 := c.arg0(v0)
-		if v565, ok := c.defInst(v562); ok {
-			v566 := c.opcode(v565)
-			switch v566 {
+		v582 := c.arg0(v0)
+		if v585, ok := c.defInst(v582); ok {
+			v586 := c.opcode(v585)
+			switch v586 {
 			case ir.OpImul:
-				v567 := c.arg0(v565)
-				if v570, ok := c.defInst(v567); ok {
-					v571 := c.opcode(v570)
-					if v571 == ir.OpSwidenLow {
-						v568 := c.arg1(v565)
-						if v574, ok := c.defInst(v568); ok {
-							v575 := c.opcode(v574)
-							if v575 == ir.OpSwidenLow {
-								v563 := c.arg1(v0)
-								if v578, ok := c.defInst(v563); ok {
-									v579 := c.opcode(v578)
-									if v579 == ir.OpImul {
-										v580 := c.arg0(v578)
-										if v583, ok := c.defInst(v580); ok {
-											v584 := c.opcode(v583)
-											if v584 == ir.OpSwidenHigh {
-												v572 := c.arg0(v570)
-												v585 := c.arg0(v583)
-												if v572 == v585 {
-													v581 := c.arg1(v578)
-													if v587, ok := c.defInst(v581); ok {
-														v588 := c.opcode(v587)
-														if v588 == ir.OpSwidenHigh {
-															v576 := c.arg0(v574)
-															v589 := c.arg0(v587)
-															if v576 == v589 {
+				v587 := c.arg0(v585)
+				if v590, ok := c.defInst(v587); ok {
+					v591 := c.opcode(v590)
+					if v591 == ir.OpSwidenLow {
+						v588 := c.arg1(v585)
+						if v594, ok := c.defInst(v588); ok {
+							v595 := c.opcode(v594)
+							if v595 == ir.OpSwidenLow {
+								v583 := c.arg1(v0)
+								if v598, ok := c.defInst(v583); ok {
+									v599 := c.opcode(v598)
+									if v599 == ir.OpImul {
+										v600 := c.arg0(v598)
+										if v603, ok := c.defInst(v600); ok {
+											v604 := c.opcode(v603)
+											if v604 == ir.OpSwidenHigh {
+												v592 := c.arg0(v590)
+												v605 := c.arg0(v603)
+												if v592 == v605 {
+													v601 := c.arg1(v598)
+													if v607, ok := c.defInst(v601); ok {
+														v608 := c.opcode(v607)
+														if v608 == ir.OpSwidenHigh {
+															v596 := c.arg0(v594)
+															v609 := c.arg0(v607)
+															if v596 == v609 {
 																// lower_vector.rules:148
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v572), c.operandReg(c.xmm(v576)))), true
+																return c.out1(c.sse(asm.PMADDWD, c.xmm(v592), c.operandReg(c.xmm(v596)))), true
 															}
 														}
 													}
@@ -2777,28 +2854,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v563 := c.arg1(v0)
-				if v578, ok := c.defInst(v563); ok {
-					v579 := c.opcode(v578)
-					if v579 == ir.OpSwidenHigh {
-						v590 := c.arg0(v565)
-						v591 := c.arg0(v578)
-						if v590 == v591 {
+				v583 := c.arg1(v0)
+				if v598, ok := c.defInst(v583); ok {
+					v599 := c.opcode(v598)
+					if v599 == ir.OpSwidenHigh {
+						v610 := c.arg0(v585)
+						v611 := c.arg0(v598)
+						if v610 == v611 {
 							// lower_vector.rules:152
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v590), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+							return c.out1(c.sse(asm.PMADDWD, c.xmm(v610), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v563 := c.arg1(v0)
-				if v578, ok := c.defInst(v563); ok {
-					v579 := c.opcode(v578)
-					if v579 == ir.OpUwidenHigh {
-						v592 := c.arg0(v565)
-						v593 := c.arg0(v578)
-						if v592 == v593 {
+				v583 := c.arg1(v0)
+				if v598, ok := c.defInst(v583); ok {
+					v599 := c.opcode(v598)
+					if v599 == ir.OpUwidenHigh {
+						v612 := c.arg0(v585)
+						v613 := c.arg0(v598)
+						if v612 == v613 {
 							// lower_vector.rules:156
-							a1 := c.xmm(v592)
+							a1 := c.xmm(v612)
 							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
 						}
 					}
@@ -2806,49 +2883,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:140
-		v563 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v562), c.operandReg(c.xmm(v563)))), true
+		v583 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDD, c.xmm(v582), c.operandReg(c.xmm(v583)))), true
 	case ir.I16X8:
-		v562 := c.arg0(v0)
-		if v565, ok := c.defInst(v562); ok {
-			v566 := c.opcode(v565)
-			switch v566 {
+		v582 := c.arg0(v0)
+		if v585, ok := c.defInst(v582); ok {
+			v586 := c.opcode(v585)
+			switch v586 {
 			case ir.OpSwidenLow:
-				v563 := c.arg1(v0)
-				if v578, ok := c.defInst(v563); ok {
-					v579 := c.opcode(v578)
-					if v579 == ir.OpSwidenHigh {
-						v590 := c.arg0(v565)
-						v591 := c.arg0(v578)
-						if v590 == v591 {
+				v583 := c.arg1(v0)
+				if v598, ok := c.defInst(v583); ok {
+					v599 := c.opcode(v598)
+					if v599 == ir.OpSwidenHigh {
+						v610 := c.arg0(v585)
+						v611 := c.arg0(v598)
+						if v610 == v611 {
 							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v590)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v610)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v563 := c.arg1(v0)
-				if v578, ok := c.defInst(v563); ok {
-					v579 := c.opcode(v578)
-					if v579 == ir.OpUwidenHigh {
-						v592 := c.arg0(v565)
-						v593 := c.arg0(v578)
-						if v592 == v593 {
+				v583 := c.arg1(v0)
+				if v598, ok := c.defInst(v583); ok {
+					v599 := c.opcode(v598)
+					if v599 == ir.OpUwidenHigh {
+						v612 := c.arg0(v585)
+						v613 := c.arg0(v598)
+						if v612 == v613 {
 							// lower_vector.rules:154
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v592), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v612), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:139
-		v563 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v562), c.operandReg(c.xmm(v563)))), true
+		v583 := c.arg1(v0)
+		return c.out1(c.sse(asm.PHADDW, c.xmm(v582), c.operandReg(c.xmm(v583)))), true
 	case ir.I8X16:
 		// lower_vector.rules:142
-		v562 := c.arg0(v0)
-		v563 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v562)), c.operandReg(c.byteSums(c.xmm(v563))))), true
+		v582 := c.arg0(v0)
+		v583 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v582)), c.operandReg(c.byteSums(c.xmm(v583))))), true
 	}
 	var none out
 	return none, false
@@ -2859,60 +2936,60 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v269 := c.arg0(v0)
-		if v613, ok := c.defInst(v269); ok {
-			v614 := c.opcode(v613)
-			if v614 == ir.OpSwidenLow {
-				v615 := c.arg0(v613)
-				v617 := c.valueType(v615)
-				if v617 == ir.I32X4 {
+		v279 := c.arg0(v0)
+		if v633, ok := c.defInst(v279); ok {
+			v634 := c.opcode(v633)
+			if v634 == ir.OpSwidenLow {
+				v635 := c.arg0(v633)
+				v637 := c.valueType(v635)
+				if v637 == ir.I32X4 {
 					// lower_vector.rules:367
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v615)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v635)))), true
 				}
 			}
 		}
-		v271 := c.valueType(v269)
-		if v271 == ir.I64X2 {
+		v281 := c.valueType(v279)
+		if v281 == ir.I64X2 {
 			// lower_vector.rules:368
-			a1 := c.xmm(v269)
+			a1 := c.xmm(v279)
 			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v269 := c.arg0(v0)
-		v271 := c.valueType(v269)
-		if _, ok := c.ty8Or16(v271); ok {
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if _, ok := c.ty8Or16(v281); ok {
 			// lower_float.rules:178
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v269)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v279)))), true
 		}
-		switch v271 {
+		switch v281 {
 		case ir.I32:
 			// lower_float.rules:179
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v269))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v279))), true
 		case ir.I64:
 			// lower_float.rules:180
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v269))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v279))), true
 		}
 	case ir.F64:
-		v269 := c.arg0(v0)
-		v271 := c.valueType(v269)
-		if _, ok := c.ty8Or16(v271); ok {
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if _, ok := c.ty8Or16(v281); ok {
 			// lower_float.rules:181
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v269)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v279)))), true
 		}
-		switch v271 {
+		switch v281 {
 		case ir.I32:
 			// lower_float.rules:182
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v269))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v279))), true
 		case ir.I64:
 			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v269))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v279))), true
 		}
 	case ir.F32X4:
-		v269 := c.arg0(v0)
-		v271 := c.valueType(v269)
-		if v271 == ir.I32X4 {
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if v281 == ir.I32X4 {
 			// lower_vector.rules:366
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v269)))), true
+			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v279)))), true
 		}
 	}
 	var none out
@@ -2924,58 +3001,58 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v274 := c.arg0(v0)
-		if v619, ok := c.defInst(v274); ok {
-			v620 := c.opcode(v619)
-			if v620 == ir.OpUwidenLow {
-				v621 := c.arg0(v619)
-				v623 := c.valueType(v621)
-				if v623 == ir.I32X4 {
+		v284 := c.arg0(v0)
+		if v639, ok := c.defInst(v284); ok {
+			v640 := c.opcode(v639)
+			if v640 == ir.OpUwidenLow {
+				v641 := c.arg0(v639)
+				v643 := c.valueType(v641)
+				if v643 == ir.I32X4 {
 					// lower_vector.rules:389
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v621), c.operandReg(c.vecConst(4841369600550502400, 0)))
+					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v641), c.operandReg(c.vecConst(4841369600550502400, 0)))
 					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v276 := c.valueType(v274)
-		if v276 == ir.I64X2 {
+		v286 := c.valueType(v284)
+		if v286 == ir.I64X2 {
 			// lower_vector.rules:375
-			a2 := c.xmm(v274)
+			a2 := c.xmm(v284)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
 			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
 			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32:
-		v274 := c.arg0(v0)
-		v276 := c.valueType(v274)
-		if _, ok := c.fitsIn32(v276); ok {
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if _, ok := c.fitsIn32(v286); ok {
 			// lower_float.rules:185
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v274)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v284)))), true
 		}
 	case ir.F64:
-		v274 := c.arg0(v0)
-		v276 := c.valueType(v274)
-		if _, ok := c.fitsIn32(v276); ok {
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if _, ok := c.fitsIn32(v286); ok {
 			// lower_float.rules:186
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v274)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v284)))), true
 		}
 	case ir.F32X4:
-		v274 := c.arg0(v0)
-		v276 := c.valueType(v274)
-		if v276 == ir.I32X4 {
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if v286 == ir.I32X4 {
 			// lower_vector.rules:381
-			a5 := c.xmm(v274)
+			a5 := c.xmm(v284)
 			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	}
-	v274 := c.arg0(v0)
-	v276 := c.valueType(v274)
-	if v276 == ir.I64 {
-		if v205, ok := c.tyScalarFloat(v2); ok {
+	v284 := c.arg0(v0)
+	v286 := c.valueType(v284)
+	if v286 == ir.I64 {
+		if v215, ok := c.tyScalarFloat(v2); ok {
 			// lower_float.rules:187
-			return c.out1(c.cvtU64(v205, c.gpr(v274))), true
+			return c.out1(c.cvtU64(v215, c.gpr(v284))), true
 		}
 	}
 	var none out
@@ -2987,51 +3064,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v698 := c.lane(v0)
-		if v698 == 0 {
+		v718 := c.lane(v0)
+		if v718 == 0 {
 			// lower_vector.rules:474
-			v697 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v697))), true
+			v717 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v717))), true
 		}
 		// lower_vector.rules:472
-		v697 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v697), c.laneU8(v698))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v717), c.laneU8(v718))), true
 	case ir.I64:
-		v698 := c.lane(v0)
-		if v698 == 0 {
+		v718 := c.lane(v0)
+		if v718 == 0 {
 			// lower_vector.rules:475
-			v697 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v697))), true
+			v717 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v717))), true
 		}
 		// lower_vector.rules:473
-		v697 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v697), c.laneU8(v698))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v717), c.laneU8(v718))), true
 	}
-	v698 := c.lane(v0)
-	if v698 == 0 {
-		if v205, ok := c.tyScalarFloat(v2); ok {
+	v718 := c.lane(v0)
+	if v718 == 0 {
+		if v215, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:476
-			v697 := c.arg0(v0)
-			return c.out1(c.lowLane(v205, c.xmm(v697))), true
+			v717 := c.arg0(v0)
+			return c.out1(c.lowLane(v215, c.xmm(v717))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:470
-		v697 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v697), c.laneU8(v698))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v717), c.laneU8(v718))), true
 	case ir.I16:
 		// lower_vector.rules:471
-		v697 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v697), c.laneU8(v698))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v717), c.laneU8(v718))), true
 	case ir.F32:
 		// lower_vector.rules:477
-		v697 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v697), c.laneU8(v698)))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v717), c.laneU8(v718)))), true
 	case ir.F64:
 		// lower_vector.rules:478
-		v697 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v697), 238))), true
+		v717 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v717), 238))), true
 	}
 	var none out
 	return none, false
@@ -3039,16 +3116,16 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 
 // lower_OpShuffle is the part of lower for one case.
 func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v706 := c.arg0(v0)
-	v707 := c.arg1(v0)
-	if v706 == v707 {
+	v726 := c.arg0(v0)
+	v727 := c.arg1(v0)
+	if v726 == v727 {
 		// lower_vector.rules:494
-		v708 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v706), c.operandReg(c.shuffleSame(v708)))), true
+		v728 := c.constant(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.xmm(v726), c.operandReg(c.shuffleSame(v728)))), true
 	}
 	// lower_vector.rules:492
-	v708 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v706), c.operandReg(c.shuffleFirst(v708))), c.sse(asm.PSHUFB, c.xmm(v707), c.operandReg(c.shuffleSecond(v708))))), true
+	v728 := c.constant(v0)
+	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v726), c.operandReg(c.shuffleFirst(v728))), c.sse(asm.PSHUFB, c.xmm(v727), c.operandReg(c.shuffleSecond(v728))))), true
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -3081,10 +3158,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v545, ok := c.intVec(v2); ok {
+	if v565, ok := c.intVec(v2); ok {
 		// lower_vector.rules:79
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v545, c.vecZero(), c.xmm(v32))), true
+		return c.out1(c.vsub(v565, c.vecZero(), c.xmm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3136,24 +3213,24 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:50
-		v64 := c.arg0(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v64))), true
+		// lower_int.rules:60
+		v74 := c.arg0(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v74))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:169
-		v64 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v64), c.operandMem(c.onesMask()))), true
+		v74 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v74), c.operandMem(c.onesMask()))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:97
-		v64 := c.arg0(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v64)), c.unary(asm.NOT, asm.S64, c.high(v64)))), true
+		v74 := c.arg0(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v74)), c.unary(asm.NOT, asm.S64, c.high(v74)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:174
-		v64 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v64), c.vecOnes())), true
+		v74 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v74), c.vecOnes())), true
 	}
 	var none out
 	return none, false
@@ -3163,22 +3240,22 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:53
-		v68 := c.arg1(v0)
-		v67 := c.arg0(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v68)), c.operandReg(c.gpr(v67)))), true
+		// lower_int.rules:63
+		v78 := c.arg1(v0)
+		v77 := c.arg0(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v78)), c.operandReg(c.gpr(v77)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:100
-		v68 := c.arg1(v0)
-		v67 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v68)), c.operandReg(c.low(v67))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v68)), c.operandReg(c.high(v67))))), true
+		v78 := c.arg1(v0)
+		v77 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v78)), c.operandReg(c.low(v77))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v78)), c.operandReg(c.high(v77))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:176
-		v67 := c.arg0(v0)
-		v68 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v67), c.xorX(c.xmm(v68), c.vecOnes()))), true
+		v77 := c.arg0(v0)
+		v78 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v77), c.xorX(c.xmm(v78), c.vecOnes()))), true
 	}
 	var none out
 	return none, false
@@ -3188,22 +3265,22 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:54
-		v69 := c.arg0(v0)
-		v70 := c.arg1(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v69), c.rmi(v70)))), true
+		// lower_int.rules:64
+		v79 := c.arg0(v0)
+		v80 := c.arg1(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v79), c.rmi(v80)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:102
-		v69 := c.arg0(v0)
-		v70 := c.arg1(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v69), c.operandReg(c.low(v70)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v69), c.operandReg(c.high(v70)))))), true
+		v79 := c.arg0(v0)
+		v80 := c.arg1(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v79), c.operandReg(c.low(v80)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v79), c.operandReg(c.high(v80)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:177
-		v69 := c.arg0(v0)
-		v70 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v69), c.xorX(c.xmm(v70), c.vecOnes()))), true
+		v79 := c.arg0(v0)
+		v80 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v79), c.xorX(c.xmm(v80), c.vecOnes()))), true
 	}
 	var none out
 	return none, false
@@ -3213,32 +3290,32 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:56
-		v71 := c.arg0(v0)
-		v72 := c.arg1(v0)
-		v73 := c.arg2(v0)
-		return c.out1(c.selectBits(v4, c.gpr(v71), c.gpr(v72), c.gpr(v73))), true
+		// lower_int.rules:66
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:104
-		v71 := c.arg0(v0)
-		v72 := c.arg1(v0)
-		v73 := c.arg2(v0)
-		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v71), c.low(v72), c.low(v73)), c.selectBits(ir.I64, c.high(v71), c.high(v72), c.high(v73)))), true
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v81), c.low(v82), c.low(v83)), c.selectBits(ir.I64, c.high(v81), c.high(v82), c.high(v83)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:178
-		v71 := c.arg0(v0)
-		v72 := c.arg1(v0)
-		v73 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_vector.rules:179
-		v71 := c.arg0(v0)
-		v72 := c.arg1(v0)
-		v73 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v71), c.xmm(v72), c.xmm(v73))), true
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
 	}
 	var none out
 	return none, false
@@ -3248,16 +3325,16 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:96
-		v106 := c.arg0(v0)
-		v107 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v106), c.rm(v107)))), true
+		// lower_int.rules:106
+		v116 := c.arg0(v0)
+		v117 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v116), c.rm(v117)))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:99
-		v106 := c.arg0(v0)
-		v107 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v106), c.operandReg(c.zext32(v107))), c.tyBitsU8(v79))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:109
+		v116 := c.arg0(v0)
+		v117 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v116), c.operandReg(c.zext32(v117))), c.tyBitsU8(v89))), true
 	}
 	var none out
 	return none, false
@@ -3267,16 +3344,16 @@ func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:97
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v108), c.rm(v109)))), true
+		// lower_int.rules:107
+		v118 := c.arg0(v0)
+		v119 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v118), c.rm(v119)))), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:101
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v108), c.operandReg(c.sext32(v109))), c.tyBitsU8(v79))), true
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:111
+		v118 := c.arg0(v0)
+		v119 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v118), c.operandReg(c.sext32(v119))), c.tyBitsU8(v89))), true
 	}
 	var none out
 	return none, false
@@ -3286,17 +3363,17 @@ func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:111
-		v110 := c.arg0(v0)
-		v111 := c.arg1(v0)
-		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v110), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v111)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:121
+		v120 := c.arg0(v0)
+		v121 := c.arg1(v0)
+		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v120), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v121)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:38
-		v111 := c.arg1(v0)
-		v110 := c.arg0(v0)
-		c.checkDivisor(v111)
-		return c.outPair(c.divideWide(wideUdiv, v110, v111)), true
+		v121 := c.arg1(v0)
+		v120 := c.arg0(v0)
+		c.checkDivisor(v121)
+		return c.outPair(c.divideWide(wideUdiv, v120, v121)), true
 	}
 	var none out
 	return none, false
@@ -3306,17 +3383,17 @@ func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:113
-		v112 := c.arg0(v0)
-		v113 := c.arg1(v0)
-		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v112), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v113)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:123
+		v122 := c.arg0(v0)
+		v123 := c.arg1(v0)
+		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v122), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v123)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:39
-		v113 := c.arg1(v0)
-		v112 := c.arg0(v0)
-		c.checkDivisor(v113)
-		return c.outPair(c.divideWide(wideUrem, v112, v113)), true
+		v123 := c.arg1(v0)
+		v122 := c.arg0(v0)
+		c.checkDivisor(v123)
+		return c.outPair(c.divideWide(wideUrem, v122, v123)), true
 	}
 	var none out
 	return none, false
@@ -3326,37 +3403,37 @@ func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:155
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedLessThan, v126, v127)), true
+		// lower_int.rules:165
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedLessThan, v136, v137)), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:235
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedLessThan, v126, v127)), true
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedLessThan, v136, v137)), true
 	case ir.I8X16:
 		// lower_vector.rules:114
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSB, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSB, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
 	case ir.I16X8:
 		// lower_vector.rules:115
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSW, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSW, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
 	case ir.I32X4:
 		// lower_vector.rules:116
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSD, c.xmm(v126), c.operandReg(c.xmm(v127)))), true
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINSD, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
 	case ir.I64X2:
 		// lower_vector.rules:128
-		v126 := c.arg0(v0)
-		v127 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v126), c.xmm(v127))), true
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
 	}
 	var none out
 	return none, false
@@ -3366,37 +3443,37 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:156
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedGreaterThan, v128, v129)), true
+		// lower_int.rules:166
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedGreaterThan, v138, v139)), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:236
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedGreaterThan, v128, v129)), true
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedGreaterThan, v138, v139)), true
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSB, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSB, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSW, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSW, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
 	case ir.I32X4:
 		// lower_vector.rules:122
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSD, c.xmm(v128), c.operandReg(c.xmm(v129)))), true
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXSD, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
 	case ir.I64X2:
 		// lower_vector.rules:130
-		v128 := c.arg0(v0)
-		v129 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v128), c.xmm(v129))), true
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
 	}
 	var none out
 	return none, false
@@ -3406,37 +3483,37 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:157
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedLessThan, v130, v131)), true
+		// lower_int.rules:167
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedLessThan, v140, v141)), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:237
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedLessThan, v130, v131)), true
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedLessThan, v140, v141)), true
 	case ir.I8X16:
 		// lower_vector.rules:117
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUB, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUB, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
 	case ir.I16X8:
 		// lower_vector.rules:118
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUW, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUW, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
 	case ir.I32X4:
 		// lower_vector.rules:119
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUD, c.xmm(v130), c.operandReg(c.xmm(v131)))), true
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMINUD, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
 	case ir.I64X2:
 		// lower_vector.rules:129
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v130), c.xmm(v131))), true
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
 	}
 	var none out
 	return none, false
@@ -3446,37 +3523,37 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:158
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v132, v133)), true
+		// lower_int.rules:168
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v142, v143)), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:238
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v132, v133)), true
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v142, v143)), true
 	case ir.I8X16:
 		// lower_vector.rules:123
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUB, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUB, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
 	case ir.I16X8:
 		// lower_vector.rules:124
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUW, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUW, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
 	case ir.I32X4:
 		// lower_vector.rules:125
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUD, c.xmm(v132), c.operandReg(c.xmm(v133)))), true
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.sse(asm.PMAXUD, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
 	case ir.I64X2:
 		// lower_vector.rules:131
-		v132 := c.arg0(v0)
-		v133 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v132), c.xmm(v133))), true
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
 	}
 	var none out
 	return none, false
@@ -3486,18 +3563,18 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:164
-		v134 := c.arg0(v0)
-		v135 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v134), c.rmi(v135))
+		// lower_int.rules:174
+		v144 := c.arg0(v0)
+		v145 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v144), c.rmi(v145))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:55
-		v134 := c.arg0(v0)
-		v135 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v134, v135)
+		v144 := c.arg0(v0)
+		v145 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v144, v145)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -3509,18 +3586,18 @@ func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:166
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v136), c.rmi(v137))
+		// lower_int.rules:176
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v146), c.rmi(v147))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:57
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v136, v137)
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v146, v147)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -3532,18 +3609,18 @@ func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:168
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v138), c.rmi(v139))
+		// lower_int.rules:178
+		v148 := c.arg0(v0)
+		v149 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v148), c.rmi(v149))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:59
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v138, v139)
+		v148 := c.arg0(v0)
+		v149 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v148, v149)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -3555,18 +3632,18 @@ func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:170
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v140), c.rmi(v141))
+		// lower_int.rules:180
+		v150 := c.arg0(v0)
+		v151 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v150), c.rmi(v151))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:61
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v140, v141)
+		v150 := c.arg0(v0)
+		v151 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v150, v151)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -3578,21 +3655,21 @@ func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:172
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		v144 := c.trapCode(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v142), c.rmi(v143))
-		c.trapIf(c.condFlags(asm.B), v144)
+		// lower_int.rules:182
+		v152 := c.arg0(v0)
+		v153 := c.arg1(v0)
+		v154 := c.trapCode(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v152), c.rmi(v153))
+		c.trapIf(c.condFlags(asm.B), v154)
 		return c.out1(s1), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:63
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		v144 := c.trapCode(v0)
-		p2 := c.chain(asm.ADD, asm.ADC, v142, v143)
-		c.trapIf(c.condFlags(asm.B), v144)
+		v152 := c.arg0(v0)
+		v153 := c.arg1(v0)
+		v154 := c.trapCode(v0)
+		p2 := c.chain(asm.ADD, asm.ADC, v152, v153)
+		c.trapIf(c.condFlags(asm.B), v154)
 		return c.outPair(p2), true
 	}
 	var none out
@@ -3603,19 +3680,19 @@ func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:190
-		v157 := c.arg0(v0)
-		v158 := c.arg1(v0)
-		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v157), c.rm(v158))
+		// lower_int.rules:200
+		v167 := c.arg0(v0)
+		v168 := c.arg1(v0)
+		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v167), c.rm(v168))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(c.first(p1), o2), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:194
-		v157 := c.arg0(v0)
-		v158 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.zext32(v157), c.operandReg(c.zext32(v158)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(p3)), c.operandReg(p3)))
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:204
+		v167 := c.arg0(v0)
+		v168 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.zext32(v167), c.operandReg(c.zext32(v168)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -3626,19 +3703,19 @@ func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:192
-		v159 := c.arg0(v0)
-		v160 := c.arg1(v0)
-		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v159), c.rm(v160))
+		// lower_int.rules:202
+		v169 := c.arg0(v0)
+		v170 := c.arg1(v0)
+		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v169), c.rm(v170))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(p1, o2), true
 	}
-	if v79, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:197
-		v159 := c.arg0(v0)
-		v160 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.sext32(v159), c.operandReg(c.sext32(v160)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:207
+		v169 := c.arg0(v0)
+		v170 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.sext32(v169), c.operandReg(c.sext32(v170)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -3649,15 +3726,15 @@ func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:203
-		v161 := c.arg0(v0)
-		return c.out1(c.clzFrom(v4, c.zext32(v161))), true
+		// lower_int.rules:213
+		v171 := c.arg0(v0)
+		return c.out1(c.clzFrom(v4, c.zext32(v171))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:152
-		v161 := c.arg0(v0)
-		a1 := c.low(v161)
-		b2 := c.high(v161)
+		v171 := c.arg0(v0)
+		a1 := c.low(v171)
+		b2 := c.high(v171)
 		fromLow3 := c.addImm(asm.S64, c.clzFrom(ir.I64, a1), 64)
 		fromHigh4 := c.clzFrom(ir.I64, b2)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, b2, c.operandReg(b2)), fromLow3, fromHigh4), c.immConst(ir.I64, 0))), true
@@ -3670,17 +3747,17 @@ func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:223
-		v162 := c.arg0(v0)
-		r1 := c.sext32(v162)
+		// lower_int.rules:233
+		v172 := c.arg0(v0)
+		r1 := c.sext32(v172)
 		y2 := c.alu(asm.XOR, c.size32(v4), r1, c.operandReg(c.shiftImm(asm.SAR, c.size32(v4), r1, c.signShift(v4))))
 		return c.out1(c.addImm(c.size32(v4), c.clzFrom(v4, y2), -1)), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:167
-		v162 := c.arg0(v0)
-		a3 := c.low(v162)
-		b4 := c.high(v162)
+		v172 := c.arg0(v0)
+		a3 := c.low(v172)
+		b4 := c.high(v172)
 		sign5 := c.shiftImm(asm.SAR, asm.S64, b4, 63)
 		p6 := c.alu(asm.XOR, asm.S64, a3, c.operandReg(sign5))
 		q7 := c.alu(asm.XOR, asm.S64, b4, c.operandReg(sign5))
@@ -3696,19 +3773,19 @@ func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:246
-		v167 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v167))), true
+		// lower_int.rules:256
+		v177 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v177))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:247
-		v167 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v167), 8)), true
+		// lower_int.rules:257
+		v177 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v177), 8)), true
 	case ir.I128:
 		// lower_wide.rules:176
-		v167 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v167)), c.byteSwap(asm.S64, c.low(v167)))), true
+		v177 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v177)), c.byteSwap(asm.S64, c.low(v177)))), true
 	}
 	var none out
 	return none, false
@@ -3718,23 +3795,23 @@ func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:250
-		v168 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v168)))), true
+		// lower_int.rules:260
+		v178 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v178)))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:251
-		v168 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v168)), 8)), true
+		// lower_int.rules:261
+		v178 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v178)), 8)), true
 	case ir.I8:
-		// lower_int.rules:252
-		v168 := c.arg0(v0)
-		return c.out1(c.revByte(ir.I32, c.gpr(v168))), true
+		// lower_int.rules:262
+		v178 := c.arg0(v0)
+		return c.out1(c.revByte(ir.I32, c.gpr(v178))), true
 	case ir.I128:
 		// lower_wide.rules:177
-		v168 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v168))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v168))))), true
+		v178 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v178))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v178))))), true
 	}
 	var none out
 	return none, false
@@ -3744,30 +3821,30 @@ func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v182 := c.arg0(v0)
-		v184 := c.valueType(v182)
-		if v186, ok := c.fitsIn64(v184); ok {
-			// lower_int.rules:274
-			n1 := c.unary(asm.NEG, c.sizeOf(v186), c.gpr(v182))
+		v192 := c.arg0(v0)
+		v194 := c.valueType(v192)
+		if v196, ok := c.fitsIn64(v194); ok {
+			// lower_int.rules:284
+			n1 := c.unary(asm.NEG, c.sizeOf(v196), c.gpr(v192))
 			return c.out1(c.alu(asm.SBB, c.size32(v4), n1, c.operandReg(n1))), true
 		}
-		if v184 == ir.I128 {
+		if v194 == ir.I128 {
 			// lower_wide.rules:198
-			return c.out1(c.maskWide(v182)), true
+			return c.out1(c.maskWide(v192)), true
 		}
 	}
 	if v2 == ir.I128 {
-		v182 := c.arg0(v0)
-		v184 := c.valueType(v182)
-		if v186, ok := c.fitsIn64(v184); ok {
+		v192 := c.arg0(v0)
+		v194 := c.valueType(v192)
+		if v196, ok := c.fitsIn64(v194); ok {
 			// lower_wide.rules:194
-			n2 := c.unary(asm.NEG, c.sizeOf(v186), c.gpr(v182))
+			n2 := c.unary(asm.NEG, c.sizeOf(v196), c.gpr(v192))
 			m3 := c.alu(asm.SBB, asm.S64, n2, c.operandReg(n2))
 			return c.outPair(c.makePair(m3, m3)), true
 		}
-		if v184 == ir.I128 {
+		if v194 == ir.I128 {
 			// lower_wide.rules:196
-			m4 := c.maskWide(v182)
+			m4 := c.maskWide(v192)
 			return c.outPair(c.makePair(m4, m4)), true
 		}
 	}
@@ -3779,29 +3856,29 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I8 {
-		v188 := c.arg0(v0)
-		v191 := c.valueType(v188)
-		if _, ok := c.fitsIn64(v191); ok {
-			// lower_int.rules:280
-			v187 := c.intCc(v0)
-			v189 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpCond(v187, v188, v189))), true
+		v198 := c.arg0(v0)
+		v201 := c.valueType(v198)
+		if _, ok := c.fitsIn64(v201); ok {
+			// lower_int.rules:290
+			v197 := c.intCc(v0)
+			v199 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpCond(v197, v198, v199))), true
 		}
-		if v191 == ir.I128 {
+		if v201 == ir.I128 {
 			// lower_wide.rules:224
-			v187 := c.intCc(v0)
-			v189 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpWide(v187, c.low(v188), c.high(v188), c.low(v189), c.high(v189)))), true
+			v197 := c.intCc(v0)
+			v199 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpWide(v197, c.low(v198), c.high(v198), c.low(v199), c.high(v199)))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v188 := c.arg0(v0)
-		v191 := c.valueType(v188)
-		if v598, ok := c.intVec(v191); ok {
+		v198 := c.arg0(v0)
+		v201 := c.valueType(v198)
+		if v618, ok := c.intVec(v201); ok {
 			// lower_vector.rules:253
-			v187 := c.intCc(v0)
-			v189 := c.arg1(v0)
-			return c.out1(c.vcmp(v598, v187, c.xmm(v188), c.xmm(v189))), true
+			v197 := c.intCc(v0)
+			v199 := c.arg1(v0)
+			return c.out1(c.vcmp(v618, v197, c.xmm(v198), c.xmm(v199))), true
 		}
 	}
 	var none out
@@ -3812,23 +3889,23 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I8 {
-		v195 := c.arg0(v0)
-		v198 := c.valueType(v195)
-		if _, ok := c.tyScalarFloat(v198); ok {
-			// lower_int.rules:281
-			v194 := c.floatCc(v0)
-			v196 := c.arg1(v0)
-			return c.out1(c.setcc(c.fcmpCond(v194, v195, v196))), true
+		v205 := c.arg0(v0)
+		v208 := c.valueType(v205)
+		if _, ok := c.tyScalarFloat(v208); ok {
+			// lower_int.rules:291
+			v204 := c.floatCc(v0)
+			v206 := c.arg1(v0)
+			return c.out1(c.setcc(c.fcmpCond(v204, v205, v206))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v195 := c.arg0(v0)
-		v198 := c.valueType(v195)
-		if v600, ok := c.floatVec(v198); ok {
+		v205 := c.arg0(v0)
+		v208 := c.valueType(v205)
+		if v620, ok := c.floatVec(v208); ok {
 			// lower_vector.rules:274
-			v194 := c.floatCc(v0)
-			v196 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v600), v194, c.xmm(v195), c.xmm(v196))), true
+			v204 := c.floatCc(v0)
+			v206 := c.arg1(v0)
+			return c.out1(c.vfcmp(c.fcmpOp(v620), v204, c.xmm(v205), c.xmm(v206))), true
 		}
 	}
 	var none out
@@ -3839,18 +3916,18 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelectSpectreGuard(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:286
-		v208 := c.arg0(v0)
-		v209 := c.arg1(v0)
-		v210 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v208), c.gpr(v209), c.gpr(v210))), true
+		// lower_int.rules:296
+		v218 := c.arg0(v0)
+		v219 := c.arg1(v0)
+		v220 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v218), c.gpr(v219), c.gpr(v220))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:229
-		v208 := c.arg0(v0)
-		v209 := c.arg1(v0)
-		v210 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v208), c.low(v209), c.high(v209), c.low(v210), c.high(v210))), true
+		v218 := c.arg0(v0)
+		v219 := c.arg1(v0)
+		v220 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v218), c.low(v219), c.high(v219), c.low(v220), c.high(v220))), true
 	}
 	var none out
 	return none, false
@@ -3862,24 +3939,24 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:89
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSS, c.xmm(v223), c.xm(v224))), true
+		v233 := c.arg0(v0)
+		v234 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64:
 		// lower_float.rules:90
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSD, c.xmm(v223), c.xm(v224))), true
+		v233 := c.arg0(v0)
+		v234 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
 	case ir.F32X4:
 		// lower_vector.rules:301
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPS, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
+		v233 := c.arg0(v0)
+		v234 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPS, c.xmm(v233), c.operandReg(c.xmm(v234)))), true
 	case ir.F64X2:
 		// lower_vector.rules:302
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPD, c.xmm(v223), c.operandReg(c.xmm(v224)))), true
+		v233 := c.arg0(v0)
+		v234 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBPD, c.xmm(v233), c.operandReg(c.xmm(v234)))), true
 	}
 	var none out
 	return none, false
@@ -3891,24 +3968,24 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:97
-		v231 := c.arg0(v0)
-		v232 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSS, c.xmm(v231), c.xm(v232))), true
+		v241 := c.arg0(v0)
+		v242 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64:
 		// lower_float.rules:98
-		v231 := c.arg0(v0)
-		v232 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSD, c.xmm(v231), c.xm(v232))), true
+		v241 := c.arg0(v0)
+		v242 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
 	case ir.F32X4:
 		// lower_vector.rules:305
-		v231 := c.arg0(v0)
-		v232 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPS, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+		v241 := c.arg0(v0)
+		v242 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPS, c.xmm(v241), c.operandReg(c.xmm(v242)))), true
 	case ir.F64X2:
 		// lower_vector.rules:306
-		v231 := c.arg0(v0)
-		v232 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPD, c.xmm(v231), c.operandReg(c.xmm(v232)))), true
+		v241 := c.arg0(v0)
+		v242 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVPD, c.xmm(v241), c.operandReg(c.xmm(v242)))), true
 	}
 	var none out
 	return none, false
@@ -3920,20 +3997,20 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:99
-		v233 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v233))), true
+		v243 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v243))), true
 	case ir.F64:
 		// lower_float.rules:100
-		v233 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v233))), true
+		v243 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
 	case ir.F32X4:
 		// lower_vector.rules:307
-		v233 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v233)))), true
+		v243 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v243)))), true
 	case ir.F64X2:
 		// lower_vector.rules:308
-		v233 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v233)))), true
+		v243 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v243)))), true
 	}
 	var none out
 	return none, false
@@ -3942,28 +4019,28 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 // lower_OpFmin is the part of lower for one case.
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v205, ok := c.tyScalarFloat(v2); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:102
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		return c.out1(c.minMax(v205, false, c.xmm(v234), c.xmm(v235))), true
+		v244 := c.arg0(v0)
+		v245 := c.arg1(v0)
+		return c.out1(c.minMax(v215, false, c.xmm(v244), c.xmm(v245))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:338
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		a1 := c.xmm(v234)
-		b2 := c.xmm(v235)
+		v244 := c.arg0(v0)
+		v245 := c.arg1(v0)
+		a1 := c.xmm(v244)
+		b2 := c.xmm(v245)
 		r3 := c.sse(asm.ORPS, c.sse(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.sse(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
 		// lower_vector.rules:343
-		v234 := c.arg0(v0)
-		v235 := c.arg1(v0)
-		a5 := c.xmm(v234)
-		b6 := c.xmm(v235)
+		v244 := c.arg0(v0)
+		v245 := c.arg1(v0)
+		a5 := c.xmm(v244)
+		b6 := c.xmm(v245)
 		r7 := c.sse(asm.ORPD, c.sse(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.sse(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
 		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.sse(asm.ORPD, r7, c.operandReg(nan8))))), true
@@ -3975,19 +4052,19 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 // lower_OpFmax is the part of lower for one case.
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v205, ok := c.tyScalarFloat(v2); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:103
-		v236 := c.arg0(v0)
-		v237 := c.arg1(v0)
-		return c.out1(c.minMax(v205, true, c.xmm(v236), c.xmm(v237))), true
+		v246 := c.arg0(v0)
+		v247 := c.arg1(v0)
+		return c.out1(c.minMax(v215, true, c.xmm(v246), c.xmm(v247))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:349
-		v236 := c.arg0(v0)
-		v237 := c.arg1(v0)
-		a1 := c.xmm(v236)
-		b2 := c.xmm(v237)
+		v246 := c.arg0(v0)
+		v247 := c.arg1(v0)
+		a1 := c.xmm(v246)
+		b2 := c.xmm(v247)
 		m3 := c.sse(asm.MAXPS, a1, c.operandReg(b2))
 		d4 := c.sse(asm.XORPS, c.sse(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
 		r5 := c.sse(asm.SUBPS, c.sse(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
@@ -3995,10 +4072,10 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
 		// lower_vector.rules:356
-		v236 := c.arg0(v0)
-		v237 := c.arg1(v0)
-		a7 := c.xmm(v236)
-		b8 := c.xmm(v237)
+		v246 := c.arg0(v0)
+		v247 := c.arg1(v0)
+		a7 := c.xmm(v246)
+		b8 := c.xmm(v247)
 		m9 := c.sse(asm.MAXPD, a7, c.operandReg(b8))
 		d10 := c.sse(asm.XORPD, c.sse(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
 		r11 := c.sse(asm.SUBPD, c.sse(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
@@ -4012,15 +4089,15 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 // lower_OpFneg is the part of lower for one case.
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v205, ok := c.tyScalarFloat(v2); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:146
-		v255 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v255), c.operandMem(c.signMask(v205)))), true
+		v265 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
-	if v611, ok := c.floatVec(v2); ok {
+	if v631, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:321
-		v255 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v255), c.loadMask(c.signMask(v611)))), true
+		v265 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v265), c.loadMask(c.signMask(v631)))), true
 	}
 	var none out
 	return none, false
@@ -4029,15 +4106,15 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 // lower_OpFabs is the part of lower for one case.
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v205, ok := c.tyScalarFloat(v2); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:147
-		v256 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v256), c.operandMem(c.magnitudeMask(v205)))), true
+		v266 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
-	if v611, ok := c.floatVec(v2); ok {
+	if v631, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:322
-		v256 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v256), c.loadMask(c.magnitudeMask(v611)))), true
+		v266 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v266), c.loadMask(c.magnitudeMask(v631)))), true
 	}
 	var none out
 	return none, false
@@ -4046,18 +4123,18 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 // lower_OpFcopysign is the part of lower for one case.
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v205, ok := c.tyScalarFloat(v2); ok {
+	if v215, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:148
-		v257 := c.arg0(v0)
-		v258 := c.arg1(v0)
-		m1 := c.loadMask(c.signMask(v205))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v257))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v258), c.operandReg(m1))))), true
+		v267 := c.arg0(v0)
+		v268 := c.arg1(v0)
+		m1 := c.loadMask(c.signMask(v215))
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
-	if v611, ok := c.floatVec(v2); ok {
+	if v631, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:323
-		v258 := c.arg1(v0)
-		v257 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v611)), c.xmm(v258), c.xmm(v257))), true
+		v268 := c.arg1(v0)
+		v267 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v631)), c.xmm(v268), c.xmm(v267))), true
 	}
 	var none out
 	return none, false
@@ -4069,20 +4146,20 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:154
-		v259 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v259))), true
+		v269 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v269))), true
 	case ir.F64:
 		// lower_float.rules:155
-		v259 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v259))), true
+		v269 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
 	case ir.F32X4:
 		// lower_vector.rules:327
-		v259 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v259), 8)), true
+		v269 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
 	case ir.F64X2:
 		// lower_vector.rules:328
-		v259 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v259), 8)), true
+		v269 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
 	}
 	var none out
 	return none, false
@@ -4094,20 +4171,20 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:156
-		v260 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v260))), true
+		v270 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v270))), true
 	case ir.F64:
 		// lower_float.rules:157
-		v260 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v260))), true
+		v270 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
 	case ir.F32X4:
 		// lower_vector.rules:329
-		v260 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v260), 9)), true
+		v270 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
 	case ir.F64X2:
 		// lower_vector.rules:330
-		v260 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v260), 9)), true
+		v270 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
 	}
 	var none out
 	return none, false
@@ -4119,20 +4196,20 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:158
-		v261 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v261))), true
+		v271 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v271))), true
 	case ir.F64:
 		// lower_float.rules:159
-		v261 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v261))), true
+		v271 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
 	case ir.F32X4:
 		// lower_vector.rules:331
-		v261 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v261), 10)), true
+		v271 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
 	case ir.F64X2:
 		// lower_vector.rules:332
-		v261 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v261), 10)), true
+		v271 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
 	}
 	var none out
 	return none, false
@@ -4144,20 +4221,20 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:160
-		v262 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v262))), true
+		v272 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v272))), true
 	case ir.F64:
 		// lower_float.rules:161
-		v262 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v262))), true
+		v272 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
 	case ir.F32X4:
 		// lower_vector.rules:333
-		v262 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v262), 11)), true
+		v272 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
 	case ir.F64X2:
 		// lower_vector.rules:334
-		v262 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v262), 11)), true
+		v272 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
 	}
 	var none out
 	return none, false
@@ -4165,18 +4242,18 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v279 := c.arg0(v0)
-	v281 := c.valueType(v279)
-	if v283, ok := c.tyScalarFloat(v281); ok {
+	v289 := c.arg0(v0)
+	v291 := c.valueType(v289)
+	if v293, ok := c.tyScalarFloat(v291); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:189
-			return c.out1(c.cvtToInt(true, v283, v14, c.xmm(v279))), true
+			return c.out1(c.cvtToInt(true, v293, v14, c.xmm(v289))), true
 		}
-		if v79, ok := c.ty8Or16(v2); ok {
+		if v89, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:191
-			r1 := c.cvtToInt(true, v283, ir.I32, c.xmm(v279))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v79), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+			r1 := c.cvtToInt(true, v293, ir.I32, c.xmm(v289))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -4186,18 +4263,18 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v284 := c.arg0(v0)
-	v286 := c.valueType(v284)
-	if v288, ok := c.tyScalarFloat(v286); ok {
+	v294 := c.arg0(v0)
+	v296 := c.valueType(v294)
+	if v298, ok := c.tyScalarFloat(v296); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:190
-			return c.out1(c.cvtToInt(false, v288, v14, c.xmm(v284))), true
+			return c.out1(c.cvtToInt(false, v298, v14, c.xmm(v294))), true
 		}
-		if v79, ok := c.ty8Or16(v2); ok {
+		if v89, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:195
-			r1 := c.cvtToInt(false, v288, ir.I32, c.xmm(v284))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v79), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+			r1 := c.cvtToInt(false, v298, ir.I32, c.xmm(v294))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -4207,28 +4284,28 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v289 := c.arg0(v0)
-	v291 := c.valueType(v289)
-	if v293, ok := c.tyScalarFloat(v291); ok {
+	v299 := c.arg0(v0)
+	v301 := c.valueType(v299)
+	if v303, ok := c.tyScalarFloat(v301); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:199
-			return c.out1(c.cvtToIntSat(true, v293, v14, c.xmm(v289))), true
+			return c.out1(c.cvtToIntSat(true, v303, v14, c.xmm(v299))), true
 		}
-		if v79, ok := c.ty8Or16(v2); ok {
+		if v89, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:201
-			r1 := c.cvtToIntSat(true, v293, ir.I32, c.xmm(v289))
-			low2 := c.immConst(ir.I32, c.sminImm(v79))
-			high3 := c.immConst(ir.I32, c.smaxImm(v79))
+			r1 := c.cvtToIntSat(true, v303, ir.I32, c.xmm(v299))
+			low2 := c.immConst(ir.I32, c.sminImm(v89))
+			high3 := c.immConst(ir.I32, c.smaxImm(v89))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.G, asm.S32, s4, c.operandReg(high3)), high3, s4)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v291 == ir.F32X4 {
+		if v301 == ir.F32X4 {
 			// lower_vector.rules:396
-			a5 := c.xmm(v289)
+			a5 := c.xmm(v299)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -4241,26 +4318,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v294 := c.arg0(v0)
-	v296 := c.valueType(v294)
-	if v298, ok := c.tyScalarFloat(v296); ok {
+	v304 := c.arg0(v0)
+	v306 := c.valueType(v304)
+	if v308, ok := c.tyScalarFloat(v306); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:200
-			return c.out1(c.cvtToIntSat(false, v298, v14, c.xmm(v294))), true
+			return c.out1(c.cvtToIntSat(false, v308, v14, c.xmm(v304))), true
 		}
-		if v79, ok := c.ty8Or16(v2); ok {
+		if v89, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:207
-			r1 := c.cvtToIntSat(false, v298, ir.I32, c.xmm(v294))
-			high2 := c.immConst(ir.I32, c.umaxImm(v79))
+			r1 := c.cvtToIntSat(false, v308, ir.I32, c.xmm(v304))
+			high2 := c.immConst(ir.I32, c.umaxImm(v89))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v296 == ir.F32X4 {
+		if v306 == ir.F32X4 {
 			// lower_vector.rules:403
-			n3 := c.sse(asm.MAXPS, c.xmm(v294), c.operandReg(c.vecZero()))
+			n3 := c.sse(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
@@ -4275,66 +4352,66 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v315 := c.memFlags(v0)
-	if v319, ok := c.littleEndian(v315); ok {
+	v325 := c.memFlags(v0)
+	if v329, ok := c.littleEndian(v325); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v329, v326, v327))), true
 		}
-		if v205, ok := c.tyScalarFloat(v2); ok {
+		if v215, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadXmm(v205, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadXmm(v215, c.amode(v329, v326, v327))), true
 		}
-		if v207, ok := c.tyVec128(v2); ok {
+		if v217, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadXmm(v207, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadXmm(v217, c.amode(v329, v326, v327))), true
 		}
 		switch v2 {
 		case ir.I128:
 			// lower_wide.rules:242
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			m1 := c.amode(v319, v316, v317)
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			m1 := c.amode(v329, v326, v327)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		case ir.F128:
 			// lower_small.rules:26
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F128, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F128, c.amode(v329, v326, v327))), true
 		}
 		if _, ok := c.tySmall16(v2); ok {
 			// lower_small.rules:23
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v319, v316, v317))))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v329, v326, v327))))), true
 		}
 		if _, ok := c.tySmall32(v2); ok {
 			// lower_small.rules:24
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F32, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F32, c.amode(v329, v326, v327))), true
 		}
 		if _, ok := c.tySmall64(v2); ok {
 			// lower_small.rules:25
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F64, c.amode(v319, v316, v317))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F64, c.amode(v329, v326, v327))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		if v321, ok := c.bigEndian(v315); ok {
+		if v331, ok := c.bigEndian(v325); ok {
 			// lower_mem.rules:21
-			v316 := c.arg0(v0)
-			v317 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v321, v316, v317)))), true
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v331, v326, v327)))), true
 		}
 	}
 	var none out
@@ -4346,16 +4423,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v507 := c.arg0(v0)
-		v508 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v507), c.gpr(v508))), true
+		v527 := c.arg0(v0)
+		v528 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v527), c.gpr(v528))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v508 := c.arg1(v0)
-		v507 := c.arg0(v0)
-		v513 := c.valueType(v507)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v508), c.tyBitsU8(v513)), c.operandReg(c.zext64(v507)))), true
+		v528 := c.arg1(v0)
+		v527 := c.arg0(v0)
+		v533 := c.valueType(v527)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v528), c.tyBitsU8(v533)), c.operandReg(c.zext64(v527)))), true
 	}
 	var none out
 	return none, false
@@ -4363,15 +4440,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v509 := c.arg0(v0)
-	v511 := c.valueType(v509)
-	if v511 == ir.I128 {
+	v529 := c.arg0(v0)
+	v531 := c.valueType(v529)
+	if v531 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v509), c.high(v509))), true
+		return c.outPair(c.makePair(c.low(v529), c.high(v529))), true
 	}
-	if v515, ok := c.fitsIn64(v511); ok {
+	if v535, ok := c.fitsIn64(v531); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v509), c.shiftImm(asm.SHR, c.size32(v515), c.gpr(v509), c.halfBits(v515))), true
+		return c.out2(c.gpr(v529), c.shiftImm(asm.SHR, c.size32(v535), c.gpr(v529), c.halfBits(v535))), true
 	}
 	var none out
 	return none, false
@@ -4379,20 +4456,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v516 := c.memFlags(v0)
-	if v519, ok := c.littleEndian(v516); ok {
+	v536 := c.memFlags(v0)
+	if v539, ok := c.littleEndian(v536); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v517 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v519, v517, 0))), true
+			v537 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v539, v537, 0))), true
 		}
 		if v2 == ir.I128 {
-			v542 := c.hasCmpxchg16b()
-			if v542 {
+			v562 := c.hasCmpxchg16b()
+			if v562 {
 				// lower_atomic.rules:40
-				v517 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v519, v517, 0), c.zeros(), c.zeros())), true
+				v537 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v539, v537, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -4402,22 +4479,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v520 := c.memFlags(v0)
-	if v524, ok := c.littleEndian(v520); ok {
-		v521 := c.arg0(v0)
-		v526 := c.valueType(v521)
-		if v528, ok := c.fitsIn64(v526); ok {
+	v540 := c.memFlags(v0)
+	if v544, ok := c.littleEndian(v540); ok {
+		v541 := c.arg0(v0)
+		v546 := c.valueType(v541)
+		if v548, ok := c.fitsIn64(v546); ok {
 			// lower_atomic.rules:5
-			v522 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v528), c.amode(v524, v522, 0), c.gpr(v521))
+			v542 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v548), c.amode(v544, v542, 0), c.gpr(v541))
 			return c.outNone(), true
 		}
-		if v526 == ir.I128 {
-			v542 := c.hasCmpxchg16b()
-			if v542 {
+		if v546 == ir.I128 {
+			v562 := c.hasCmpxchg16b()
+			if v562 {
 				// lower_atomic.rules:42
-				v522 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v524, v522, 0), c.halves(v521))
+				v542 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v544, v542, 0), c.halves(v541))
 				return c.outNone(), true
 			}
 		}
@@ -4428,24 +4505,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v535 := c.memFlags(v0)
-	if v540, ok := c.littleEndian(v535); ok {
+	v555 := c.memFlags(v0)
+	if v560, ok := c.littleEndian(v555); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v536 := c.arg0(v0)
-			v537 := c.arg1(v0)
-			v538 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v540, v536, 0), c.gpr(v537), c.gpr(v538))), true
+			v556 := c.arg0(v0)
+			v557 := c.arg1(v0)
+			v558 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v560, v556, 0), c.gpr(v557), c.gpr(v558))), true
 		}
 		if v2 == ir.I128 {
-			v542 := c.hasCmpxchg16b()
-			if v542 {
+			v562 := c.hasCmpxchg16b()
+			if v562 {
 				// lower_atomic.rules:46
-				v536 := c.arg0(v0)
-				v537 := c.arg1(v0)
-				v538 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v540, v536, 0), c.halves(v537), c.halves(v538))), true
+				v556 := c.arg0(v0)
+				v557 := c.arg1(v0)
+				v558 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v560, v556, 0), c.halves(v557), c.halves(v558))), true
 			}
 		}
 	}
@@ -4459,14 +4536,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:81
-		v546 := c.arg0(v0)
-		v547 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSB, c.xmm(v566), c.operandReg(c.xmm(v567)))), true
 	case ir.I16X8:
 		// lower_vector.rules:82
-		v546 := c.arg0(v0)
-		v547 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v546), c.operandReg(c.xmm(v547)))), true
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDUSW, c.xmm(v566), c.operandReg(c.xmm(v567)))), true
 	}
 	var none out
 	return none, false
@@ -4478,14 +4555,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:83
-		v548 := c.arg0(v0)
-		v549 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
+		v568 := c.arg0(v0)
+		v569 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSB, c.xmm(v568), c.operandReg(c.xmm(v569)))), true
 	case ir.I16X8:
 		// lower_vector.rules:84
-		v548 := c.arg0(v0)
-		v549 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v548), c.operandReg(c.xmm(v549)))), true
+		v568 := c.arg0(v0)
+		v569 := c.arg1(v0)
+		return c.out1(c.sse(asm.PADDSW, c.xmm(v568), c.operandReg(c.xmm(v569)))), true
 	}
 	var none out
 	return none, false
@@ -4497,14 +4574,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:85
-		v550 := c.arg0(v0)
-		v551 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v570), c.operandReg(c.xmm(v571)))), true
 	case ir.I16X8:
 		// lower_vector.rules:86
-		v550 := c.arg0(v0)
-		v551 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v550), c.operandReg(c.xmm(v551)))), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v570), c.operandReg(c.xmm(v571)))), true
 	}
 	var none out
 	return none, false
@@ -4516,14 +4593,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:87
-		v552 := c.arg0(v0)
-		v553 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
+		v572 := c.arg0(v0)
+		v573 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSB, c.xmm(v572), c.operandReg(c.xmm(v573)))), true
 	case ir.I16X8:
 		// lower_vector.rules:88
-		v552 := c.arg0(v0)
-		v553 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v552), c.operandReg(c.xmm(v553)))), true
+		v572 := c.arg0(v0)
+		v573 := c.arg1(v0)
+		return c.out1(c.sse(asm.PSUBSW, c.xmm(v572), c.operandReg(c.xmm(v573)))), true
 	}
 	var none out
 	return none, false
@@ -4535,14 +4612,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:89
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v554), c.operandReg(c.xmm(v555)))), true
+		v574 := c.arg0(v0)
+		v575 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGB, c.xmm(v574), c.operandReg(c.xmm(v575)))), true
 	case ir.I16X8:
 		// lower_vector.rules:90
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v554), c.operandReg(c.xmm(v555)))), true
+		v574 := c.arg0(v0)
+		v575 := c.arg1(v0)
+		return c.out1(c.sse(asm.PAVGW, c.xmm(v574), c.operandReg(c.xmm(v575)))), true
 	}
 	var none out
 	return none, false
@@ -4554,40 +4631,40 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:181
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
 	case ir.I16X8:
 		// lower_vector.rules:182
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v594), 15), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v614), 15), c.xmm(v615), c.xmm(v616))), true
 	case ir.I32X4:
 		// lower_vector.rules:183
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v594), 31), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v614), 31), c.xmm(v615), c.xmm(v616))), true
 	case ir.F32X4:
 		// lower_vector.rules:184
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v594), 31), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v614), 31), c.xmm(v615), c.xmm(v616))), true
 	case ir.I64X2:
 		// lower_vector.rules:185
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
 	case ir.F64X2:
 		// lower_vector.rules:186
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		v596 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v594))), c.xmm(v595), c.xmm(v596))), true
+		v614 := c.arg0(v0)
+		v615 := c.arg1(v0)
+		v616 := c.arg2(v0)
+		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
 	}
 	var none out
 	return none, false
@@ -4595,19 +4672,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v602 := c.arg0(v0)
-	v604 := c.valueType(v602)
-	if v606, ok := c.intVec(v604); ok {
+	v622 := c.arg0(v0)
+	v624 := c.valueType(v622)
+	if v626, ok := c.intVec(v624); ok {
 		// lower_vector.rules:277
-		return c.out1(c.setcc(c.allTrue(v606, c.xmm(v602)))), true
+		return c.out1(c.setcc(c.allTrue(v626, c.xmm(v622)))), true
 	}
-	switch v604 {
+	switch v624 {
 	case ir.F32X4:
 		// lower_vector.rules:279
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v602)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v622)))), true
 	case ir.F64X2:
 		// lower_vector.rules:280
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v602)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v622)))), true
 	}
 	var none out
 	return none, false
@@ -4615,27 +4692,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v607 := c.arg0(v0)
-	v609 := c.valueType(v607)
-	switch v609 {
+	v627 := c.arg0(v0)
+	v629 := c.valueType(v627)
+	switch v629 {
 	case ir.I8X16:
 		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v607))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v627))), true
 	case ir.I32X4:
 		// lower_vector.rules:289
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v607))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v627))), true
 	case ir.F32X4:
 		// lower_vector.rules:290
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v607))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v627))), true
 	case ir.I64X2:
 		// lower_vector.rules:291
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v607))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v627))), true
 	case ir.F64X2:
 		// lower_vector.rules:292
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v607))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v627))), true
 	case ir.I16X8:
 		// lower_vector.rules:293
-		a1 := c.xmm(v607)
+		a1 := c.xmm(v627)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -4647,21 +4724,21 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v629 := c.arg0(v0)
-		v632 := c.valueType(v629)
-		if v632 == ir.I64X2 {
-			if v634, ok := c.defInst(v629); ok {
-				v635 := c.opcode(v634)
-				if v635 == ir.OpFcvtToSintSat {
-					v636 := c.arg0(v634)
-					v638 := c.valueType(v636)
-					if v638 == ir.F64X2 {
-						v630 := c.arg1(v0)
-						if v640, ok := c.defInst(v630); ok {
-							v641 := c.opcode(v640)
-							if v641 == ir.OpVconst {
+		v649 := c.arg0(v0)
+		v652 := c.valueType(v649)
+		if v652 == ir.I64X2 {
+			if v654, ok := c.defInst(v649); ok {
+				v655 := c.opcode(v654)
+				if v655 == ir.OpFcvtToSintSat {
+					v656 := c.arg0(v654)
+					v658 := c.valueType(v656)
+					if v658 == ir.F64X2 {
+						v650 := c.arg1(v0)
+						if v660, ok := c.defInst(v650); ok {
+							v661 := c.opcode(v660)
+							if v661 == ir.OpVconst {
 								// lower_vector.rules:411
-								a1 := c.xmm(v636)
+								a1 := c.xmm(v656)
 								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
 								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -4673,14 +4750,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:422
-		v629 := c.arg0(v0)
-		v630 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
+		v649 := c.arg0(v0)
+		v650 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v649), c.operandReg(c.xmm(v650)))), true
 	case ir.I16X8:
 		// lower_vector.rules:423
-		v629 := c.arg0(v0)
-		v630 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v629), c.operandReg(c.xmm(v630)))), true
+		v649 := c.arg0(v0)
+		v650 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v649), c.operandReg(c.xmm(v650)))), true
 	}
 	var none out
 	return none, false
@@ -4692,14 +4769,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:424
-		v657 := c.arg0(v0)
-		v658 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v657), c.operandReg(c.xmm(v658)))), true
+		v677 := c.arg0(v0)
+		v678 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v677), c.operandReg(c.xmm(v678)))), true
 	case ir.I16X8:
 		// lower_vector.rules:425
-		v657 := c.arg0(v0)
-		v658 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v657), c.operandReg(c.xmm(v658)))), true
+		v677 := c.arg0(v0)
+		v678 := c.arg1(v0)
+		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v677), c.operandReg(c.xmm(v678)))), true
 	}
 	var none out
 	return none, false
@@ -4711,16 +4788,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:427
-		v659 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v659)))), true
+		v679 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v679)))), true
 	case ir.I32X4:
 		// lower_vector.rules:428
-		v659 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v659)))), true
+		v679 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v679)))), true
 	case ir.I64X2:
 		// lower_vector.rules:429
-		v659 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v659)))), true
+		v679 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v679)))), true
 	}
 	var none out
 	return none, false
@@ -4732,16 +4809,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:430
-		v660 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v660)))), true
+		v680 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v680)))), true
 	case ir.I32X4:
 		// lower_vector.rules:431
-		v660 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v660)))), true
+		v680 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v680)))), true
 	case ir.I64X2:
 		// lower_vector.rules:432
-		v660 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v660)))), true
+		v680 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v680)))), true
 	}
 	var none out
 	return none, false
@@ -4753,16 +4830,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:435
-		v661 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v661))))), true
+		v681 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v681))))), true
 	case ir.I32X4:
 		// lower_vector.rules:436
-		v661 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v661))))), true
+		v681 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v681))))), true
 	case ir.I64X2:
 		// lower_vector.rules:437
-		v661 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v661))))), true
+		v681 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v681))))), true
 	}
 	var none out
 	return none, false
@@ -4774,16 +4851,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:438
-		v662 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v662), c.operandReg(c.vecZero()))), true
+		v682 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v682), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:439
-		v662 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v662), c.operandReg(c.vecZero()))), true
+		v682 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v682), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:440
-		v662 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v662), c.operandReg(c.vecZero()))), true
+		v682 := c.arg0(v0)
+		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v682), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -4795,28 +4872,28 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:451
-		v693 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), c.operandReg(c.vecZero()))), true
+		v713 := c.arg0(v0)
+		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:452
-		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), 0), 0)), true
+		v713 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:453
-		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v693))), 0)), true
+		v713 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:454
-		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v693))), 68)), true
+		v713 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v713))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:455
-		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 0)), true
+		v713 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v713), 0)), true
 	case ir.F64X2:
 		// lower_vector.rules:456
-		v693 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v693), 68)), true
+		v713 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v713), 68)), true
 	}
 	var none out
 	return none, false
@@ -4828,47 +4905,47 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:458
-		v694 := c.arg0(v0)
-		v695 := c.arg1(v0)
-		v696 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
+		v714 := c.arg0(v0)
+		v715 := c.arg1(v0)
+		v716 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
 	case ir.I16X8:
 		// lower_vector.rules:459
-		v694 := c.arg0(v0)
-		v695 := c.arg1(v0)
-		v696 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
+		v714 := c.arg0(v0)
+		v715 := c.arg1(v0)
+		v716 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
 	case ir.I32X4:
 		// lower_vector.rules:460
-		v694 := c.arg0(v0)
-		v695 := c.arg1(v0)
-		v696 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
+		v714 := c.arg0(v0)
+		v715 := c.arg1(v0)
+		v716 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
 	case ir.I64X2:
 		// lower_vector.rules:461
-		v694 := c.arg0(v0)
-		v695 := c.arg1(v0)
-		v696 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v694), c.gpr(v695), c.laneU8(v696))), true
+		v714 := c.arg0(v0)
+		v715 := c.arg1(v0)
+		v716 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
 	case ir.F32X4:
 		// lower_vector.rules:462
-		v694 := c.arg0(v0)
-		v695 := c.arg1(v0)
-		v696 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v694), c.xmm(v695), c.laneInsertps(v696))), true
+		v714 := c.arg0(v0)
+		v715 := c.arg1(v0)
+		v716 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v714), c.xmm(v715), c.laneInsertps(v716))), true
 	case ir.F64X2:
-		v696 := c.lane(v0)
-		switch v696 {
+		v716 := c.lane(v0)
+		switch v716 {
 		case 0:
 			// lower_vector.rules:463
-			v695 := c.arg1(v0)
-			v694 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v695), c.xmm(v694), 2)), true
+			v715 := c.arg1(v0)
+			v714 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v715), c.xmm(v714), 2)), true
 		case 1:
 			// lower_vector.rules:464
-			v694 := c.arg0(v0)
-			v695 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v694), c.operandReg(c.xmm(v695)))), true
+			v714 := c.arg0(v0)
+			v715 := c.arg1(v0)
+			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v714), c.operandReg(c.xmm(v715)))), true
 		}
 	}
 	var none out
@@ -4881,32 +4958,32 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:480
-			v701 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v701)))), true
+			v721 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v721)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
 		// lower_vector.rules:481
-		v701 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v701)))), true
+		v721 := c.arg0(v0)
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v721)))), true
 	case ir.F32X4:
 		// lower_vector.rules:482
-		v701 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v701), c.xmm(v701), 14)), true
+		v721 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v721), c.xmm(v721), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:483
-		v701 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v701)))), true
+		v721 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v721)))), true
 	}
 	var none out
 	return none, false
 }
 
-// condOf is the term cond_of of x64.rules:279.
+// condOf is the term cond_of of x64.rules:268.
 func (c *lower) condOf(v0 ir.Value) cond {
 	if v73, v74, ok := c.narrowLoad(v0); ok {
-		// lower_int.rules:316
+		// lower_int.rules:326
 		return c.condCmpMem(asm.NE, c.sizeOf(v73), c.sink(v74), c.operandImm(0))
 	}
 	if v6, ok := c.defInst(v0); ok {
@@ -4922,7 +4999,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					if v69, ok := c.ty32Or64(v67); ok {
 						if v71, ok := c.uconst(v64); ok {
 							if v71 == 1 {
-								// lower_int.rules:310
+								// lower_int.rules:320
 								v40 := c.arg0(v6)
 								v65 := c.arg1(v62)
 								return c.condBit(asm.B, c.sizeOf(v69), c.gpr(v40), c.gprLow(v65))
@@ -4943,7 +5020,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 								v53 := c.arg0(v51)
 								v56 := c.valueType(v53)
 								if v58, ok := c.ty32Or64(v56); ok {
-									// lower_int.rules:309
+									// lower_int.rules:319
 									return c.condBit(asm.B, c.sizeOf(v58), c.gpr(v53), c.gprLow(v54))
 								}
 							}
@@ -4954,7 +5031,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				v43 := c.valueType(v40)
 				if _, ok := c.ty32Or64(v43); ok {
 					if v49, ok := c.byteMask(v47); ok {
-						// lower_int.rules:305
+						// lower_int.rules:315
 						return c.condTest(asm.NE, asm.S8, c.gpr(v40), c.operandImm(v49))
 					}
 				}
@@ -4962,7 +5039,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v40 := c.arg0(v6)
 			v43 := c.valueType(v40)
 			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:303
+				// lower_int.rules:313
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpUextend:
@@ -4974,7 +5051,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v27 := c.arg0(v24)
 					v30 := c.valueType(v27)
 					if _, ok := c.fitsIn64(v30); ok {
-						// lower_int.rules:301
+						// lower_int.rules:311
 						v26 := c.intCc(v24)
 						v28 := c.arg1(v24)
 						return c.icmpCond(v26, v27, v28)
@@ -4983,7 +5060,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v34 := c.arg0(v24)
 					v37 := c.valueType(v34)
 					if _, ok := c.tyScalarFloat(v37); ok {
-						// lower_int.rules:302
+						// lower_int.rules:312
 						v33 := c.floatCc(v24)
 						v35 := c.arg1(v24)
 						return c.fcmpCond(v33, v34, v35)
@@ -4994,7 +5071,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v9 := c.arg0(v6)
 			v12 := c.valueType(v9)
 			if _, ok := c.fitsIn64(v12); ok {
-				// lower_int.rules:298
+				// lower_int.rules:308
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpCond(v8, v9, v10)
@@ -5009,7 +5086,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v16 := c.arg0(v6)
 			v19 := c.valueType(v16)
 			if _, ok := c.tyScalarFloat(v19); ok {
-				// lower_int.rules:299
+				// lower_int.rules:309
 				v15 := c.floatCc(v6)
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
@@ -5029,7 +5106,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 	}
 	v2 := c.valueType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:296
+		// lower_int.rules:306
 		r1 := c.gpr(v0)
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
@@ -5038,10 +5115,10 @@ func (c *lower) condOf(v0 ir.Value) cond {
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
-	panic("x64.rules:279:1: no rule of cond_of matches")
+	panic("x64.rules:268:1: no rule of cond_of matches")
 }
 
-// icmpCond is the term icmp_cond of x64.rules:280.
+// icmpCond is the term icmp_cond of x64.rules:269.
 func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Equal:
@@ -5054,7 +5131,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:354
+							// lower_int.rules:364
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -5072,7 +5149,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:356
+									// lower_int.rules:366
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -5085,7 +5162,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:359
+									// lower_int.rules:369
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -5100,7 +5177,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:358
+							// lower_int.rules:368
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -5119,7 +5196,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:355
+							// lower_int.rules:365
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -5136,7 +5213,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:357
+									// lower_int.rules:367
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -5148,11 +5225,11 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:353
+	// lower_int.rules:363
 	return c.compare(v0, v1, v2)
 }
 
-// fcmpCond is the term fcmp_cond of x64.rules:281.
+// fcmpCond is the term fcmp_cond of x64.rules:270.
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
@@ -5212,88 +5289,88 @@ func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
-	panic("x64.rules:281:1: no rule of fcmp_cond matches")
+	panic("x64.rules:270:1: no rule of fcmp_cond matches")
 }
 
-// selectBits is the term select_bits of lower_int.rules:58.
+// selectBits is the term select_bits of lower_int.rules:68.
 func (c *lower) selectBits(v0 ir.Type, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:59
+	// lower_int.rules:69
 	return c.alu(asm.XOR, c.size32(v0), c.alu(asm.AND, c.size32(v0), c.alu(asm.XOR, c.size32(v0), v2, c.operandReg(v3)), c.operandReg(v1)), c.operandReg(v3))
 }
 
-// maskedAmount is the term masked_amount of lower_int.rules:80.
+// maskedAmount is the term masked_amount of lower_int.rules:90.
 func (c *lower) maskedAmount(v0 ir.Type, v1 ir.Value) machine.Reg {
-	// lower_int.rules:81
+	// lower_int.rules:91
 	return c.alu(asm.AND, asm.S32, c.gprLow(v1), c.operandImm(c.tyMask(v0)))
 }
 
-// pick is the term pick of lower_int.rules:150.
+// pick is the term pick of lower_int.rules:160.
 func (c *lower) pick(v0 ir.Type, v1 ir.IntCC, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_int.rules:151
+	// lower_int.rules:161
 	a1 := c.gpr(v2)
 	b2 := c.gpr(v3)
 	return c.selectGpr(c.size32(v0), c.condCmp(c.ccOf(v1), c.sizeOf(v0), a1, c.operandReg(b2)), a1, b2)
 }
 
-// carryIn is the term carry_in of lower_int.rules:176.
+// carryIn is the term carry_in of lower_int.rules:186.
 func (c *lower) carryIn(v0 ir.Value) {
-	// lower_int.rules:177
+	// lower_int.rules:187
 	_ = c.alu(asm.ADD, asm.S8, c.gpr(v0), c.operandImm(-1))
 	c.nothing()
 	return
 }
 
-// clzFrom is the term clz_from of lower_int.rules:206.
+// clzFrom is the term clz_from of lower_int.rules:216.
 func (c *lower) clzFrom(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	v5 := c.hasLzcnt()
 	if v5 {
 		if v3, ok := c.ty32Or64(v0); ok {
-			// lower_int.rules:212
+			// lower_int.rules:222
 			return c.bitCount(asm.LZCNT, c.sizeOf(v3), c.operandReg(v1))
 		}
 		if v7, ok := c.ty8Or16(v0); ok {
-			// lower_int.rules:213
+			// lower_int.rules:223
 			return c.addImm(asm.S32, c.bitCount(asm.LZCNT, asm.S32, c.operandReg(v1)), c.narrowExcess(v7))
 		}
 	}
-	// lower_int.rules:207
+	// lower_int.rules:217
 	none1 := c.immConst(ir.I64, -1)
 	b2 := c.bitCount(asm.BSR, c.size32(v0), c.operandReg(v1))
 	n3 := c.selectGpr(c.size32(v0), c.condFlags(asm.E), none1, b2)
 	return c.alu(asm.SUB, c.size32(v0), c.immConst(v0, c.maskImm(v0)), c.operandReg(n3))
 }
 
-// revByte is the term rev_byte of lower_int.rules:253.
+// revByte is the term rev_byte of lower_int.rules:263.
 func (c *lower) revByte(v0 ir.Type, v1 machine.Reg) machine.Reg {
-	// lower_int.rules:254
+	// lower_int.rules:264
 	return c.swapBits(v0, c.swapBits(v0, c.swapBits(v0, v1, 1, 6148914691236517205), 2, 3689348814741910323), 4, 1085102592571150095)
 }
 
-// swapBits is the term swap_bits of lower_int.rules:256.
+// swapBits is the term swap_bits of lower_int.rules:266.
 func (c *lower) swapBits(v0 ir.Type, v1 machine.Reg, v2 uint8, v3 int64) machine.Reg {
-	// lower_int.rules:257
+	// lower_int.rules:267
 	mask1 := c.immConst(v0, v3)
 	return c.alu(asm.OR, c.sizeOf(v0), c.shiftImm(asm.SHL, c.sizeOf(v0), c.alu(asm.AND, c.sizeOf(v0), v1, c.operandReg(mask1)), v2), c.operandReg(c.alu(asm.AND, c.sizeOf(v0), c.shiftImm(asm.SHR, c.sizeOf(v0), v1, v2), c.operandReg(mask1))))
 }
 
-// selectGprOf is the term select_gpr_of of lower_int.rules:291.
+// selectGprOf is the term select_gpr_of of lower_int.rules:301.
 func (c *lower) selectGprOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:292
+	// lower_int.rules:302
 	return c.selectGpr(c.size32(v0), v1, v2, v3)
 }
 
-// selectXmmOf is the term select_xmm_of of lower_int.rules:293.
+// selectXmmOf is the term select_xmm_of of lower_int.rules:303.
 func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:294
+	// lower_int.rules:304
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:327.
+// compare is the term compare of lower_int.rules:337.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v68, v69, ok := c.narrowLoad(v1); ok {
 		if v71, ok := c.uconst(v2); ok {
 			if v73, ok := c.narrowImm(v68, v71); ok {
-				// lower_int.rules:349
+				// lower_int.rules:359
 				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v68), c.sink(v69), c.operandImm(v73))
 			}
 		}
@@ -5309,7 +5386,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v66, ok := c.narrowImm(v63, v31); ok {
-									// lower_int.rules:345
+									// lower_int.rules:355
 									return c.condTestMem(v20, c.sizeOf(v63), c.sink(v64), c.operandImm(v66))
 								}
 							}
@@ -5325,7 +5402,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 								if v55, ok := c.ty32Or64(v53); ok {
 									if v57, ok := c.uconst(v50); ok {
 										if v57 == 1 {
-											// lower_int.rules:340
+											// lower_int.rules:350
 											v24 := c.arg0(v22)
 											v51 := c.arg1(v48)
 											return c.condBit(v35, c.sizeOf(v55), c.gpr(v24), c.gprLow(v51))
@@ -5346,7 +5423,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 									if v44, ok := c.ty32Or64(v42); ok {
 										if v31, ok := c.uconst(v25); ok {
 											if v31 == 1 {
-												// lower_int.rules:337
+												// lower_int.rules:347
 												return c.condBit(v35, c.sizeOf(v44), c.gpr(v39), c.gprLow(v40))
 											}
 										}
@@ -5362,18 +5439,18 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							if v59, ok := c.sinkableLoad(v24); ok {
 								v25 := c.arg1(v22)
 								if v61, ok := c.simm32(v25); ok {
-									// lower_int.rules:343
+									// lower_int.rules:353
 									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v59), c.operandImm(v61))
 								}
 							}
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v33, ok := c.byteMask(v31); ok {
-									// lower_int.rules:336
+									// lower_int.rules:346
 									return c.condTest(v20, asm.S8, c.gpr(v24), c.operandImm(v33))
 								}
 							}
-							// lower_int.rules:335
+							// lower_int.rules:345
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
 					}
@@ -5382,7 +5459,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:333
+					// lower_int.rules:343
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -5392,21 +5469,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:329
+			// lower_int.rules:339
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:330
+			// lower_int.rules:340
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:328
+		// lower_int.rules:338
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:327:1: no rule of compare matches")
+	panic("lower_int.rules:337:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:23.

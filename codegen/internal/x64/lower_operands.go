@@ -453,8 +453,6 @@ func (c *lower) slotFits(i ir.Inst, disp int64) bool {
 	return fitsInt32(disp + int64(c.l.StackSlotOffset(c.stackSlot(i))) + c.imm(i))
 }
 
-func (c *lower) amodeDisp(base machine.Reg, disp int32) Amode { return MemAt(base, disp) }
-
 func (c *lower) amodeIndex(base, index machine.Reg, scale uint8, disp int32) Amode {
 	return MemIndexed(base, index, scale, disp)
 }
@@ -472,11 +470,29 @@ func (c *lower) amodeSlot(s ir.StackSlot, off int32) Amode {
 	return MemOf(machine.MemStackSlot, c.l.StackSlotOffset(s)+off)
 }
 
-func (c *lower) immSimm32(k int64) (int32, bool) { return int32(k), fitsInt32(k) }
-func (c *lower) tyBits(t ir.Type) int32          { return int32(t.Bits()) }
-
 // signShift is the shift that spreads the sign, at the size that operations on t are done.
 func (c *lower) signShift(t ir.Type) uint8 { return uint8(max(32, t.Bits()) - 1) }
+
+// decremented matches a value that is another less one.
+func (c *lower) decremented(v ir.Value) (ir.Value, bool) {
+	inst, _ := c.l.Def(v)
+	if inst == ir.NoInst {
+		return v, false
+	}
+	d, args := c.f.Inst(inst), c.f.Args(inst)
+	if d.Op != ir.OpIsub && d.Op != ir.OpIadd {
+		return v, false
+	}
+	k, ok := c.l.Const(args[1])
+	switch {
+	case ok && (d.Op == ir.OpIsub && k == 1 || d.Op == ir.OpIadd && k == -1):
+		return c.f.Resolve(args[0]), true
+	case d.Op == ir.OpIadd:
+		k, ok = c.l.Const(args[0])
+		return c.f.Resolve(args[1]), ok && k == -1
+	}
+	return v, false
+}
 
 // onlyUse matches a value that nothing but its user at hand needs.
 func (c *lower) onlyUse(v ir.Value) (ir.Value, bool) { return v, c.l.SingleUse(v) && !c.l.Used(v) }

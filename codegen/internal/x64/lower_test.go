@@ -42,6 +42,39 @@ func TestGeneratedRulesAreUpToDate(t *testing.T) {
 	}
 }
 
+// TestVocabularyIsUsed finds terms of our rules that no rule mentions.
+func TestVocabularyIsUsed(t *testing.T) {
+	var text []byte
+	for _, name := range ruleFiles(t) {
+		if strings.Contains(name, "/lib/") {
+			continue // for all targets
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, regexp.MustCompile(`(?m);.*$`).ReplaceAll(src, nil)...)
+	}
+	mentions := map[string]int{}
+	for _, m := range regexp.MustCompile(`[^\s()]+`).FindAll(text, -1) {
+		mentions[string(m)]++
+	}
+	flags := `(?:(?:pure|partial|multi|rec|ordered) )*`
+	declared := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\((?:decl `+flags+`|extern (?:constructor|extractor) (?:infallible )?)(\w+)`).FindAllSubmatch(text, -1) {
+		declared[string(m[1])] = true
+		mentions[string(m[1])]--
+	}
+	for name := range declared {
+		if mentions[name] <= 0 {
+			t.Errorf("%s is declared and not used", name)
+		}
+	}
+	if len(declared) < 100 {
+		t.Errorf("only %d terms found", len(declared))
+	}
+}
+
 func TestGeneratedOpcodesAreUpToDate(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "ir_gen.rules")
 	cmd := exec.Command("go", "run", "../rules/cmd/irops", "-o", out)
