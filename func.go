@@ -123,7 +123,25 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 
 // finish brings a call to its end that has not come to it by itself. Functions
 // of the host may run, and panic.
-func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) (err error) {
+func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) error {
+	if f.store.hook != nil && !f.vm.IsHost() {
+		return f.finishHooked(ctx, p, status)
+	}
+	done := false
+	defer func() {
+		if !done {
+			f.store.release()
+		}
+	}()
+	if err := f.vm.Finish(ctx, p, status); err != nil {
+		return apiError(err)
+	}
+	done = true
+	return nil
+}
+
+// finishHooked is finish with transitions, of which the hook is told.
+func (f *Func) finishHooked(ctx context.Context, p unsafe.Pointer, status uintptr) (err error) {
 	failed, ended := true, false // also if a hook or host function panics
 	defer func() {
 		if failed {
@@ -133,20 +151,19 @@ func (f *Func) finish(ctx context.Context, p unsafe.Pointer, status uintptr) (er
 			f.store.release()
 		}
 	}()
-	if hook := f.store.hook; hook != nil && !f.vm.IsHost() {
-		if err := hook(ctx, EnterGuest); err != nil {
-			return err
-		}
-		defer func() {
-			before := failed
-			failed = true
-			if e := hook(ctx, LeaveGuest); before || e == nil {
-				failed = before
-			} else {
-				err = e
-			}
-		}()
+	hook := f.store.hook
+	if err := hook(ctx, EnterGuest); err != nil {
+		return err
 	}
+	defer func() {
+		before := failed
+		failed = true
+		if e := hook(ctx, LeaveGuest); before || e == nil {
+			failed = before
+		} else {
+			err = e
+		}
+	}()
 	ended = true
 	if err = f.vm.Finish(ctx, p, status); err != nil {
 		return apiError(err)

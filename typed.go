@@ -1,7 +1,6 @@
 package davit
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"unsafe"
@@ -135,14 +134,6 @@ func (t *typedFunc) lower(p unsafe.Pointer, args ...unsafe.Pointer) error {
 // lift puts the results at p into Go values.
 func (t *typedFunc) lift(p unsafe.Pointer, results ...unsafe.Pointer) {
 	t.store.liftGo(t.typ.Results, p, results)
-}
-
-// run runs the call that has been begun with the arguments at p.
-func (t *typedFunc) run(ctx context.Context, p unsafe.Pointer) error {
-	if status := t.vm.Enter(p); status != vm.Done {
-		return t.finish(ctx, p, status)
-	}
-	return nil
 }
 
 // newTypedHost is a host function that calls a Go function: plain if none of the

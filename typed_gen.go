@@ -5,6 +5,8 @@ package davit
 import (
 	"context"
 	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/vm"
 )
 
 // Proc0 is f, which must have no parameters and no result, as a Go function: see [GoType].
@@ -18,8 +20,10 @@ func Proc0(f *Func) (func(context.Context) error, error) {
 		if err != nil {
 			return err
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -45,8 +49,10 @@ func Proc1[P1 GoType](f *Func) (func(context.Context, P1) error, error) {
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -73,8 +79,10 @@ func Proc2[P1, P2 GoType](f *Func) (func(context.Context, P1, P2) error, error) 
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -102,8 +110,10 @@ func Proc3[P1, P2, P3 GoType](f *Func) (func(context.Context, P1, P2, P3) error,
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -132,8 +142,10 @@ func Proc4[P1, P2, P3, P4 GoType](f *Func) (func(context.Context, P1, P2, P3, P4
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -163,8 +175,10 @@ func Proc5[P1, P2, P3, P4, P5 GoType](f *Func) (func(context.Context, P1, P2, P3
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -195,8 +209,10 @@ func Proc6[P1, P2, P3, P4, P5, P6 GoType](f *Func) (func(context.Context, P1, P2
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -228,8 +244,10 @@ func Proc7[P1, P2, P3, P4, P5, P6, P7 GoType](f *Func) (func(context.Context, P1
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -262,8 +280,10 @@ func Proc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](f *Func) (func(context.Context
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -297,8 +317,10 @@ func Proc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](f *Func) (func(context.Con
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -333,8 +355,10 @@ func Proc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](f *Func) (func(conte
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -370,8 +394,10 @@ func Proc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](f *Func) (func(
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -408,8 +434,10 @@ func Proc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](f *Func) (
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -447,8 +475,10 @@ func Proc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f *Fu
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -487,8 +517,10 @@ func Proc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -528,8 +560,10 @@ func Proc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoT
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -570,8 +604,10 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 				return err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return err
+			}
 		}
 		t.end(p)
 		return nil
@@ -1282,8 +1318,10 @@ func Func0[R GoType](f *Func) (func(context.Context) (R, error), error) {
 		if err != nil {
 			return r, err
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1316,8 +1354,10 @@ func Func1[P1, R GoType](f *Func) (func(context.Context, P1) (R, error), error) 
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1351,8 +1391,10 @@ func Func2[P1, P2, R GoType](f *Func) (func(context.Context, P1, P2) (R, error),
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1387,8 +1429,10 @@ func Func3[P1, P2, P3, R GoType](f *Func) (func(context.Context, P1, P2, P3) (R,
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1424,8 +1468,10 @@ func Func4[P1, P2, P3, P4, R GoType](f *Func) (func(context.Context, P1, P2, P3,
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1462,8 +1508,10 @@ func Func5[P1, P2, P3, P4, P5, R GoType](f *Func) (func(context.Context, P1, P2,
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1501,8 +1549,10 @@ func Func6[P1, P2, P3, P4, P5, P6, R GoType](f *Func) (func(context.Context, P1,
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1541,8 +1591,10 @@ func Func7[P1, P2, P3, P4, P5, P6, P7, R GoType](f *Func) (func(context.Context,
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1582,8 +1634,10 @@ func Func8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](f *Func) (func(context.Cont
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1624,8 +1678,10 @@ func Func9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](f *Func) (func(context.
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1667,8 +1723,10 @@ func Func10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](f *Func) (func(co
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1711,8 +1769,10 @@ func Func11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](f *Func) (fu
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1756,8 +1816,10 @@ func Func12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](f *Func
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1802,8 +1864,10 @@ func Func13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](f 
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1849,8 +1913,10 @@ func Func14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoTyp
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1897,8 +1963,10 @@ func Func15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R 
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -1946,8 +2014,10 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 				return r, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			get(p, &r)
@@ -2837,8 +2907,10 @@ func Func0x2[R1, R2 GoType](f *Func) (func(context.Context) (R1, R2, error), err
 		if err != nil {
 			return r1, r2, err
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -2873,8 +2945,10 @@ func Func1x2[P1, R1, R2 GoType](f *Func) (func(context.Context, P1) (R1, R2, err
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -2910,8 +2984,10 @@ func Func2x2[P1, P2, R1, R2 GoType](f *Func) (func(context.Context, P1, P2) (R1,
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -2948,8 +3024,10 @@ func Func3x2[P1, P2, P3, R1, R2 GoType](f *Func) (func(context.Context, P1, P2, 
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -2987,8 +3065,10 @@ func Func4x2[P1, P2, P3, P4, R1, R2 GoType](f *Func) (func(context.Context, P1, 
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3027,8 +3107,10 @@ func Func5x2[P1, P2, P3, P4, P5, R1, R2 GoType](f *Func) (func(context.Context, 
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3068,8 +3150,10 @@ func Func6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](f *Func) (func(context.Conte
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3110,8 +3194,10 @@ func Func7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](f *Func) (func(context.C
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3153,8 +3239,10 @@ func Func8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](f *Func) (func(conte
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3197,8 +3285,10 @@ func Func9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](f *Func) (func(c
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3242,8 +3332,10 @@ func Func10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](f *Func) (
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3288,8 +3380,10 @@ func Func11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f *Fu
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3335,8 +3429,10 @@ func Func12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3383,8 +3479,10 @@ func Func13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoT
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3432,8 +3530,10 @@ func Func14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3482,8 +3582,10 @@ func Func15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)
@@ -3533,8 +3635,10 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 				return r1, r2, err
 			}
 		}
-		if err := t.run(ctx, p); err != nil {
-			return r1, r2, err
+		if status := t.vm.Enter(p); status != vm.Done {
+			if err := t.finish(ctx, p, status); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := get(p, &r1)

@@ -155,27 +155,67 @@ const notEntered = ^uintptr(0)
 // Finish brings a call to its end that Enter has left with a status other than
 // Done. If it fails, the call has ended as by [Func.End]. So it has
 // if a host function panics.
+//
+// It is one function with one deferred call, because after an exit from native
+// code the processor mispredicts every return to a caller that was there before.
 func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) error {
 	s := f.store
-	if status != notEntered {
-		return s.convert(s.serve(ctx, status))
+	var a *activation
+	mark := 0 // of the native stack; a call that Enter began was the outermost
+	if status == notEntered {
+		a = s.activations[s.depth-1]
+		mark = s.stack.Mark()
+	} else {
+		a = s.push(ctx)
 	}
-	a := s.activations[s.depth-1]
 	done := false
 	defer func() {
-		if !done {
+		if done {
+			return
+		}
+		var r any
+		if f.host == nil {
+			// Native code may be suspended. A panic of a host function gets the guest's
+			// frames, which are still there.
+			if r = recover(); r != nil && s.WrapPanic != nil {
+				r = s.WrapPanic(r, func() []Frame { return suspendedFrames(s.stack) })
+			}
+			s.stack.Unwind(mark)
+		}
+		if p == s.scratch {
+			s.pop(a)
+		} else {
 			f.End(p)
 		}
+		if r != nil {
+			panic(r)
+		}
 	}()
-	var err error
 	if f.host != nil {
 		a.caller = Caller{a: a}
-		err = f.host.fn(&a.caller, unsafe.Slice((*uint64)(p), f.words))
-	} else {
-		err = s.convert(s.enterNested(a, f, p))
+		if err := f.host.fn(&a.caller, unsafe.Slice((*uint64)(p), f.words)); err != nil {
+			return err
+		}
+		done = true
+		return nil
 	}
-	done = err == nil
-	return err
+	if status == notEntered {
+		if err := s.stack.Ready(); err != nil {
+			return s.convert(err)
+		}
+		status = (*f.entry)(s.exec, f.code, f.vmctx, uintptr(p))
+	}
+	for status != Done {
+		if err := s.stack.Serve(status, a); err != nil {
+			return s.convert(err)
+		}
+		status = s.resume(s.exec)
+	}
+	done = true
+	if p == s.scratch {
+		s.pop(a)
+	}
+	return nil
 }
 
 // End ends a call that was begun and has not failed. Its results are lost.
@@ -193,54 +233,6 @@ func (f *Func) Plain(p unsafe.Pointer) bool { return p == f.store.scratch }
 // scratchWords is the size of the buffer that a store has for calls that are
 // not nested.
 const scratchWords = 48
-
-// serve does what native code left for until it returns.
-func (s *Store) serve(ctx context.Context, status uintptr) error {
-	a := s.push(ctx)
-	defer s.pop(a)
-	return s.serveFrom(a, 0, status) // it was the outermost
-}
-
-// enterNested runs f in an activation that exists.
-func (s *Store) enterNested(a *activation, f *Func, p unsafe.Pointer) error {
-	if err := s.stack.Ready(); err != nil {
-		return err
-	}
-	mark := s.stack.Mark()
-	status := (*f.entry)(s.exec, f.code, f.vmctx, uintptr(p))
-	if status == layout.ExitDone {
-		return nil
-	}
-	return s.serveFrom(a, mark, status)
-}
-
-// serveFrom is serve for an activation that found the native stack at mark.
-func (s *Store) serveFrom(a *activation, mark int, status uintptr) error {
-	defer s.unwind(mark)
-	for {
-		if err := s.stack.Serve(status, a); err != nil {
-			return err
-		}
-		if status = s.resume(s.exec); status == layout.ExitDone {
-			return nil
-		}
-	}
-}
-
-// unwind is deferred: it puts the native stack into the state it had at mark. A
-// panic of a host function gets the guest's frames, which are still there.
-func (s *Store) unwind(mark int) {
-	r := recover()
-	if r == nil { // also if the goroutine is about to end
-		s.stack.Unwind(mark)
-		return
-	}
-	if s.WrapPanic != nil {
-		r = s.WrapPanic(r, func() []Frame { return suspendedFrames(s.stack) })
-	}
-	s.stack.Unwind(mark)
-	panic(r)
-}
 
 // push makes the activation for a call; activations are kept for the next.
 func (s *Store) push(ctx context.Context) *activation {
