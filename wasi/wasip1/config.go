@@ -115,7 +115,9 @@ func (l *Limits) setDefaults() error {
 }
 
 // Mount is a directory that a program may use, with everything below it and
-// nothing else. Exactly one of Host, Root, FS and Dir says what it is.
+// nothing else. Exactly one of Host, Root, FS and Dir says what it is. Files
+// cannot be moved or linked from one mount to another, even if they are on the
+// same disk.
 type Mount struct {
 	// Guest is the name of the directory for the program, such as "/" or "/data".
 	Guest string

@@ -13,8 +13,7 @@ import (
 // stream is set.
 type descriptor struct {
 	base, inheriting rights // guarded by the process's mutex
-	readOnly         bool   // the mount that it belongs to
-	device           uint64 // the mount's device number, if its files have none
+	mount            *mount // that it belongs to; nil: it is a stream that was given
 	isPreopen        bool
 	preopen          string // the name of the preopened directory
 
@@ -25,6 +24,12 @@ type descriptor struct {
 	mu     sync.Mutex // guards what follows, and reads and writes at the offset
 	flags  uint16
 	offset int64 // of file
+}
+
+// mount is what the descriptors below a mounted directory have in common.
+type mount struct {
+	readOnly bool
+	device   uint64 // the device number of files that have none
 }
 
 // directory is an open directory.
@@ -49,7 +54,7 @@ func (d *descriptor) close() error {
 // tells most.
 func (d *descriptor) refusal(need rights) Errno {
 	switch {
-	case d.readOnly && need&writeRights != 0:
+	case d.mount != nil && d.mount.readOnly && need&writeRights != 0:
 		return ErrnoROFS
 	case need&(rightFdSeek|rightFdTell) != 0 && d.stream != nil:
 		return ErrnoSPipe
@@ -107,7 +112,7 @@ func (d *descriptor) stat() (filestat, Errno) {
 // filestat is the form in which programs see s, of a file below d.
 func (d *descriptor) filestat(s vfs.Stat) filestat {
 	if s.Dev == 0 {
-		s.Dev = d.device
+		s.Dev = d.mount.device
 	}
 	return filestatOf(&s)
 }

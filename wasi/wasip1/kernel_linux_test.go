@@ -138,10 +138,10 @@ func (w *kernelWorld) open(slot, dir int, path string, o openFlags) (string, err
 	fd, err := w.beneath(dir, path, flags, mode)
 	if err != nil {
 		if err == unix.EISDIR && o.creat {
-			// A link that ends in a slash and in nothing: the kernel says what it will not
-			// make, others what there is not.
-			if found, missing := w.find(dir, path, true); missing == unix.ENOENT {
-				err = missing
+			// A link that ends in a slash, where there is no directory: the kernel says
+			// what it will not make, others what there is.
+			if found, e := w.find(dir, path, true); e != nil {
+				err = e
 			} else {
 				unix.Close(found)
 			}

@@ -61,7 +61,7 @@ func (c *call) pathOpen(a []uint64) Errno {
 // check decides whether a directory with the given rights may open what o asks
 // for.
 func (o *opening) check(dir rights) Errno {
-	if o.readOnly && (o.oflags&(oflagCreat|oflagTrunc) != 0 || o.base&rightFdWrite != 0 && o.oflags&oflagDirectory == 0) {
+	if o.mount.readOnly && (o.oflags&(oflagCreat|oflagTrunc) != 0 || o.base&rightFdWrite != 0 && o.oflags&oflagDirectory == 0) {
 		return ErrnoROFS
 	}
 	need := rightPathOpen
@@ -136,7 +136,7 @@ func (o *opening) openDirectory(dir, inheriting rights) (*descriptor, Errno) {
 		base |= dir & inheriting & rightPathFilestatSetSize
 	}
 	return &descriptor{
-		dir: &directory{Dir: opened}, readOnly: o.readOnly, device: o.device, flags: o.fdflags,
+		dir: &directory{Dir: opened}, mount: o.mount, flags: o.fdflags,
 		base: base, inheriting: o.inheriting & inheriting,
 	}, ErrnoSuccess
 }
@@ -165,7 +165,7 @@ func (o *opening) openFile(inheriting rights) (*descriptor, Errno) {
 		return nil, errnoOf(err)
 	}
 	d := &descriptor{
-		file: f, readOnly: o.readOnly, device: o.device, flags: o.fdflags, base: base, inheriting: o.inheriting & inheriting & fileRights,
+		file: f, mount: o.mount, flags: o.fdflags, base: base, inheriting: o.inheriting & inheriting & fileRights,
 	}
 	if e := o.finish(d, f); e != ErrnoSuccess {
 		f.Close()

@@ -105,8 +105,13 @@ func (c *call) twoPlaces(from, to []uint64, source, target rights) (old, new pla
 	if old, e = c.place(from[0], from[1], from[2], source); e != ErrnoSuccess {
 		return old, new, e
 	}
-	new, e = c.place(to[0], to[1], to[2], target)
-	return old, new, e
+	if new, e = c.place(to[0], to[1], to[2], target); e != ErrnoSuccess {
+		return old, new, e
+	}
+	if old.mount != new.mount {
+		return old, new, ErrnoXDev // even if the host could do it: a mount is a file system of its own
+	}
+	return old, new, ErrnoSuccess
 }
 
 func (c *call) pathLink(a []uint64) Errno {

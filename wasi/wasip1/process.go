@@ -242,12 +242,12 @@ func preopen(m *Mount, number uint64) (*descriptor, error) {
 	default:
 		dir, device = tree.Walk(m.Dir, true), virtualDevice+number
 	}
-	readOnly := m.ReadOnly || m.FS != nil
+	mounted := &mount{readOnly: m.ReadOnly || m.FS != nil, device: device}
 	d := &descriptor{
-		dir: &directory{Dir: dir}, device: device, preopen: m.Guest, isPreopen: true, readOnly: readOnly,
+		dir: &directory{Dir: dir}, mount: mounted, preopen: m.Guest, isPreopen: true,
 		base: directoryRights, inheriting: directoryRights | fileRights,
 	}
-	if readOnly {
+	if mounted.readOnly {
 		d.base &^= writeRights
 		d.inheriting &^= writeRights
 	}

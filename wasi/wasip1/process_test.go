@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/internal/testdata"
+	"github.com/davit-wasm/davit/wasi/vfs"
 )
 
 // testMemory is a program's memory.
@@ -532,34 +535,63 @@ func TestWaitsEndWithContext(t *testing.T) {
 	}
 }
 
-// TestArguments: no arguments make a function panic or hang.
-func TestArguments(t *testing.T) {
-	dir := t.TempDir()
-	values := []uint64{0, 1, 3, 4, 8, 1 << 15, 1<<16 - 4, 1 << 16, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 63, ^uint64(0)}
-	seed := uint64(1)
-	random := func(n int) int {
-		seed = seed*6364136223846793005 + 1442695040888963407
-		return int(seed>>33) % n
-	}
-	c := &Config{
-		Mounts: []Mount{{Host: dir, Guest: "/"}}, Random: zeros{}, Limits: Limits{Descriptors: 20},
+// callAnything calls functions with arguments, and a memory, made of data.
+func callAnything(t testing.TB, data []byte) {
+	here, there := net.Pipe()
+	here.Close() // so that no read waits
+	there.Close()
+	mem := vfs.NewMem(&vfs.MemOptions{MaxBytes: 1 << 16, MaxFiles: 20})
+	mem.WriteFile("a/b", []byte("content"))
+	p, err := New(&Config{
+		Args: []string{"a"}, Env: []string{"A=b"}, Mounts: []Mount{{Dir: mem.Root(), Guest: "/"}, {FS: mem, Guest: "/a"}},
+		Conns: []net.Conn{here}, Random: zeros{}, Limits: Limits{Descriptors: 20}, Stdin: strings.NewReader("input"),
 		Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range 20 {
-		g := newGuest(t, c)
-		for range 3000 {
-			f := &functions[random(len(functions))]
-			args := make([]uint64, len(f.params)+1)
-			for i := range f.params {
-				args[i] = values[random(len(values))]
-			}
-			if strings.HasPrefix(f.name, "fd_allocate") || strings.HasSuffix(f.name, "set_size") {
-				continue // huge files belong to no test
-			}
-			g.str(0x100, "a/../b")
-			g.p.invoke(g.ctx, f, &preview1, g.mem, args)
+	defer p.Close()
+	values := []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 0x100, 1 << 13, 1<<14 - 4, 1 << 14, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 63, ^uint64(0)}
+	memory := make(testMemory, 1<<14)
+	copy(memory[0x100:], "a/b/../c\x00/..")
+	copy(memory[0x400:], data)
+	next := func() int {
+		if len(data) == 0 {
+			return 0
+		}
+		b := data[0]
+		data = data[1:]
+		return int(b)
+	}
+	l := [...]*layout{&preview1, &unstable}[next()%2]
+	for len(data) > 0 {
+		f := &functions[next()%len(functions)]
+		args := make([]uint64, len(f.params)+1)
+		for i := range f.params {
+			args[i] = values[next()%len(values)]
+		}
+		if err := p.invoke(context.Background(), f, l, memory, args); err != nil && f.name != "proc_exit" && f.name != "proc_raise" {
+			t.Fatalf("%s%v ends the program: %v", f.name, args, err)
 		}
 	}
+}
+
+// TestArguments: no arguments make a function panic or hang, or end the
+// program.
+func TestArguments(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 200 {
+		data := make([]byte, 2000)
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		callAnything(t, data)
+	}
+}
+
+func FuzzCalls(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, data []byte) { callAnything(t, data) })
 }
 
 type zeros struct{}

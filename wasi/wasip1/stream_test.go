@@ -247,10 +247,13 @@ func TestMounts(t *testing.T) {
 	mem, other := vfs.NewMem(nil), vfs.NewMem(nil)
 	mem.WriteFile("f", []byte("in memory"))
 	mem.WriteFile("d/g", nil)
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "f"), nil, 0o666)
 	g := newGuest(t, &Config{Mounts: []Mount{
-		{Dir: mem.Root(), Guest: "/m"}, {Host: t.TempDir(), Guest: "/h"}, {Dir: other.Root(), Guest: "/o"}, {FS: mem, Guest: "/r"},
+		{Dir: mem.Root(), Guest: "/m"}, {Host: dir, Guest: "/h"}, {Dir: other.Root(), Guest: "/o"}, {FS: mem, Guest: "/r"},
+		{Dir: mem.Root(), Guest: "/n"}, {Host: dir, Guest: "/i"},
 	}})
-	for i, want := range []string{"/m", "/h", "/o", "/r"} {
+	for i, want := range []string{"/m", "/h", "/o", "/r", "/n", "/i"} {
 		g.want(0, "fd_prestat_dir_name", 3+uint64(i), 0x100, 2)
 		if got := string(g.mem[0x100:0x102]); got != want {
 			t.Errorf("mount %d is %q", i, got)
@@ -258,9 +261,9 @@ func TestMounts(t *testing.T) {
 	}
 	a, n := g.str(0x100, "f")
 	b, bn := g.str(0x200, "d/moved")
-	for to := uint64(4); to < 6; to++ {
-		g.want(ErrnoXDev, "path_rename", 3, a, n, to, a, n)
-		g.want(ErrnoXDev, "path_link", 3, 0, a, n, to, a, n)
+	for _, pair := range [][2]uint64{{3, 4}, {3, 5}, {4, 3}, {3, 7}, {4, 8}} {
+		g.want(ErrnoXDev, "path_rename", pair[0], a, n, pair[1], a, n)
+		g.want(ErrnoXDev, "path_link", pair[0], 0, a, n, pair[1], a, n)
 	}
 	g.want(0, "path_filestat_get", 3, 0, a, n, 0x300)
 	dev, ino := g.u64(0x300), g.u64(0x308)
