@@ -23,7 +23,7 @@ func (moduleCompiler) compile(ctx context.Context, c *Config, s image.Settings, 
 	}
 	return compile.Module(module, &compile.Options{
 		Context: ctx, Target: target, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers,
-		DeterministicRelaxedSIMD: c.DeterministicRelaxedSIMD,
+		DeterministicRelaxedSIMD: c.DeterministicRelaxedSIMD, Progress: c.CompileProgress,
 	})
 }
 

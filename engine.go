@@ -56,6 +56,10 @@ type Config struct {
 	// results of WebAssembly's deterministic profile, the same on all machines,
 	// instead of what costs this one least.
 	DeterministicRelaxedSIMD bool
+	// CompileProgress is told now and then how many of the functions of a module
+	// have been compiled, trampolines included: one call at a time for a module,
+	// from the goroutines that compile it, which wait for it. It may be nil.
+	CompileProgress func(done, total int)
 }
 
 // Engine compiles modules and holds what they share. It may be used by many

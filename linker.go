@@ -88,6 +88,14 @@ func (l *Linker) DefineInstance(module string, in *Instance) error {
 	return nil
 }
 
+// Lookup finds a definition; ok is false if there is none of that name.
+func (l *Linker) Lookup(module, name string) (x Definition, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	x, ok = l.definitions[importName{module, name}]
+	return x, ok
+}
+
 // checkHostType refuses types that mention types of a module.
 func checkHostType(t *FuncType) error {
 	for _, list := range [...][]ValType{t.Params, t.Results} {

@@ -274,9 +274,10 @@ func (w *clifWorker) stop() {
 
 func clifCatCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "cat FILE...",
-		Short: "Parse functions and print them",
-		Args:  minArgs(1, "a file"),
+		Use:     "cat FILE...",
+		Short:   "Parse functions and print them",
+		Example: "  davit clif cat f.clif",
+		Args:    minArgs(1, "a file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return eachFunction(args, func(i int, path string, f *clif.Func) error {
 				if i > 0 {
@@ -292,9 +293,10 @@ func clifCatCommand() *cobra.Command {
 func clifVerifyCommand() *cobra.Command {
 	var target string
 	cmd := &cobra.Command{
-		Use:   "verify FILE...",
-		Short: "Check functions against the rules of CLIF",
-		Args:  minArgs(1, "a file"),
+		Use:     "verify FILE...",
+		Short:   "Check functions against the rules of CLIF",
+		Example: "  davit clif verify f.clif",
+		Args:    minArgs(1, "a file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := clifTarget(target, nil)
 			if err != nil {

@@ -3,24 +3,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/davit-wasm/davit"
-)
-
-// Exit codes. A program that `davit run` runs to its end has its own.
-const (
-	exitError     = 1   // the host's fault: a file that cannot be read, a module that is invalid, …
-	exitUsage     = 2   // the command line is wrong
-	exitTimeout   = 124 // as timeout(1)
-	exitInterrupt = 130 // ended by the interrupt key, as shells have it
-	exitTrap      = 134 // the program trapped; what a C program's abort gives
 )
 
 // commands make the subcommands. Each file that has one adds it here in its
@@ -30,16 +17,29 @@ var commands []func() *cobra.Command
 func main() { os.Exit(run(os.Args[1:])) }
 
 // run runs the command line and returns the exit code.
-func run(args []string) int {
+func run(args []string) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := rootCommand()
+	s := &session{stderr: newTerminal(os.Stderr)}
+	defer s.recover(&code)
+	root := rootCommand(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	return exitCode(err)
+	return s.exitCode(root.ExecuteContext(context.WithValue(ctx, sessionKey{}, s)))
 }
 
-func rootCommand() *cobra.Command {
+// session is what all commands of a command line share.
+type session struct {
+	stderr *terminal
+	config string // the flag --config
+	color  string // the flag --color
+}
+
+type sessionKey struct{}
+
+// sessionOf is the session that cmd belongs to.
+func sessionOf(cmd *cobra.Command) *session { return cmd.Context().Value(sessionKey{}).(*session) }
+
+func rootCommand(s *session) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "davit",
 		Short: "Run WebAssembly programs with a compiler written in Go",
@@ -47,96 +47,43 @@ func rootCommand() *cobra.Command {
 
 Exit codes: the program's own; 134 if it trapped; 124 if it ran out of its
 time; 130 if it was interrupted; 1 for errors of the host; 2 for a wrong
-command line.`,
-		Example:       "  davit run hello.wasm\n  davit run --dir .::/ tool.wasm --help",
+command line.
+
+Modules may be in the binary or the text format, which is told by what is in
+the file; the file - is standard input. Colours are used on terminals only, and
+not if the variable NO_COLOR is set.`,
+		Example:       "  davit run hello.wasm\n  davit run --dir .::/ tool.wasm --help\n  davit inspect hello.wasm",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          noArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := s.applyConfig(cmd); err != nil {
+				return err
+			}
+			return s.stderr.setColor(cmd, s.color)
+		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd, err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return withHint(&usageError{cmd, err}, flagHint(cmd, err))
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&s.config, "config", "", "read settings from `FILE` instead of the user's (see davit config)")
+	f.StringVar(&s.color, "color", "auto", "use colours: `WHEN` is auto (on a terminal), always or never")
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.InitDefaultCompletionCmd("completion")
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  davit completion bash"
+		c.Args = knownCommand
+		c.RunE = func(cmd *cobra.Command, args []string) error { return cmd.Help() }
+		for _, shell := range c.Commands() {
+			shell.Example = "  davit completion " + shell.Name()
+		}
+	}
 	return root
-}
-
-// usageError is the error of a wrong command line.
-type usageError struct {
-	cmd *cobra.Command
-	err error
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// usagef is a [usageError].
-func usagef(cmd *cobra.Command, format string, args ...any) error {
-	return &usageError{cmd, fmt.Errorf(format, args...)}
-}
-
-// noArgs and minArgs are checks of the number of arguments, with usage errors.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef(cmd, "unknown command %q", args[0])
-	}
-	return nil
-}
-
-func minArgs(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < n {
-			return usagef(cmd, "%s is missing", what)
-		}
-		return nil
-	}
-}
-
-// oneArg is minArgs for a command that takes just one argument.
-func oneArg(what string) cobra.PositionalArgs {
-	atLeast := minArgs(1, what)
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return usagef(cmd, "there are more arguments than %s", what)
-		}
-		return atLeast(cmd, args)
-	}
-}
-
-// silentError is the error of a command that has said everything already.
-type silentError struct{ code int }
-
-func (e *silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
-
-// exitCode reports err on the standard error stream and returns the exit code
-// for it.
-func exitCode(err error) int {
-	var (
-		exit   *davit.ExitError
-		trap   *davit.Trap
-		usage  *usageError
-		silent *silentError
-	)
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return int(exit.Code & 0xff) // all that a parent process sees
-	case errors.As(err, &silent):
-		return silent.code
-	case errors.Is(err, errTimeout):
-		fmt.Fprintln(os.Stderr, "davit:", err)
-		return exitTimeout
-	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "davit: %v\nSee '%s --help'.\n", err, usage.cmd.CommandPath())
-		return exitUsage
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "davit: interrupted")
-		return exitInterrupt
-	case errors.As(err, &trap):
-		fmt.Fprintf(os.Stderr, "davit: %v\n%s", err, trap.Backtrace())
-		return exitTrap
-	}
-	fmt.Fprintln(os.Stderr, "davit:", err)
-	return exitError
 }

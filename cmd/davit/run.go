@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -12,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/compile"
 	"github.com/davit-wasm/davit/wasi/wasip1"
+	"github.com/davit-wasm/davit/wasm"
 )
 
 func init() { commands = append(commands, runCommand) }
@@ -24,12 +28,20 @@ var errTimeout = errors.New("the program has used up its time")
 type runOptions struct {
 	dirs       []string
 	env        []string
-	envInherit bool
+	envInherit []string
 	invoke     string
+	preload    []string
+	listen     []string
 	timeout    time.Duration
 	maxMemory  string
+	maxStack   string
 	stdin      string
+	progress   string
+	json       bool
 }
+
+// all is the value of --env-inherit that stands for all variables.
+const all = "true"
 
 func runCommand() *cobra.Command {
 	var o runOptions
@@ -40,50 +52,82 @@ func runCommand() *cobra.Command {
 command of WASI 0.1, or the exported function that --invoke names.
 
 Everything after FILE belongs to the program. It sees the directories given
-with --dir and nothing else of the file system, and no environment variables
-but those given with --env.`,
+with --dir and nothing else of the file system, no environment variables but
+those given with --env and --env-inherit, and no network but the sockets given
+with --tcplisten. FILE may be - for standard input; the program then has none.
+
+The arguments of a function are numbers as in the text format, such as -1, 0x10,
+1e3 or nan, null for references, and 0x with 32 digits for vectors.
+
+Exit codes: the program's own; 134 if it trapped, with a backtrace; 124 if it
+ran out of its time; 130 if it was interrupted; 1 for errors of the host, such
+as a module that is invalid; 2 for a wrong command line.`,
 		Example: `  davit run hello.wasm
   davit run --dir .::/work:ro --env LANG=C tool.wasm --verbose /work/file
-  davit run --invoke add math.wat 2 3`,
+  davit run --env-inherit=HOME,PATH --timeout 30s --max-memory 512M tool.wasm
+  davit run --invoke add math.wat 2 3
+  davit run --preload math=math.wat --invoke square user.wat 7
+  davit run - < hello.wasm`,
 		Args: minArgs(1, "the file to run"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := o.run(cmd, args)
+			if o.json {
+				return sessionOf(cmd).asJSON(err)
+			}
+			return err
+		},
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	f.StringArrayVar(&o.dirs, "dir", nil, "give the program directory `HOST[::GUEST][:ro]`; ro: for reading only")
 	f.StringArrayVar(&o.env, "env", nil, "set variable `NAME=VALUE`, or NAME as it is set here")
-	f.BoolVar(&o.envInherit, "env-inherit", false, "pass on all environment variables")
-	f.StringVar(&o.invoke, "invoke", "", "call exported function `NAME` with the arguments")
+	f.StringSliceVar(&o.envInherit, "env-inherit", nil, "pass on the variables `NAMES`, with commas; all without =NAMES")
+	f.Lookup("env-inherit").NoOptDefVal = all
+	f.StringVar(&o.invoke, "invoke", "", "call exported function `NAME` with the arguments and print its results")
+	f.StringArrayVar(&o.preload, "preload", nil, "let the module import from another: `NAME=FILE`")
+	f.StringArrayVar(&o.listen, "tcplisten", nil, "give the program a socket that listens on `HOST:PORT`")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program after this time, such as 30s")
-	f.StringVar(&o.maxMemory, "max-memory", "", "most memory that the program can have, such as 512M")
+	f.StringVar(&o.maxMemory, "max-memory", "", "most memory that the program can have, such as 512M (default 4G)")
+	f.StringVar(&o.maxStack, "max-stack", "", "size of the program's stack, such as 8M (default 1M)")
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
+	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
+	f.BoolVar(&o.json, "json", false, "print errors, and results of --invoke, as JSON")
 	return cmd
 }
 
-func (o *runOptions) run(cmd *cobra.Command, args []string) error {
+// runner is a program on its way.
+type runner struct {
+	*runOptions
+	cmd    *cobra.Command
+	engine *davit.Engine
+	linker *davit.Linker
+	store  *davit.Store
+	now    *progress // of the compilation that runs, or nil
+}
+
+func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	file, guestArgs := args[0], args[1:]
-	dirs, err := parseDirs(cmd, o.dirs)
+	config, closers, err := o.wasi(cmd, file)
+	defer func() {
+		for _, c := range closers {
+			c.Close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	env, err := o.environment(cmd)
+	if o.invoke == "" {
+		config.Args = append(config.Args, guestArgs...)
+	}
+	limits, err := o.limits(cmd)
 	if err != nil {
 		return err
 	}
-	store := &davit.StoreConfig{}
-	if o.maxMemory != "" {
-		if store.MaxMemoryBytes, err = parseSize(o.maxMemory); err != nil {
-			return usagef(cmd, "--max-memory: %w", err)
-		}
+	preload, err := parsePreload(cmd, o.preload)
+	if err != nil {
+		return err
 	}
-	stdin := os.Stdin
-	if o.stdin != "" {
-		if stdin, err = os.Open(o.stdin); err != nil {
-			return err
-		}
-		defer stdin.Close()
-	}
-	code, err := readModule(file)
+	code, err := readModule(cmd, file)
 	if err != nil {
 		return err
 	}
@@ -95,130 +139,173 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeout)
 		defer cancel()
 	}
-	engine, err := davit.NewEngine(nil)
+	r := &runner{runOptions: o, cmd: cmd}
+	r.engine, err = davit.NewEngine(&davit.Config{CompileProgress: func(done, total int) {
+		if r.now != nil {
+			r.now.update(done, total)
+		}
+	}})
 	if err != nil {
 		return err
 	}
-	module, err := engine.Compile(ctx, code)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	defer module.Close()
-	s, err := davit.NewStore(engine, store)
-	if err != nil {
+	if r.store, err = davit.NewStore(r.engine, limits); err != nil {
 		return err
 	}
-	defer s.Close()
-	linker := davit.NewLinker(engine)
-	config := &wasip1.Config{
-		Args: []string{file}, Env: env, Mounts: dirs, Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	}
-	if o.invoke == "" {
-		config.Args = append(config.Args, guestArgs...)
-	}
+	defer r.store.Close()
+	r.linker = davit.NewLinker(r.engine)
 	process, err := wasip1.New(config)
 	if err != nil {
-		return err
+		return withHint(err, missingDirHint(err))
 	}
 	defer process.Close()
-	if err := process.Define(linker); err != nil {
+	if err := process.Define(r.linker); err != nil {
 		return err
 	}
-	instance, err := linker.Instantiate(ctx, s, module)
+	for _, p := range preload {
+		code, err := readModule(cmd, p.file)
+		if err != nil {
+			return err
+		}
+		in, err := r.instantiate(ctx, code)
+		if err != nil {
+			return err
+		}
+		if err := initialize(ctx, in); err != nil {
+			return err
+		}
+		if err := r.linker.DefineInstance(p.name, in); err != nil {
+			return err
+		}
+	}
+	in, err := r.instantiate(ctx, code)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	if o.invoke != "" {
-		return invoke(ctx, cmd, instance, o.invoke, guestArgs)
+		return r.call(ctx, in, guestArgs)
 	}
-	start := instance.Func("_start")
+	start := in.Func("_start")
 	if start == nil {
-		return fmt.Errorf("%s is no command: it exports no function _start; name a function with --invoke (%s)", file, exportedFuncs(module))
+		return withHint(fmt.Errorf("%s is no command: it exports no function _start", file),
+			"call another function with --invoke NAME; "+exportedFuncs(in.Module()))
 	}
 	_, err = start.Call(ctx)
 	return err
 }
 
-// exportedFuncs lists what --invoke could call.
-func exportedFuncs(m *davit.Module) string {
-	var names []string
-	for _, e := range m.Exports() {
-		if e.Type.Func != nil {
-			names = append(names, e.Name)
-		}
+// wasi is the world of the program, and what is to be closed after it.
+func (o *runOptions) wasi(cmd *cobra.Command, file string) (c *wasip1.Config, closers []io.Closer, err error) {
+	c = &wasip1.Config{Args: []string{file}, Stdout: os.Stdout, Stderr: os.Stderr}
+	if c.Mounts, err = parseDirs(cmd, o.dirs); err != nil {
+		return nil, nil, err
 	}
-	if len(names) == 0 {
-		return "it exports none"
+	if c.Env, err = o.environment(cmd); err != nil {
+		return nil, nil, err
 	}
-	if len(names) > 10 {
-		names = append(names[:10], "…")
-	}
-	return "it exports " + strings.Join(names, ", ")
-}
-
-// invoke calls a function with arguments given as text and prints its results,
-// one in a line.
-func invoke(ctx context.Context, cmd *cobra.Command, in *davit.Instance, name string, args []string) error {
-	f := in.Func(name)
-	if f == nil {
-		return usagef(cmd, "the module exports no function %q (%s)", name, exportedFuncs(in.Module()))
-	}
-	t := f.Type()
-	if len(args) != len(t.Params) {
-		return usagef(cmd, "function %q of type %v takes %d arguments, %d are given", name, t, len(t.Params), len(args))
-	}
-	values := make([]davit.Value, len(args))
-	for i, a := range args {
-		v, err := parseValue(t.Params[i], a)
+	switch {
+	case o.stdin != "":
+		f, err := os.Open(o.stdin)
 		if err != nil {
-			return usagef(cmd, "argument %d of %q: %w", i+1, name, err)
+			return nil, nil, fmt.Errorf("--stdin: %w", err)
 		}
-		values[i] = v
+		c.Stdin, closers = f, append(closers, f)
+	case file != stdinName:
+		c.Stdin = os.Stdin
 	}
-	if init := in.Func("_initialize"); init != nil {
-		if _, err := init.Call(ctx); err != nil {
-			return err
+	for _, address := range o.listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, closers, withHint(fmt.Errorf("--tcplisten %s: %w", address, err), "the address is HOST:PORT, such as 127.0.0.1:8080")
 		}
+		c.Listeners, closers = append(c.Listeners, l), append(closers, l)
 	}
-	results, err := f.Call(ctx, values...)
+	return c, closers, nil
+}
+
+// limits are those of the store.
+func (o *runOptions) limits(cmd *cobra.Command) (*davit.StoreConfig, error) {
+	c := &davit.StoreConfig{}
+	for _, x := range []struct {
+		flag, value string
+		size        *uint64
+	}{{"max-memory", o.maxMemory, &c.MaxMemoryBytes}, {"max-stack", o.maxStack, &c.StackBytes}} {
+		if x.value == "" {
+			continue
+		}
+		n, err := parseSize(x.value)
+		if err == nil && n == 0 {
+			err = errors.New("0 is none at all")
+		}
+		if err != nil {
+			return nil, usagef(cmd, "--%s: %w", x.flag, err)
+		}
+		*x.size = n
+	}
+	return c, nil
+}
+
+// instantiate compiles a module and makes an instance of it. Errors say what may
+// help.
+func (r *runner) instantiate(ctx context.Context, code *module) (*davit.Instance, error) {
+	var err error
+	if r.now, err = newProgress(r.cmd, r.progress, code.file); err != nil {
+		return nil, err
+	}
+	m, err := r.engine.Compile(ctx, code.binary)
+	r.now.clear()
 	if err != nil {
-		return err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, inFile(code.file, withHint(err, compileHint(code)))
 	}
-	for _, r := range results {
-		fmt.Fprintln(cmd.OutOrStdout(), r)
+	if err := r.checkImports(m); err != nil {
+		return nil, inFile(code.file, err)
 	}
-	return nil
+	in, err := r.linker.Instantiate(ctx, r.store, m)
+	var limit *davit.LimitError
+	switch {
+	case errors.As(err, &limit) && strings.Contains(limit.What, "memor"):
+		err = withHint(err, "give the program more with --max-memory")
+	case err == nil:
+		return in, nil
+	}
+	return nil, inFile(code.file, err)
 }
 
-// parseValue reads a value of type t; integers may be given as signed or
-// unsigned numbers, in any base of Go's.
-func parseValue(t davit.ValType, s string) (davit.Value, error) {
-	switch t {
-	case davit.I32:
-		n, err := parseInt(s, 32)
-		return davit.ValueI32(int32(n)), err
-	case davit.I64:
-		n, err := parseInt(s, 64)
-		return davit.ValueI64(int64(n)), err
-	case davit.F32:
-		x, err := strconv.ParseFloat(s, 32)
-		return davit.ValueF32(float32(x)), err
-	case davit.F64:
-		x, err := strconv.ParseFloat(s, 64)
-		return davit.ValueF64(x), err
+// compileHint says what is wrong with a module that cannot be compiled, if it is
+// valid but uses what cannot be run yet.
+func compileHint(code *module) string {
+	used, err := wasm.UsedFeatures(code.binary)
+	if missing := used &^ compile.Features; err == nil && missing != 0 {
+		return "davit does not run " + missing.String() + " yet; build the program without"
 	}
-	if t.IsRef() && t.Nullable() && s == "null" {
-		return davit.ValueNull(t), nil
-	}
-	return davit.Value{}, fmt.Errorf("a value of type %v cannot be given here", t)
+	return ""
 }
 
-func parseInt(s string, bits int) (uint64, error) {
-	if strings.HasPrefix(s, "-") {
-		n, err := strconv.ParseInt(s, 0, bits)
-		return uint64(n), err
+// initialize calls the function that a library of WASI wants to be called first.
+func initialize(ctx context.Context, in *davit.Instance) error {
+	f := in.Func("_initialize")
+	if f == nil {
+		return nil
 	}
-	return strconv.ParseUint(s, 0, bits)
+	_, err := f.Call(ctx)
+	return err
+}
+
+// named is a NAME=FILE of the command line.
+type named struct{ name, file string }
+
+func parsePreload(cmd *cobra.Command, args []string) ([]named, error) {
+	var list []named
+	for _, a := range args {
+		name, file, ok := strings.Cut(a, "=")
+		if !ok || file == "" {
+			return nil, usagef(cmd, "--preload %q: want NAME=FILE", a)
+		}
+		list = append(list, named{name, file})
+	}
+	return list, nil
 }
 
 // parseDirs reads the values of --dir.
@@ -242,64 +329,78 @@ func parseDirs(cmd *cobra.Command, args []string) ([]wasip1.Mount, error) {
 	return dirs, nil
 }
 
-// environment is the program's environment.
+// missingDirHint is about a --dir that cannot be opened.
+func missingDirHint(err error) string {
+	var path *os.PathError
+	if !errors.As(err, &path) {
+		return ""
+	}
+	if host, guest, ok := strings.Cut(path.Path, ":"); ok && errors.Is(err, os.ErrNotExist) && isDir(host) {
+		return "two colons separate the names: --dir " + host + "::" + guest
+	}
+	return orElse(missingFileHint(path.Path, err), "--dir wants a folder that exists")
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// environment is the program's environment. A later definition replaces an
+// earlier one.
 func (o *runOptions) environment(cmd *cobra.Command) ([]string, error) {
 	var env []string
-	if o.envInherit {
-		for _, e := range os.Environ() {
-			if strings.IndexByte(e, '=') > 0 { // Windows has some that begin with =
-				env = append(env, e)
-			}
-		}
-	}
-	for _, e := range o.env {
-		name, _, ok := strings.Cut(e, "=")
-		if name == "" {
-			return nil, usagef(cmd, "--env %q: want NAME=VALUE or NAME", e)
-		}
-		if !ok {
-			v, set := os.LookupEnv(name)
-			if !set {
-				continue
-			}
-			e = name + "=" + v
-		}
-		// A later definition replaces an earlier one.
+	set := func(name, value string) {
 		for i := range env {
 			if strings.HasPrefix(env[i], name+"=") {
 				env = append(env[:i], env[i+1:]...)
 				break
 			}
 		}
-		env = append(env, e)
+		env = append(env, name+"="+value)
+	}
+	for _, name := range o.envInherit {
+		if name != all && name != "false" {
+			if v, ok := os.LookupEnv(name); ok {
+				set(name, v)
+			}
+			continue
+		}
+		for _, e := range os.Environ() {
+			// Windows has some that begin with =.
+			if n, v, _ := strings.Cut(e, "="); n != "" && name == all {
+				set(n, v)
+			}
+		}
+	}
+	for _, e := range o.env {
+		name, value, ok := strings.Cut(e, "=")
+		if name == "" {
+			return nil, usagef(cmd, "--env %q: want NAME=VALUE or NAME", e)
+		}
+		if !ok {
+			if value, ok = os.LookupEnv(name); !ok {
+				continue
+			}
+		}
+		set(name, value)
 	}
 	return env, nil
 }
 
 // parseSize reads a number of bytes, with an optional unit: K, M, G or T, in
-// powers of 1024.
+// powers of 1024, and behind it an optional B or iB.
 func parseSize(s string) (uint64, error) {
-	digits := strings.TrimRight(strings.TrimSuffix(strings.ToUpper(s), "B"), "KMGTI")
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no size such as 512M", s)
-	}
-	shift := 0
-	switch strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s[len(digits):]), "B"), "I") {
-	case "":
-	case "K":
-		shift = 10
-	case "M":
-		shift = 20
-	case "G":
-		shift = 30
-	case "T":
-		shift = 40
-	default:
-		return 0, fmt.Errorf("%q is no size such as 512M", s)
-	}
-	if n > (1<<63)>>shift {
+	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
+	n, err := strconv.ParseUint(s[:digits], 10, 64)
+	shift, known := map[string]int{
+		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40, "TB": 40, "TIB": 40,
+	}[strings.ToUpper(s[digits:])]
+	switch {
+	case errors.Is(err, strconv.ErrRange), err == nil && known && n > (1<<63)>>shift:
 		return 0, fmt.Errorf("%q is too large", s)
+	case err != nil || !known:
+		return 0, fmt.Errorf("%q is no size such as 65536, 64K, 512M or 2G", s)
 	}
 	return n << shift, nil
 }

@@ -38,6 +38,9 @@ type Options struct {
 	DeterministicRelaxedSIMD bool
 	Workers                  int             // 0: as many as there are processors
 	Context                  context.Context // ends the compilation early; may be nil
+	// Progress is told how many of all functions and trampolines are compiled, by
+	// one goroutine at a time. It may be nil.
+	Progress func(done, total int)
 }
 
 // Target is the target for this machine with the settings that the runtime
@@ -116,7 +119,7 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		return nil, err
 	}
 	j := newJob(translate.NewModule(env, o.Settings, o.relaxed(target)), target)
-	j.ctx = o.Context
+	j.ctx, j.progress = o.Context, o.Progress
 	if j.ctx == nil {
 		j.ctx = context.Background()
 	}

@@ -274,3 +274,26 @@ func BenchmarkModule(b *testing.B) {
 		}
 	}
 }
+
+// TestProgress checks that progress goes up to the end, one call at a time.
+func TestProgress(t *testing.T) {
+	m := &wasm.Module{
+		Types:     []wasm.SubType{{Final: true}},
+		RecGroups: []wasm.RecGroup{{Len: 1}},
+		Funcs:     make([]wasm.Func, 100),
+		Code:      make([]wasm.Code, 100),
+	}
+	for i := range m.Code {
+		m.Code[i].Body = []byte{0x0b}
+	}
+	last, total := 0, 0
+	_, err := Module(wasm.Encode(m), &Options{Workers: 4, Progress: func(done, of int) {
+		if done <= last || done > of || total != 0 && of != total {
+			t.Errorf("%d of %d after %d of %d", done, of, last, total)
+		}
+		last, total = done, of
+	}})
+	if err != nil || total < 100 || last != total {
+		t.Errorf("ended at %d of %d: %v", last, total, err)
+	}
+}

@@ -27,6 +27,8 @@ type job struct {
 	bodies int // functions defined
 	items  []object
 	queue  []uint32 // items in the order in which they are begun
+
+	progress func(done, total int) // may be nil
 }
 
 // object is a compiled function. Offsets in it are from its own beginning.
@@ -83,6 +85,7 @@ func (j *job) run(workers int) error {
 		bad   atomic.Int64 // first item with an error
 		mu    sync.Mutex
 		first error
+		done  int // guarded by mu
 		wg    sync.WaitGroup
 	)
 	bad.Store(int64(len(j.items)))
@@ -93,7 +96,8 @@ func (j *job) run(workers int) error {
 			if from >= len(j.queue) || j.ctx.Err() != nil {
 				return
 			}
-			for _, item := range j.queue[from:min(from+batch, len(j.queue))] {
+			items := j.queue[from:min(from+batch, len(j.queue))]
+			for _, item := range items {
 				if int64(item) >= bad.Load() {
 					continue
 				}
@@ -105,6 +109,12 @@ func (j *job) run(workers int) error {
 					}
 					mu.Unlock()
 				}
+			}
+			if j.progress != nil {
+				mu.Lock()
+				done += len(items)
+				j.progress(done, len(j.queue))
+				mu.Unlock()
 			}
 		}
 	}
