@@ -380,6 +380,9 @@ func (g *globalAllocator) define(k int) error {
 	c := o.VReg.Class()
 	limit := limitBits(limitOf(s.ops, k))
 	p := NoPReg
+	if o.Pos == Late {
+		g.vacate(o.VReg, true)
+	}
 	if free := s.freeDef(g, o) & limit; free != 0 {
 		if g.f.Insts[s.inst].Flags&Move != 0 {
 			if r := g.regOf[s.ops[0].VReg.Index()]; r.Valid() && free>>r.HW()&1 != 0 {
@@ -408,6 +411,27 @@ func (g *globalAllocator) define(k int) error {
 	return nil
 }
 
+// vacate sends the value in the register that v, defined by the current instruction, wants to memory, if that is where it has to go
+// before its next use anyway: a call comes first, for which v is in that register. late tells that v needs the register at Late only.
+//
+//	v2 = sub v1, 1   v1 is in r0, and needed again after the call
+//	call f(v2)       takes r0: v1 is stored before the sub, v2 is made in r0
+func (g *globalAllocator) vacate(v VReg, late bool) {
+	s := &g.inst
+	p := g.want[v.Index()]
+	if !p.Valid() || !s.through.Has(p) || p.Class() != v.Class() || s.busyL.Has(p) || !late && (s.used.Has(p) || s.busyE.Has(p)) {
+		return
+	}
+	pos := latePos(s.inst) + 1
+	call := g.nextCall(p.Class(), pos)
+	if call >= g.blockEnd || g.nextUseIn(p, pos) <= call {
+		return
+	}
+	if ev := g.events.next(p, pos); ev <= call && g.isOwn(v, p, ev) {
+		g.toMemory(p)
+	}
+}
+
 // defEnd returns the end of the first live range of v, which is defined by the current instruction.
 func (g *globalAllocator) defEnd(v VReg) uint32 {
 	return g.live.rangeAt(uint32(v.Index()), g.live.defPos[v.Index()])
@@ -431,6 +455,7 @@ func (g *globalAllocator) defineReuse(k int) error {
 	case r.Valid() && s.dying.Has(r) && !s.busyE.Has(r) && !s.busyL.Has(r) && limit>>r.HW()&1 != 0:
 		p = r
 	default:
+		g.vacate(o.VReg, false)
 		free := s.freeBoth(g, c) & limit
 		pos := latePos(s.inst) + 1
 		if free != 0 {

@@ -298,3 +298,21 @@ func TestDocExample(t *testing.T) {
 		t.Errorf("not as documented:\n%s", dump(&b.Function, out))
 	}
 }
+
+// TestArgumentRegister has a value that a call's argument is made of, and that is needed after the call: as it has to leave its
+// register for the call, the argument is made right there, without a move.
+func TestArgumentRegister(t *testing.T) {
+	env := bigEnv()
+	b := newBuilder()
+	b.block()
+	v := b.call(env, b.def())
+	w := b.vreg(Int)
+	b.inst(DefReg(w), UseReg(v))
+	r := b.call(env, w)
+	b.inst(UseReg(v), UseReg(r))
+	b.end()
+	out := allocateWell(t, &b.Function, env)
+	if n := editsIn(&b.Function, out, 0); n != 2 {
+		t.Errorf("%d edits, want a store and a load:\n%s", n, dump(&b.Function, out))
+	}
+}
