@@ -511,13 +511,26 @@ func (l *Lower) SinkableLoad(v ir.Value) (inst ir.Inst, ok bool) {
 		// lowered, it is done once, here; else some pattern is looking through it.
 		direct := false
 		for _, a := range l.F.Args(l.inst) {
-			direct = direct || l.F.Resolve(a) == v
+			direct = direct || l.uncast(a) == v
 		}
 		if !direct {
 			return inst, false
 		}
 	}
 	return inst, true
+}
+
+// uncast is the value that v is, by any number of bitcasts that nothing else
+// uses, and which therefore are not done twice either.
+func (l *Lower) uncast(v ir.Value) ir.Value {
+	for {
+		v = l.F.Resolve(v)
+		inst, _ := l.F.ValueInst(v)
+		if inst == ir.NoInst || l.F.Inst(inst).Op != ir.OpBitcast || l.uses[v] != 1 {
+			return v
+		}
+		v = l.F.Arg(inst, 0)
+	}
 }
 
 // Sink says that the instruction being lowered does the load inst itself.

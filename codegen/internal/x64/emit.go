@@ -477,30 +477,30 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.SSEI(vec, 0, hw(r[0]), uint8(in.Imm))
 	case OpXmmStore, OpXmmCmpM:
 		b.trapHere(e, in)
-		a.SSEM(vec, hw(r[0]), mem(e, in))
+		if in.Flags&FlagImm != 0 {
+			a.SSEMI(vec, hw(r[0]), mem(e, in), uint8(in.Imm))
+		} else {
+			a.SSEM(vec, hw(r[0]), mem(e, in))
+		}
 		b.ripFixup(e, in)
 	case OpXmmCmp:
 		a.SSE(vec, hw(r[0]), hw(r[1]))
 	case OpVexRR:
-		if in.Flags&FlagImm != 0 {
-			a.VEXI(vec, 0, hw(r[0]), hw(r[1]), hw(r[2]), uint8(in.Imm))
-		} else {
-			a.VEX(vec, 0, hw(r[0]), hw(r[1]), hw(r[2]))
-		}
+		b.vex(in, hw(r[0]), hw(r[1]), hw(r[2]))
 	case OpVexRM:
-		b.trapHere(e, in)
-		if in.Flags&FlagImm != 0 {
-			a.VEXMI(vec, 0, hw(r[0]), hw(r[1]), mem(e, in), uint8(in.Imm))
-		} else {
-			a.VEXM(vec, 0, hw(r[0]), hw(r[1]), mem(e, in))
-		}
-		b.ripFixup(e, in)
+		b.vexMem(e, in, hw(r[0]), hw(r[1]))
 	case OpVexUn:
-		if in.Flags&FlagImm != 0 {
-			a.VEXI(vec, 0, hw(r[0]), asm.NoReg, hw(r[1]), uint8(in.Imm))
-		} else {
-			a.VEX(vec, 0, hw(r[0]), asm.NoReg, hw(r[1]))
-		}
+		b.vex(in, hw(r[0]), asm.NoReg, hw(r[1]))
+	case OpVexLoad:
+		b.vexMem(e, in, hw(r[0]), asm.NoReg)
+	case OpVexShift: // the destination is where others have a source
+		b.vex(in, 0, hw(r[0]), hw(r[1]))
+	case OpVexBlend:
+		a.VEXI(vec, 0, hw(r[0]), hw(r[1]), hw(r[2]), uint8(hw(r[3]))<<4)
+	case OpTernary:
+		b.vex(in, hw(r[0]), hw(r[2]), hw(r[3]))
+	case OpTernaryM:
+		b.vexMem(e, in, hw(r[0]), hw(r[2]))
 	case OpFma:
 		a.VEX(vec, 0, hw(r[0]), hw(r[2]), hw(r[3]))
 	case OpFmaM:

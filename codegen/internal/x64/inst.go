@@ -95,9 +95,14 @@ const (
 	OpXmmStore   // mem = R0
 	OpXmmCmp     // R0 Sub R1: UCOMISS, UCOMISD, PTEST
 	OpXmmCmpM    // R0 Sub mem
-	OpVexRR      // R0 = R1 Sub R2; R2 a register; FlagImm
+	OpVexRR      // R0 = R1 Sub R2; R2 a register; FlagImm. VEX, or EVEX where there is no VEX encoding, here and below
 	OpVexRM      // R0 = R1 Sub mem; FlagImm
 	OpVexUn      // R0 = Sub(R1); FlagImm
+	OpVexLoad    // R0 = Sub(mem); FlagImm
+	OpVexShift   // R0 = R1, all lanes shifted by Imm
+	OpVexBlend   // R0 = R2 where the top bits of R3 are set, else R1
+	OpTernary    // R0=R1 Sub R2, R3, EVEX: VPTERNLOGD with Imm, VPERMI2B
+	OpTernaryM   // R0=R1 Sub R2, mem
 	OpFma        // R0=R1 Sub R2, R3, VEX: VFMADD213SS …: R1*R2+R3
 	OpFmaM       // R0=R1 Sub R2, mem
 	OpXmmMinMax  // R0=R1, R2: fmin or fmax as CLIF has them; Cond 0 min, 1 max; size S32, S64
@@ -234,6 +239,11 @@ var Table = func() []machine.OpInfo {
 		OpVexRR:      {Name: "vex", Slots: slots{d, u, u}},
 		OpVexRM:      {Name: "vex", Slots: mem(d, u), Flags: m},
 		OpVexUn:      {Name: "vex", Slots: slots{d, u}},
+		OpVexLoad:    {Name: "vex", Slots: mem(d), Flags: m},
+		OpVexShift:   {Name: "vex", Slots: slots{d, u}},
+		OpVexBlend:   {Name: "vex", Slots: slots{d, u, u, u}},
+		OpTernary:    {Name: "evex", Slots: slots{d1, u, u, u}},
+		OpTernaryM:   {Name: "evex", Slots: mem(d1, u, u), Flags: m},
 		OpFma:        {Name: "fma", Slots: slots{d1, u, u, u}},
 		OpFmaM:       {Name: "fma", Slots: mem(d1, u, u), Flags: m},
 		OpXmmMinMax:  {Name: "minmax", Slots: slots{d1, u, ul}},

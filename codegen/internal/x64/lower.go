@@ -26,3 +26,13 @@ func (c *lower) hasBmi2() bool  { return c.backend().isa.X64.HasBMI2 }
 func (c *lower) hasLzcnt() bool { return c.backend().isa.X64.HasLZCNT }
 func (c *lower) hasFma() bool   { return c.backend().isa.X64.HasFMA }
 func (c *lower) hasAvx() bool   { return c.backend().isa.X64.HasAVX }
+func (c *lower) hasAvx2() bool  { return c.backend().isa.X64.HasAVX2 }
+
+// hasAvx512 is the vector length extension, which brings AVX-512 to vectors of 128 bits.
+func (c *lower) hasAvx512() bool {
+	x := &c.backend().isa.X64
+	return x.HasAVX512F && x.HasAVX512VL && x.HasAVX2
+}
+func (c *lower) hasAvx512dq() bool     { return c.hasAvx512() && c.backend().isa.X64.HasAVX512DQ }
+func (c *lower) hasAvx512bitalg() bool { return c.hasAvx512() && c.backend().isa.X64.HasAVX512BITALG }
+func (c *lower) hasAvx512vbmi() bool   { return c.hasAvx512() && c.backend().isa.X64.HasAVX512VBMI }

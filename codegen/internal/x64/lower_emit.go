@@ -279,7 +279,11 @@ func xmmStore(t ir.Type) asm.VecOp {
 // ---- Vector registers
 
 func (c *lower) sse(op asm.VecOp, a machine.Reg, b operand) machine.Reg {
-	d := c.newXmm(ir.F64)
+	return c.xmmBinary(op, c.newXmm(ir.F64), a, b)
+}
+
+// xmmBinary emits d = a op b.
+func (c *lower) xmmBinary(op asm.VecOp, d, a machine.Reg, b operand) machine.Reg {
 	rr, rm := OpXmmRR, OpXmmRM
 	if c.hasAvx() {
 		rr, rm = OpVexRR, OpVexRM
@@ -295,10 +299,16 @@ func (c *lower) sse(op asm.VecOp, a machine.Reg, b operand) machine.Reg {
 // xmmUnary emits an operation with one operand, which is in either kind of register or in memory.
 func (c *lower) xmmUnary(op asm.VecOp, d machine.Reg, x operand, flags uint8, imm int64) machine.Reg {
 	var in machine.Inst
+	load, un := OpXmmLoad, OpXmmUn
+	if !op.HasSSE() {
+		load, un = OpVexLoad, OpVexUn
+	} else if c.hasAvx() && op.HasVEX() && !op.HasSecondSource() {
+		load = OpVexLoad // memory that is not aligned
+	}
 	if x.kind == operandInMem {
-		in = NewMem(OpXmmLoad, uint16(op), 0, x.mem, d)
+		in = NewMem(load, uint16(op), 0, x.mem, d)
 	} else {
-		in = New(OpXmmUn, uint16(op), 0, d, x.reg)
+		in = New(un, uint16(op), 0, d, x.reg)
 	}
 	in.Flags, in.Imm = flags, imm
 	c.l.Emit(in)

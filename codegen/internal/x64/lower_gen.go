@@ -20,28 +20,44 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpBxor(v0); ok {
 			return r, true
 		}
+	case ir.OpUextend:
+		if r, ok := c.lower_OpUextend(v0); ok {
+			return r, true
+		}
 	case ir.OpFma:
 		if r, ok := c.lower_OpFma(v0); ok {
 			return r, true
 		}
-	case ir.OpIadd:
-		if r, ok := c.lower_OpIadd(v0); ok {
+	case ir.OpBor:
+		if r, ok := c.lower_OpBor(v0); ok {
 			return r, true
 		}
 	case ir.OpStore:
 		if r, ok := c.lower_OpStore(v0); ok {
 			return r, true
 		}
+	case ir.OpIadd:
+		if r, ok := c.lower_OpIadd(v0); ok {
+			return r, true
+		}
 	case ir.OpImul:
 		if r, ok := c.lower_OpImul(v0); ok {
 			return r, true
 		}
-	case ir.OpIsub:
-		if r, ok := c.lower_OpIsub(v0); ok {
+	case ir.OpSshr:
+		if r, ok := c.lower_OpSshr(v0); ok {
 			return r, true
 		}
-	case ir.OpBor:
-		if r, ok := c.lower_OpBor(v0); ok {
+	case ir.OpFcvtFromSint:
+		if r, ok := c.lower_OpFcvtFromSint(v0); ok {
+			return r, true
+		}
+	case ir.OpFcvtFromUint:
+		if r, ok := c.lower_OpFcvtFromUint(v0); ok {
+			return r, true
+		}
+	case ir.OpIsub:
+		if r, ok := c.lower_OpIsub(v0); ok {
 			return r, true
 		}
 	case ir.OpIshl:
@@ -50,14 +66,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpUshr:
 		if r, ok := c.lower_OpUshr(v0); ok {
-			return r, true
-		}
-	case ir.OpSshr:
-		if r, ok := c.lower_OpSshr(v0); ok {
-			return r, true
-		}
-	case ir.OpUextend:
-		if r, ok := c.lower_OpUextend(v0); ok {
 			return r, true
 		}
 	case ir.OpFadd:
@@ -74,6 +82,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpIstore16:
 		if r, ok := c.lower_OpIstore16(v0); ok {
+			return r, true
+		}
+	case ir.OpBitselect:
+		if r, ok := c.lower_OpBitselect(v0); ok {
+			return r, true
+		}
+	case ir.OpSplat:
+		if r, ok := c.lower_OpSplat(v0); ok {
 			return r, true
 		}
 	case ir.OpBandNot:
@@ -124,24 +140,52 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpAtomicRmw(v0); ok {
 			return r, true
 		}
+	case ir.OpSmin:
+		if r, ok := c.lower_OpSmin(v0); ok {
+			return r, true
+		}
+	case ir.OpUmin:
+		if r, ok := c.lower_OpUmin(v0); ok {
+			return r, true
+		}
+	case ir.OpSmax:
+		if r, ok := c.lower_OpSmax(v0); ok {
+			return r, true
+		}
+	case ir.OpUmax:
+		if r, ok := c.lower_OpUmax(v0); ok {
+			return r, true
+		}
+	case ir.OpIabs:
+		if r, ok := c.lower_OpIabs(v0); ok {
+			return r, true
+		}
 	case ir.OpIaddPairwise:
 		if r, ok := c.lower_OpIaddPairwise(v0); ok {
 			return r, true
 		}
-	case ir.OpFcvtFromSint:
-		if r, ok := c.lower_OpFcvtFromSint(v0); ok {
+	case ir.OpBnot:
+		if r, ok := c.lower_OpBnot(v0); ok {
 			return r, true
 		}
-	case ir.OpFcvtFromUint:
-		if r, ok := c.lower_OpFcvtFromUint(v0); ok {
+	case ir.OpBlendv:
+		if r, ok := c.lower_OpBlendv(v0); ok {
+			return r, true
+		}
+	case ir.OpIcmp:
+		if r, ok := c.lower_OpIcmp(v0); ok {
+			return r, true
+		}
+	case ir.OpInsertlane:
+		if r, ok := c.lower_OpInsertlane(v0); ok {
 			return r, true
 		}
 	case ir.OpExtractlane:
 		if r, ok := c.lower_OpExtractlane(v0); ok {
 			return r, true
 		}
-	case ir.OpShuffle:
-		if r, ok := c.lower_OpShuffle(v0); ok {
+	case ir.OpScalarToVector:
+		if r, ok := c.lower_OpScalarToVector(v0); ok {
 			return r, true
 		}
 	case ir.OpIconst:
@@ -152,24 +196,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpIneg(v0); ok {
 			return r, true
 		}
-	case ir.OpIabs:
-		if r, ok := c.lower_OpIabs(v0); ok {
-			return r, true
-		}
-	case ir.OpBnot:
-		if r, ok := c.lower_OpBnot(v0); ok {
-			return r, true
-		}
 	case ir.OpBorNot:
 		if r, ok := c.lower_OpBorNot(v0); ok {
 			return r, true
 		}
 	case ir.OpBxorNot:
 		if r, ok := c.lower_OpBxorNot(v0); ok {
-			return r, true
-		}
-	case ir.OpBitselect:
-		if r, ok := c.lower_OpBitselect(v0); ok {
 			return r, true
 		}
 	case ir.OpUmulhi:
@@ -186,22 +218,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpUrem:
 		if r, ok := c.lower_OpUrem(v0); ok {
-			return r, true
-		}
-	case ir.OpSmin:
-		if r, ok := c.lower_OpSmin(v0); ok {
-			return r, true
-		}
-	case ir.OpSmax:
-		if r, ok := c.lower_OpSmax(v0); ok {
-			return r, true
-		}
-	case ir.OpUmin:
-		if r, ok := c.lower_OpUmin(v0); ok {
-			return r, true
-		}
-	case ir.OpUmax:
-		if r, ok := c.lower_OpUmax(v0); ok {
 			return r, true
 		}
 	case ir.OpUaddOverflow:
@@ -315,10 +331,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpBmask(v0); ok {
 			return r, true
 		}
-	case ir.OpIcmp:
-		if r, ok := c.lower_OpIcmp(v0); ok {
-			return r, true
-		}
 	case ir.OpFcmp:
 		if r, ok := c.lower_OpFcmp(v0); ok {
 			return r, true
@@ -328,11 +340,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpF32const:
-		// lower_float.rules:74
+		// lower_float.rules:78
 		v225 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F32, v225)), true
 	case ir.OpF64const:
-		// lower_float.rules:75
+		// lower_float.rules:79
 		v226 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F64, v226)), true
 	case ir.OpFsub:
@@ -389,7 +401,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v273 := c.arg0(v0)
 			v275 := c.valueType(v273)
 			if v275 == ir.F32 {
-				// lower_float.rules:175
+				// lower_float.rules:179
 				return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v273))), true
 			}
 		}
@@ -399,7 +411,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v276 := c.arg0(v0)
 			v278 := c.valueType(v276)
 			if v278 == ir.F64 {
-				// lower_float.rules:176
+				// lower_float.rules:180
 				return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v276))), true
 			}
 		}
@@ -623,7 +635,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpVconst:
-		// lower_vector.rules:63
+		// lower_vector.rules:96
 		v563 := c.constant(v0)
 		return c.out1(c.vecPool(v563)), true
 	case ir.OpUaddSat:
@@ -647,32 +659,28 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpX86Pmulhrsw:
-		// lower_vector.rules:134
-		v576 := c.arg0(v0)
-		v577 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULHRSW, c.xmm(v576), c.operandReg(c.xmm(v577)))), true
+		// lower_vector.rules:189
+		v596 := c.arg0(v0)
+		v597 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v596, v597)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
-			// lower_vector.rules:135
-			v578 := c.arg0(v0)
-			v579 := c.arg1(v0)
-			p19 := c.sse(asm.PMULHRSW, c.xmm(v578), c.operandReg(c.xmm(v579)))
-			return c.out1(c.xorX(p19, c.sse(asm.PCMPEQW, p19, c.operandReg(c.vecConst(9223512776490647552, 9223512776490647552))))), true
+			// lower_vector.rules:190
+			v598 := c.arg0(v0)
+			v599 := c.arg1(v0)
+			p19 := c.vcomm(asm.PMULHRSW, v598, v599)
+			return c.out1(c.xorX(p19, c.operandReg(c.vop(asm.PCMPEQW, p19, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
-		// lower_vector.rules:138
-		v581 := c.arg1(v0)
-		v580 := c.arg0(v0)
-		return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v581), c.operandReg(c.xmm(v580)))), true
-	case ir.OpBlendv:
-		if r, ok := c.lower_OpBlendv(v0); ok {
-			return r, true
-		}
+		// lower_vector.rules:193
+		v601 := c.arg1(v0)
+		v600 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v601), c.xm(v600))), true
 	case ir.OpVanyTrue:
-		// lower_vector.rules:276
-		v621 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v621)))), true
+		// lower_vector.rules:424
+		v712 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v712)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -682,21 +690,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:392
-		v644 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v644)))), true
+		// lower_vector.rules:543
+		v735 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v735)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:393
-		v645 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v645)))), true
+		// lower_vector.rules:544
+		v736 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v736)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v646 := c.arg0(v0)
-			v648 := c.valueType(v646)
-			if v648 == ir.F32X4 {
-				// lower_vector.rules:394
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.operandReg(c.xmm(v646)))), true
+			v737 := c.arg0(v0)
+			v739 := c.valueType(v737)
+			if v739 == ir.F32X4 {
+				// lower_vector.rules:545
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v737))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -706,24 +714,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v663 := c.arg0(v0)
-			v666 := c.valueType(v663)
-			if v666 == ir.I64X2 {
-				if v668, ok := c.defInst(v663); ok {
-					v669 := c.opcode(v668)
-					if v669 == ir.OpFcvtToUintSat {
-						v670 := c.arg0(v668)
-						v672 := c.valueType(v670)
-						if v672 == ir.F64X2 {
-							v664 := c.arg1(v0)
-							if v674, ok := c.defInst(v664); ok {
-								v675 := c.opcode(v674)
-								if v675 == ir.OpVconst {
-									// lower_vector.rules:416
-									n20 := c.sse(asm.MINPD, c.sse(asm.MAXPD, c.xmm(v670), c.operandReg(c.vecZero())), c.operandReg(c.vecConst(4751297606873776128, 4751297606873776128)))
-									t21 := c.vecImm(asm.ROUNDPD, n20, 11)
-									s22 := c.sse(asm.ADDPD, t21, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))
-									return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
+			v756 := c.arg0(v0)
+			v759 := c.valueType(v756)
+			if v759 == ir.I64X2 {
+				if v761, ok := c.defInst(v756); ok {
+					v762 := c.opcode(v761)
+					if v762 == ir.OpFcvtToUintSat {
+						v763 := c.arg0(v761)
+						v765 := c.valueType(v763)
+						if v765 == ir.F64X2 {
+							v757 := c.arg1(v0)
+							if v767, ok := c.defInst(v757); ok {
+								v768 := c.opcode(v767)
+								if v768 == ir.OpVconst {
+									v769 := c.constant(v767)
+									if _, ok := c.zeroConstant(v769); ok {
+										// lower_vector.rules:569
+										n20 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v763), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										t21 := c.vecImm(asm.ROUNDPD, n20, 11)
+										s22 := c.vop(asm.ADDPD, t21, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
+										return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
+									}
 								}
 							}
 						}
@@ -752,83 +763,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v683 := c.memFlags(v0)
-		if v687, ok := c.littleEndian(v683); ok {
-			// lower_vector.rules:442
-			v684 := c.arg0(v0)
-			v685 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v687, v684, v685)))), true
+		v778 := c.memFlags(v0)
+		if v782, ok := c.littleEndian(v778); ok {
+			// lower_vector.rules:595
+			v779 := c.arg0(v0)
+			v780 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v782, v779, v780)))), true
 		}
 	case ir.OpSload8x8:
-		v688 := c.memFlags(v0)
-		if v692, ok := c.littleEndian(v688); ok {
-			// lower_vector.rules:443
-			v689 := c.arg0(v0)
-			v690 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v692, v689, v690)))), true
+		v783 := c.memFlags(v0)
+		if v787, ok := c.littleEndian(v783); ok {
+			// lower_vector.rules:596
+			v784 := c.arg0(v0)
+			v785 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v787, v784, v785)))), true
 		}
 	case ir.OpUload16x4:
-		v693 := c.memFlags(v0)
-		if v697, ok := c.littleEndian(v693); ok {
-			// lower_vector.rules:444
-			v694 := c.arg0(v0)
-			v695 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v697, v694, v695)))), true
+		v788 := c.memFlags(v0)
+		if v792, ok := c.littleEndian(v788); ok {
+			// lower_vector.rules:597
+			v789 := c.arg0(v0)
+			v790 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v792, v789, v790)))), true
 		}
 	case ir.OpSload16x4:
-		v698 := c.memFlags(v0)
-		if v702, ok := c.littleEndian(v698); ok {
-			// lower_vector.rules:445
-			v699 := c.arg0(v0)
-			v700 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v702, v699, v700)))), true
+		v793 := c.memFlags(v0)
+		if v797, ok := c.littleEndian(v793); ok {
+			// lower_vector.rules:598
+			v794 := c.arg0(v0)
+			v795 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v797, v794, v795)))), true
 		}
 	case ir.OpUload32x2:
-		v703 := c.memFlags(v0)
-		if v707, ok := c.littleEndian(v703); ok {
-			// lower_vector.rules:446
-			v704 := c.arg0(v0)
-			v705 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v707, v704, v705)))), true
+		v798 := c.memFlags(v0)
+		if v802, ok := c.littleEndian(v798); ok {
+			// lower_vector.rules:599
+			v799 := c.arg0(v0)
+			v800 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v802, v799, v800)))), true
 		}
 	case ir.OpSload32x2:
-		v708 := c.memFlags(v0)
-		if v712, ok := c.littleEndian(v708); ok {
-			// lower_vector.rules:447
-			v709 := c.arg0(v0)
-			v710 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v712, v709, v710)))), true
-		}
-	case ir.OpSplat:
-		if r, ok := c.lower_OpSplat(v0); ok {
-			return r, true
-		}
-	case ir.OpInsertlane:
-		if r, ok := c.lower_OpInsertlane(v0); ok {
-			return r, true
-		}
-	case ir.OpScalarToVector:
-		if r, ok := c.lower_OpScalarToVector(v0); ok {
-			return r, true
+		v803 := c.memFlags(v0)
+		if v807, ok := c.littleEndian(v803); ok {
+			// lower_vector.rules:600
+			v804 := c.arg0(v0)
+			v805 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v807, v804, v805)))), true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:489
-		v722 := c.arg0(v0)
-		v723 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v722), c.operandReg(c.sse(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v723)))))), true
+		// lower_vector.rules:681
+		v838 := c.arg0(v0)
+		v839 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v838), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v839)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:491
-		v724 := c.arg0(v0)
-		v725 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v724), c.operandReg(c.xmm(v725)))), true
+		// lower_vector.rules:683
+		v840 := c.arg0(v0)
+		v841 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v840), c.xm(v841))), true
+	case ir.OpShuffle:
+		// lower_vector.rules:684
+		v842 := c.arg0(v0)
+		v843 := c.arg1(v0)
+		v844 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v842, v843, v844)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v729 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v729)))), true
+		v845 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v845)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v730 := c.constant(v0)
-		return c.out1(c.vecPool(v730)), true
+		v846 := c.constant(v0)
+		return c.out1(c.vecPool(v846)), true
 	}
 	var none out
 	return none, false
@@ -925,6 +930,38 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v35), c.operandImm(v37))), true
 		}
 	}
+	if _, ok := c.tyVec128(v2); ok {
+		v577 := c.hasAvx512()
+		if v577 {
+			if v683, ok := c.onlyUse(v35); ok {
+				if v685, ok := c.defInst(v683); ok {
+					v686 := c.opcode(v685)
+					if v686 == ir.OpBand {
+						// lower_vector.rules:247
+						v687 := c.arg0(v685)
+						v688 := c.arg1(v685)
+						v34 := c.arg0(v0)
+						return c.out1(c.ternary(128, c.xmm(v687), c.xmm(v688), c.xm(v34))), true
+					}
+				}
+			}
+			v34 := c.arg0(v0)
+			if v676, ok := c.onlyUse(v34); ok {
+				if v678, ok := c.defInst(v676); ok {
+					v679 := c.opcode(v678)
+					if v679 == ir.OpBand {
+						// lower_vector.rules:246
+						v680 := c.arg0(v678)
+						v681 := c.arg1(v678)
+						return c.out1(c.ternary(128, c.xmm(v680), c.xmm(v681), c.xm(v35))), true
+					}
+				}
+			}
+		}
+		// lower_vector.rules:226
+		v34 := c.arg0(v0)
+		return c.out1(c.vcomm(asm.PAND, v34, v35)), true
+	}
 	if v14, ok := c.ty32Or64(v2); ok {
 		v34 := c.arg0(v0)
 		if v41, ok := c.sinkableLoad(v34); ok {
@@ -938,7 +975,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:165
+		// lower_float.rules:169
 		v34 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
@@ -946,11 +983,6 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		// lower_wide.rules:94
 		v34 := c.arg0(v0)
 		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:171
-		v34 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v34), c.xmm(v35))), true
 	}
 	var none out
 	return none, false
@@ -980,6 +1012,64 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		}
 	}
 	v2 := c.resultType(v0)
+	if _, ok := c.tyVec128(v2); ok {
+		v58 := c.arg0(v0)
+		v59 := c.arg1(v0)
+		v700 := c.rotation(v58, v59)
+		if v700 {
+			// lower_vector.rules:259
+			return c.out1(c.rotate(v58, v59)), true
+		}
+		v577 := c.hasAvx512()
+		if v577 {
+			if v655, ok := c.onlyUse(v59); ok {
+				if v657, ok := c.defInst(v655); ok {
+					v658 := c.opcode(v657)
+					if v658 == ir.OpBand {
+						// lower_vector.rules:249
+						v691 := c.arg0(v657)
+						v692 := c.arg1(v657)
+						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v691), c.xm(v692))), true
+					}
+				}
+			}
+			if v648, ok := c.onlyUse(v58); ok {
+				if v650, ok := c.defInst(v648); ok {
+					v651 := c.opcode(v650)
+					if v651 == ir.OpBand {
+						// lower_vector.rules:248
+						v689 := c.arg0(v650)
+						v690 := c.arg1(v650)
+						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v689), c.xm(v690))), true
+					}
+				}
+			}
+			if v655, ok := c.onlyUse(v59); ok {
+				if v657, ok := c.defInst(v655); ok {
+					v658 := c.opcode(v657)
+					if v658 == ir.OpBxor {
+						// lower_vector.rules:243
+						v659 := c.arg0(v657)
+						v660 := c.arg1(v657)
+						return c.out1(c.ternary(150, c.xmm(v659), c.xmm(v660), c.xm(v58))), true
+					}
+				}
+			}
+			if v648, ok := c.onlyUse(v58); ok {
+				if v650, ok := c.defInst(v648); ok {
+					v651 := c.opcode(v650)
+					if v651 == ir.OpBxor {
+						// lower_vector.rules:242
+						v652 := c.arg0(v650)
+						v653 := c.arg1(v650)
+						return c.out1(c.ternary(150, c.xmm(v652), c.xmm(v653), c.xm(v59))), true
+					}
+				}
+			}
+		}
+		// lower_vector.rules:228
+		return c.out1(c.vcomm(asm.PXOR, v58, v59)), true
+	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		v58 := c.arg0(v0)
 		if v71, ok := c.simm32(v58); ok {
@@ -1003,7 +1093,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:167
+		// lower_float.rules:171
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
@@ -1014,11 +1104,54 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		v59 := c.arg1(v0)
 		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
 	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:173
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v58), c.xmm(v59))), true
+	var none out
+	return none, false
+}
+
+// lower_OpUextend is the part of lower for one case.
+func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.fitsIn64(v2); ok {
+		v180 := c.arg0(v0)
+		if v823, ok := c.defInst(v180); ok {
+			v824 := c.opcode(v823)
+			if v824 == ir.OpExtractlane {
+				v825 := c.arg0(v823)
+				v828 := c.valueType(v825)
+				switch v828 {
+				case ir.I8X16:
+					// lower_vector.rules:639
+					v826 := c.lane(v823)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v825), c.laneU8(v826))), true
+				case ir.I16X8:
+					// lower_vector.rules:640
+					v826 := c.lane(v823)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v825), c.laneU8(v826))), true
+				}
+			}
+		}
+		if v186, ok := c.sinkableLoad(v180); ok {
+			// lower_int.rules:279
+			v184 := c.valueType(v180)
+			return c.out1(c.movzx(c.sizeOf(v184), c.operandMem(c.sink(v186)))), true
+		}
+	}
+	switch v2 {
+	case ir.I64:
+		v180 := c.arg0(v0)
+		if v182, ok := c.zeroUpper32(v180); ok {
+			// lower_int.rules:278
+			return c.out1(c.gpr(v182)), true
+		}
+	case ir.I128:
+		// lower_wide.rules:191
+		v180 := c.arg0(v0)
+		return c.outPair(c.makePair(c.zext64(v180), c.immConst(ir.I64, 0))), true
+	}
+	if _, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:277
+		v180 := c.arg0(v0)
+		return c.out1(c.zext64(v180)), true
 	}
 	var none out
 	return none, false
@@ -1039,7 +1172,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:130
+							// lower_float.rules:134
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
@@ -1050,13 +1183,13 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:126
+							// lower_float.rules:130
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
 							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:122
+					// lower_float.rules:126
 					v264 := c.arg0(v262)
 					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
@@ -1065,7 +1198,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v258, ok := c.defInst(v248); ok {
 				v259 := c.opcode(v258)
 				if v259 == ir.OpFneg {
-					// lower_float.rules:118
+					// lower_float.rules:122
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
 					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
@@ -1075,12 +1208,12 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v254, ok := c.defInst(v249); ok {
 				v255 := c.opcode(v254)
 				if v255 == ir.OpFneg {
-					// lower_float.rules:114
+					// lower_float.rules:118
 					v256 := c.arg0(v254)
 					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
-			// lower_float.rules:110
+			// lower_float.rules:114
 			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
 	case ir.F64:
@@ -1094,7 +1227,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:131
+							// lower_float.rules:135
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
@@ -1105,13 +1238,13 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:127
+							// lower_float.rules:131
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
 							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:123
+					// lower_float.rules:127
 					v264 := c.arg0(v262)
 					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
@@ -1120,7 +1253,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v258, ok := c.defInst(v248); ok {
 				v259 := c.opcode(v258)
 				if v259 == ir.OpFneg {
-					// lower_float.rules:119
+					// lower_float.rules:123
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
 					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
@@ -1130,12 +1263,12 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v254, ok := c.defInst(v249); ok {
 				v255 := c.opcode(v254)
 				if v255 == ir.OpFneg {
-					// lower_float.rules:115
+					// lower_float.rules:119
 					v256 := c.arg0(v254)
 					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
-			// lower_float.rules:111
+			// lower_float.rules:115
 			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
 	case ir.F32X4:
@@ -1149,58 +1282,58 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:132
+							// lower_float.rules:136
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
 						}
 					}
 					v249 := c.arg1(v0)
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:128
+							// lower_float.rules:132
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v264)))), true
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:124
+					// lower_float.rules:128
 					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
 			}
 			v248 := c.arg0(v0)
 			if v258, ok := c.defInst(v248); ok {
 				v259 := c.opcode(v258)
 				if v259 == ir.OpFneg {
-					// lower_float.rules:120
+					// lower_float.rules:124
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
 				}
 			}
 			v249 := c.arg1(v0)
 			if v254, ok := c.defInst(v249); ok {
 				v255 := c.opcode(v254)
 				if v255 == ir.OpFneg {
-					// lower_float.rules:116
+					// lower_float.rules:120
 					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v250)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
-			// lower_float.rules:112
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+			// lower_float.rules:116
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:313
+		// lower_vector.rules:461
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
 		a1 := c.xmm(v248)
 		b2 := c.xmm(v249)
 		k3 := c.xmm(v250)
-		return c.out1(c.sse(asm.MOVLHPS, c.sse(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.sse(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
+		return c.out1(c.vop(asm.MOVLHPS, c.vop(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.vop(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
 	case ir.F64X2:
 		v252 := c.hasFma()
 		if v252 {
@@ -1212,61 +1345,61 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:133
+							// lower_float.rules:137
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
 						}
 					}
 					v249 := c.arg1(v0)
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:129
+							// lower_float.rules:133
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v264)))), true
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:125
+					// lower_float.rules:129
 					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v264)))), true
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
 			}
 			v248 := c.arg0(v0)
 			if v258, ok := c.defInst(v248); ok {
 				v259 := c.opcode(v258)
 				if v259 == ir.OpFneg {
-					// lower_float.rules:121
+					// lower_float.rules:125
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v260), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
 				}
 			}
 			v249 := c.arg1(v0)
 			if v254, ok := c.defInst(v249); ok {
 				v255 := c.opcode(v254)
 				if v255 == ir.OpFneg {
-					// lower_float.rules:117
+					// lower_float.rules:121
 					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v248), c.xmm(v256), c.operandReg(c.xmm(v250)))), true
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
-			// lower_float.rules:113
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.operandReg(c.xmm(v250)))), true
+			// lower_float.rules:117
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:310
+		// lower_vector.rules:458
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
 		a4 := c.xmm(v248)
 		b5 := c.xmm(v249)
 		k6 := c.xmm(v250)
-		return c.out1(c.sse(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
+		return c.out1(c.vop(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
 	}
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:108
+		// lower_float.rules:112
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1276,65 +1409,100 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpIadd is the part of lower for one case.
-func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
+// lower_OpBor is the part of lower for one case.
+func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v8 := c.arg1(v0)
-		if v10, ok := c.simm32(v8); ok {
-			// lower_int.rules:10
-			v7 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v10)), true
+	if _, ok := c.tyVec128(v2); ok {
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		v698 := c.rotation(v64, v65)
+		if v698 {
+			// lower_vector.rules:258
+			return c.out1(c.rotate(v64, v65)), true
 		}
-		v7 := c.arg0(v0)
-		if v12, ok := c.simm32(v7); ok {
-			// lower_int.rules:11
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v8), v12)), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v8 := c.arg1(v0)
-		if v16, ok := c.sinkableLoad(v8); ok {
-			// lower_int.rules:12
-			v7 := c.arg0(v0)
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v7), c.operandMem(c.sink(v16)))), true
-		}
-		v7 := c.arg0(v0)
-		if v18, ok := c.sinkableLoad(v7); ok {
-			// lower_int.rules:13
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v8), c.operandMem(c.sink(v18)))), true
-		}
-		if v20, ok := c.defInst(v8); ok {
-			v21 := c.opcode(v20)
-			if v21 == ir.OpIshl {
-				v23 := c.arg1(v20)
-				if v25, ok := c.uconst(v23); ok {
-					if v27, ok := c.smallScale(v25); ok {
-						// lower_int.rules:14
-						v22 := c.arg0(v20)
-						return c.out1(c.lea(c.sizeOf(v14), c.amodeIndex(c.gpr(v7), c.gpr(v22), v27, 0))), true
+		v577 := c.hasAvx512()
+		if v577 {
+			if v669, ok := c.onlyUse(v65); ok {
+				if v671, ok := c.defInst(v669); ok {
+					v672 := c.opcode(v671)
+					if v672 == ir.OpBand {
+						// lower_vector.rules:251
+						v695 := c.arg0(v671)
+						v696 := c.arg1(v671)
+						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v695), c.xm(v696))), true
+					}
+				}
+			}
+			if v662, ok := c.onlyUse(v64); ok {
+				if v664, ok := c.defInst(v662); ok {
+					v665 := c.opcode(v664)
+					if v665 == ir.OpBand {
+						// lower_vector.rules:250
+						v693 := c.arg0(v664)
+						v694 := c.arg1(v664)
+						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v693), c.xm(v694))), true
+					}
+				}
+			}
+			if v669, ok := c.onlyUse(v65); ok {
+				if v671, ok := c.defInst(v669); ok {
+					v672 := c.opcode(v671)
+					if v672 == ir.OpBor {
+						// lower_vector.rules:245
+						v673 := c.arg0(v671)
+						v674 := c.arg1(v671)
+						return c.out1(c.ternary(254, c.xmm(v673), c.xmm(v674), c.xm(v64))), true
+					}
+				}
+			}
+			if v662, ok := c.onlyUse(v64); ok {
+				if v664, ok := c.defInst(v662); ok {
+					v665 := c.opcode(v664)
+					if v665 == ir.OpBor {
+						// lower_vector.rules:244
+						v666 := c.arg0(v664)
+						v667 := c.arg1(v664)
+						return c.out1(c.ternary(254, c.xmm(v666), c.xmm(v667), c.xm(v65))), true
 					}
 				}
 			}
 		}
+		// lower_vector.rules:227
+		return c.out1(c.vcomm(asm.POR, v64, v65)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:9
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
+		v64 := c.arg0(v0)
+		if v67, ok := c.simm32(v64); ok {
+			// lower_int.rules:54
+			v65 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v65), c.operandImm(v67))), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v64 := c.arg0(v0)
+		if v69, ok := c.sinkableLoad(v64); ok {
+			// lower_int.rules:55
+			v65 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v65), c.operandMem(c.sink(v69)))), true
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:53
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v64), c.rmi(v65))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:170
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.out1(c.sse(asm.ORPS, c.xmm(v64), c.operandReg(c.xmm(v65)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:53
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
-	}
-	if v565, ok := c.intVec(v2); ok {
-		// lower_vector.rules:77
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.vadd(v565, c.xmm(v7), c.xmm(v8))), true
+		// lower_wide.rules:95
+		v64 := c.arg0(v0)
+		v65 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.OR, v64, v65)), true
 	}
 	var none out
 	return none, false
@@ -1345,11 +1513,66 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 	v362 := c.memFlags(v0)
 	if v367, ok := c.littleEndian(v362); ok {
 		v363 := c.arg0(v0)
-		v369 := c.valueType(v363)
-		if v371, ok := c.fitsIn64(v369); ok {
-			if v417, ok := c.defInst(v363); ok {
-				v418 := c.opcode(v417)
-				if v418 == ir.OpBitcast {
+		if v417, ok := c.defInst(v363); ok {
+			v418 := c.opcode(v417)
+			switch v418 {
+			case ir.OpExtractlane:
+				v829 := c.arg0(v417)
+				v832 := c.valueType(v829)
+				switch v832 {
+				case ir.I32X4:
+					v830 := c.lane(v417)
+					if v830 == 0 {
+						// lower_vector.rules:652
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v829))
+						return c.outNone(), true
+					}
+					// lower_vector.rules:648
+					v364 := c.arg1(v0)
+					v365 := c.offset(v0)
+					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					return c.outNone(), true
+				case ir.I64X2:
+					v830 := c.lane(v417)
+					switch v830 {
+					case 0:
+						// lower_vector.rules:654
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v829))
+						return c.outNone(), true
+					case 1:
+						// lower_vector.rules:656
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v829))
+						return c.outNone(), true
+					}
+					// lower_vector.rules:650
+					v364 := c.arg1(v0)
+					v365 := c.offset(v0)
+					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					return c.outNone(), true
+				case ir.I8X16:
+					// lower_vector.rules:644
+					v364 := c.arg1(v0)
+					v365 := c.offset(v0)
+					v830 := c.lane(v417)
+					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					return c.outNone(), true
+				case ir.I16X8:
+					// lower_vector.rules:646
+					v364 := c.arg1(v0)
+					v365 := c.offset(v0)
+					v830 := c.lane(v417)
+					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					return c.outNone(), true
+				}
+			case ir.OpBitcast:
+				v369 := c.valueType(v363)
+				if _, ok := c.fitsIn64(v369); ok {
 					v420 := c.arg0(v417)
 					v422 := c.valueType(v420)
 					if v426, ok := c.tyScalarFloat(v422); ok {
@@ -1360,7 +1583,20 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 						return c.outNone(), true
 					}
 				}
+				if v413, ok := c.tyScalarFloat(v369); ok {
+					v420 := c.arg0(v417)
+					v422 := c.valueType(v420)
+					if _, ok := c.fitsIn64(v422); ok {
+						// lower_mem.rules:70
+						v364 := c.arg1(v0)
+						v365 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v413), v367, c.gpr(v420), v364, v365), true
+					}
+				}
 			}
+		}
+		v369 := c.valueType(v363)
+		if v371, ok := c.fitsIn64(v369); ok {
 			if v430, ok := c.onlyUse(v363); ok {
 				if v432, ok := c.defInst(v430); ok {
 					v433 := c.opcode(v432)
@@ -1505,19 +1741,6 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 			return c.storeInt(c.sizeOf(v371), v367, c.gpr(v363), v364, v365), true
 		}
 		if v413, ok := c.tyScalarFloat(v369); ok {
-			if v417, ok := c.defInst(v363); ok {
-				v418 := c.opcode(v417)
-				if v418 == ir.OpBitcast {
-					v420 := c.arg0(v417)
-					v422 := c.valueType(v420)
-					if _, ok := c.fitsIn64(v422); ok {
-						// lower_mem.rules:70
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v413), v367, c.gpr(v420), v364, v365), true
-					}
-				}
-			}
 			if v415, ok := c.floatImm32(v363); ok {
 				// lower_mem.rules:66
 				v364 := c.arg1(v0)
@@ -1589,6 +1812,70 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpIadd is the part of lower for one case.
+func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v8 := c.arg1(v0)
+		if v10, ok := c.simm32(v8); ok {
+			// lower_int.rules:10
+			v7 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v10)), true
+		}
+		v7 := c.arg0(v0)
+		if v12, ok := c.simm32(v7); ok {
+			// lower_int.rules:11
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v8), v12)), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v8 := c.arg1(v0)
+		if v16, ok := c.sinkableLoad(v8); ok {
+			// lower_int.rules:12
+			v7 := c.arg0(v0)
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v7), c.operandMem(c.sink(v16)))), true
+		}
+		v7 := c.arg0(v0)
+		if v18, ok := c.sinkableLoad(v7); ok {
+			// lower_int.rules:13
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v8), c.operandMem(c.sink(v18)))), true
+		}
+		if v20, ok := c.defInst(v8); ok {
+			v21 := c.opcode(v20)
+			if v21 == ir.OpIshl {
+				v23 := c.arg1(v20)
+				if v25, ok := c.uconst(v23); ok {
+					if v27, ok := c.smallScale(v25); ok {
+						// lower_int.rules:14
+						v22 := c.arg0(v20)
+						return c.out1(c.lea(c.sizeOf(v14), c.amodeIndex(c.gpr(v7), c.gpr(v22), v27, 0))), true
+					}
+				}
+			}
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:9
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:53
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
+	}
+	if v565, ok := c.intVec(v2); ok {
+		// lower_vector.rules:110
+		v7 := c.arg0(v0)
+		v8 := c.arg1(v0)
+		return c.out1(c.vcomm(c.addOp(v565), v7, v8)), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpImul is the part of lower for one case.
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -1605,6 +1892,150 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 			return c.out1(c.imulImm(c.size32(v4), c.rm(v109), v115)), true
 		}
 	}
+	switch v2 {
+	case ir.I32X4:
+		v108 := c.arg0(v0)
+		if v583, ok := c.defInst(v108); ok {
+			v584 := c.opcode(v583)
+			switch v584 {
+			case ir.OpSwidenLow:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpSwidenLow {
+						// lower_vector.rules:167
+						v585 := c.arg0(v583)
+						v589 := c.arg0(v587)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v585), c.xmm(v589))), true
+					}
+				}
+			case ir.OpSwidenHigh:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpSwidenHigh {
+						// lower_vector.rules:168
+						v590 := c.arg0(v583)
+						v591 := c.arg0(v587)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v590), c.xmm(v591))), true
+					}
+				}
+			case ir.OpUwidenLow:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpUwidenLow {
+						// lower_vector.rules:169
+						v592 := c.arg0(v583)
+						v593 := c.arg0(v587)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v592), c.xmm(v593))), true
+					}
+				}
+			case ir.OpUwidenHigh:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpUwidenHigh {
+						// lower_vector.rules:170
+						v594 := c.arg0(v583)
+						v595 := c.arg0(v587)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v594), c.xmm(v595))), true
+					}
+				}
+			}
+		}
+		// lower_vector.rules:133
+		v109 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLD, v108, v109)), true
+	case ir.I64X2:
+		v108 := c.arg0(v0)
+		if v583, ok := c.defInst(v108); ok {
+			v584 := c.opcode(v583)
+			switch v584 {
+			case ir.OpSwidenLow:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpSwidenLow {
+						// lower_vector.rules:173
+						v585 := c.arg0(v583)
+						v589 := c.arg0(v587)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v585)), c.operandReg(c.spreadLow(c.xmm(v589))))), true
+					}
+				}
+			case ir.OpSwidenHigh:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpSwidenHigh {
+						// lower_vector.rules:174
+						v590 := c.arg0(v583)
+						v591 := c.arg0(v587)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v590)), c.operandReg(c.spreadHigh(c.xmm(v591))))), true
+					}
+				}
+			case ir.OpUwidenLow:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpUwidenLow {
+						// lower_vector.rules:175
+						v592 := c.arg0(v583)
+						v593 := c.arg0(v587)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v592)), c.operandReg(c.spreadLow(c.xmm(v593))))), true
+					}
+				}
+			case ir.OpUwidenHigh:
+				v109 := c.arg1(v0)
+				if v587, ok := c.defInst(v109); ok {
+					v588 := c.opcode(v587)
+					if v588 == ir.OpUwidenHigh {
+						// lower_vector.rules:176
+						v594 := c.arg0(v583)
+						v595 := c.arg0(v587)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v594)), c.operandReg(c.spreadHigh(c.xmm(v595))))), true
+					}
+				}
+			}
+		}
+		v579 := c.hasAvx512dq()
+		if v579 {
+			// lower_vector.rules:164
+			v109 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
+		}
+		// lower_vector.rules:141
+		v109 := c.arg1(v0)
+		a1 := c.xmm(v108)
+		b2 := c.xmm(v109)
+		cross3 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b2, 32), c.operandReg(a1))))
+		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))), true
+	case ir.I128:
+		// lower_wide.rules:83
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		a4 := c.low(v108)
+		b5 := c.high(v108)
+		p6 := c.low(v109)
+		q7 := c.high(v109)
+		m8 := c.mulWide(false, asm.S64, a4, c.operandReg(p6))
+		h9 := c.add(asm.S64, c.mulLow(asm.S64, a4, c.operandReg(q7)), c.mulLow(asm.S64, b5, c.operandReg(p6)))
+		return c.outPair(c.makePair(c.first(m8), c.add(asm.S64, c.second(m8), h9))), true
+	case ir.I16X8:
+		// lower_vector.rules:132
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLW, v108, v109)), true
+	case ir.I8X16:
+		// lower_vector.rules:135
+		v108 := c.arg0(v0)
+		v109 := c.arg1(v0)
+		a10 := c.xmm(v108)
+		b11 := c.xmm(v109)
+		even12 := c.andX(c.vop(asm.PMULLW, a10, c.operandReg(b11)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
+		odd13 := c.vop(asm.PMULLW, c.vecShift(asm.PSRLW_I, a10, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b11, 8)))
+		return c.out1(c.orX(even12, c.operandReg(c.vecShift(asm.PSLLW_I, odd13, 8)))), true
+	}
 	if v14, ok := c.ty32Or64(v2); ok {
 		v108 := c.arg0(v0)
 		if v111, ok := c.sinkableLoad(v108); ok {
@@ -1619,253 +2050,6 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		v109 := c.arg1(v0)
 		return c.out1(c.mulLow(c.size32(v4), c.gpr(v108), c.rm(v109))), true
 	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:83
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		a1 := c.low(v108)
-		b2 := c.high(v108)
-		p3 := c.low(v109)
-		q4 := c.high(v109)
-		m5 := c.mulWide(false, asm.S64, a1, c.operandReg(p3))
-		h6 := c.add(asm.S64, c.mulLow(asm.S64, a1, c.operandReg(q4)), c.mulLow(asm.S64, b2, c.operandReg(p3)))
-		return c.outPair(c.makePair(c.first(m5), c.add(asm.S64, c.second(m5), h6))), true
-	case ir.I16X8:
-		// lower_vector.rules:99
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULLW, c.xmm(v108), c.operandReg(c.xmm(v109)))), true
-	case ir.I32X4:
-		// lower_vector.rules:100
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMULLD, c.xmm(v108), c.operandReg(c.xmm(v109)))), true
-	case ir.I8X16:
-		// lower_vector.rules:102
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		a7 := c.xmm(v108)
-		b8 := c.xmm(v109)
-		even9 := c.andX(c.sse(asm.PMULLW, a7, c.operandReg(b8)), c.vecConst(71777214294589695, 71777214294589695))
-		odd10 := c.sse(asm.PMULLW, c.vecShift(asm.PSRLW_I, a7, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b8, 8)))
-		return c.out1(c.orX(even9, c.vecShift(asm.PSLLW_I, odd10, 8))), true
-	case ir.I64X2:
-		// lower_vector.rules:108
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		a11 := c.xmm(v108)
-		b12 := c.xmm(v109)
-		cross13 := c.sse(asm.PADDQ, c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a11, 32), c.operandReg(b12)), c.operandReg(c.sse(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b12, 32), c.operandReg(a11))))
-		return c.out1(c.sse(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross13, 32), c.operandReg(c.sse(asm.PMULUDQ, a11, c.operandReg(b12))))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIsub is the part of lower for one case.
-func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v29 := c.arg1(v0)
-		if v31, ok := c.negSimm32(v29); ok {
-			// lower_int.rules:22
-			v28 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v28), v31)), true
-		}
-		// lower_int.rules:21
-		v28 := c.arg0(v0)
-		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v28), c.rmi(v29))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:54
-		v28 := c.arg0(v0)
-		v29 := c.arg1(v0)
-		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
-	}
-	if v565, ok := c.intVec(v2); ok {
-		// lower_vector.rules:78
-		v28 := c.arg0(v0)
-		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v565, c.xmm(v28), c.xmm(v29))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBor is the part of lower for one case.
-func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v64 := c.arg0(v0)
-		if v67, ok := c.simm32(v64); ok {
-			// lower_int.rules:54
-			v65 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v65), c.operandImm(v67))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v64 := c.arg0(v0)
-		if v69, ok := c.sinkableLoad(v64); ok {
-			// lower_int.rules:55
-			v65 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v65), c.operandMem(c.sink(v69)))), true
-		}
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:53
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v64), c.rmi(v65))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:166
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.out1(c.sse(asm.ORPS, c.xmm(v64), c.operandReg(c.xmm(v65)))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:95
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.OR, v64, v65)), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:172
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v64), c.xmm(v65))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIshl is the part of lower for one case.
-func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v85 := c.arg1(v0)
-		if v91, ok := c.uconst(v85); ok {
-			// lower_int.rules:77
-			v84 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v84), c.shiftAmount(v4, v91))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v87 := c.hasBmi2()
-		if v87 {
-			// lower_int.rules:75
-			v84 := c.arg0(v0)
-			v85 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v84), c.gprLow(v85))), true
-		}
-		// lower_int.rules:74
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v84), c.gprLow(v85))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:76
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v84), c.maskedAmount(v89, v85))), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:134
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
-	case ir.I16X8:
-		// lower_vector.rules:192
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
-	case ir.I32X4:
-		// lower_vector.rules:193
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
-	case ir.I64X2:
-		// lower_vector.rules:194
-		v84 := c.arg0(v0)
-		v85 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
-	case ir.I8X16:
-		// lower_vector.rules:206
-		v85 := c.arg1(v0)
-		v84 := c.arg0(v0)
-		k1 := c.amount(v85, 7)
-		a2 := c.xmm(v84)
-		even3 := c.andX(c.sse(asm.PSLLW, a2, c.operandReg(k1)), c.vecConst(71777214294589695, 71777214294589695))
-		odd4 := c.sse(asm.PSLLW, c.andX(a2, c.vecConst(18374966859414961920, 18374966859414961920)), c.operandReg(k1))
-		return c.out1(c.orX(even3, odd4)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUshr is the part of lower for one case.
-func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v93 := c.arg1(v0)
-		if v95, ok := c.uconst(v93); ok {
-			// lower_int.rules:82
-			v92 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v92), c.shiftAmount(v4, v95))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v87 := c.hasBmi2()
-		if v87 {
-			// lower_int.rules:80
-			v92 := c.arg0(v0)
-			v93 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v92), c.gprLow(v93))), true
-		}
-		// lower_int.rules:79
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v92), c.gprLow(v93))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:81
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v92), c.maskedAmount(v89, v93))), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:135
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
-	case ir.I16X8:
-		// lower_vector.rules:195
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
-	case ir.I32X4:
-		// lower_vector.rules:196
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
-	case ir.I64X2:
-		// lower_vector.rules:197
-		v92 := c.arg0(v0)
-		v93 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
-	case ir.I8X16:
-		// lower_vector.rules:211
-		v93 := c.arg1(v0)
-		v92 := c.arg0(v0)
-		k1 := c.amount(v93, 7)
-		a2 := c.xmm(v92)
-		even3 := c.sse(asm.PSRLW, c.andX(a2, c.vecConst(71777214294589695, 71777214294589695)), c.operandReg(k1))
-		odd4 := c.andX(c.sse(asm.PSRLW, a2, c.operandReg(k1)), c.vecConst(18374966859414961920, 18374966859414961920))
-		return c.out1(c.orX(even3, odd4)), true
-	}
 	var none out
 	return none, false
 }
@@ -1873,6 +2057,75 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 // lower_OpSshr is the part of lower for one case.
 func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v97 := c.arg1(v0)
+		if v99, ok := c.uconst(v97); ok {
+			v577 := c.hasAvx512()
+			if v577 {
+				// lower_vector.rules:289
+				v96 := c.arg0(v0)
+				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
+			}
+			// lower_vector.rules:292
+			v96 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I64X2, v99)
+			m2 := c.signShifted(ir.I64X2, n1)
+			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v96), n1), c.operandMem(m2)), c.operandMem(m2))), true
+		}
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:290
+			v96 := c.arg0(v0)
+			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
+		}
+		// lower_vector.rules:316
+		v96 := c.arg0(v0)
+		k3 := c.amount(v97, 63)
+		m4 := c.vop(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k3))
+		return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vop(asm.PSRLQ, c.xmm(v96), c.operandReg(k3)), c.operandReg(m4)), c.operandReg(m4))), true
+	case ir.I16X8:
+		v97 := c.arg1(v0)
+		if v99, ok := c.uconst(v97); ok {
+			// lower_vector.rules:287
+			v96 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v96), c.laneAmount(ir.I16X8, v99))), true
+		}
+		// lower_vector.rules:313
+		v96 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
+	case ir.I32X4:
+		v97 := c.arg1(v0)
+		if v99, ok := c.uconst(v97); ok {
+			// lower_vector.rules:288
+			v96 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v96), c.laneAmount(ir.I32X4, v99))), true
+		}
+		// lower_vector.rules:314
+		v96 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
+	case ir.I8X16:
+		v97 := c.arg1(v0)
+		if v99, ok := c.uconst(v97); ok {
+			// lower_vector.rules:300
+			v96 := c.arg0(v0)
+			n5 := c.laneAmount(ir.I8X16, v99)
+			m6 := c.signShifted(ir.I8X16, n5)
+			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v96), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
+		}
+		// lower_vector.rules:331
+		v96 := c.arg0(v0)
+		k7 := c.amount(v97, 7)
+		a8 := c.xmm(v96)
+		even9 := c.vecShift(asm.PSRLW_I, c.vop(asm.PSRAW, c.vecShift(asm.PSLLW_I, a8, 8), c.operandReg(k7)), 8)
+		odd10 := c.andX(c.vop(asm.PSRAW, a8, c.operandReg(k7)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
+		return c.out1(c.orX(even9, c.operandReg(odd10))), true
+	case ir.I128:
+		// lower_wide.rules:136
+		v96 := c.arg0(v0)
+		v97 := c.arg1(v0)
+		return c.outPair(c.sarWide(c.low(v96), c.high(v96), c.gprLow(v97))), true
+	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
@@ -1900,70 +2153,332 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		v97 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v96), c.maskedAmount(v89, v97))), true
 	}
+	var none out
+	return none, false
+}
+
+// lower_OpFcvtFromSint is the part of lower for one case.
+func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
 	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:136
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.outPair(c.sarWide(c.low(v96), c.high(v96), c.gprLow(v97))), true
-	case ir.I16X8:
-		// lower_vector.rules:198
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
-	case ir.I32X4:
-		// lower_vector.rules:199
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
-	case ir.I64X2:
-		// lower_vector.rules:201
-		v97 := c.arg1(v0)
-		v96 := c.arg0(v0)
-		k1 := c.amount(v97, 63)
-		m2 := c.sse(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k1))
-		return c.out1(c.sse(asm.PSUBQ, c.xorX(c.sse(asm.PSRLQ, c.xmm(v96), c.operandReg(k1)), m2), c.operandReg(m2))), true
-	case ir.I8X16:
-		// lower_vector.rules:216
-		v97 := c.arg1(v0)
-		v96 := c.arg0(v0)
-		k3 := c.amount(v97, 7)
-		a4 := c.xmm(v96)
-		even5 := c.vecShift(asm.PSRLW_I, c.sse(asm.PSRAW, c.vecShift(asm.PSLLW_I, a4, 8), c.operandReg(k3)), 8)
-		odd6 := c.andX(c.sse(asm.PSRAW, a4, c.operandReg(k3)), c.vecConst(18374966859414961920, 18374966859414961920))
-		return c.out1(c.orX(even5, odd6)), true
+	case ir.F64X2:
+		v279 := c.arg0(v0)
+		if v724, ok := c.defInst(v279); ok {
+			v725 := c.opcode(v724)
+			if v725 == ir.OpSwidenLow {
+				v726 := c.arg0(v724)
+				v728 := c.valueType(v726)
+				if v728 == ir.I32X4 {
+					// lower_vector.rules:515
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v726)))), true
+				}
+			}
+		}
+		v281 := c.valueType(v279)
+		if v281 == ir.I64X2 {
+			v579 := c.hasAvx512dq()
+			if v579 {
+				// lower_vector.rules:516
+				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
+			}
+			// lower_vector.rules:519
+			a1 := c.xmm(v279)
+			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
+		}
+	case ir.F32:
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if _, ok := c.ty8Or16(v281); ok {
+			// lower_float.rules:182
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v279)))), true
+		}
+		switch v281 {
+		case ir.I32:
+			// lower_float.rules:183
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v279))), true
+		case ir.I64:
+			// lower_float.rules:184
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v279))), true
+		}
+	case ir.F64:
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if _, ok := c.ty8Or16(v281); ok {
+			// lower_float.rules:185
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v279)))), true
+		}
+		switch v281 {
+		case ir.I32:
+			// lower_float.rules:186
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v279))), true
+		case ir.I64:
+			// lower_float.rules:187
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v279))), true
+		}
+	case ir.F32X4:
+		v279 := c.arg0(v0)
+		v281 := c.valueType(v279)
+		if v281 == ir.I32X4 {
+			// lower_vector.rules:514
+			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v279))), true
+		}
 	}
 	var none out
 	return none, false
 }
 
-// lower_OpUextend is the part of lower for one case.
-func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
+// lower_OpFcvtFromUint is the part of lower for one case.
+func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if _, ok := c.fitsIn64(v2); ok {
-		v180 := c.arg0(v0)
-		if v186, ok := c.sinkableLoad(v180); ok {
-			// lower_int.rules:279
-			v184 := c.valueType(v180)
-			return c.out1(c.movzx(c.sizeOf(v184), c.operandMem(c.sink(v186)))), true
+	switch v2 {
+	case ir.F64X2:
+		v284 := c.arg0(v0)
+		if v730, ok := c.defInst(v284); ok {
+			v731 := c.opcode(v730)
+			if v731 == ir.OpUwidenLow {
+				v732 := c.arg0(v730)
+				v734 := c.valueType(v732)
+				if v734 == ir.I32X4 {
+					// lower_vector.rules:540
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v732), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
+				}
+			}
 		}
+		v286 := c.valueType(v284)
+		if v286 == ir.I64X2 {
+			v579 := c.hasAvx512dq()
+			if v579 {
+				// lower_vector.rules:517
+				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
+			}
+			// lower_vector.rules:526
+			a2 := c.xmm(v284)
+			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
+			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
+			return c.out1(c.vop(asm.ADDPD, c.vop(asm.SUBPD, hi3, c.operandMem(c.constPool128(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
+		}
+	case ir.F32X4:
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if v286 == ir.I32X4 {
+			v577 := c.hasAvx512()
+			if v577 {
+				// lower_vector.rules:518
+				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
+			}
+			// lower_vector.rules:532
+			a5 := c.xmm(v284)
+			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
+			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
+			return c.out1(c.vop(asm.ADDPS, c.vop(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandMem(c.constPool128(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
+		}
+	case ir.F32:
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if _, ok := c.fitsIn32(v286); ok {
+			// lower_float.rules:189
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v284)))), true
+		}
+	case ir.F64:
+		v284 := c.arg0(v0)
+		v286 := c.valueType(v284)
+		if _, ok := c.fitsIn32(v286); ok {
+			// lower_float.rules:190
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v284)))), true
+		}
+	}
+	v284 := c.arg0(v0)
+	v286 := c.valueType(v284)
+	if v286 == ir.I64 {
+		if v215, ok := c.tyScalarFloat(v2); ok {
+			// lower_float.rules:191
+			return c.out1(c.cvtU64(v215, c.gpr(v284))), true
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIsub is the part of lower for one case.
+func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v29 := c.arg1(v0)
+		if v31, ok := c.negSimm32(v29); ok {
+			// lower_int.rules:22
+			v28 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v28), v31)), true
+		}
+		// lower_int.rules:21
+		v28 := c.arg0(v0)
+		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v28), c.rmi(v29))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:54
+		v28 := c.arg0(v0)
+		v29 := c.arg1(v0)
+		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
+	}
+	if v565, ok := c.intVec(v2); ok {
+		// lower_vector.rules:111
+		v28 := c.arg0(v0)
+		v29 := c.arg1(v0)
+		return c.out1(c.vsub(v565, c.xmm(v28), c.xm(v29))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIshl is the part of lower for one case.
+func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
+	v85 := c.arg1(v0)
+	if v91, ok := c.uconst(v85); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_int.rules:77
+			v84 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v84), c.shiftAmount(v4, v91))), true
+		}
+		switch v2 {
+		case ir.I16X8:
+			// lower_vector.rules:281
+			v84 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v84), c.laneAmount(ir.I16X8, v91))), true
+		case ir.I32X4:
+			// lower_vector.rules:282
+			v84 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v84), c.laneAmount(ir.I32X4, v91))), true
+		case ir.I64X2:
+			// lower_vector.rules:283
+			v84 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v84), c.laneAmount(ir.I64X2, v91))), true
+		case ir.I8X16:
+			// lower_vector.rules:296
+			v84 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I8X16, v91)
+			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v84), n1), c.operandMem(c.bytesKept(true, n1)))), true
+		}
+	}
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v87 := c.hasBmi2()
+		if v87 {
+			// lower_int.rules:75
+			v84 := c.arg0(v0)
+			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v84), c.gprLow(v85))), true
+		}
+		// lower_int.rules:74
+		v84 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v84), c.gprLow(v85))), true
+	}
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:76
+		v84 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v84), c.maskedAmount(v89, v85))), true
 	}
 	switch v2 {
-	case ir.I64:
-		v180 := c.arg0(v0)
-		if v182, ok := c.zeroUpper32(v180); ok {
-			// lower_int.rules:278
-			return c.out1(c.gpr(v182)), true
-		}
 	case ir.I128:
-		// lower_wide.rules:191
-		v180 := c.arg0(v0)
-		return c.outPair(c.makePair(c.zext64(v180), c.immConst(ir.I64, 0))), true
+		// lower_wide.rules:134
+		v84 := c.arg0(v0)
+		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
+	case ir.I16X8:
+		// lower_vector.rules:307
+		v84 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:308
+		v84 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:309
+		v84 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
+	case ir.I8X16:
+		// lower_vector.rules:321
+		v84 := c.arg0(v0)
+		k2 := c.amount(v85, 7)
+		a3 := c.xmm(v84)
+		even4 := c.andX(c.vop(asm.PSLLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
+		odd5 := c.vop(asm.PSLLW, c.andX(a3, c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920))), c.operandReg(k2))
+		return c.out1(c.orX(even4, c.operandReg(odd5))), true
 	}
-	if _, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:277
-		v180 := c.arg0(v0)
-		return c.out1(c.zext64(v180)), true
+	var none out
+	return none, false
+}
+
+// lower_OpUshr is the part of lower for one case.
+func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
+	v93 := c.arg1(v0)
+	if v95, ok := c.uconst(v93); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_int.rules:82
+			v92 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v92), c.shiftAmount(v4, v95))), true
+		}
+		switch v2 {
+		case ir.I16X8:
+			// lower_vector.rules:284
+			v92 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v92), c.laneAmount(ir.I16X8, v95))), true
+		case ir.I32X4:
+			// lower_vector.rules:285
+			v92 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v92), c.laneAmount(ir.I32X4, v95))), true
+		case ir.I64X2:
+			// lower_vector.rules:286
+			v92 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v92), c.laneAmount(ir.I64X2, v95))), true
+		case ir.I8X16:
+			// lower_vector.rules:298
+			v92 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I8X16, v95)
+			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v92), n1), c.operandMem(c.bytesKept(false, n1)))), true
+		}
+	}
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v87 := c.hasBmi2()
+		if v87 {
+			// lower_int.rules:80
+			v92 := c.arg0(v0)
+			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v92), c.gprLow(v93))), true
+		}
+		// lower_int.rules:79
+		v92 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v92), c.gprLow(v93))), true
+	}
+	if v89, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:81
+		v92 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v92), c.maskedAmount(v89, v93))), true
+	}
+	switch v2 {
+	case ir.I128:
+		// lower_wide.rules:135
+		v92 := c.arg0(v0)
+		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
+	case ir.I16X8:
+		// lower_vector.rules:310
+		v92 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:311
+		v92 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:312
+		v92 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
+	case ir.I8X16:
+		// lower_vector.rules:326
+		v92 := c.arg0(v0)
+		k2 := c.amount(v93, 7)
+		a3 := c.xmm(v92)
+		even4 := c.vop(asm.PSRLW, c.andX(a3, c.operandMem(c.constPool128(71777214294589695, 71777214294589695))), c.operandReg(k2))
+		odd5 := c.andX(c.vop(asm.PSRLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
+		return c.out1(c.orX(even4, c.operandReg(odd5))), true
 	}
 	var none out
 	return none, false
@@ -1976,43 +2491,43 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v227 := c.arg0(v0)
 		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:86
+			// lower_float.rules:90
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.xm(v227))), true
 		}
 		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:85
+			// lower_float.rules:89
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
-		// lower_float.rules:83
+		// lower_float.rules:87
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSS, c.xmm(v227), c.xm(v228))), true
 	case ir.F64:
 		v227 := c.arg0(v0)
 		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:88
+			// lower_float.rules:92
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.xm(v227))), true
 		}
 		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:87
+			// lower_float.rules:91
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
-		// lower_float.rules:84
+		// lower_float.rules:88
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
-		// lower_vector.rules:299
+		// lower_vector.rules:447
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPS, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
+		return c.out1(c.vcomm(asm.ADDPS, v227, v228)), true
 	case ir.F64X2:
-		// lower_vector.rules:300
+		// lower_vector.rules:448
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDPD, c.xmm(v227), c.operandReg(c.xmm(v228)))), true
+		return c.out1(c.vcomm(asm.ADDPD, v227, v228)), true
 	}
 	var none out
 	return none, false
@@ -2025,43 +2540,43 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v235 := c.arg0(v0)
 		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:94
+			// lower_float.rules:98
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.xm(v235))), true
 		}
 		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:93
+			// lower_float.rules:97
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
-		// lower_float.rules:91
+		// lower_float.rules:95
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSS, c.xmm(v235), c.xm(v236))), true
 	case ir.F64:
 		v235 := c.arg0(v0)
 		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:96
+			// lower_float.rules:100
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.xm(v235))), true
 		}
 		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:95
+			// lower_float.rules:99
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
-		// lower_float.rules:92
+		// lower_float.rules:96
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
 	case ir.F32X4:
-		// lower_vector.rules:303
+		// lower_vector.rules:451
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPS, c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+		return c.out1(c.vcomm(asm.MULPS, v235, v236)), true
 	case ir.F64X2:
-		// lower_vector.rules:304
+		// lower_vector.rules:452
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULPD, c.xmm(v235), c.operandReg(c.xmm(v236)))), true
+		return c.out1(c.vcomm(asm.MULPD, v235, v236)), true
 	}
 	var none out
 	return none, false
@@ -2132,6 +2647,187 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpBitselect is the part of lower for one case.
+func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32X4:
+		v81 := c.arg0(v0)
+		if v637, ok := c.defInst(v81); ok {
+			v638 := c.opcode(v637)
+			if v638 == ir.OpBitcast {
+				v640 := c.arg0(v637)
+				if v642, ok := c.defInst(v640); ok {
+					v643 := c.opcode(v642)
+					if v643 == ir.OpFcmp {
+						v644 := c.floatCc(v642)
+						switch v644 {
+						case ir.LessThan:
+							v82 := c.arg1(v0)
+							v645 := c.arg0(v642)
+							if v82 == v645 {
+								v83 := c.arg2(v0)
+								v646 := c.arg1(v642)
+								if v83 == v646 {
+									// lower_vector.rules:236
+									return c.out1(c.vop(asm.MINPS, c.xmm(v645), c.xm(v646))), true
+								}
+							}
+						case ir.GreaterThan:
+							v82 := c.arg1(v0)
+							v645 := c.arg0(v642)
+							if v82 == v645 {
+								v83 := c.arg2(v0)
+								v646 := c.arg1(v642)
+								if v83 == v646 {
+									// lower_vector.rules:238
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v645), c.xm(v646))), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.F64X2:
+		v81 := c.arg0(v0)
+		if v637, ok := c.defInst(v81); ok {
+			v638 := c.opcode(v637)
+			if v638 == ir.OpBitcast {
+				v640 := c.arg0(v637)
+				if v642, ok := c.defInst(v640); ok {
+					v643 := c.opcode(v642)
+					if v643 == ir.OpFcmp {
+						v644 := c.floatCc(v642)
+						switch v644 {
+						case ir.LessThan:
+							v82 := c.arg1(v0)
+							v645 := c.arg0(v642)
+							if v82 == v645 {
+								v83 := c.arg2(v0)
+								v646 := c.arg1(v642)
+								if v83 == v646 {
+									// lower_vector.rules:237
+									return c.out1(c.vop(asm.MINPD, c.xmm(v645), c.xm(v646))), true
+								}
+							}
+						case ir.GreaterThan:
+							v82 := c.arg1(v0)
+							v645 := c.arg0(v642)
+							if v82 == v645 {
+								v83 := c.arg2(v0)
+								v646 := c.arg1(v642)
+								if v83 == v646 {
+									// lower_vector.rules:239
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v645), c.xm(v646))), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.I128:
+		// lower_wide.rules:104
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v81), c.low(v82), c.low(v83)), c.selectBits(ir.I64, c.high(v81), c.high(v82), c.high(v83)))), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		v81 := c.arg0(v0)
+		if v635, ok := c.laneMask(v81); ok {
+			// lower_vector.rules:234
+			v82 := c.arg1(v0)
+			v83 := c.arg2(v0)
+			return c.out1(c.chooseLanes(c.xmm(v635), c.xmm(v82), c.xmm(v83))), true
+		}
+		// lower_vector.rules:233
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:66
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
+	}
+	if v215, ok := c.tyScalarFloat(v2); ok {
+		// lower_vector.rules:260
+		v81 := c.arg0(v0)
+		v82 := c.arg1(v0)
+		v83 := c.arg2(v0)
+		return c.out1(c.lowLane(v215, c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSplat is the part of lower for one case.
+func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v217, ok := c.tyVec128(v2); ok {
+		v812 := c.splatsLoads(v217)
+		if v812 {
+			v808 := c.arg0(v0)
+			if v810, ok := c.sinkableLoad(v808); ok {
+				// lower_vector.rules:611
+				return c.out1(c.splatLoad(v217, v810)), true
+			}
+		}
+	}
+	v816 := c.hasAvx2()
+	if v816 {
+		if v565, ok := c.intVec(v2); ok {
+			if _, ok := c.tyLane32(v2); ok {
+				// lower_vector.rules:612
+				v808 := c.arg0(v0)
+				return c.out1(c.splatReg(v565, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))))), true
+			}
+		}
+		switch v2 {
+		case ir.I64X2:
+			// lower_vector.rules:613
+			v808 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v808))))), true
+		case ir.F32X4:
+			// lower_vector.rules:614
+			v808 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v808))), true
+		}
+	}
+	switch v2 {
+	case ir.F64X2:
+		// lower_vector.rules:615
+		v808 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v808))), true
+	case ir.I8X16:
+		// lower_vector.rules:616
+		v808 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), c.operandReg(c.vecZero()))), true
+	case ir.I16X8:
+		// lower_vector.rules:617
+		v808 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), 0), 0)), true
+	case ir.I32X4:
+		// lower_vector.rules:618
+		v808 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), 0)), true
+	case ir.I64X2:
+		// lower_vector.rules:619
+		v808 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v808))), 68)), true
+	case ir.F32X4:
+		// lower_vector.rules:620
+		v808 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v808), 0)), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpBandNot is the part of lower for one case.
 func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 	v47 := c.hasBmi1()
@@ -2152,7 +2848,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v76)), c.operandReg(c.gpr(v75)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:168
+		// lower_float.rules:172
 		v76 := c.arg1(v0)
 		v75 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v76), c.operandReg(c.xmm(v75)))), true
@@ -2164,10 +2860,10 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v76)), c.operandReg(c.low(v75))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v76)), c.operandReg(c.high(v75))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:175
+		// lower_vector.rules:230
 		v76 := c.arg1(v0)
 		v75 := c.arg0(v0)
-		return c.out1(c.andnX(c.xmm(v76), c.xmm(v75))), true
+		return c.out1(c.andnX(c.xmm(v76), c.xm(v75))), true
 	}
 	var none out
 	return none, false
@@ -2354,25 +3050,31 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v176)))), true
 		}
 	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:251
-		v174 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v174)))), true
-	}
 	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:174
-		v174 := c.arg0(v0)
-		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v174))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v174)))), c.immConst(ir.I64, 0))), true
 	case ir.I8X16:
-		// lower_vector.rules:161
+		v581 := c.hasAvx512bitalg()
+		if v581 {
+			// lower_vector.rules:165
+			v174 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
+		}
+		// lower_vector.rules:216
 		v174 := c.arg0(v0)
 		a1 := c.xmm(v174)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
 		table3 := c.vecConst(216737935419048192, 289078108257124865)
-		lo4 := c.andX(a1, mask2)
-		hi5 := c.andX(c.vecShift(asm.PSRLW_I, a1, 4), mask2)
-		return c.out1(c.sse(asm.PADDB, c.sse(asm.PSHUFB, table3, c.operandReg(lo4)), c.operandReg(c.sse(asm.PSHUFB, table3, c.operandReg(hi5))))), true
+		lo4 := c.andX(a1, c.operandReg(mask2))
+		hi5 := c.andX(c.vecShift(asm.PSRLW_I, a1, 4), c.operandReg(mask2))
+		return c.out1(c.vop(asm.PADDB, c.vop(asm.PSHUFB, table3, c.operandReg(lo4)), c.operandReg(c.vop(asm.PSHUFB, table3, c.operandReg(hi5))))), true
+	case ir.I128:
+		// lower_wide.rules:174
+		v174 := c.arg0(v0)
+		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v174))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v174)))), c.immConst(ir.I64, 0))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:251
+		v174 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v174)))), true
 	}
 	var none out
 	return none, false
@@ -2465,26 +3167,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v213 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v732, ok := c.tySmall16(v2); ok {
+	if v848, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v732, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v848, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v734, ok := c.tySmall32(v2); ok {
+	if v850, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v734, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v850, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v736, ok := c.tySmall64(v2); ok {
+	if v852, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v736, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v852, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	var none out
 	return none, false
@@ -2498,12 +3200,12 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v312 := c.valueType(v310)
 		if _, ok := c.tyScalarFloat(v312); ok {
 			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:219
+				// lower_float.rules:223
 				return c.out1(c.loadGpr(v4, c.sink(v316))), true
 			}
 		}
 		if _, ok := c.fitsIn64(v312); ok {
-			// lower_float.rules:225
+			// lower_float.rules:229
 			return c.out1(c.gpr(v310)), true
 		}
 	}
@@ -2512,12 +3214,12 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v312 := c.valueType(v310)
 		if _, ok := c.fitsIn64(v312); ok {
 			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:220
+				// lower_float.rules:224
 				return c.out1(c.loadXmm(v215, c.sink(v316))), true
 			}
 		}
 		if _, ok := c.tyScalarFloat(v312); ok {
-			// lower_float.rules:226
+			// lower_float.rules:230
 			return c.out1(c.xmm(v310)), true
 		}
 	}
@@ -2526,7 +3228,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.I32 {
-			// lower_float.rules:221
+			// lower_float.rules:225
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
 		}
 		v309 := c.memFlags(v0)
@@ -2540,7 +3242,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.I64 {
-			// lower_float.rules:222
+			// lower_float.rules:226
 			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
 		}
 		v309 := c.memFlags(v0)
@@ -2554,7 +3256,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.F32 {
-			// lower_float.rules:223
+			// lower_float.rules:227
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
 		}
 		v309 := c.memFlags(v0)
@@ -2568,7 +3270,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.F64 {
-			// lower_float.rules:224
+			// lower_float.rules:228
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
 		}
 		v309 := c.memFlags(v0)
@@ -2584,7 +3286,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.I32X4 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:229
+				// lower_float.rules:233
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -2594,7 +3296,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.F32X4 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:230
+				// lower_float.rules:234
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -2604,7 +3306,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.I64X2 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:231
+				// lower_float.rules:235
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -2614,7 +3316,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.F64X2 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:232
+				// lower_float.rules:236
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -2674,7 +3376,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			v310 := c.arg0(v0)
 			v312 := c.valueType(v310)
 			if _, ok := c.tyVec128(v312); ok {
-				// lower_float.rules:228
+				// lower_float.rules:232
 				return c.out1(c.xmm(v310)), true
 			}
 			switch v312 {
@@ -2803,44 +3505,280 @@ func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpSmin is the part of lower for one case.
+func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:159
+			v136 := c.arg0(v0)
+			v137 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINSQ, v136, v137)), true
+		}
+		// lower_vector.rules:183
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
+	case ir.I128:
+		// lower_wide.rules:235
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedLessThan, v136, v137)), true
+	case ir.I8X16:
+		// lower_vector.rules:147
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSB, v136, v137)), true
+	case ir.I16X8:
+		// lower_vector.rules:148
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSW, v136, v137)), true
+	case ir.I32X4:
+		// lower_vector.rules:149
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSD, v136, v137)), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:165
+		v136 := c.arg0(v0)
+		v137 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedLessThan, v136, v137)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUmin is the part of lower for one case.
+func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:160
+			v140 := c.arg0(v0)
+			v141 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINUQ, v140, v141)), true
+		}
+		// lower_vector.rules:184
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
+	case ir.I128:
+		// lower_wide.rules:237
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedLessThan, v140, v141)), true
+	case ir.I8X16:
+		// lower_vector.rules:150
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUB, v140, v141)), true
+	case ir.I16X8:
+		// lower_vector.rules:151
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUW, v140, v141)), true
+	case ir.I32X4:
+		// lower_vector.rules:152
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUD, v140, v141)), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:167
+		v140 := c.arg0(v0)
+		v141 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedLessThan, v140, v141)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSmax is the part of lower for one case.
+func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:161
+			v138 := c.arg0(v0)
+			v139 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXSQ, v138, v139)), true
+		}
+		// lower_vector.rules:185
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
+	case ir.I128:
+		// lower_wide.rules:236
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedGreaterThan, v138, v139)), true
+	case ir.I8X16:
+		// lower_vector.rules:153
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSB, v138, v139)), true
+	case ir.I16X8:
+		// lower_vector.rules:154
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSW, v138, v139)), true
+	case ir.I32X4:
+		// lower_vector.rules:155
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSD, v138, v139)), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:166
+		v138 := c.arg0(v0)
+		v139 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedGreaterThan, v138, v139)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUmax is the part of lower for one case.
+func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:162
+			v142 := c.arg0(v0)
+			v143 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXUQ, v142, v143)), true
+		}
+		// lower_vector.rules:186
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
+	case ir.I128:
+		// lower_wide.rules:238
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v142, v143)), true
+	case ir.I8X16:
+		// lower_vector.rules:156
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUB, v142, v143)), true
+	case ir.I16X8:
+		// lower_vector.rules:157
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUW, v142, v143)), true
+	case ir.I32X4:
+		// lower_vector.rules:158
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUD, v142, v143)), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:168
+		v142 := c.arg0(v0)
+		v143 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v142, v143)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIabs is the part of lower for one case.
+func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I64X2:
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:163
+			v33 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPABSQ, c.xm(v33))), true
+		}
+		// lower_vector.rules:128
+		v33 := c.arg0(v0)
+		a1 := c.xmm(v33)
+		m2 := c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(a1))
+		return c.out1(c.vop(asm.PSUBQ, c.xorX(a1, c.operandReg(m2)), c.operandReg(m2))), true
+	case ir.I128:
+		// lower_wide.rules:73
+		v33 := c.arg0(v0)
+		a3 := c.low(v33)
+		b4 := c.high(v33)
+		n5 := c.negWide(a3, b4)
+		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
+		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
+	case ir.I8X16:
+		// lower_vector.rules:125
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSB, c.xm(v33))), true
+	case ir.I16X8:
+		// lower_vector.rules:126
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSW, c.xm(v33))), true
+	case ir.I32X4:
+		// lower_vector.rules:127
+		v33 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSD, c.xm(v33))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:27
+		v33 := c.arg0(v0)
+		r7 := c.gpr(v33)
+		n8 := c.unary(asm.NEG, c.sizeOf(v4), r7)
+		return c.out1(c.selectGpr(c.size32(v4), c.condFlags(asm.S), r7, n8)), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpIaddPairwise is the part of lower for one case.
 func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v582 := c.arg0(v0)
-		if v585, ok := c.defInst(v582); ok {
-			v586 := c.opcode(v585)
-			switch v586 {
+		v602 := c.arg0(v0)
+		if v605, ok := c.defInst(v602); ok {
+			v606 := c.opcode(v605)
+			switch v606 {
 			case ir.OpImul:
-				v587 := c.arg0(v585)
-				if v590, ok := c.defInst(v587); ok {
-					v591 := c.opcode(v590)
-					if v591 == ir.OpSwidenLow {
-						v588 := c.arg1(v585)
-						if v594, ok := c.defInst(v588); ok {
-							v595 := c.opcode(v594)
-							if v595 == ir.OpSwidenLow {
-								v583 := c.arg1(v0)
-								if v598, ok := c.defInst(v583); ok {
-									v599 := c.opcode(v598)
-									if v599 == ir.OpImul {
-										v600 := c.arg0(v598)
-										if v603, ok := c.defInst(v600); ok {
-											v604 := c.opcode(v603)
-											if v604 == ir.OpSwidenHigh {
-												v592 := c.arg0(v590)
-												v605 := c.arg0(v603)
-												if v592 == v605 {
-													v601 := c.arg1(v598)
-													if v607, ok := c.defInst(v601); ok {
-														v608 := c.opcode(v607)
-														if v608 == ir.OpSwidenHigh {
-															v596 := c.arg0(v594)
-															v609 := c.arg0(v607)
-															if v596 == v609 {
-																// lower_vector.rules:148
-																return c.out1(c.sse(asm.PMADDWD, c.xmm(v592), c.operandReg(c.xmm(v596)))), true
+				v607 := c.arg0(v605)
+				if v610, ok := c.defInst(v607); ok {
+					v611 := c.opcode(v610)
+					if v611 == ir.OpSwidenLow {
+						v608 := c.arg1(v605)
+						if v614, ok := c.defInst(v608); ok {
+							v615 := c.opcode(v614)
+							if v615 == ir.OpSwidenLow {
+								v603 := c.arg1(v0)
+								if v618, ok := c.defInst(v603); ok {
+									v619 := c.opcode(v618)
+									if v619 == ir.OpImul {
+										v620 := c.arg0(v618)
+										if v623, ok := c.defInst(v620); ok {
+											v624 := c.opcode(v623)
+											if v624 == ir.OpSwidenHigh {
+												v612 := c.arg0(v610)
+												v625 := c.arg0(v623)
+												if v612 == v625 {
+													v621 := c.arg1(v618)
+													if v627, ok := c.defInst(v621); ok {
+														v628 := c.opcode(v627)
+														if v628 == ir.OpSwidenHigh {
+															v616 := c.arg0(v614)
+															v629 := c.arg0(v627)
+															if v616 == v629 {
+																// lower_vector.rules:203
+																return c.out1(c.vcomm(asm.PMADDWD, v612, v616)), true
 															}
 														}
 													}
@@ -2854,205 +3792,364 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v583 := c.arg1(v0)
-				if v598, ok := c.defInst(v583); ok {
-					v599 := c.opcode(v598)
-					if v599 == ir.OpSwidenHigh {
-						v610 := c.arg0(v585)
-						v611 := c.arg0(v598)
-						if v610 == v611 {
-							// lower_vector.rules:152
-							return c.out1(c.sse(asm.PMADDWD, c.xmm(v610), c.operandReg(c.vecConst(281479271743489, 281479271743489)))), true
+				v603 := c.arg1(v0)
+				if v618, ok := c.defInst(v603); ok {
+					v619 := c.opcode(v618)
+					if v619 == ir.OpSwidenHigh {
+						v630 := c.arg0(v605)
+						v631 := c.arg0(v618)
+						if v630 == v631 {
+							// lower_vector.rules:207
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v630), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v583 := c.arg1(v0)
-				if v598, ok := c.defInst(v583); ok {
-					v599 := c.opcode(v598)
-					if v599 == ir.OpUwidenHigh {
-						v612 := c.arg0(v585)
-						v613 := c.arg0(v598)
-						if v612 == v613 {
-							// lower_vector.rules:156
-							a1 := c.xmm(v612)
-							return c.out1(c.sse(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.vecConst(281470681808895, 281470681808895))))), true
+				v603 := c.arg1(v0)
+				if v618, ok := c.defInst(v603); ok {
+					v619 := c.opcode(v618)
+					if v619 == ir.OpUwidenHigh {
+						v632 := c.arg0(v605)
+						v633 := c.arg0(v618)
+						if v632 == v633 {
+							// lower_vector.rules:211
+							a1 := c.xmm(v632)
+							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:140
-		v583 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDD, c.xmm(v582), c.operandReg(c.xmm(v583)))), true
+		// lower_vector.rules:195
+		v603 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v602), c.xm(v603))), true
 	case ir.I16X8:
-		v582 := c.arg0(v0)
-		if v585, ok := c.defInst(v582); ok {
-			v586 := c.opcode(v585)
-			switch v586 {
+		v602 := c.arg0(v0)
+		if v605, ok := c.defInst(v602); ok {
+			v606 := c.opcode(v605)
+			switch v606 {
 			case ir.OpSwidenLow:
-				v583 := c.arg1(v0)
-				if v598, ok := c.defInst(v583); ok {
-					v599 := c.opcode(v598)
-					if v599 == ir.OpSwidenHigh {
-						v610 := c.arg0(v585)
-						v611 := c.arg0(v598)
-						if v610 == v611 {
-							// lower_vector.rules:150
-							return c.out1(c.sse(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v610)))), true
+				v603 := c.arg1(v0)
+				if v618, ok := c.defInst(v603); ok {
+					v619 := c.opcode(v618)
+					if v619 == ir.OpSwidenHigh {
+						v630 := c.arg0(v605)
+						v631 := c.arg0(v618)
+						if v630 == v631 {
+							// lower_vector.rules:205
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v630)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v583 := c.arg1(v0)
-				if v598, ok := c.defInst(v583); ok {
-					v599 := c.opcode(v598)
-					if v599 == ir.OpUwidenHigh {
-						v612 := c.arg0(v585)
-						v613 := c.arg0(v598)
-						if v612 == v613 {
-							// lower_vector.rules:154
-							return c.out1(c.sse(asm.PMADDUBSW, c.xmm(v612), c.operandReg(c.vecConst(72340172838076673, 72340172838076673)))), true
+				v603 := c.arg1(v0)
+				if v618, ok := c.defInst(v603); ok {
+					v619 := c.opcode(v618)
+					if v619 == ir.OpUwidenHigh {
+						v632 := c.arg0(v605)
+						v633 := c.arg0(v618)
+						if v632 == v633 {
+							// lower_vector.rules:209
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v632), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:139
-		v583 := c.arg1(v0)
-		return c.out1(c.sse(asm.PHADDW, c.xmm(v582), c.operandReg(c.xmm(v583)))), true
+		// lower_vector.rules:194
+		v603 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v602), c.xm(v603))), true
 	case ir.I8X16:
-		// lower_vector.rules:142
-		v582 := c.arg0(v0)
-		v583 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.byteSums(c.xmm(v582)), c.operandReg(c.byteSums(c.xmm(v583))))), true
+		// lower_vector.rules:197
+		v602 := c.arg0(v0)
+		v603 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v602)), c.operandReg(c.byteSums(c.xmm(v603))))), true
 	}
 	var none out
 	return none, false
 }
 
-// lower_OpFcvtFromSint is the part of lower for one case.
-func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
+// lower_OpBnot is the part of lower for one case.
+func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.tyVec128(v2); ok {
+		v577 := c.hasAvx512()
+		if v577 {
+			// lower_vector.rules:241
+			v74 := c.arg0(v0)
+			a1 := c.xmm(v74)
+			return c.out1(c.ternary(15, a1, a1, c.operandReg(a1))), true
+		}
+		// lower_vector.rules:229
+		v74 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v74), c.operandMem(c.onesMask()))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:60
+		v74 := c.arg0(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v74))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:173
+		v74 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v74), c.operandMem(c.onesMask()))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:97
+		v74 := c.arg0(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v74)), c.unary(asm.NOT, asm.S64, c.high(v74)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBlendv is the part of lower for one case.
+func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
+	case ir.I8X16:
+		v705 := c.hasAvx()
+		if v705 {
+			// lower_vector.rules:262
+			v701 := c.arg0(v0)
+			v702 := c.arg1(v0)
+			v703 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+		}
+		// lower_vector.rules:267
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
+	case ir.I32X4:
+		v705 := c.hasAvx()
+		if v705 {
+			// lower_vector.rules:263
+			v701 := c.arg0(v0)
+			v702 := c.arg1(v0)
+			v703 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+		}
+		// lower_vector.rules:269
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v701), 31), c.xmm(v702), c.xmm(v703))), true
+	case ir.F32X4:
+		v705 := c.hasAvx()
+		if v705 {
+			// lower_vector.rules:264
+			v701 := c.arg0(v0)
+			v702 := c.arg1(v0)
+			v703 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+		}
+		// lower_vector.rules:270
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v701), 31), c.xmm(v702), c.xmm(v703))), true
+	case ir.I64X2:
+		v705 := c.hasAvx()
+		if v705 {
+			// lower_vector.rules:265
+			v701 := c.arg0(v0)
+			v702 := c.arg1(v0)
+			v703 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+		}
+		// lower_vector.rules:271
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
 	case ir.F64X2:
-		v279 := c.arg0(v0)
-		if v633, ok := c.defInst(v279); ok {
-			v634 := c.opcode(v633)
-			if v634 == ir.OpSwidenLow {
-				v635 := c.arg0(v633)
-				v637 := c.valueType(v635)
-				if v637 == ir.I32X4 {
-					// lower_vector.rules:367
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v635)))), true
-				}
+		v705 := c.hasAvx()
+		if v705 {
+			// lower_vector.rules:266
+			v701 := c.arg0(v0)
+			v702 := c.arg1(v0)
+			v703 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+		}
+		// lower_vector.rules:272
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
+	case ir.I16X8:
+		// lower_vector.rules:268
+		v701 := c.arg0(v0)
+		v702 := c.arg1(v0)
+		v703 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v701), 15), c.xmm(v702), c.xmm(v703))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIcmp is the part of lower for one case.
+func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.tyVec128(v2); ok {
+		v197 := c.intCc(v0)
+		switch v197 {
+		case ir.Equal:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v707, ok := c.intVec(v201); ok {
+				// lower_vector.rules:369
+				v199 := c.arg1(v0)
+				return c.out1(c.vcomm(c.eqOp(v707), v198, v199)), true
+			}
+		case ir.SignedGreaterThan:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v707, ok := c.intVec(v201); ok {
+				// lower_vector.rules:370
+				v199 := c.arg1(v0)
+				return c.out1(c.vgt(v707, c.xmm(v198), c.xm(v199))), true
+			}
+		case ir.SignedLessThan:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v707, ok := c.intVec(v201); ok {
+				// lower_vector.rules:371
+				v199 := c.arg1(v0)
+				return c.out1(c.vgt(v707, c.xmm(v199), c.xm(v198))), true
+			}
+		case ir.UnsignedGreaterThanOrEqual:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v709, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:398
+				v199 := c.arg1(v0)
+				return c.out1(c.vextreme(c.umaxOp(v709), c.eqOp(v709), v198, v199)), true
+			}
+		case ir.UnsignedLessThanOrEqual:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v709, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:399
+				v199 := c.arg1(v0)
+				return c.out1(c.vextreme(c.uminOp(v709), c.eqOp(v709), v198, v199)), true
+			}
+		case ir.SignedGreaterThanOrEqual:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v709, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:400
+				v199 := c.arg1(v0)
+				return c.out1(c.vextreme(c.smaxOp(v709), c.eqOp(v709), v198, v199)), true
+			}
+		case ir.SignedLessThanOrEqual:
+			v198 := c.arg0(v0)
+			v201 := c.valueType(v198)
+			if v709, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:401
+				v199 := c.arg1(v0)
+				return c.out1(c.vextreme(c.sminOp(v709), c.eqOp(v709), v198, v199)), true
 			}
 		}
-		v281 := c.valueType(v279)
-		if v281 == ir.I64X2 {
+		v198 := c.arg0(v0)
+		v201 := c.valueType(v198)
+		if v707, ok := c.intVec(v201); ok {
 			// lower_vector.rules:368
-			a1 := c.xmm(v279)
-			return c.out1(c.sse(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
+			v199 := c.arg1(v0)
+			return c.out1(c.vcmp(v707, v197, c.xmm(v198), c.xmm(v199))), true
 		}
-	case ir.F32:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if _, ok := c.ty8Or16(v281); ok {
-			// lower_float.rules:178
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v279)))), true
+	}
+	if v2 == ir.I8 {
+		v198 := c.arg0(v0)
+		v201 := c.valueType(v198)
+		if _, ok := c.fitsIn64(v201); ok {
+			// lower_int.rules:290
+			v197 := c.intCc(v0)
+			v199 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpCond(v197, v198, v199))), true
 		}
-		switch v281 {
-		case ir.I32:
-			// lower_float.rules:179
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v279))), true
-		case ir.I64:
-			// lower_float.rules:180
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v279))), true
-		}
-	case ir.F64:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if _, ok := c.ty8Or16(v281); ok {
-			// lower_float.rules:181
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v279)))), true
-		}
-		switch v281 {
-		case ir.I32:
-			// lower_float.rules:182
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v279))), true
-		case ir.I64:
-			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v279))), true
-		}
-	case ir.F32X4:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if v281 == ir.I32X4 {
-			// lower_vector.rules:366
-			return c.out1(c.vec(asm.CVTDQ2PS, c.operandReg(c.xmm(v279)))), true
+		if v201 == ir.I128 {
+			// lower_wide.rules:224
+			v197 := c.intCc(v0)
+			v199 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpWide(v197, c.low(v198), c.high(v198), c.low(v199), c.high(v199)))), true
 		}
 	}
 	var none out
 	return none, false
 }
 
-// lower_OpFcvtFromUint is the part of lower for one case.
-func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
+// lower_OpInsertlane is the part of lower for one case.
+func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
-	case ir.F64X2:
-		v284 := c.arg0(v0)
-		if v639, ok := c.defInst(v284); ok {
-			v640 := c.opcode(v639)
-			if v640 == ir.OpUwidenLow {
-				v641 := c.arg0(v639)
-				v643 := c.valueType(v641)
-				if v643 == ir.I32X4 {
-					// lower_vector.rules:389
-					wide1 := c.sse(asm.UNPCKLPS, c.xmm(v641), c.operandReg(c.vecConst(4841369600550502400, 0)))
-					return c.out1(c.sse(asm.SUBPD, wide1, c.operandReg(c.vecConst(4841369599423283200, 4841369599423283200)))), true
-				}
-			}
+	case ir.I8X16:
+		v818 := c.arg1(v0)
+		if v821, ok := c.sinkableLoad(v818); ok {
+			// lower_vector.rules:623
+			v817 := c.arg0(v0)
+			v819 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
 		}
-		v286 := c.valueType(v284)
-		if v286 == ir.I64X2 {
-			// lower_vector.rules:375
-			a2 := c.xmm(v284)
-			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.vecConst(4985484787499139072, 4985484787499139072))
-			lo4 := c.orX(c.andX(a2, c.vecConst(4294967295, 4294967295)), c.vecConst(4841369599423283200, 4841369599423283200))
-			return c.out1(c.sse(asm.ADDPD, c.sse(asm.SUBPD, hi3, c.operandReg(c.vecConst(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
+		// lower_vector.rules:622
+		v817 := c.arg0(v0)
+		v819 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+	case ir.I16X8:
+		v818 := c.arg1(v0)
+		if v821, ok := c.sinkableLoad(v818); ok {
+			// lower_vector.rules:625
+			v817 := c.arg0(v0)
+			v819 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
 		}
-	case ir.F32:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if _, ok := c.fitsIn32(v286); ok {
-			// lower_float.rules:185
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v284)))), true
+		// lower_vector.rules:624
+		v817 := c.arg0(v0)
+		v819 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+	case ir.I32X4:
+		v818 := c.arg1(v0)
+		if v821, ok := c.sinkableLoad(v818); ok {
+			// lower_vector.rules:627
+			v817 := c.arg0(v0)
+			v819 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
 		}
-	case ir.F64:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if _, ok := c.fitsIn32(v286); ok {
-			// lower_float.rules:186
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v284)))), true
+		// lower_vector.rules:626
+		v817 := c.arg0(v0)
+		v819 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+	case ir.I64X2:
+		v818 := c.arg1(v0)
+		if v821, ok := c.sinkableLoad(v818); ok {
+			// lower_vector.rules:629
+			v817 := c.arg0(v0)
+			v819 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
 		}
+		// lower_vector.rules:628
+		v817 := c.arg0(v0)
+		v819 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
 	case ir.F32X4:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if v286 == ir.I32X4 {
-			// lower_vector.rules:381
-			a5 := c.xmm(v284)
-			lo6 := c.andX(a5, c.vecConst(281470681808895, 281470681808895))
-			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
-			return c.out1(c.sse(asm.ADDPS, c.sse(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandReg(c.vecConst(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
-		}
-	}
-	v284 := c.arg0(v0)
-	v286 := c.valueType(v284)
-	if v286 == ir.I64 {
-		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:187
-			return c.out1(c.cvtU64(v215, c.gpr(v284))), true
+		// lower_vector.rules:630
+		v817 := c.arg0(v0)
+		v818 := c.arg1(v0)
+		v819 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v817), c.xmm(v818), c.laneInsertps(v819))), true
+	case ir.F64X2:
+		v819 := c.lane(v0)
+		switch v819 {
+		case 0:
+			// lower_vector.rules:631
+			v818 := c.arg1(v0)
+			v817 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v818), c.xmm(v817), 2)), true
+		case 1:
+			// lower_vector.rules:632
+			v817 := c.arg0(v0)
+			v818 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v817), c.operandReg(c.xmm(v818)))), true
 		}
 	}
 	var none out
@@ -3064,68 +4161,92 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v718 := c.lane(v0)
-		if v718 == 0 {
-			// lower_vector.rules:474
-			v717 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v717))), true
+		v834 := c.lane(v0)
+		if v834 == 0 {
+			// lower_vector.rules:664
+			v833 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v833))), true
 		}
-		// lower_vector.rules:472
-		v717 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v717), c.laneU8(v718))), true
+		// lower_vector.rules:662
+		v833 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v833), c.laneU8(v834))), true
 	case ir.I64:
-		v718 := c.lane(v0)
-		if v718 == 0 {
-			// lower_vector.rules:475
-			v717 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v717))), true
+		v834 := c.lane(v0)
+		if v834 == 0 {
+			// lower_vector.rules:665
+			v833 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v833))), true
 		}
-		// lower_vector.rules:473
-		v717 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v717), c.laneU8(v718))), true
+		// lower_vector.rules:663
+		v833 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v833), c.laneU8(v834))), true
 	}
-	v718 := c.lane(v0)
-	if v718 == 0 {
+	v834 := c.lane(v0)
+	if v834 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:476
-			v717 := c.arg0(v0)
-			return c.out1(c.lowLane(v215, c.xmm(v717))), true
+			// lower_vector.rules:666
+			v833 := c.arg0(v0)
+			return c.out1(c.lowLane(v215, c.xmm(v833))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:470
-		v717 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v717), c.laneU8(v718))), true
+		// lower_vector.rules:660
+		v833 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v833), c.laneU8(v834))), true
 	case ir.I16:
-		// lower_vector.rules:471
-		v717 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v717), c.laneU8(v718))), true
+		// lower_vector.rules:661
+		v833 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v833), c.laneU8(v834))), true
 	case ir.F32:
-		// lower_vector.rules:477
-		v717 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v717), c.laneU8(v718)))), true
+		// lower_vector.rules:667
+		v833 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v833), c.laneU8(v834)))), true
 	case ir.F64:
-		// lower_vector.rules:478
-		v717 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v717), 238))), true
+		// lower_vector.rules:668
+		v833 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v833), 238))), true
 	}
 	var none out
 	return none, false
 }
 
-// lower_OpShuffle is the part of lower for one case.
-func (c *lower) lower_OpShuffle(v0 ir.Inst) (out, bool) {
-	v726 := c.arg0(v0)
-	v727 := c.arg1(v0)
-	if v726 == v727 {
-		// lower_vector.rules:494
-		v728 := c.constant(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.xmm(v726), c.operandReg(c.shuffleSame(v728)))), true
+// lower_OpScalarToVector is the part of lower for one case.
+func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I32X4:
+		v835 := c.arg0(v0)
+		if v837, ok := c.sinkableLoad(v835); ok {
+			// lower_vector.rules:672
+			return c.out1(c.loadXmm(ir.F32, c.sink(v837))), true
+		}
+	case ir.I64X2:
+		v835 := c.arg0(v0)
+		if v837, ok := c.sinkableLoad(v835); ok {
+			// lower_vector.rules:673
+			return c.out1(c.loadXmm(ir.F64, c.sink(v837))), true
+		}
+		// lower_vector.rules:671
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v835)))), true
+	case ir.F32X4:
+		// lower_vector.rules:674
+		v835 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v835), c.xmm(v835), 14)), true
+	case ir.F64X2:
+		// lower_vector.rules:675
+		v835 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v835)))), true
 	}
-	// lower_vector.rules:492
-	v728 := c.constant(v0)
-	return c.out1(c.orX(c.sse(asm.PSHUFB, c.xmm(v726), c.operandReg(c.shuffleFirst(v728))), c.sse(asm.PSHUFB, c.xmm(v727), c.operandReg(c.shuffleSecond(v728))))), true
+	if _, ok := c.intVec(v2); ok {
+		if _, ok := c.tyLane32(v2); ok {
+			// lower_vector.rules:670
+			v835 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v835)))), true
+		}
+	}
+	var none out
+	return none, false
 }
 
 // lower_OpIconst is the part of lower for one case.
@@ -3159,78 +4280,9 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
 	if v565, ok := c.intVec(v2); ok {
-		// lower_vector.rules:79
+		// lower_vector.rules:112
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v565, c.vecZero(), c.xmm(v32))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIabs is the part of lower for one case.
-func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:27
-		v33 := c.arg0(v0)
-		r1 := c.gpr(v33)
-		n2 := c.unary(asm.NEG, c.sizeOf(v4), r1)
-		return c.out1(c.selectGpr(c.size32(v4), c.condFlags(asm.S), r1, n2)), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:73
-		v33 := c.arg0(v0)
-		a3 := c.low(v33)
-		b4 := c.high(v33)
-		n5 := c.negWide(a3, b4)
-		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
-		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
-	case ir.I8X16:
-		// lower_vector.rules:92
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSB, c.operandReg(c.xmm(v33)))), true
-	case ir.I16X8:
-		// lower_vector.rules:93
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSW, c.operandReg(c.xmm(v33)))), true
-	case ir.I32X4:
-		// lower_vector.rules:94
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSD, c.operandReg(c.xmm(v33)))), true
-	case ir.I64X2:
-		// lower_vector.rules:95
-		v33 := c.arg0(v0)
-		a7 := c.xmm(v33)
-		m8 := c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(a7))
-		return c.out1(c.sse(asm.PSUBQ, c.xorX(a7, m8), c.operandReg(m8))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBnot is the part of lower for one case.
-func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:60
-		v74 := c.arg0(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v74))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:169
-		v74 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v74), c.operandMem(c.onesMask()))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:97
-		v74 := c.arg0(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v74)), c.unary(asm.NOT, asm.S64, c.high(v74)))), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:174
-		v74 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v74), c.vecOnes())), true
+		return c.out1(c.vsub(v565, c.vecZero(), c.xm(v32))), true
 	}
 	var none out
 	return none, false
@@ -3252,10 +4304,10 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v78)), c.operandReg(c.low(v77))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v78)), c.operandReg(c.high(v77))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:176
+		// lower_vector.rules:231
 		v77 := c.arg0(v0)
 		v78 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v77), c.xorX(c.xmm(v78), c.vecOnes()))), true
+		return c.out1(c.orX(c.xmm(v77), c.operandReg(c.xorX(c.xmm(v78), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -3277,45 +4329,10 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v79), c.operandReg(c.low(v80)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v79), c.operandReg(c.high(v80)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:177
+		// lower_vector.rules:232
 		v79 := c.arg0(v0)
 		v80 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v79), c.xorX(c.xmm(v80), c.vecOnes()))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBitselect is the part of lower for one case.
-func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:66
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:104
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v81), c.low(v82), c.low(v83)), c.selectBits(ir.I64, c.high(v81), c.high(v82), c.high(v83)))), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:178
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:179
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
+		return c.out1(c.xorX(c.xmm(v79), c.operandReg(c.xorX(c.xmm(v80), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -3394,166 +4411,6 @@ func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 		v122 := c.arg0(v0)
 		c.checkDivisor(v123)
 		return c.outPair(c.divideWide(wideUrem, v122, v123)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSmin is the part of lower for one case.
-func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:165
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedLessThan, v136, v137)), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:235
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedLessThan, v136, v137)), true
-	case ir.I8X16:
-		// lower_vector.rules:114
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSB, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
-	case ir.I16X8:
-		// lower_vector.rules:115
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSW, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
-	case ir.I32X4:
-		// lower_vector.rules:116
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINSD, c.xmm(v136), c.operandReg(c.xmm(v137)))), true
-	case ir.I64X2:
-		// lower_vector.rules:128
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSmax is the part of lower for one case.
-func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:166
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedGreaterThan, v138, v139)), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:236
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedGreaterThan, v138, v139)), true
-	case ir.I8X16:
-		// lower_vector.rules:120
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSB, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
-	case ir.I16X8:
-		// lower_vector.rules:121
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSW, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
-	case ir.I32X4:
-		// lower_vector.rules:122
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXSD, c.xmm(v138), c.operandReg(c.xmm(v139)))), true
-	case ir.I64X2:
-		// lower_vector.rules:130
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUmin is the part of lower for one case.
-func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:167
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedLessThan, v140, v141)), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:237
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedLessThan, v140, v141)), true
-	case ir.I8X16:
-		// lower_vector.rules:117
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUB, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
-	case ir.I16X8:
-		// lower_vector.rules:118
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUW, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
-	case ir.I32X4:
-		// lower_vector.rules:119
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMINUD, c.xmm(v140), c.operandReg(c.xmm(v141)))), true
-	case ir.I64X2:
-		// lower_vector.rules:129
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUmax is the part of lower for one case.
-func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:168
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v142, v143)), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:238
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v142, v143)), true
-	case ir.I8X16:
-		// lower_vector.rules:123
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUB, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
-	case ir.I16X8:
-		// lower_vector.rules:124
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUW, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
-	case ir.I32X4:
-		// lower_vector.rules:125
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.sse(asm.PMAXUD, c.xmm(v142), c.operandReg(c.xmm(v143)))), true
-	case ir.I64X2:
-		// lower_vector.rules:131
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
 	}
 	var none out
 	return none, false
@@ -3852,39 +4709,6 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
-// lower_OpIcmp is the part of lower for one case.
-func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v2 == ir.I8 {
-		v198 := c.arg0(v0)
-		v201 := c.valueType(v198)
-		if _, ok := c.fitsIn64(v201); ok {
-			// lower_int.rules:290
-			v197 := c.intCc(v0)
-			v199 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpCond(v197, v198, v199))), true
-		}
-		if v201 == ir.I128 {
-			// lower_wide.rules:224
-			v197 := c.intCc(v0)
-			v199 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpWide(v197, c.low(v198), c.high(v198), c.low(v199), c.high(v199)))), true
-		}
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		v198 := c.arg0(v0)
-		v201 := c.valueType(v198)
-		if v618, ok := c.intVec(v201); ok {
-			// lower_vector.rules:253
-			v197 := c.intCc(v0)
-			v199 := c.arg1(v0)
-			return c.out1(c.vcmp(v618, v197, c.xmm(v198), c.xmm(v199))), true
-		}
-	}
-	var none out
-	return none, false
-}
-
 // lower_OpFcmp is the part of lower for one case.
 func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
@@ -3901,11 +4725,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v205 := c.arg0(v0)
 		v208 := c.valueType(v205)
-		if v620, ok := c.floatVec(v208); ok {
-			// lower_vector.rules:274
+		if v711, ok := c.floatVec(v208); ok {
+			// lower_vector.rules:422
 			v204 := c.floatCc(v0)
 			v206 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v620), v204, c.xmm(v205), c.xmm(v206))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v711), v204, c.xmm(v205), c.xmm(v206))), true
 		}
 	}
 	var none out
@@ -3938,25 +4762,25 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:89
+		// lower_float.rules:93
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64:
-		// lower_float.rules:90
+		// lower_float.rules:94
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
 	case ir.F32X4:
-		// lower_vector.rules:301
+		// lower_vector.rules:449
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPS, c.xmm(v233), c.operandReg(c.xmm(v234)))), true
+		return c.out1(c.vop(asm.SUBPS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64X2:
-		// lower_vector.rules:302
+		// lower_vector.rules:450
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBPD, c.xmm(v233), c.operandReg(c.xmm(v234)))), true
+		return c.out1(c.vop(asm.SUBPD, c.xmm(v233), c.xm(v234))), true
 	}
 	var none out
 	return none, false
@@ -3967,25 +4791,25 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:97
+		// lower_float.rules:101
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64:
-		// lower_float.rules:98
+		// lower_float.rules:102
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
 	case ir.F32X4:
-		// lower_vector.rules:305
+		// lower_vector.rules:453
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPS, c.xmm(v241), c.operandReg(c.xmm(v242)))), true
+		return c.out1(c.vop(asm.DIVPS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64X2:
-		// lower_vector.rules:306
+		// lower_vector.rules:454
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVPD, c.xmm(v241), c.operandReg(c.xmm(v242)))), true
+		return c.out1(c.vop(asm.DIVPD, c.xmm(v241), c.xm(v242))), true
 	}
 	var none out
 	return none, false
@@ -3996,21 +4820,21 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:99
+		// lower_float.rules:103
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v243))), true
 	case ir.F64:
-		// lower_float.rules:100
+		// lower_float.rules:104
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
 	case ir.F32X4:
-		// lower_vector.rules:307
+		// lower_vector.rules:455
 		v243 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.operandReg(c.xmm(v243)))), true
+		return c.out1(c.vec(asm.SQRTPS, c.xm(v243))), true
 	case ir.F64X2:
-		// lower_vector.rules:308
+		// lower_vector.rules:456
 		v243 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.operandReg(c.xmm(v243)))), true
+		return c.out1(c.vec(asm.SQRTPD, c.xm(v243))), true
 	}
 	var none out
 	return none, false
@@ -4020,30 +4844,30 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:102
+		// lower_float.rules:106
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		return c.out1(c.minMax(v215, false, c.xmm(v244), c.xmm(v245))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:338
+		// lower_vector.rules:486
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a1 := c.xmm(v244)
 		b2 := c.xmm(v245)
-		r3 := c.sse(asm.ORPS, c.sse(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.sse(asm.MINPS, b2, c.operandReg(a1))))
+		r3 := c.vop(asm.ORPS, c.vop(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.vop(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
-		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.sse(asm.ORPS, r3, c.operandReg(nan4))))), true
+		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:343
+		// lower_vector.rules:491
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a5 := c.xmm(v244)
 		b6 := c.xmm(v245)
-		r7 := c.sse(asm.ORPD, c.sse(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.sse(asm.MINPD, b6, c.operandReg(a5))))
+		r7 := c.vop(asm.ORPD, c.vop(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.vop(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
-		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.sse(asm.ORPD, r7, c.operandReg(nan8))))), true
+		return c.out1(c.vop(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.vop(asm.ORPD, r7, c.operandReg(nan8))))), true
 	}
 	var none out
 	return none, false
@@ -4053,34 +4877,34 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:103
+		// lower_float.rules:107
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		return c.out1(c.minMax(v215, true, c.xmm(v246), c.xmm(v247))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:349
+		// lower_vector.rules:497
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a1 := c.xmm(v246)
 		b2 := c.xmm(v247)
-		m3 := c.sse(asm.MAXPS, a1, c.operandReg(b2))
-		d4 := c.sse(asm.XORPS, c.sse(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
-		r5 := c.sse(asm.SUBPS, c.sse(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
+		m3 := c.vop(asm.MAXPS, a1, c.operandReg(b2))
+		d4 := c.vop(asm.XORPS, c.vop(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
+		r5 := c.vop(asm.SUBPS, c.vop(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
-		return c.out1(c.sse(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
+		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:356
+		// lower_vector.rules:504
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a7 := c.xmm(v246)
 		b8 := c.xmm(v247)
-		m9 := c.sse(asm.MAXPD, a7, c.operandReg(b8))
-		d10 := c.sse(asm.XORPD, c.sse(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
-		r11 := c.sse(asm.SUBPD, c.sse(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
+		m9 := c.vop(asm.MAXPD, a7, c.operandReg(b8))
+		d10 := c.vop(asm.XORPD, c.vop(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
+		r11 := c.vop(asm.SUBPD, c.vop(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
 		nan12 := c.sseImm(asm.CMPPD, r11, r11, 3)
-		return c.out1(c.sse(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan12, 13), c.operandReg(r11))), true
+		return c.out1(c.vop(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan12, 13), c.operandReg(r11))), true
 	}
 	var none out
 	return none, false
@@ -4090,14 +4914,14 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:146
+		// lower_float.rules:150
 		v265 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
-	if v631, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:321
+	if v722, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:469
 		v265 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v265), c.loadMask(c.signMask(v631)))), true
+		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v722)))), true
 	}
 	var none out
 	return none, false
@@ -4107,14 +4931,14 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:147
+		// lower_float.rules:151
 		v266 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
-	if v631, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:322
+	if v722, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:470
 		v266 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v266), c.loadMask(c.magnitudeMask(v631)))), true
+		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v722)))), true
 	}
 	var none out
 	return none, false
@@ -4124,17 +4948,17 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:148
+		// lower_float.rules:152
 		v267 := c.arg0(v0)
 		v268 := c.arg1(v0)
 		m1 := c.loadMask(c.signMask(v215))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
-	if v631, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:323
+	if v722, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:471
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v631)), c.xmm(v268), c.xmm(v267))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v722)), c.xmm(v268), c.xmm(v267))), true
 	}
 	var none out
 	return none, false
@@ -4145,19 +4969,19 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:154
+		// lower_float.rules:158
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v269))), true
 	case ir.F64:
-		// lower_float.rules:155
+		// lower_float.rules:159
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
 	case ir.F32X4:
-		// lower_vector.rules:327
+		// lower_vector.rules:475
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:328
+		// lower_vector.rules:476
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
 	}
@@ -4170,19 +4994,19 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:156
+		// lower_float.rules:160
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v270))), true
 	case ir.F64:
-		// lower_float.rules:157
+		// lower_float.rules:161
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
 	case ir.F32X4:
-		// lower_vector.rules:329
+		// lower_vector.rules:477
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:330
+		// lower_vector.rules:478
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
 	}
@@ -4195,19 +5019,19 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:158
+		// lower_float.rules:162
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v271))), true
 	case ir.F64:
-		// lower_float.rules:159
+		// lower_float.rules:163
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
 	case ir.F32X4:
-		// lower_vector.rules:331
+		// lower_vector.rules:479
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:332
+		// lower_vector.rules:480
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
 	}
@@ -4220,19 +5044,19 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:160
+		// lower_float.rules:164
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v272))), true
 	case ir.F64:
-		// lower_float.rules:161
+		// lower_float.rules:165
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
 	case ir.F32X4:
-		// lower_vector.rules:333
+		// lower_vector.rules:481
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:334
+		// lower_vector.rules:482
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
 	}
@@ -4247,11 +5071,11 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 	if v293, ok := c.tyScalarFloat(v291); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:189
+			// lower_float.rules:193
 			return c.out1(c.cvtToInt(true, v293, v14, c.xmm(v289))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:191
+			// lower_float.rules:195
 			r1 := c.cvtToInt(true, v293, ir.I32, c.xmm(v289))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -4268,11 +5092,11 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 	if v298, ok := c.tyScalarFloat(v296); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:190
+			// lower_float.rules:194
 			return c.out1(c.cvtToInt(false, v298, v14, c.xmm(v294))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:195
+			// lower_float.rules:199
 			r1 := c.cvtToInt(false, v298, ir.I32, c.xmm(v294))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -4289,11 +5113,11 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	if v303, ok := c.tyScalarFloat(v301); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:199
+			// lower_float.rules:203
 			return c.out1(c.cvtToIntSat(true, v303, v14, c.xmm(v299))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:201
+			// lower_float.rules:205
 			r1 := c.cvtToIntSat(true, v303, ir.I32, c.xmm(v299))
 			low2 := c.immConst(ir.I32, c.sminImm(v89))
 			high3 := c.immConst(ir.I32, c.smaxImm(v89))
@@ -4304,12 +5128,12 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v301 == ir.F32X4 {
-			// lower_vector.rules:396
+			// lower_vector.rules:547
 			a5 := c.xmm(v299)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
-			n7 := c.sse(asm.ANDPS, a5, c.operandReg(ord6))
+			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
-			return c.out1(c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(n7)), big8)), true
+			return c.out1(c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(n7)), c.operandReg(big8))), true
 		}
 	}
 	var none out
@@ -4323,11 +5147,11 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	if v308, ok := c.tyScalarFloat(v306); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:200
+			// lower_float.rules:204
 			return c.out1(c.cvtToIntSat(false, v308, v14, c.xmm(v304))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:207
+			// lower_float.rules:211
 			r1 := c.cvtToIntSat(false, v308, ir.I32, c.xmm(v304))
 			high2 := c.immConst(ir.I32, c.umaxImm(v89))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
@@ -4336,14 +5160,14 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v306 == ir.F32X4 {
-			// lower_vector.rules:403
-			n3 := c.sse(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
+			// lower_vector.rules:554
+			n3 := c.vop(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
-			rest6 := c.sse(asm.SUBPS, n3, c.operandReg(limit4))
+			rest6 := c.vop(asm.SUBPS, n3, c.operandReg(limit4))
 			over7 := c.sseImm(asm.CMPPS, limit4, rest6, 2)
-			high8 := c.sse(asm.PMAXSD, c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(rest6)), over7), c.operandReg(c.vecZero()))
-			return c.out1(c.sse(asm.PADDD, low5, c.operandReg(high8))), true
+			high8 := c.vop(asm.PMAXSD, c.xorX(c.vec(asm.CVTTPS2DQ, c.operandReg(rest6)), c.operandReg(over7)), c.operandReg(c.vecZero()))
+			return c.out1(c.vop(asm.PADDD, low5, c.operandReg(high8))), true
 		}
 	}
 	var none out
@@ -4535,15 +5359,15 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:81
+		// lower_vector.rules:114
 		v566 := c.arg0(v0)
 		v567 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSB, c.xmm(v566), c.operandReg(c.xmm(v567)))), true
+		return c.out1(c.vcomm(asm.PADDUSB, v566, v567)), true
 	case ir.I16X8:
-		// lower_vector.rules:82
+		// lower_vector.rules:115
 		v566 := c.arg0(v0)
 		v567 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDUSW, c.xmm(v566), c.operandReg(c.xmm(v567)))), true
+		return c.out1(c.vcomm(asm.PADDUSW, v566, v567)), true
 	}
 	var none out
 	return none, false
@@ -4554,15 +5378,15 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:83
+		// lower_vector.rules:116
 		v568 := c.arg0(v0)
 		v569 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSB, c.xmm(v568), c.operandReg(c.xmm(v569)))), true
+		return c.out1(c.vcomm(asm.PADDSB, v568, v569)), true
 	case ir.I16X8:
-		// lower_vector.rules:84
+		// lower_vector.rules:117
 		v568 := c.arg0(v0)
 		v569 := c.arg1(v0)
-		return c.out1(c.sse(asm.PADDSW, c.xmm(v568), c.operandReg(c.xmm(v569)))), true
+		return c.out1(c.vcomm(asm.PADDSW, v568, v569)), true
 	}
 	var none out
 	return none, false
@@ -4573,15 +5397,15 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:85
+		// lower_vector.rules:118
 		v570 := c.arg0(v0)
 		v571 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSB, c.xmm(v570), c.operandReg(c.xmm(v571)))), true
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v570), c.xm(v571))), true
 	case ir.I16X8:
-		// lower_vector.rules:86
+		// lower_vector.rules:119
 		v570 := c.arg0(v0)
 		v571 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBUSW, c.xmm(v570), c.operandReg(c.xmm(v571)))), true
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v570), c.xm(v571))), true
 	}
 	var none out
 	return none, false
@@ -4592,15 +5416,15 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:87
+		// lower_vector.rules:120
 		v572 := c.arg0(v0)
 		v573 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSB, c.xmm(v572), c.operandReg(c.xmm(v573)))), true
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v572), c.xm(v573))), true
 	case ir.I16X8:
-		// lower_vector.rules:88
+		// lower_vector.rules:121
 		v572 := c.arg0(v0)
 		v573 := c.arg1(v0)
-		return c.out1(c.sse(asm.PSUBSW, c.xmm(v572), c.operandReg(c.xmm(v573)))), true
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v572), c.xm(v573))), true
 	}
 	var none out
 	return none, false
@@ -4611,60 +5435,15 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:89
+		// lower_vector.rules:122
 		v574 := c.arg0(v0)
 		v575 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGB, c.xmm(v574), c.operandReg(c.xmm(v575)))), true
+		return c.out1(c.vcomm(asm.PAVGB, v574, v575)), true
 	case ir.I16X8:
-		// lower_vector.rules:90
+		// lower_vector.rules:123
 		v574 := c.arg0(v0)
 		v575 := c.arg1(v0)
-		return c.out1(c.sse(asm.PAVGW, c.xmm(v574), c.operandReg(c.xmm(v575)))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBlendv is the part of lower for one case.
-func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.I8X16:
-		// lower_vector.rules:181
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
-	case ir.I16X8:
-		// lower_vector.rules:182
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v614), 15), c.xmm(v615), c.xmm(v616))), true
-	case ir.I32X4:
-		// lower_vector.rules:183
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v614), 31), c.xmm(v615), c.xmm(v616))), true
-	case ir.F32X4:
-		// lower_vector.rules:184
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v614), 31), c.xmm(v615), c.xmm(v616))), true
-	case ir.I64X2:
-		// lower_vector.rules:185
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
-	case ir.F64X2:
-		// lower_vector.rules:186
-		v614 := c.arg0(v0)
-		v615 := c.arg1(v0)
-		v616 := c.arg2(v0)
-		return c.out1(c.chooseX(c.sse(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v614))), c.xmm(v615), c.xmm(v616))), true
+		return c.out1(c.vcomm(asm.PAVGW, v574, v575)), true
 	}
 	var none out
 	return none, false
@@ -4672,19 +5451,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v622 := c.arg0(v0)
-	v624 := c.valueType(v622)
-	if v626, ok := c.intVec(v624); ok {
-		// lower_vector.rules:277
-		return c.out1(c.setcc(c.allTrue(v626, c.xmm(v622)))), true
+	v713 := c.arg0(v0)
+	v715 := c.valueType(v713)
+	if v717, ok := c.intVec(v715); ok {
+		// lower_vector.rules:425
+		return c.out1(c.setcc(c.allTrue(v717, c.xmm(v713)))), true
 	}
-	switch v624 {
+	switch v715 {
 	case ir.F32X4:
-		// lower_vector.rules:279
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v622)))), true
+		// lower_vector.rules:427
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v713)))), true
 	case ir.F64X2:
-		// lower_vector.rules:280
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v622)))), true
+		// lower_vector.rules:428
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v713)))), true
 	}
 	var none out
 	return none, false
@@ -4692,28 +5471,28 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v627 := c.arg0(v0)
-	v629 := c.valueType(v627)
-	switch v629 {
+	v718 := c.arg0(v0)
+	v720 := c.valueType(v718)
+	switch v720 {
 	case ir.I8X16:
-		// lower_vector.rules:288
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v627))), true
+		// lower_vector.rules:436
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v718))), true
 	case ir.I32X4:
-		// lower_vector.rules:289
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v627))), true
+		// lower_vector.rules:437
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v718))), true
 	case ir.F32X4:
-		// lower_vector.rules:290
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v627))), true
+		// lower_vector.rules:438
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v718))), true
 	case ir.I64X2:
-		// lower_vector.rules:291
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v627))), true
+		// lower_vector.rules:439
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v718))), true
 	case ir.F64X2:
-		// lower_vector.rules:292
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v627))), true
+		// lower_vector.rules:440
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v718))), true
 	case ir.I16X8:
-		// lower_vector.rules:293
-		a1 := c.xmm(v627)
-		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.sse(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
+		// lower_vector.rules:441
+		a1 := c.xmm(v718)
+		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
 	return none, false
@@ -4724,24 +5503,27 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v649 := c.arg0(v0)
-		v652 := c.valueType(v649)
-		if v652 == ir.I64X2 {
-			if v654, ok := c.defInst(v649); ok {
-				v655 := c.opcode(v654)
-				if v655 == ir.OpFcvtToSintSat {
-					v656 := c.arg0(v654)
-					v658 := c.valueType(v656)
-					if v658 == ir.F64X2 {
-						v650 := c.arg1(v0)
-						if v660, ok := c.defInst(v650); ok {
-							v661 := c.opcode(v660)
-							if v661 == ir.OpVconst {
-								// lower_vector.rules:411
-								a1 := c.xmm(v656)
-								ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
-								n3 := c.sse(asm.MINPD, c.sse(asm.ANDPD, a1, c.operandReg(ord2)), c.operandReg(c.vecConst(4746794007244308480, 4746794007244308480)))
-								return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
+		v740 := c.arg0(v0)
+		v743 := c.valueType(v740)
+		if v743 == ir.I64X2 {
+			if v745, ok := c.defInst(v740); ok {
+				v746 := c.opcode(v745)
+				if v746 == ir.OpFcvtToSintSat {
+					v747 := c.arg0(v745)
+					v749 := c.valueType(v747)
+					if v749 == ir.F64X2 {
+						v741 := c.arg1(v0)
+						if v751, ok := c.defInst(v741); ok {
+							v752 := c.opcode(v751)
+							if v752 == ir.OpVconst {
+								v753 := c.constant(v751)
+								if _, ok := c.zeroConstant(v753); ok {
+									// lower_vector.rules:564
+									a1 := c.xmm(v747)
+									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
+									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
+									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
+								}
 							}
 						}
 					}
@@ -4749,15 +5531,15 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:422
-		v649 := c.arg0(v0)
-		v650 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSWB, c.xmm(v649), c.operandReg(c.xmm(v650)))), true
+		// lower_vector.rules:575
+		v740 := c.arg0(v0)
+		v741 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v740), c.xm(v741))), true
 	case ir.I16X8:
-		// lower_vector.rules:423
-		v649 := c.arg0(v0)
-		v650 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKSSDW, c.xmm(v649), c.operandReg(c.xmm(v650)))), true
+		// lower_vector.rules:576
+		v740 := c.arg0(v0)
+		v741 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v740), c.xm(v741))), true
 	}
 	var none out
 	return none, false
@@ -4768,15 +5550,15 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:424
-		v677 := c.arg0(v0)
-		v678 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSWB, c.xmm(v677), c.operandReg(c.xmm(v678)))), true
+		// lower_vector.rules:577
+		v772 := c.arg0(v0)
+		v773 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v772), c.xm(v773))), true
 	case ir.I16X8:
-		// lower_vector.rules:425
-		v677 := c.arg0(v0)
-		v678 := c.arg1(v0)
-		return c.out1(c.sse(asm.PACKUSDW, c.xmm(v677), c.operandReg(c.xmm(v678)))), true
+		// lower_vector.rules:578
+		v772 := c.arg0(v0)
+		v773 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v772), c.xm(v773))), true
 	}
 	var none out
 	return none, false
@@ -4787,17 +5569,17 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:427
-		v679 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v679)))), true
+		// lower_vector.rules:580
+		v774 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v774)))), true
 	case ir.I32X4:
-		// lower_vector.rules:428
-		v679 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v679)))), true
+		// lower_vector.rules:581
+		v774 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v774)))), true
 	case ir.I64X2:
-		// lower_vector.rules:429
-		v679 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v679)))), true
+		// lower_vector.rules:582
+		v774 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v774)))), true
 	}
 	var none out
 	return none, false
@@ -4808,17 +5590,17 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:430
-		v680 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v680)))), true
+		// lower_vector.rules:583
+		v775 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v775)))), true
 	case ir.I32X4:
-		// lower_vector.rules:431
-		v680 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v680)))), true
+		// lower_vector.rules:584
+		v775 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v775)))), true
 	case ir.I64X2:
-		// lower_vector.rules:432
-		v680 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v680)))), true
+		// lower_vector.rules:585
+		v775 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v775)))), true
 	}
 	var none out
 	return none, false
@@ -4829,17 +5611,17 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:435
-		v681 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v681))))), true
+		// lower_vector.rules:588
+		v776 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v776))))), true
 	case ir.I32X4:
-		// lower_vector.rules:436
-		v681 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v681))))), true
+		// lower_vector.rules:589
+		v776 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v776))))), true
 	case ir.I64X2:
-		// lower_vector.rules:437
-		v681 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v681))))), true
+		// lower_vector.rules:590
+		v776 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v776))))), true
 	}
 	var none out
 	return none, false
@@ -4850,131 +5632,17 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:438
-		v682 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHBW, c.xmm(v682), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:591
+		v777 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v777), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:439
-		v682 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHWD, c.xmm(v682), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:592
+		v777 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v777), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:440
-		v682 := c.arg0(v0)
-		return c.out1(c.sse(asm.PUNPCKHDQ, c.xmm(v682), c.operandReg(c.vecZero()))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSplat is the part of lower for one case.
-func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.I8X16:
-		// lower_vector.rules:451
-		v713 := c.arg0(v0)
-		return c.out1(c.sse(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), c.operandReg(c.vecZero()))), true
-	case ir.I16X8:
-		// lower_vector.rules:452
-		v713 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), 0), 0)), true
-	case ir.I32X4:
-		// lower_vector.rules:453
-		v713 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v713))), 0)), true
-	case ir.I64X2:
-		// lower_vector.rules:454
-		v713 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v713))), 68)), true
-	case ir.F32X4:
-		// lower_vector.rules:455
-		v713 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v713), 0)), true
-	case ir.F64X2:
-		// lower_vector.rules:456
-		v713 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v713), 68)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpInsertlane is the part of lower for one case.
-func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.I8X16:
-		// lower_vector.rules:458
-		v714 := c.arg0(v0)
-		v715 := c.arg1(v0)
-		v716 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
-	case ir.I16X8:
-		// lower_vector.rules:459
-		v714 := c.arg0(v0)
-		v715 := c.arg1(v0)
-		v716 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
-	case ir.I32X4:
-		// lower_vector.rules:460
-		v714 := c.arg0(v0)
-		v715 := c.arg1(v0)
-		v716 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
-	case ir.I64X2:
-		// lower_vector.rules:461
-		v714 := c.arg0(v0)
-		v715 := c.arg1(v0)
-		v716 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v714), c.gpr(v715), c.laneU8(v716))), true
-	case ir.F32X4:
-		// lower_vector.rules:462
-		v714 := c.arg0(v0)
-		v715 := c.arg1(v0)
-		v716 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v714), c.xmm(v715), c.laneInsertps(v716))), true
-	case ir.F64X2:
-		v716 := c.lane(v0)
-		switch v716 {
-		case 0:
-			// lower_vector.rules:463
-			v715 := c.arg1(v0)
-			v714 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v715), c.xmm(v714), 2)), true
-		case 1:
-			// lower_vector.rules:464
-			v714 := c.arg0(v0)
-			v715 := c.arg1(v0)
-			return c.out1(c.sse(asm.UNPCKLPD, c.xmm(v714), c.operandReg(c.xmm(v715)))), true
-		}
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpScalarToVector is the part of lower for one case.
-func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if _, ok := c.intVec(v2); ok {
-		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:480
-			v721 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v721)))), true
-		}
-	}
-	switch v2 {
-	case ir.I64X2:
-		// lower_vector.rules:481
-		v721 := c.arg0(v0)
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v721)))), true
-	case ir.F32X4:
-		// lower_vector.rules:482
-		v721 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v721), c.xmm(v721), 14)), true
-	case ir.F64X2:
-		// lower_vector.rules:483
-		v721 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v721)))), true
+		// lower_vector.rules:593
+		v777 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v777), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -5092,14 +5760,14 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.fcmpCond(v15, v16, v17)
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:281
+			// lower_vector.rules:429
 			v75 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
 			v76 := c.arg0(v6)
 			v78 := c.valueType(v76)
 			if v80, ok := c.intVec(v78); ok {
-				// lower_vector.rules:282
+				// lower_vector.rules:430
 				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
@@ -5233,59 +5901,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:239
+		// lower_float.rules:243
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:240
+		// lower_float.rules:244
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:241
+		// lower_float.rules:245
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:242
+		// lower_float.rules:246
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:243
+		// lower_float.rules:247
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:244
+		// lower_float.rules:248
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:245
+		// lower_float.rules:249
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:246
+		// lower_float.rules:250
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:247
+		// lower_float.rules:251
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:248
+		// lower_float.rules:252
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:249
+		// lower_float.rules:253
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:250
+		// lower_float.rules:254
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:251
+		// lower_float.rules:255
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:252
+		// lower_float.rules:256
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
@@ -5690,284 +6358,413 @@ func (c *lower) zeros() pair {
 	return c.makePair(z1, z1)
 }
 
-// andX is the term and_x of lower_vector.rules:38.
-func (c *lower) andX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:39
-	return c.sse(asm.PAND, v0, c.operandReg(v1))
+// andX is the term and_x of lower_vector.rules:62.
+func (c *lower) andX(v0 machine.Reg, v1 operand) machine.Reg {
+	// lower_vector.rules:63
+	return c.vop(asm.PAND, v0, v1)
 }
 
-// orX is the term or_x of lower_vector.rules:40.
-func (c *lower) orX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:41
-	return c.sse(asm.POR, v0, c.operandReg(v1))
+// orX is the term or_x of lower_vector.rules:64.
+func (c *lower) orX(v0 machine.Reg, v1 operand) machine.Reg {
+	// lower_vector.rules:65
+	return c.vop(asm.POR, v0, v1)
 }
 
-// xorX is the term xor_x of lower_vector.rules:42.
-func (c *lower) xorX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:43
-	return c.sse(asm.PXOR, v0, c.operandReg(v1))
+// xorX is the term xor_x of lower_vector.rules:66.
+func (c *lower) xorX(v0 machine.Reg, v1 operand) machine.Reg {
+	// lower_vector.rules:67
+	return c.vop(asm.PXOR, v0, v1)
 }
 
-// andnX is the term andn_x of lower_vector.rules:45.
-func (c *lower) andnX(v0 machine.Reg, v1 machine.Reg) machine.Reg {
-	// lower_vector.rules:46
-	return c.sse(asm.PANDN, v0, c.operandReg(v1))
+// andnX is the term andn_x of lower_vector.rules:69.
+func (c *lower) andnX(v0 machine.Reg, v1 operand) machine.Reg {
+	// lower_vector.rules:70
+	return c.vop(asm.PANDN, v0, v1)
 }
 
-// chooseX is the term choose_x of lower_vector.rules:48.
+// chooseX is the term choose_x of lower_vector.rules:72.
 func (c *lower) chooseX(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:49
-	return c.orX(c.andX(v1, v0), c.andnX(v0, v2))
-}
-
-// vadd is the term vadd of lower_vector.rules:67.
-func (c *lower) vadd(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	switch v0 {
-	case ir.I8X16:
-		// lower_vector.rules:68
-		return c.sse(asm.PADDB, v1, c.operandReg(v2))
-	case ir.I16X8:
-		// lower_vector.rules:69
-		return c.sse(asm.PADDW, v1, c.operandReg(v2))
-	case ir.I32X4:
-		// lower_vector.rules:70
-		return c.sse(asm.PADDD, v1, c.operandReg(v2))
-	case ir.I64X2:
-		// lower_vector.rules:71
-		return c.sse(asm.PADDQ, v1, c.operandReg(v2))
-	}
-	panic("lower_vector.rules:67:1: no rule of vadd matches")
-}
-
-// vsub is the term vsub of lower_vector.rules:72.
-func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	switch v0 {
-	case ir.I8X16:
-		// lower_vector.rules:73
-		return c.sse(asm.PSUBB, v1, c.operandReg(v2))
-	case ir.I16X8:
+	v4 := c.hasAvx512()
+	if v4 {
 		// lower_vector.rules:74
-		return c.sse(asm.PSUBW, v1, c.operandReg(v2))
-	case ir.I32X4:
-		// lower_vector.rules:75
-		return c.sse(asm.PSUBD, v1, c.operandReg(v2))
-	case ir.I64X2:
-		// lower_vector.rules:76
-		return c.sse(asm.PSUBQ, v1, c.operandReg(v2))
+		return c.ternary(202, v0, v1, c.operandReg(v2))
 	}
-	panic("lower_vector.rules:72:1: no rule of vsub matches")
+	// lower_vector.rules:73
+	return c.orX(c.andX(v1, c.operandReg(v0)), c.operandReg(c.andnX(v0, c.operandReg(v2))))
 }
 
-// pickQ is the term pick_q of lower_vector.rules:126.
+// chooseLanes is the term choose_lanes of lower_vector.rules:76.
+func (c *lower) chooseLanes(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+	v6 := c.hasAvx512()
+	if v6 {
+		// lower_vector.rules:79
+		return c.chooseX(v0, v1, v2)
+	}
+	v4 := c.hasAvx()
+	if v4 {
+		// lower_vector.rules:78
+		return c.blend(asm.VPBLENDVB, v0, v1, v2)
+	}
+	// lower_vector.rules:77
+	return c.chooseX(v0, v1, v2)
+}
+
+// addOp is the term add_op of lower_vector.rules:100.
+func (c *lower) addOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:101
+		return asm.PADDB
+	case ir.I16X8:
+		// lower_vector.rules:102
+		return asm.PADDW
+	case ir.I32X4:
+		// lower_vector.rules:103
+		return asm.PADDD
+	case ir.I64X2:
+		// lower_vector.rules:104
+		return asm.PADDQ
+	}
+	panic("lower_vector.rules:100:1: no rule of add_op matches")
+}
+
+// vsub is the term vsub of lower_vector.rules:105.
+func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:106
+		return c.vop(asm.PSUBB, v1, v2)
+	case ir.I16X8:
+		// lower_vector.rules:107
+		return c.vop(asm.PSUBW, v1, v2)
+	case ir.I32X4:
+		// lower_vector.rules:108
+		return c.vop(asm.PSUBD, v1, v2)
+	case ir.I64X2:
+		// lower_vector.rules:109
+		return c.vop(asm.PSUBQ, v1, v2)
+	}
+	panic("lower_vector.rules:105:1: no rule of vsub matches")
+}
+
+// product is the term product of lower_vector.rules:171.
+func (c *lower) product(v0 asm.VecOp, v1 asm.VecOp, v2 machine.Reg, v3 machine.Reg) machine.Reg {
+	// lower_vector.rules:172
+	return c.vop(v0, c.vop(asm.PMULLW, v2, c.operandReg(v3)), c.operandReg(c.vop(v1, v2, c.operandReg(v3))))
+}
+
+// spreadLow is the term spread_low of lower_vector.rules:177.
+func (c *lower) spreadLow(v0 machine.Reg) machine.Reg {
+	// lower_vector.rules:178
+	return c.vecImm(asm.PSHUFD, v0, 80)
+}
+
+// spreadHigh is the term spread_high of lower_vector.rules:179.
+func (c *lower) spreadHigh(v0 machine.Reg) machine.Reg {
+	// lower_vector.rules:180
+	return c.vecImm(asm.PSHUFD, v0, 250)
+}
+
+// pickQ is the term pick_q of lower_vector.rules:181.
 func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:127
-	return c.chooseX(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
+	// lower_vector.rules:182
+	return c.chooseLanes(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
 }
 
-// byteSums is the term byte_sums of lower_vector.rules:144.
+// byteSums is the term byte_sums of lower_vector.rules:199.
 func (c *lower) byteSums(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:145
-	return c.andX(c.sse(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.vecConst(71777214294589695, 71777214294589695))
+	// lower_vector.rules:200
+	return c.andX(c.vop(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 }
 
-// amount is the term amount of lower_vector.rules:190.
+// amount is the term amount of lower_vector.rules:276.
 func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
-	// lower_vector.rules:191
+	// lower_vector.rules:277
 	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
 }
 
-// veq is the term veq of lower_vector.rules:224.
-func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+// veq is the term veq of lower_vector.rules:339.
+func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:225
-		return c.sse(asm.PCMPEQB, v1, c.operandReg(v2))
+		// lower_vector.rules:340
+		return c.vop(asm.PCMPEQB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:226
-		return c.sse(asm.PCMPEQW, v1, c.operandReg(v2))
+		// lower_vector.rules:341
+		return c.vop(asm.PCMPEQW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:227
-		return c.sse(asm.PCMPEQD, v1, c.operandReg(v2))
+		// lower_vector.rules:342
+		return c.vop(asm.PCMPEQD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:228
-		return c.sse(asm.PCMPEQQ, v1, c.operandReg(v2))
+		// lower_vector.rules:343
+		return c.vop(asm.PCMPEQQ, v1, v2)
 	}
-	panic("lower_vector.rules:224:1: no rule of veq matches")
+	panic("lower_vector.rules:339:1: no rule of veq matches")
 }
 
-// vgt is the term vgt of lower_vector.rules:229.
-func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
+// vgt is the term vgt of lower_vector.rules:344.
+func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:230
-		return c.sse(asm.PCMPGTB, v1, c.operandReg(v2))
+		// lower_vector.rules:345
+		return c.vop(asm.PCMPGTB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:231
-		return c.sse(asm.PCMPGTW, v1, c.operandReg(v2))
+		// lower_vector.rules:346
+		return c.vop(asm.PCMPGTW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:232
-		return c.sse(asm.PCMPGTD, v1, c.operandReg(v2))
+		// lower_vector.rules:347
+		return c.vop(asm.PCMPGTD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:233
-		return c.sse(asm.PCMPGTQ, v1, c.operandReg(v2))
+		// lower_vector.rules:348
+		return c.vop(asm.PCMPGTQ, v1, v2)
 	}
-	panic("lower_vector.rules:229:1: no rule of vgt matches")
+	panic("lower_vector.rules:344:1: no rule of vgt matches")
 }
 
-// topBits is the term top_bits of lower_vector.rules:235.
+// topBits is the term top_bits of lower_vector.rules:350.
 func (c *lower) topBits(v0 ir.Type) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:236
+		// lower_vector.rules:351
 		return c.vecConst(9259542123273814144, 9259542123273814144)
 	case ir.I16X8:
-		// lower_vector.rules:237
+		// lower_vector.rules:352
 		return c.vecConst(9223512776490647552, 9223512776490647552)
 	case ir.I32X4:
-		// lower_vector.rules:238
+		// lower_vector.rules:353
 		return c.vecConst(9223372039002259456, 9223372039002259456)
 	case ir.I64X2:
-		// lower_vector.rules:239
+		// lower_vector.rules:354
 		return c.vecConst(9223372036854775808, 9223372036854775808)
 	}
-	panic("lower_vector.rules:235:1: no rule of top_bits matches")
+	panic("lower_vector.rules:350:1: no rule of top_bits matches")
 }
 
-// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:240.
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:355.
 func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:241
+	// lower_vector.rules:356
 	t1 := c.topBits(v0)
-	return c.vgt(v0, c.xorX(v1, t1), c.xorX(v2, t1))
+	return c.vgt(v0, c.xorX(v1, c.operandReg(t1)), c.operandReg(c.xorX(v2, c.operandReg(t1))))
 }
 
-// vcmp is the term vcmp of lower_vector.rules:242.
+// vcmp is the term vcmp of lower_vector.rules:357.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.Equal:
-		// lower_vector.rules:243
-		return c.veq(v0, v2, v3)
+		// lower_vector.rules:358
+		return c.veq(v0, v2, c.operandReg(v3))
 	case ir.NotEqual:
-		// lower_vector.rules:244
-		return c.xorX(c.veq(v0, v2, v3), c.vecOnes())
+		// lower_vector.rules:359
+		return c.xorX(c.veq(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:245
-		return c.vgt(v0, v2, v3)
+		// lower_vector.rules:360
+		return c.vgt(v0, v2, c.operandReg(v3))
 	case ir.SignedLessThan:
-		// lower_vector.rules:246
-		return c.vgt(v0, v3, v2)
+		// lower_vector.rules:361
+		return c.vgt(v0, v3, c.operandReg(v2))
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:247
-		return c.xorX(c.vgt(v0, v2, v3), c.vecOnes())
+		// lower_vector.rules:362
+		return c.xorX(c.vgt(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:248
-		return c.xorX(c.vgt(v0, v3, v2), c.vecOnes())
+		// lower_vector.rules:363
+		return c.xorX(c.vgt(v0, v3, c.operandReg(v2)), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:249
+		// lower_vector.rules:364
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:250
+		// lower_vector.rules:365
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:251
-		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.vecOnes())
+		// lower_vector.rules:366
+		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:252
-		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.vecOnes())
+		// lower_vector.rules:367
+		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.operandMem(c.onesMask()))
 	}
-	panic("lower_vector.rules:242:1: no rule of vcmp matches")
+	panic("lower_vector.rules:357:1: no rule of vcmp matches")
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:256.
+// eqOp is the term eq_op of lower_vector.rules:372.
+func (c *lower) eqOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:373
+		return asm.PCMPEQB
+	case ir.I16X8:
+		// lower_vector.rules:374
+		return asm.PCMPEQW
+	case ir.I32X4:
+		// lower_vector.rules:375
+		return asm.PCMPEQD
+	case ir.I64X2:
+		// lower_vector.rules:376
+		return asm.PCMPEQQ
+	}
+	panic("lower_vector.rules:372:1: no rule of eq_op matches")
+}
+
+// umaxOp is the term umax_op of lower_vector.rules:380.
+func (c *lower) umaxOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:381
+		return asm.PMAXUB
+	case ir.I16X8:
+		// lower_vector.rules:382
+		return asm.PMAXUW
+	case ir.I32X4:
+		// lower_vector.rules:383
+		return asm.PMAXUD
+	}
+	panic("lower_vector.rules:380:1: no rule of umax_op matches")
+}
+
+// uminOp is the term umin_op of lower_vector.rules:384.
+func (c *lower) uminOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:385
+		return asm.PMINUB
+	case ir.I16X8:
+		// lower_vector.rules:386
+		return asm.PMINUW
+	case ir.I32X4:
+		// lower_vector.rules:387
+		return asm.PMINUD
+	}
+	panic("lower_vector.rules:384:1: no rule of umin_op matches")
+}
+
+// smaxOp is the term smax_op of lower_vector.rules:388.
+func (c *lower) smaxOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:389
+		return asm.PMAXSB
+	case ir.I16X8:
+		// lower_vector.rules:390
+		return asm.PMAXSW
+	case ir.I32X4:
+		// lower_vector.rules:391
+		return asm.PMAXSD
+	}
+	panic("lower_vector.rules:388:1: no rule of smax_op matches")
+}
+
+// sminOp is the term smin_op of lower_vector.rules:392.
+func (c *lower) sminOp(v0 ir.Type) asm.VecOp {
+	switch v0 {
+	case ir.I8X16:
+		// lower_vector.rules:393
+		return asm.PMINSB
+	case ir.I16X8:
+		// lower_vector.rules:394
+		return asm.PMINSW
+	case ir.I32X4:
+		// lower_vector.rules:395
+		return asm.PMINSD
+	}
+	panic("lower_vector.rules:392:1: no rule of smin_op matches")
+}
+
+// vextreme is the term vextreme of lower_vector.rules:396.
+func (c *lower) vextreme(v0 asm.VecOp, v1 asm.VecOp, v2 ir.Value, v3 ir.Value) machine.Reg {
+	// lower_vector.rules:397
+	a1 := c.xmm(v2)
+	return c.vop(v1, c.vop(v0, a1, c.xm(v3)), c.operandReg(a1))
+}
+
+// fcmpOp is the term fcmp_op of lower_vector.rules:404.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:257
+		// lower_vector.rules:405
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:258
+		// lower_vector.rules:406
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:256:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:404:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:259.
+// vfcmp is the term vfcmp of lower_vector.rules:407.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:260
+		// lower_vector.rules:408
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:261
+		// lower_vector.rules:409
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:262
+		// lower_vector.rules:410
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:263
+		// lower_vector.rules:411
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:264
+		// lower_vector.rules:412
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:265
+		// lower_vector.rules:413
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:266
+		// lower_vector.rules:414
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:267
+		// lower_vector.rules:415
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:268
+		// lower_vector.rules:416
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:269
+		// lower_vector.rules:417
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:270
+		// lower_vector.rules:418
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:271
+		// lower_vector.rules:419
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:272
-		return c.andX(c.sseImm(v0, v2, v3, 4), c.sseImm(v0, v2, v3, 7))
+		// lower_vector.rules:420
+		return c.andX(c.sseImm(v0, v2, v3, 4), c.operandReg(c.sseImm(v0, v2, v3, 7)))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:273
-		return c.orX(c.sseImm(v0, v2, v3, 0), c.sseImm(v0, v2, v3, 3))
+		// lower_vector.rules:421
+		return c.orX(c.sseImm(v0, v2, v3, 0), c.operandReg(c.sseImm(v0, v2, v3, 3)))
 	}
-	panic("lower_vector.rules:259:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:407:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:283.
+// anyTrue is the term any_true of lower_vector.rules:431.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:284
+	// lower_vector.rules:432
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:285.
+// allTrue is the term all_true of lower_vector.rules:433.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:286
-	z1 := c.veq(v0, v1, c.vecZero())
+	// lower_vector.rules:434
+	z1 := c.veq(v0, v1, c.operandReg(c.vecZero()))
 	return c.ptest(asm.E, z1, z1)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:318.
+// fmaLane is the term fma_lane of lower_vector.rules:466.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:319
+	// lower_vector.rules:467
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:433.
+// highHalf is the term high_half of lower_vector.rules:586.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:434
+	// lower_vector.rules:587
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 
 // join is the term join of lower_small.rules:54.
 func (c *lower) join(v0 ir.Value) machine.Reg {
 	// lower_small.rules:55
-	return c.vecInsert(asm.PINSRQ, c.sseFromGpr(asm.MOVQ, c.operandReg(c.low(v0))), c.high(v0), 1)
+	return c.vecInsert(asm.PINSRQ, c.sseFromGpr(asm.MOVQ, c.operandReg(c.low(v0))), c.operandReg(c.high(v0)), 1)
 }
 
 // split is the term split of lower_small.rules:56.

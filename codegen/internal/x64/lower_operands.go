@@ -166,12 +166,17 @@ func (c *lower) rmiExact(v ir.Value) operand {
 	return operand{reg: c.gpr(v)}
 }
 
-// xm is v in memory if it is a constant, which lies in the constant pool anyway, or a load that can be done here.
+// xm is v in memory if it is a constant, which lies in the constant pool anyway, or a load that can be done here. The using
+// operation must read exactly as many bytes as v has.
 func (c *lower) xm(v ir.Value) operand {
 	if bits, ok := c.floatBits(v); ok {
 		return operand{kind: operandInMem, mem: c.floatMem(c.valueType(v), bits)}
 	}
-	if t := c.valueType(v); t == ir.F32 || t == ir.F64 {
+	t := c.valueType(v)
+	if _, ok := c.tyVec128(t); ok {
+		return c.vectorOperand(v)
+	}
+	if t == ir.F32 || t == ir.F64 {
 		if ld, ok := c.sinkableLoad(v); ok {
 			return operand{kind: operandInMem, mem: c.sink(ld)}
 		}

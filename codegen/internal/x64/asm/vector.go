@@ -81,6 +81,9 @@ func (o VecOp) HasEVEX() bool { return vecRows[o].flags&vecEVEX != 0 }
 // IsStore tells whether the r/m operand is the destination.
 func (o VecOp) IsStore() bool { return vecRows[o].flags&vecStore != 0 }
 
+// HasSecondSource tells whether the VEX and EVEX encodings take a further source.
+func (o VecOp) HasSecondSource() bool { return vecRows[o].flags&vecNDS != 0 }
+
 func (r *vecRow) need(flag uint32, encoding string) {
 	if r.flags&flag == 0 {
 		panic("asm: no " + encoding + " encoding of " + r.name)
