@@ -240,7 +240,7 @@ func (l *linker) placeCode(blobs []*blob) error {
 		return err
 	}
 	l.batch.code = code
-	code.Owner = l.batch
+	code.Owner, code.Debuggable = l.batch, l.m.cfg.Debugger
 	for _, b := range blobs {
 		if b.id != noID && !b.replace {
 			l.addrs[b.id] = code.Base() + uintptr(b.at)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/module"
 )
@@ -46,24 +45,6 @@ func files(t *testing.T, m *Module, sources map[string]string) string {
 		}
 	}
 	return dir
-}
-
-// tlsCode returns the address of a thread-local variable by the general dynamic
-// model. Linkers know the sequence by its exact form.
-//
-//	push rbp; mov rbp, rsp
-//	data16 lea rdi, x@tlsgd[rip]
-//	data16 data16 rex.W call __tls_get_addr@plt
-//	pop rbp; ret
-func tlsCode(name string) *codegen.CompiledCode {
-	return &codegen.CompiledCode{
-		Text: []byte{0x55, 0x48, 0x89, 0xe5, 0x66, 0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0, 0x5d, 0xc3},
-		Relocs: []codegen.Reloc{
-			{Offset: 8, Kind: codegen.RelocTLSGD32, Name: ir.TestName(name), Addend: -4},
-			{Offset: 16, Kind: codegen.RelocCall32, Name: ir.LibCallName("ElfTlsGetAddr"), Addend: -4},
-		},
-		Unwind: []codegen.UnwindRow{{Offset: 0, State: codegen.FrameNone}, {Offset: 1, State: codegen.FramePushed}, {Offset: 4, State: codegen.FrameReady}, {Offset: 21, State: codegen.FrameNone}},
-	}
 }
 
 // TestLink makes programs of our file and a C program in all ways that gcc
@@ -156,17 +137,17 @@ block0:
     store v4, v0
     return v4
 }`)
+		if _, err := m.DeclareData(ir.TestName("theirs"), module.Import, module.DataAttr{TLS: true}); err != nil {
+			t.Fatal(err)
+		}
 		for _, name := range []string{"ours", "theirs"} {
-			id, err := m.DeclareFunc(ir.TestName("tls_"+name), module.Export, ir.Signature{Returns: []ir.Param{{Type: ir.I64}}, CallConv: ir.SystemV})
-			if err == nil {
-				err = m.DefineCode(id, tlsCode(name))
-			}
-			if err == nil && name == "theirs" {
-				_, err = m.DeclareData(ir.TestName(name), module.Import, module.DataAttr{TLS: true})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			define(t, m, strings.ReplaceAll(`
+function %tls_NAME() -> i64 system_v {
+    gv0 = symbol tls %NAME
+block0:
+    v0 = tls_value.i64 gv0
+    return v0
+}`, "NAME", name))
 		}
 		data(t, m, "count", module.Export, module.DataAttr{Writable: true}, &module.Data{Size: 8})
 		data(t, m, "step", module.Local, module.DataAttr{}, &module.Data{Bytes: []byte{1, 0, 0, 0, 0, 0, 0, 0}})

@@ -12,7 +12,8 @@
 // source that debuggers show.
 //
 // Code is compiled to be independent of its position, whatever the target's
-// setting is_pic says. Symbols get their names from [module.SymbolName]; a C
+// setting is_pic says, and reaches thread-local variables as the format has it,
+// unless tls_model names another way. Symbols get their names from [module.SymbolName]; a C
 // program calls %add as add. The same input gives the same bytes.
 package object
 
@@ -129,6 +130,9 @@ func New(target *isa.TargetISA, o Options) (*Module, error) {
 	}
 	if m.opts.Symbol == nil {
 		m.opts.Symbol = module.SymbolName
+	}
+	if t.Shared.TLSModel == isa.TLSNone {
+		t.Shared.TLSModel = [...]isa.TLSModel{objfile.ELF: isa.TLSElfGD, objfile.MachO: isa.TLSMachO, objfile.COFF: isa.TLSCOFF}[m.format]
 	}
 	m.opts.NoUnwind = o.NoUnwind || !t.Shared.UnwindInfo
 	return m, nil

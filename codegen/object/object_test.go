@@ -94,6 +94,12 @@ block0(v0: i64):
     v5 = call fn1(v3)
     v6 = iadd v5, v0
     return v6
+}
+function %own() -> i64 CONV {
+    gv0 = symbol tls %tls
+block0:
+    v0 = tls_value.i64 gv0
+    return v0
 }`
 
 func buildSample(t testing.TB, m *Module) {
@@ -234,7 +240,7 @@ func TestMachO(t *testing.T) {
 		t.Errorf("%d branches", branches)
 	}
 	// Every function has a record in __eh_frame, which takes two relocations.
-	if n := len(f.Section("__eh_frame").Relocs); n != 4 {
+	if n := len(f.Section("__eh_frame").Relocs); n != 6 {
 		t.Errorf("%d relocations in __eh_frame", n)
 	}
 	if _, err := f.DWARF(); err != nil {
@@ -262,13 +268,13 @@ func TestCOFF(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"add": ".text", "abs": "", "table": ".rdata", "counter": ".bss", "initial": "", ".weak.initial.default": ".data",
-		"pointers": ".rdata", ".refptr.counter": ".rdata", "tls": ".tls$",
+		"pointers": ".rdata", ".refptr.counter": ".rdata", "tls": ".tls$", "_tls_index": "",
 	} {
 		if got, ok := sections[name]; !ok || got != want {
 			t.Errorf("symbol %s is in %q, %v, want %q", name, got, ok, want)
 		}
 	}
-	if s := f.Section(".pdata"); s == nil || s.Size != 24 || len(s.Relocs) != 6 || s.Relocs[0].Type != 3 {
+	if s := f.Section(".pdata"); s == nil || s.Size != 36 || len(s.Relocs) != 9 || s.Relocs[0].Type != 3 {
 		t.Errorf(".pdata: %+v", s)
 	}
 	if _, err := f.DWARF(); err != nil {

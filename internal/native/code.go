@@ -42,6 +42,9 @@ type Code struct {
 	// Owner is for the creator, who finds it again through [FindCode]. It is set
 	// before Publish and not changed later.
 	Owner any
+	// Debuggable lets debuggers put breakpoints into the code. It is set before
+	// Publish and not changed later. It takes two more mappings of the process.
+	Debuggable bool
 
 	size      int
 	unit, n   int // granules of the code range
@@ -49,6 +52,7 @@ type Code struct {
 	desc      uintptr
 	sites     int
 	published bool
+	private   bool
 	refs      atomic.Int32
 }
 
@@ -111,12 +115,18 @@ func reclaim() {
 		return
 	}
 	for i, c := range code.retired {
+		code.retired[i] = nil
+		if c.private {
+			giveMappings(mappingsPerPrivate)
+			if process.code.shared(c.offset(), c.room()) != nil {
+				continue // its range stays unused
+			}
+		}
 		process.code.release(c.offset(), c.room())
 		code.units.give(c.unit, c.n)
 		if c.tn > 0 {
 			code.tables.give(c.table, c.tn)
 		}
-		code.retired[i] = nil
 	}
 	code.retired = code.retired[:0]
 }
@@ -158,6 +168,15 @@ func (c *Code) Publish(t Tables) error {
 	if err := process.code.executable(c.offset(), c.room()); err != nil {
 		return err
 	}
+	if c.Debuggable {
+		if err := takeMappings(mappingsPerPrivate); err != nil {
+			return err
+		}
+		c.private = true
+		if err := process.code.private(c.offset(), c.room()); err != nil {
+			return err
+		}
+	}
 	code.lookup.Lock()
 	if code.byDesc == nil {
 		code.byDesc = map[uintptr]*Code{}
@@ -170,6 +189,9 @@ func (c *Code) Publish(t Tables) error {
 	c.published = true
 	return nil
 }
+
+// mappingsPerPrivate: the code, and what is behind it.
+const mappingsPerPrivate = 2
 
 // granule returns the address of an entry of the granule table.
 func granule(i int) uintptr { return process.granules + uintptr(i)*8 }

@@ -161,6 +161,23 @@ func (m *codeMemory) unwritable(off, size uintptr) error {
 	return protect(m.exec+off, size, protReadExec)
 }
 
+// private makes the executable view of size bytes at off one that a debugger can
+// put breakpoints into: the kernel lets it write to private mappings only.
+func (m *codeMemory) private(off, size uintptr) error { return m.remap(off, size, unix.MAP_PRIVATE) }
+
+// shared takes that back.
+func (m *codeMemory) shared(off, size uintptr) error { return m.remap(off, size, unix.MAP_SHARED) }
+
+func (m *codeMemory) remap(off, size uintptr, flags int) error {
+	if m.fd < 0 {
+		return nil
+	}
+	if _, err := unix.MmapPtr(m.fd, int64(off), pointer(m.exec+off), size, protReadExec, flags|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+		return mapError("mapping code memory", size, err)
+	}
+	return nil
+}
+
 // release gives the contents back.
 func (m *codeMemory) release(off, size uintptr) {
 	if m.fd >= 0 {

@@ -32,6 +32,8 @@ func newCodeMemory(size uintptr) (codeMemory, error) { return codeMemory{}, unsu
 func (m *codeMemory) writable(off, size uintptr) error   { return unsupported() }
 func (m *codeMemory) executable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) unwritable(off, size uintptr) error { return unsupported() }
+func (m *codeMemory) private(off, size uintptr) error    { return unsupported() }
+func (m *codeMemory) shared(off, size uintptr) error     { return unsupported() }
 func (m *codeMemory) release(off, size uintptr)          {}
 
 func registerSyncCores() {}
