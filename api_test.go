@@ -758,6 +758,39 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestUnreachableModule: a module that is forgotten without Close is freed, even
+// after it has had instances.
+func TestUnreachableModule(t *testing.T) {
+	e := newEngine(t, nil)
+	code, err := wat.Compile([]byte(`(module (memory 1) (func (export "f")))`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	freed := make(chan bool, 1)
+	func() {
+		m, err := e.Compile(ctx, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := must(davit.NewStore(e, nil))
+		in := must(davit.NewLinker(e).Instantiate(ctx, s, m))
+		if _, err := in.Func("f").Call(ctx); err != nil || in.Module() != m {
+			t.Fatal(err)
+		}
+		runtime.AddCleanup(m, func(ch chan bool) { ch <- true }, freed)
+		s.Close()
+	}()
+	for range 10 {
+		runtime.GC()
+		select {
+		case <-freed:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the module is still reachable")
+}
+
 // TestUnreachableStore: a store that is forgotten without Close is freed.
 func TestUnreachableStore(t *testing.T) {
 	w := newWorld(t, nil, nil)

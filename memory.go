@@ -29,7 +29,8 @@ type MemoryStorage interface {
 	// is called when the memory is made and when it grows. An error lets that fail.
 	// It must not use the store.
 	Grow(size uint64) ([]byte, error)
-	// Close is called once, when the store is closed: the bytes are not used any
+	// Close is called once, when the store is closed, or, by a goroutine of the
+	// runtime, when a store that was forgotten is freed: the bytes are not used any
 	// more.
 	Close()
 }

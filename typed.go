@@ -3,6 +3,7 @@ package davit
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/vm"
@@ -173,7 +174,7 @@ func valType[T GoType]() ValType {
 }
 
 // bigEndian: a 4-byte value lies in the upper half of its slot.
-var bigEndian = func() bool { x := uint16(1); return *(*byte)(unsafe.Pointer(&x)) == 0 }()
+const bigEndian = runtime.GOARCH == "s390x" || runtime.GOARCH == "ppc64" || runtime.GOARCH == "mips" || runtime.GOARCH == "mips64"
 
 // put puts a number or vector into the slots at p and returns what is behind
 // them. It must not be called for references, whose representation in Go means
