@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"runtime"
 	"sync"
@@ -38,8 +39,10 @@ func holds(t *testing.T) held {
 	return held{bytes.Count(maps, []byte("\n")), len(fds), runtime.NumGoroutine(), resident * os.Getpagesize()}
 }
 
-// TestLeaks makes, uses and closes 100,000 stores, a fifth of which are left to
-// the collector instead, in every way that calls can end. Afterwards the process
+var leakCycles = flag.Int("leak.cycles", 20_000, "stores that TestLeaks makes; 100,000 is the full measure")
+
+// TestLeaks makes, uses and closes many stores, a fifth of which are left to the
+// collector instead, in every way that calls can end. Afterwards the process
 // holds no more of the system than before.
 func TestLeaks(t *testing.T) {
 	e := newEngine(t, nil)
@@ -127,7 +130,7 @@ func TestLeaks(t *testing.T) {
 			}
 		}
 	}
-	cycles := 100_000
+	cycles := *leakCycles
 	if testing.Short() {
 		cycles = 1000
 	}
