@@ -115,19 +115,41 @@ type File interface {
 // methods refuse every change with EROFS.
 type ReadOnlyDir struct{}
 
+// SetTimes fails with EROFS.
 func (ReadOnlyDir) SetTimes(string, time.Time, time.Time) error { return syscall.EROFS }
-func (ReadOnlyDir) Mkdir(string) error                          { return syscall.EROFS }
-func (ReadOnlyDir) Symlink(string, string) error                { return syscall.EROFS }
-func (ReadOnlyDir) Link(string, Dir, string) error              { return syscall.EROFS }
-func (ReadOnlyDir) Rename(string, Dir, string) error            { return syscall.EROFS }
-func (ReadOnlyDir) Unlink(string) error                         { return syscall.EROFS }
-func (ReadOnlyDir) Rmdir(string) error                          { return syscall.EROFS }
+
+// Mkdir fails with EROFS.
+func (ReadOnlyDir) Mkdir(string) error { return syscall.EROFS }
+
+// Symlink fails with EROFS.
+func (ReadOnlyDir) Symlink(string, string) error { return syscall.EROFS }
+
+// Link fails with EROFS.
+func (ReadOnlyDir) Link(string, Dir, string) error { return syscall.EROFS }
+
+// Rename fails with EROFS.
+func (ReadOnlyDir) Rename(string, Dir, string) error { return syscall.EROFS }
+
+// Unlink fails with EROFS.
+func (ReadOnlyDir) Unlink(string) error { return syscall.EROFS }
+
+// Rmdir fails with EROFS.
+func (ReadOnlyDir) Rmdir(string) error { return syscall.EROFS }
 
 // ReadOnlyFile is for embedding into a [File] that cannot be changed.
 type ReadOnlyFile struct{}
 
-func (ReadOnlyFile) WriteAt([]byte, int64) (int, error)  { return 0, syscall.EROFS }
-func (ReadOnlyFile) Append([]byte) (int, int64, error)   { return 0, 0, syscall.EROFS }
-func (ReadOnlyFile) Truncate(int64) error                { return syscall.EROFS }
+// WriteAt fails with EROFS.
+func (ReadOnlyFile) WriteAt([]byte, int64) (int, error) { return 0, syscall.EROFS }
+
+// Append fails with EROFS.
+func (ReadOnlyFile) Append([]byte) (int, int64, error) { return 0, 0, syscall.EROFS }
+
+// Truncate fails with EROFS.
+func (ReadOnlyFile) Truncate(int64) error { return syscall.EROFS }
+
+// SetTimes fails with EROFS.
 func (ReadOnlyFile) SetTimes(time.Time, time.Time) error { return syscall.EROFS }
-func (ReadOnlyFile) Sync() error                         { return nil }
+
+// Sync has nothing to do.
+func (ReadOnlyFile) Sync() error { return nil }
