@@ -252,7 +252,7 @@ func TestPathsAgainstKernel(t *testing.T) {
 	needOpenat2(t)
 	n := 250
 	if testing.Short() {
-		n = 60
+		n = 25
 	}
 	scratch := t.TempDir()
 	random := rand.New(rand.NewPCG(1, 2))
