@@ -185,6 +185,7 @@ func (p *parser) function(f *field) {
 		p.Close()
 	}
 	p.instrs(false)
+	p.finishPlaces()
 	body.Body = p.finishCode()
 	p.m.Code = append(p.m.Code, body)
 	p.finishHints(f.index, &body)
@@ -294,6 +295,7 @@ func (p *parser) closeFrame(f *frame) {
 	case frameFoldedOp:
 		p.flush(f)
 	case frameFoldedBlock, frameAfterThen, frameAfterElse:
+		p.place(p.Pos)
 		p.code = append(p.code, byte(wasm.OpEnd))
 		p.popLabel()
 	case frameThen:
@@ -314,6 +316,7 @@ func (p *parser) flush(f *frame) {
 	if f.hint != 0 {
 		p.placeHint(f.hint)
 	}
+	p.place(f.pos)
 	p.code = append(p.code, p.pending[f.pending:]...)
 	p.pending = p.pending[:f.pending]
 }
@@ -348,6 +351,7 @@ func (p *parser) plain() {
 		}
 		p.Next()
 		p.matchLabel(f)
+		p.place(pos)
 		p.code = append(p.code, byte(wasm.OpEnd))
 		p.popLabel()
 		p.frames = p.frames[:len(p.frames)-1]
@@ -360,6 +364,7 @@ func (p *parser) plain() {
 		}
 		p.Next()
 		p.matchLabel(f)
+		p.place(pos)
 		p.code = append(p.code, byte(wasm.OpElse))
 		f.kind = framePlainBlock
 		return
@@ -373,6 +378,7 @@ func (p *parser) plain() {
 	if h := p.takeHint(); h != 0 {
 		p.placeHint(h)
 	}
+	p.place(pos)
 	switch op {
 	case wasm.OpBlock, wasm.OpLoop, wasm.OpTryTable, wasm.OpIf:
 		kind := framePlainBlock
@@ -412,6 +418,7 @@ func (p *parser) folded() {
 			f.kind = frameThen
 			return
 		case f.kind == frameAfterThen && string(p.Head()) == "else":
+			p.place(p.Pos + 1)
 			p.Pos += 2
 			p.code = append(p.code, byte(wasm.OpElse))
 			f.kind = frameElse
@@ -437,6 +444,7 @@ func (p *parser) folded() {
 	switch op {
 	case wasm.OpBlock, wasm.OpLoop, wasm.OpTryTable:
 		id := p.TakeID()
+		p.place(pos)
 		p.code = p.immediates(wasm.AppendOpcode(p.code, op), op)
 		p.frames = append(p.frames, frame{kind: frameFoldedBlock, pos: pos, label: id})
 		p.openLabel(id)

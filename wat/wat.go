@@ -28,6 +28,8 @@ type Options struct {
 	// NoNames leaves identifiers out of the module: by default they become the
 	// names of the name section, which backtraces show.
 	NoNames bool
+	// Positions, if not nil, is told where the instructions of functions come from.
+	Positions *Positions
 }
 
 // Error says what is wrong with a text, and where. Its message begins with the
@@ -63,6 +65,9 @@ func fromText(e *wattext.Error) *Error {
 // well-formed, not validated. opts may be nil. The module may refer to src,
 // which must not change while the module is used. An error is an [*Error].
 func Parse(src []byte, opts *Options) (*wasm.Module, error) {
+	if opts != nil && opts.Positions != nil {
+		*opts.Positions = Positions{text: src}
+	}
 	text, err := wattext.Lex(src, annotationName, annotationCustom, annotationBranchHint, annotationProducers)
 	if err != nil {
 		return nil, fromText(err)

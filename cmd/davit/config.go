@@ -43,6 +43,8 @@ var configTables = []configTable{
 		{"timeout", `"30s"`, "end the program after this time"},
 		{"max-memory", `"512M"`, "most memory that the program can have"},
 		{"max-stack", `"1M"`, "size of the program's stack"},
+		{"cpu", `""`, "model of processor to compile for"},
+		{"set", "[]", "settings of the code generator: NAME=VALUE"},
 		{"progress", `"auto"`, `show the progress of long compilations: "auto" (on a terminal), "always" or "never"`},
 	}},
 	{"print", []configKey{

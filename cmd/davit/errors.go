@@ -92,6 +92,7 @@ type stackItem struct {
 	Func   uint32 `json:"func"`
 	Name   string `json:"name,omitempty"`
 	Offset int    `json:"offset"`
+	Place  string `json:"place,omitempty"` // file:line:column, if the module came from a text
 
 	text string
 }
@@ -107,6 +108,8 @@ func newProblem(err error) *problem {
 		text  *wat.Error
 		bad   *wasm.Error
 		hint  *hintError
+
+		traced *tracedError
 	)
 	p := &problem{Kind: "host", Message: err.Error(), Code: exitError}
 	if errors.As(err, &hint) {
@@ -124,6 +127,9 @@ func newProblem(err error) *problem {
 			p.Func = &bad.Func
 		}
 	}
+	if strings.Contains(p.Message, "legacy exception handling") && p.Hint == "" {
+		p.Hint = "build the program with the exceptions of WebAssembly 3.0: -mllvm -wasm-use-legacy-eh=false for clang, -sWASM_LEGACY_EXCEPTIONS=0 for Emscripten"
+	}
 	if errors.As(err, &link) {
 		p.Kind = "link"
 	}
@@ -132,8 +138,13 @@ func newProblem(err error) *problem {
 	}
 	if errors.As(err, &trap) {
 		p.Kind, p.Trap, p.Code = "trap", trap.Code.String(), exitTrap
-		for _, f := range trap.Frames {
-			p.Frames = append(p.Frames, stackItem{f.Module, f.Func, f.FuncName, f.Offset, f.String()})
+		for i, f := range trap.Frames {
+			item := stackItem{Module: f.Module, Func: f.Func, Name: f.FuncName, Offset: f.Offset, text: f.String()}
+			if errors.As(err, &traced) && traced.places[i] != "" {
+				item.Place = traced.places[i]
+				item.text += " (" + item.Place + ")"
+			}
+			p.Frames = append(p.Frames, item)
 		}
 		if p.Hint == "" && trap.Code == davit.TrapStackOverflow {
 			p.Hint = "if this is no endless recursion, give the program more with --max-stack 8M"

@@ -34,7 +34,7 @@ and its largest functions.`,
 			}
 			r, err := inspect(code)
 			if err != nil {
-				return inFile(args[0], err)
+				return inFile(args[0], code.locate(err))
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), r)
@@ -312,6 +312,8 @@ func (r *inspection) write(out io.Writer) error {
 // formatSize writes a number of bytes, long ones in a larger unit too.
 func formatSize(n int) string {
 	switch {
+	case n == 1:
+		return "1 byte"
 	case n >= 1<<20:
 		return fmt.Sprintf("%d bytes (%.1f MiB)", n, float64(n)/(1<<20))
 	case n >= 10<<10:

@@ -70,6 +70,7 @@ not if the variable NO_COLOR is set.`,
 	f := root.PersistentFlags()
 	f.StringVar(&s.config, "config", "", "read settings from `FILE` instead of the user's (see davit config)")
 	f.StringVar(&s.color, "color", "auto", "use colours: `WHEN` is auto (on a terminal), always or never")
+	root.RegisterFlagCompletionFunc("color", whenCompletion)
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
@@ -87,3 +88,6 @@ not if the variable NO_COLOR is set.`,
 	}
 	return root
 }
+
+// whenCompletion offers the values of flags such as --color to shells.
+var whenCompletion = cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
 
@@ -58,6 +59,9 @@ type module struct {
 	file   string
 	binary []byte
 	text   []byte // what it was in the text format, or nil
+
+	decoded   *wasm.Module  // for place
+	positions wat.Positions // for place
 }
 
 // readModule reads a module in the binary or text format, as is told by what is

@@ -37,6 +37,8 @@ type runOptions struct {
 	maxStack   string
 	stdin      string
 	progress   string
+	cpu        string
+	settings   []string
 	json       bool
 }
 
@@ -91,7 +93,10 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringVar(&o.maxStack, "max-stack", "", "size of the program's stack, such as 8M (default 1M)")
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
 	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
+	f.StringVar(&o.cpu, "cpu", "", "compile for processor `MODEL`, such as x86-64-v2, instead of this machine's")
+	f.StringArrayVar(&o.settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.BoolVar(&o.json, "json", false, "print errors, and results of --invoke, as JSON")
+	cmd.RegisterFlagCompletionFunc("progress", whenCompletion)
 	return cmd
 }
 
@@ -103,6 +108,13 @@ type runner struct {
 	linker *davit.Linker
 	store  *davit.Store
 	now    *progress // of the compilation that runs, or nil
+	loaded []loaded
+}
+
+// loaded is a module with the name that it gives itself.
+type loaded struct {
+	name string
+	code *module
 }
 
 func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
@@ -140,7 +152,8 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 		defer cancel()
 	}
 	r := &runner{runOptions: o, cmd: cmd}
-	r.engine, err = davit.NewEngine(&davit.Config{CompileProgress: func(done, total int) {
+	defer func() { err = r.trace(err) }()
+	r.engine, err = davit.NewEngine(&davit.Config{CPU: o.cpu, Settings: o.settings, CompileProgress: func(done, total int) {
 		if r.now != nil {
 			r.now.update(done, total)
 		}
@@ -257,8 +270,9 @@ func (r *runner) instantiate(ctx context.Context, code *module) (*davit.Instance
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, inFile(code.file, withHint(err, compileHint(code)))
+		return nil, inFile(code.file, withHint(code.locate(err), compileHint(code)))
 	}
+	r.loaded = append(r.loaded, loaded{m.Name(), code})
 	if err := r.checkImports(m); err != nil {
 		return nil, inFile(code.file, err)
 	}

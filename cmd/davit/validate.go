@@ -75,7 +75,7 @@ func validate(cmd *cobra.Command, file string, features wasm.Features) error {
 		err = wasm.Validate(m, c)
 	}
 	if err != nil {
-		return inFile(file, withHint(err, featureHint(code.binary, features)))
+		return inFile(file, withHint(code.locate(err), featureHint(code.binary, features)))
 	}
 	return nil
 }
