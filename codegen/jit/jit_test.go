@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -262,5 +265,116 @@ block0(v0: i64, v1: i64, v2: i64, v3: i64):
 				t.Errorf("%s %x: error %v, want trap %v; called: %v", op, c.args, err, c.want, called)
 			}
 		}
+	}
+}
+
+// TestCollection lets the collector stop the world while compiled code runs in
+// a loop without end.
+func TestCollection(t *testing.T) {
+	m := newModule(t, "function %loop(i64) {\n fn0 = %started() system_v\nblock0(v0: i64):\n call fn0()\n jump block1\nblock1:\n jump block1\n}")
+	started := make(chan bool)
+	_, err := m.DefineHost(ir.TestName("started"), ir.Signature{CallConv: ir.SystemV}, func(context.Context, []byte) error {
+		close(started)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		_, err := call(t, m, ctx, "loop", 1)
+		done <- err
+	}()
+	<-started
+	for range 5 {
+		runtime.GC()
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestTrapCallers looks at the stack that a trap reports.
+func TestTrapCallers(t *testing.T) {
+	m := newModule(t, `
+function %top(i64) -> i64 tail {
+    fn0 = %middle(i64) -> i64 system_v
+block0(v0: i64):
+@0011  v1 = call fn0(v0)
+    v2 = iadd v1, v0
+    return v2
+}
+function %middle(i64) -> i64 system_v {
+    fn0 = %bottom(i64) -> i64 system_v
+block0(v0: i64):
+@0021  v1 = call fn0(v0)
+    v2 = iadd v1, v0
+    return v2
+}
+function %bottom(i64) -> i64 system_v {
+block0(v0: i64):
+@0031  v2 = iadd v0, v0
+@0032  v1 = udiv v2, v0
+    return v1
+}`)
+	if err := m.Finalize(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := call(t, m, context.Background(), "top", 0)
+	var trap *Trap
+	if !errors.As(err, &trap) || trap.Func != ir.TestName("bottom") || trap.Loc != 0x32 {
+		t.Fatalf("error %+v", err)
+	}
+	var got []string
+	for _, f := range trap.Callers {
+		got = append(got, fmt.Sprintf("%v@%x", f.Func, f.Loc))
+	}
+	if want := []string{"%middle@21", "%top@11"}; !slices.Equal(got, want) {
+		t.Errorf("callers %v, want %v", got, want)
+	}
+}
+
+// BenchmarkCall measures the way into compiled code and back, and over a Go
+// function.
+func BenchmarkCall(b *testing.B) {
+	m := newModule(b, `
+function %add(i64, i64) -> i64 {
+block0(v0: i64, v1: i64):
+    v2 = iadd v0, v1
+    return v2
+}
+function %over(i64, i64) -> i64 {
+    fn0 = %host() system_v
+block0(v0: i64, v1: i64):
+    call fn0()
+    v2 = iadd v0, v1
+    return v2
+}`)
+	if _, err := m.DefineHost(ir.TestName("host"), ir.Signature{CallConv: ir.SystemV}, func(context.Context, []byte) error { return nil }); err != nil {
+		b.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"add", "over"} {
+		id, _ := m.Lookup(ir.TestName(name))
+		f, err := Func2[int64, int64, int64](m, id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			ctx := context.Background()
+			for b.Loop() {
+				if _, err := f(ctx, 40, 2); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -293,3 +293,36 @@ int main(void) { return middle(1) == 0; }`})
 		t.Errorf("objdump -dl:\n%s", out)
 	}
 }
+
+// TestWindowsLink lets GNU ld make a Windows program of our file, and looks at
+// the table of functions in that.
+func TestWindowsLink(t *testing.T) {
+	ld, objdump := tool(t, "ld"), tool(t, "objdump")
+	if out, _ := exec.Command(ld, "-V").CombinedOutput(); !strings.Contains(string(out), "i386pep") {
+		t.Skip("this ld does not link for Windows")
+	}
+	m := newModule(t, "x86_64-pc-windows-gnu", Options{})
+	buildSample(t, m)
+	dir := files(t, m, map[string]string{})
+	run(t, dir, ld, "-m", "i386pep", "--image-base", "0x140000000", "-e", "sum", "--defsym", "abs=0x140001234", "--defsym", "elsewhere=0x140001235", "--defsym", "_tls_index=0x140001000", "ours.o", "-o", "ours.exe")
+	out := run(t, dir, objdump, "-p", "ours.exe")
+	// The second function saves a register, so its frame is described from the
+	// stack pointer.
+	for _, want := range []string{
+		`0000000140001000 000000014000100a 00000001400\w+\n`, `FPReg: rbp = rsp \+ 0x0 .*\n\s+pc\+0x01: push rbp`,
+		`save rsi at rsp \+ 0x28\n\s+pc\+0x08: alloc small area: rsp = rsp - 0x30\n\s+pc\+0x01: push rbp`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	// Relocations: the call of %add, and the constants.
+	out = run(t, dir, objdump, "-d", "ours.exe")
+	if !regexp.MustCompile(`call +140001000 <add>`).MatchString(out) {
+		t.Errorf("no call of add in\n%s", out)
+	}
+	out = run(t, dir, objdump, "-s", "-j", ".rdata", "ours.exe")
+	if !strings.Contains(out, "34120040 01000000") || !strings.Contains(out, "00100040 01000000") || !strings.Contains(out, "35120040 01000000") {
+		t.Errorf("addresses are missing from\n%s", out)
+	}
+}

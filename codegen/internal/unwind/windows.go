@@ -72,6 +72,8 @@ func Windows(dst []byte, code *codegen.CompiledCode) ([]byte, error) {
 		}
 		made, saved := rows[2].Offset, rows[3].Offset
 		switch size := code.FrameSize; {
+		case size == 0 || size%8 != 0:
+			return dst, fmt.Errorf("a frame of %d bytes with saved registers: %w", size, ErrWindows)
 		case size <= 128:
 			op(made, winAllocSmall, uint16(size/8-1))
 		case size/8 <= 0xffff:
@@ -82,6 +84,9 @@ func Windows(dst []byte, code *codegen.CompiledCode) ([]byte, error) {
 		for i := range code.Saved {
 			s := &code.Saved[i]
 			at := uint32(int32(code.FrameSize) + s.Offset)
+			if at >= code.FrameSize {
+				return dst, fmt.Errorf("a saved register outside of the frame: %w", ErrWindows)
+			}
 			operation, unit := uint16(winSaveNonVolatile), uint32(8)
 			if s.Float {
 				operation, unit = winSaveXMM128, 16

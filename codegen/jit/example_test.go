@@ -1,0 +1,151 @@
+package jit_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log"
+
+	"github.com/davit-wasm/davit/codegen/clif"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/codegen/jit"
+)
+
+// host is this machine, and whether code runs on it.
+func host() (*isa.TargetISA, error) {
+	b, err := isa.Host()
+	if err != nil {
+		return nil, err
+	}
+	if err := jit.Supported(); err != nil {
+		return nil, err
+	}
+	return b.Finish()
+}
+
+// A function that is compiled, and called from Go.
+func Example() {
+	target, err := host()
+	if err != nil {
+		fmt.Println("42") // compiled code does not run here
+		return
+	}
+	m := jit.New(target)
+	defer m.Close()
+	f, err := clif.ParseFunction(`
+function %add(i64, i64) -> i64 {
+block0(v0: i64, v1: i64):
+    v2 = iadd v0, v1
+    return v2
+}`)
+	if err != nil {
+		log.Fatal(err)
+	}
+	id, err := m.Define(f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		log.Fatal(err)
+	}
+	add, err := jit.Func2[int64, int64, int64](m, id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	sum, err := add(context.Background(), 40, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(sum)
+	// Output: 42
+}
+
+// A Go function that compiled code calls.
+func ExampleModule_DefineHost() {
+	target, err := host()
+	if err != nil {
+		fmt.Println("compiled code says 42") // it does not run here
+		return
+	}
+	m := jit.New(target)
+	defer m.Close()
+	sig := ir.Signature{Params: []ir.Param{{Type: ir.I64}}, CallConv: ir.SystemV}
+	_, err = m.DefineHost(ir.TestName("print"), sig, func(_ context.Context, slots []byte) error {
+		fmt.Println("compiled code says", binary.NativeEndian.Uint64(slots))
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	f, err := clif.ParseFunction(`
+function %main() {
+    fn0 = %print(i64) system_v
+block0:
+    v0 = iconst.i64 42
+    call fn0(v0)
+    return
+}`)
+	if err != nil {
+		log.Fatal(err)
+	}
+	id, err := m.Define(f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Call(context.Background(), id, nil); err != nil {
+		log.Fatal(err)
+	}
+	// Output: compiled code says 42
+}
+
+// A function that is replaced while the program runs.
+func ExampleModule_Replace() {
+	target, err := host()
+	if err != nil {
+		fmt.Println("1\n2") // compiled code does not run here
+		return
+	}
+	m := jit.NewWith(target, jit.Config{Replaceable: true})
+	defer m.Close()
+	version := func(n int) *ir.Function {
+		f, err := clif.ParseFunction(fmt.Sprintf("function %%version() -> i32 {\nblock0:\n v0 = iconst.i32 %d\n return v0\n}", n))
+		if err != nil {
+			log.Fatal(err)
+		}
+		return f
+	}
+	id, err := m.Define(version(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		log.Fatal(err)
+	}
+	call, err := jit.Func0[int32](m, id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := call(context.Background())
+	fmt.Println(n)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Replace(version(2), jit.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	if err := m.Finalize(); err != nil {
+		log.Fatal(err)
+	}
+	n, err = call(context.Background())
+	fmt.Println(n)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// 1
+	// 2
+}
