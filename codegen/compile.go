@@ -1,8 +1,10 @@
 package codegen
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -39,6 +41,10 @@ type Options struct {
 	// Times, if not nil, has the time of every pass added, in the order of
 	// Passes.
 	Times []time.Duration
+	// Logger, if not nil, is told of every function that has been compiled, with
+	// its size, and at level debug of every pass with its time. Without it logging
+	// costs nothing.
+	Logger *slog.Logger
 }
 
 // Context compiles one function after the other, for any target. It keeps all
@@ -84,22 +90,40 @@ func (c *Context) Compile(f *ir.Function, t *isa.TargetISA, o Options) (code *Co
 	if c.x64 == nil || !c.x64.For(t) {
 		c.x64 = x64.NewBackend(t)
 	}
+	timed := o.Times != nil || o.Logger != nil
 	var start time.Time
 	for i := range passes {
-		if o.Times != nil {
+		if timed {
 			start = time.Now()
 		}
 		if err := passes[i].run(c); err != nil {
-			return nil, fmt.Errorf("function %v: %w", f.Name, err)
+			err = fmt.Errorf("function %v: %w", f.Name, err)
+			if o.Logger != nil {
+				o.Logger.Error("function not compiled", "pass", passes[i].name, "error", err)
+			}
+			return nil, err
 		}
-		if o.Times != nil {
-			o.Times[i] += time.Since(start)
+		if timed {
+			c.passed(i, time.Since(start))
 		}
 		if o.After != nil {
 			o.After(passes[i].name, c)
 		}
 	}
+	if l := o.Logger; l != nil && l.Enabled(context.Background(), slog.LevelInfo) {
+		l.Info("function compiled", "function", f.Name.String(), "blocks", f.NumBlocks(), "instructions", f.NumInsts(), "code", c.code.CodeSize, "frame", c.code.FrameSize)
+	}
 	return &c.code, nil
+}
+
+// passed accounts for pass i.
+func (c *Context) passed(i int, took time.Duration) {
+	if c.opts.Times != nil {
+		c.opts.Times[i] += took
+	}
+	if l := c.opts.Logger; l != nil && l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug("pass", "function", c.f.Name.String(), "pass", passes[i].name, "time", took)
+	}
 }
 
 // lower selects instructions.
