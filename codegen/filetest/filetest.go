@@ -8,6 +8,9 @@ import "github.com/davit-wasm/davit/codegen/internal/filetest"
 // Options says how files are run. The zero value runs all commands.
 type Options = filetest.Options
 
+// Counts are numbers of checks.
+type Counts = filetest.Counts
+
 // Result is what came out of a file: counts, and what the failures are.
 type Result = filetest.Result
 

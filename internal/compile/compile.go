@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/translate"
@@ -96,29 +97,11 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	target := o.Target
-	if target == nil {
-		var err error
-		if target, err = Target(); err != nil {
-			return nil, err
-		}
-	}
-	config := &wasm.Config{Features: Features, Limits: o.Limits}
-	if o.Features != 0 {
-		config.Features &= o.Features
-	}
-	m, err := wasm.Decode(data, config)
+	m, target, err := prepare(data, o)
 	if err != nil {
 		return nil, err
 	}
-	env, err := wasm.NewEnv(m, config)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkConstExprs(m, config); err != nil {
-		return nil, err
-	}
-	j := newJob(translate.NewModule(env, o.Settings, o.relaxed(target)), target)
+	j := newJob(m, target)
 	j.ctx, j.progress = o.Context, o.Progress
 	if j.ctx == nil {
 		j.ctx = context.Background()
@@ -131,6 +114,58 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		return nil, err
 	}
 	return j.link()
+}
+
+// Functions translates the functions that a module defines, one after the
+// other, and hands out each as [Module] would compile it. The function is valid
+// until do returns; an error of do ends the translation. Of the options, those on
+// workers have no effect.
+func Functions(data []byte, o *Options, do func(f *ir.Function) error) error {
+	if o == nil {
+		o = &Options{}
+	}
+	m, _, err := prepare(data, o)
+	if err != nil {
+		return err
+	}
+	var tr translate.Translator
+	f := ir.NewFunction(ir.Name{}, ir.Signature{})
+	for i := range m.Wasm.Code {
+		if err := tr.Function(m, uint32(m.Wasm.NumImportedFuncs+i), f); err != nil {
+			return err
+		}
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare decodes a module and prepares its translation.
+func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error) {
+	target := o.Target
+	if target == nil {
+		var err error
+		if target, err = Target(); err != nil {
+			return nil, nil, err
+		}
+	}
+	config := &wasm.Config{Features: Features, Limits: o.Limits}
+	if o.Features != 0 {
+		config.Features &= o.Features
+	}
+	m, err := wasm.Decode(data, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := wasm.NewEnv(m, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkConstExprs(m, config); err != nil {
+		return nil, nil, err
+	}
+	return translate.NewModule(env, o.Settings, o.relaxed(target)), target, nil
 }
 
 // relaxed is what relaxed vector instructions do.

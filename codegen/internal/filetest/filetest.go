@@ -7,7 +7,12 @@
 //
 //	run        ; run: %f(1, 2) == 3    compile the file's functions for this machine, and call
 //	interpret  ; run: %f(1, 2) == 3    the same in the IR interpreter
+//	agree      ; run: %f(1, 2) == 3    both: results and traps must be the same, whatever the line says
 //	compile    filecheck directives on the machine code; precise-output only with [Options].Exact
+//	optimize   every function compiles, for x86_64 if not for its target; what the passes on the IR make of it is compared with [Options].Exact
+//	inline     the same
+//	alias-analysis
+//	           the same
 //	verifier   ; error: TEXT           on the line of the instruction that must be refused
 //	cat        filecheck directives on the printed function
 //	domtree    ; dominates: block1 …   on branches
@@ -41,15 +46,35 @@ type Options struct {
 	// Disassemble writes machine code as text, for directives of `test compile`
 	// on it; nil leaves it out.
 	Disassemble func(code []byte) string
+	// As, if not empty, is the one command that files are run with, whatever
+	// their headers say.
+	As string
+	// Invoke, if not empty, is a call such as "%f(1, 2)" that `run` and
+	// `interpret` make in place of those that the file lists.
+	Invoke string
+}
+
+// Counts are numbers of checks.
+type Counts struct{ Passed, Failed, Skipped int }
+
+// Add adds b.
+func (c *Counts) Add(b Counts) {
+	c.Passed += b.Passed
+	c.Failed += b.Failed
+	c.Skipped += b.Skipped
 }
 
 // Result is what came out of a file.
 type Result struct {
-	Passed, Failed, Skipped int
+	Counts
+	// Commands are the counts by test command.
+	Commands map[string]Counts
 	// Failures are the failed checks, at most [MaxFailures]; Skips says why
 	// checks were skipped, each reason once.
 	Failures []string
 	Skips    []string
+	// Printed are the results of `print:` directives, and of Options.Invoke.
+	Printed []string
 }
 
 // MaxFailures is how many failures a Result describes.
@@ -111,6 +136,10 @@ func Source(name, src string, o Options) (res Result) {
 		return res
 	}
 	f := &file{File: parsed, src: src, opt: o, res: &res}
+	if o.As != "" {
+		f.command(clif.HeaderLine{Word: "test", Args: []string{o.As}})
+		return res
+	}
 	n := 0
 	for _, h := range parsed.Header {
 		if h.Word != "test" {
@@ -133,13 +162,26 @@ func Source(name, src string, o Options) (res Result) {
 
 func (f *file) command(h clif.HeaderLine) {
 	cmd, args := h.Args[0], h.Args[1:]
+	before := f.res.Counts
+	defer func() {
+		n, was := f.res.Counts, f.res.Commands[cmd]
+		was.Add(Counts{n.Passed - before.Passed, n.Failed - before.Failed, n.Skipped - before.Skipped})
+		if f.res.Commands == nil {
+			f.res.Commands = map[string]Counts{}
+		}
+		f.res.Commands[cmd] = was
+	}()
 	switch cmd {
 	case "run":
 		f.run()
 	case "interpret":
 		f.interpret()
+	case "agree":
+		f.agree()
 	case "compile":
-		f.compile(args)
+		f.compile(args, false, f.checkCode)
+	case "optimize", "inline", "alias-analysis":
+		f.compile(args, true, f.checkIR)
 	case "verifier":
 		f.each(verifierTest)
 	case "cat":

@@ -20,16 +20,20 @@ import (
 func suite(t *testing.T, want int, command, folder string, settings ...string) {
 	known := knownFailures(t, command)
 	root := filepath.Join(testdata.Conformance(t), "clif", "filetests")
-	var total Result
+	var total Counts
 	err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".clif" {
 			return err
 		}
-		r, err := File(path, Options{Commands: map[string]bool{command: true}, Settings: settings})
+		r, err := File(path, Options{Commands: map[string]bool{command: true}, Settings: settings, Disassemble: disassemble})
 		if err != nil {
 			return err
 		}
-		name := filepath.Base(path)
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
 		if n := known[name]; r.Failed != n && r.Skipped == 0 {
 			t.Errorf("%s: %d failures, known are %d", name, r.Failed, n)
 			for _, s := range r.Failures {
@@ -37,9 +41,7 @@ func suite(t *testing.T, want int, command, folder string, settings ...string) {
 			}
 		}
 		delete(known, name)
-		total.Passed += r.Passed
-		total.Failed += r.Failed
-		total.Skipped += r.Skipped
+		total.Add(r.Counts)
 		return nil
 	})
 	if err != nil {
@@ -74,9 +76,13 @@ func knownFailures(t *testing.T, command string) map[string]int {
 }
 
 func TestVerifier(t *testing.T) { suite(t, 81, "verifier", "") }
-func TestCat(t *testing.T)      { suite(t, 15, "cat", "") }
+func TestCat(t *testing.T)      { suite(t, 19, "cat", "") }
 func TestDomtree(t *testing.T)  { suite(t, 5, "domtree", "") }
 func TestPrintCFG(t *testing.T) { suite(t, 2, "print-cfg", "") }
+func TestCompile(t *testing.T)  { suite(t, 1420, "compile", "") }
+func TestOptimize(t *testing.T) { suite(t, 840, "optimize", "") }
+func TestInline(t *testing.T)   { suite(t, 49, "inline", "") }
+func TestAliasing(t *testing.T) { suite(t, 8, "alias-analysis", "") }
 
 func TestRun(t *testing.T) {
 	if err := jit.Supported(); err != nil {

@@ -16,15 +16,17 @@ func (f *file) interpret() {
 	lines := f.runLines()
 	for i := range lines {
 		l := &lines[i]
+		if l.err != nil {
+			f.res.add(l.err)
+			continue
+		}
 		f.res.add(f.guard(l.fn, func() error {
-			if l.err != nil {
-				return l.err
-			}
 			if err := f.verify(l.fn, ir.Invalid); err != nil { // the interpreter takes addresses of any width
 				return err
 			}
 			got, err := callInterpreted(m, l)
 			if err == nil {
+				f.shown(l, got)
 				err = l.judge(got)
 			}
 			if err != nil {

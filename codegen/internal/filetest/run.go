@@ -3,7 +3,6 @@ package filetest
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +28,9 @@ type runLine struct {
 // runLines are the directives of the file. Each calls the function it stands
 // by, whatever name it gives; the suite has some that are misspelt.
 func (f *file) runLines() (lines []runLine) {
+	if f.opt.Invoke != "" {
+		return []runLine{f.invocation()}
+	}
 	for _, fn := range f.Funcs {
 		for _, c := range fn.Comments {
 			r, ok, err := clif.ParseRun(c.Comment, func(ir.Name) *ir.Signature { return &fn.Sig })
@@ -48,6 +50,34 @@ func (f *file) runLines() (lines []runLine) {
 		}
 	}
 	return lines
+}
+
+// invocation is the call that the options ask for.
+func (f *file) invocation() (l runLine) {
+	find := func(name ir.Name) *ir.Signature {
+		for _, fn := range f.Funcs {
+			if fn.Function.Name == name {
+				l.fn = fn
+				return &fn.Sig
+			}
+		}
+		return nil
+	}
+	l.run, _, l.err = clif.ParseRun(clif.Comment{Line: 1, Text: "print: " + f.opt.Invoke}, find)
+	if l.err != nil {
+		l.err = fmt.Errorf("%s: call of %s: %w", f.Name, f.opt.Invoke, l.err)
+	}
+	if l.fn == nil && len(f.Funcs) > 0 {
+		l.fn = f.Funcs[0] // what l.err is told for
+	}
+	return l
+}
+
+// shown adds the results of a `print:` directive to what is printed.
+func (f *file) shown(l *runLine, got []clif.Data) {
+	if l.run.Print {
+		f.res.Printed = append(f.res.Printed, fmt.Sprintf("%v(%s) -> %s", l.run.Func, join(l.run.Args), join(got)))
+	}
 }
 
 // judge compares results with what the directive wants.
@@ -156,6 +186,7 @@ func (f *file) runTarget(t *targetISA, lines []runLine, failed []error) {
 		}
 		got, err := callCompiled(m, l.run)
 		if err == nil {
+			f.shown(l, got)
 			err = l.judge(got)
 		}
 		if err != nil {
@@ -253,75 +284,4 @@ func callCompiled(m *jit.Module, r *clif.Run) ([]clif.Data, error) {
 		got[i] = clif.Data{Type: p.Type, Lo: lo, Hi: hi}
 	}
 	return got, nil
-}
-
-// compile is `test compile`: every function for every target there is code for.
-func (f *file) compile(args []string) {
-	exact := slices.Contains(args, "precise-output") && f.opt.Exact
-	expectFail := slices.Contains(args, "expect-fail")
-	targets, err := f.targets()
-	if err != nil {
-		f.res.fail("%v", err)
-		return
-	}
-	failed := make([]error, len(f.Funcs))
-	ran, reason := false, ""
-	for i := range targets {
-		t := &targets[i]
-		if t.noCode != "" {
-			reason = t.noCode
-			continue
-		}
-		ran = true
-		again, err := clif.ParseFile(f.Name, f.src)
-		if err != nil {
-			f.res.fail("%v", err)
-			return
-		}
-		for k, fn := range again.Funcs {
-			if failed[k] == nil {
-				failed[k] = f.guard(fn, func() error { return f.compileOne(fn, t, exact, expectFail, args) })
-			}
-		}
-	}
-	if !ran {
-		f.res.skip(len(f.Funcs), reason)
-		return
-	}
-	for _, err := range failed {
-		f.res.add(err)
-	}
-}
-
-func (f *file) compileOne(fn *clif.Func, t *targetISA, exact, expectFail bool, args []string) error {
-	var ctx codegen.Context
-	code, err := ctx.Compile(fn.Function, t.isa, codegen.Options{CheckRegalloc: true})
-	switch {
-	case expectFail && err == nil:
-		return f.errorf(fn.Line, "%v: compiles, and should not", t)
-	case expectFail && !errors.Is(err, codegen.ErrBug):
-		return nil
-	case err != nil:
-		return f.errorf(fn.Line, "%v: %v", t, err)
-	}
-	text := ctx.VCode()
-	if f.opt.Disassemble != nil {
-		text += "\nDisassembled:\n" + f.opt.Disassemble(code.Text[:code.CodeSize])
-	}
-	if exact {
-		var want []string
-		for _, c := range fn.Comments {
-			if c.Line > fn.Line && !strings.HasPrefix(c.Text, ";") {
-				want = append(want, strings.TrimPrefix(c.Text, " "))
-			}
-		}
-		if got, want := strings.TrimSpace(text), strings.TrimSpace(strings.Join(want, "\n")); got != want {
-			return f.errorf(fn.Line, "%v: output is\n%s\nwant\n%s", t, got, want)
-		}
-		return nil
-	}
-	if slices.Contains(args, "precise-output") {
-		return nil
-	}
-	return f.filecheck(fn, text)
 }

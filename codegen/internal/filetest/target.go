@@ -12,8 +12,9 @@ import (
 
 // targetISA is a target that a file names.
 type targetISA struct {
-	line clif.HeaderLine
-	isa  *isa.TargetISA
+	line     clif.HeaderLine
+	settings []clif.HeaderLine // the file's before line
+	isa      *isa.TargetISA
 	// Why it cannot be compiled for, or run here: another architecture, or a
 	// missing extension. Empty if it can.
 	noCode, noRun string
@@ -52,7 +53,7 @@ func (f *file) targets() ([]targetISA, error) {
 }
 
 func (f *file) target(h clif.HeaderLine, settings []clif.HeaderLine) (targetISA, error) {
-	t := targetISA{line: h}
+	t := targetISA{line: h, settings: settings}
 	b, err := isa.Lookup(h.Args[0])
 	if errors.Is(err, isa.ErrNoBackend) || errors.Is(err, isa.ErrUnknownArch) {
 		t.noCode = "another architecture: " + strings.Split(h.Args[0], "-")[0]
