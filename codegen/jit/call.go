@@ -55,19 +55,19 @@ func (m *Module) Call(ctx context.Context, id module.ID, buffer []byte) error {
 	if len(buffer) < n {
 		return fmt.Errorf("%v: the buffer has %d bytes, the call needs %d", f.name, len(buffer), n)
 	}
-	stack, err := native.AcquireStack(m.cfg.StackSize)
+	a, err := m.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer stack.Release()
-	at, err := stack.Push(n)
+	defer m.give(a)
+	at, err := a.stack.Push(n)
 	if err != nil {
 		return err
 	}
-	defer stack.Pop(n)
+	defer a.stack.Pop(n)
 	shared := native.Bytes(at, n)
 	copy(shared, buffer)
-	err = m.run(ctx, stack, f, at)
+	err = a.run(f, at)
 	copy(buffer, shared)
 	return err
 }
@@ -85,21 +85,46 @@ func (m *Module) callee(id module.ID) (*callee, error) {
 	return nil, fmt.Errorf("function %d: %w", id, ErrNotCallable)
 }
 
-// run calls f with arguments and results at an address on its stack.
-func (m *Module) run(ctx context.Context, stack *native.Stack, f *callee, at uintptr) error {
-	a := m.calls.Get().(*activation)
+// take is the Go side of a new call, with a stack. One is kept from call to call:
+// mostly one goroutine calls at a time.
+func (m *Module) take(ctx context.Context) (*activation, error) {
+	a := m.idle.Swap(nil)
+	if a == nil {
+		a = m.calls.Get().(*activation)
+		var err error
+		if a.stack, err = native.AcquireStack(m.cfg.StackSize); err != nil {
+			return nil, err
+		}
+	}
 	a.m, a.ctx = m, ctx
-	defer m.done(a)
-	err := stack.Call(f.entry, f.addr, 0, at, a)
-	if err != nil {
+	return a, nil
+}
+
+// give ends the call.
+func (m *Module) give(a *activation) {
+	a.ctx = nil
+	if !m.idle.CompareAndSwap(nil, a) {
+		a.stack.Release()
+		a.stack = nil
+		m.calls.Put(a)
+	}
+	if m.closed.Load() {
+		m.dropIdle()
+	}
+}
+
+func (m *Module) dropIdle() {
+	if a := m.idle.Swap(nil); a != nil {
+		a.stack.Release()
+	}
+}
+
+// run calls f with arguments and results at an address on the stack.
+func (a *activation) run(f *callee, at uintptr) error {
+	if err := a.stack.Call(f.entry, f.addr, 0, at, a); err != nil {
 		return apiError(err)
 	}
 	return nil
-}
-
-func (m *Module) done(a *activation) {
-	a.ctx = nil
-	m.calls.Put(a)
 }
 
 // apiError names the function that trapped.
@@ -135,8 +160,9 @@ func (f *placed) source(off uint32) (loc ir.SourceLoc) {
 
 // activation is the Go side of one call.
 type activation struct {
-	m   *Module
-	ctx context.Context
+	m     *Module
+	ctx   context.Context
+	stack *native.Stack
 }
 
 // Exit serves a host function.

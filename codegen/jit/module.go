@@ -78,7 +78,8 @@ type Module struct {
 	// What calls look at.
 	callees atomic.Pointer[[]atomic.Pointer[callee]] // by ID
 	hosts   atomic.Pointer[[]host]
-	calls   sync.Pool // of *activation
+	calls   sync.Pool                  // of *activation, without stacks
+	idle    atomic.Pointer[activation] // with a stack, for the next call
 	eras    eras
 	closed  atomic.Bool
 }
@@ -432,6 +433,7 @@ func (m *Module) Close() {
 		return
 	}
 	m.callees.Store(&[]atomic.Pointer[callee]{})
+	m.dropIdle()
 	list := make([]*batch, 0, len(m.batches)+1)
 	for b := range m.batches {
 		list = append(list, b)

@@ -86,23 +86,23 @@ func (m *Module) typed(id module.ID, ret reflect.Type, params ...reflect.Type) (
 
 // invocation is a call in the making.
 type invocation struct {
-	m     *Module
-	era   *era
-	f     *callee
-	stack *native.Stack
-	at    uintptr
+	m   *Module
+	era *era
+	f   *callee
+	a   *activation
+	at  uintptr
 }
 
 // begin finds the function and a stack with room for the arguments.
-func (m *Module) begin(id module.ID, c *invocation) error {
+func (m *Module) begin(ctx context.Context, id module.ID, c *invocation) error {
 	c.m, c.era = m, m.eras.enter()
 	var err error
 	if c.f, err = m.callee(id); err == nil {
-		if c.stack, err = native.AcquireStack(m.cfg.StackSize); err == nil {
-			if c.at, err = c.stack.Push(c.f.slots * SlotSize); err == nil {
+		if c.a, err = m.take(ctx); err == nil {
+			if c.at, err = c.a.stack.Push(c.f.slots * SlotSize); err == nil {
 				return nil
 			}
-			c.stack.Release()
+			m.give(c.a)
 		}
 	}
 	m.eras.leave(c.era)
@@ -111,8 +111,8 @@ func (m *Module) begin(id module.ID, c *invocation) error {
 
 // end gives back what begin took.
 func (c *invocation) end() {
-	c.stack.Pop(c.f.slots * SlotSize)
-	c.stack.Release()
+	c.a.stack.Pop(c.f.slots * SlotSize)
+	c.m.give(c.a)
 	c.m.eras.leave(c.era)
 }
 
@@ -122,9 +122,9 @@ func put[T Value](c *invocation, i uintptr, v T) {
 }
 
 // finish makes the call and takes the results.
-func finish[R any](ctx context.Context, c *invocation, parts []result) (r R, err error) {
+func finish[R any](c *invocation, parts []result) (r R, err error) {
 	defer c.end()
-	if err = c.m.run(ctx, c.stack, c.f, c.at); err != nil {
+	if err = c.a.run(c.f, c.at); err != nil {
 		return r, err
 	}
 	for i, p := range parts {
@@ -147,10 +147,10 @@ func Func0[R any](m *Module, id module.ID) (func(context.Context) (R, error), er
 	}
 	return func(ctx context.Context) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
-		return finish[R](ctx, &c, parts)
+		return finish[R](&c, parts)
 	}, nil
 }
 
@@ -162,11 +162,11 @@ func Func1[A0 Value, R any](m *Module, id module.ID) (func(context.Context, A0) 
 	}
 	return func(ctx context.Context, a0 A0) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		return r, err
 	}, nil
@@ -180,12 +180,12 @@ func Func2[A0, A1 Value, R any](m *Module, id module.ID) (func(context.Context, 
 	}
 	return func(ctx context.Context, a0 A0, a1 A1) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
 		put(&c, 1, a1)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		runtime.KeepAlive(a1)
 		return r, err
@@ -200,13 +200,13 @@ func Func3[A0, A1, A2 Value, R any](m *Module, id module.ID) (func(context.Conte
 	}
 	return func(ctx context.Context, a0 A0, a1 A1, a2 A2) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
 		put(&c, 1, a1)
 		put(&c, 2, a2)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		runtime.KeepAlive(a1)
 		runtime.KeepAlive(a2)
@@ -222,14 +222,14 @@ func Func4[A0, A1, A2, A3 Value, R any](m *Module, id module.ID) (func(context.C
 	}
 	return func(ctx context.Context, a0 A0, a1 A1, a2 A2, a3 A3) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
 		put(&c, 1, a1)
 		put(&c, 2, a2)
 		put(&c, 3, a3)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		runtime.KeepAlive(a1)
 		runtime.KeepAlive(a2)
@@ -246,7 +246,7 @@ func Func5[A0, A1, A2, A3, A4 Value, R any](m *Module, id module.ID) (func(conte
 	}
 	return func(ctx context.Context, a0 A0, a1 A1, a2 A2, a3 A3, a4 A4) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
@@ -254,7 +254,7 @@ func Func5[A0, A1, A2, A3, A4 Value, R any](m *Module, id module.ID) (func(conte
 		put(&c, 2, a2)
 		put(&c, 3, a3)
 		put(&c, 4, a4)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		runtime.KeepAlive(a1)
 		runtime.KeepAlive(a2)
@@ -272,7 +272,7 @@ func Func6[A0, A1, A2, A3, A4, A5 Value, R any](m *Module, id module.ID) (func(c
 	}
 	return func(ctx context.Context, a0 A0, a1 A1, a2 A2, a3 A3, a4 A4, a5 A5) (r R, err error) {
 		var c invocation
-		if err := m.begin(id, &c); err != nil {
+		if err := m.begin(ctx, id, &c); err != nil {
 			return r, err
 		}
 		put(&c, 0, a0)
@@ -281,7 +281,7 @@ func Func6[A0, A1, A2, A3, A4, A5 Value, R any](m *Module, id module.ID) (func(c
 		put(&c, 3, a3)
 		put(&c, 4, a4)
 		put(&c, 5, a5)
-		r, err = finish[R](ctx, &c, parts)
+		r, err = finish[R](&c, parts)
 		runtime.KeepAlive(a0)
 		runtime.KeepAlive(a1)
 		runtime.KeepAlive(a2)
