@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"strconv"
 	"syscall"
@@ -131,6 +132,12 @@ var hostErrnos = map[syscall.Errno]Errno{
 	syscall.ENXIO: ErrnoNXIO, syscall.EOVERFLOW: ErrnoOverflow, syscall.EPERM: ErrnoPerm, syscall.EPIPE: ErrnoPipe,
 	syscall.ERANGE: ErrnoRange, syscall.EROFS: ErrnoROFS, syscall.ESPIPE: ErrnoSPipe, syscall.ESTALE: ErrnoStale,
 	syscall.ETIMEDOUT: ErrnoTimedOut, syscall.ETXTBSY: ErrnoTxtBsy, syscall.EXDEV: ErrnoXDev,
+
+	syscall.EADDRINUSE: ErrnoAddrInUse, syscall.EADDRNOTAVAIL: ErrnoAddrNotAvail, syscall.EALREADY: ErrnoAlready,
+	syscall.EDESTADDRREQ: ErrnoDestAddrReq, syscall.EHOSTUNREACH: ErrnoHostUnreach,
+	syscall.EINPROGRESS: ErrnoInProgress, syscall.EISCONN: ErrnoIsConn, syscall.EMSGSIZE: ErrnoMsgSize,
+	syscall.ENETDOWN: ErrnoNetDown, syscall.ENETRESET: ErrnoNetReset, syscall.ENETUNREACH: ErrnoNetUnreach,
+	syscall.ENOBUFS: ErrnoNoBufs, syscall.ENOTCONN: ErrnoNotConn, syscall.ENOTSOCK: ErrnoNotSock, syscall.EPROTO: ErrnoProto,
 }
 
 // errnoOf translates an error of the host.
@@ -155,7 +162,7 @@ func errnoOf(err error) Errno {
 		return ErrnoExist
 	case errors.Is(err, fs.ErrPermission):
 		return ErrnoAcces
-	case errors.Is(err, fs.ErrClosed):
+	case errors.Is(err, fs.ErrClosed), errors.Is(err, net.ErrClosed):
 		return ErrnoBadF
 	case errors.Is(err, fs.ErrInvalid):
 		return ErrnoInval

@@ -120,6 +120,11 @@ func TestSockets(t *testing.T) {
 	g.want(ErrnoInval, "sock_shutdown", fd, 0)
 	g.want(ErrnoNotSock, "sock_shutdown", 1, 1)
 	g.want(ErrnoBadF, "sock_shutdown", 77, 1)
+	g.want(0, "fd_fdstat_set_flags", 3, 0)
+	port.Close() // the embedder's, who may
+	if e, err := g.try("sock_accept", 3, 0, 0x80); e != ErrnoBadF || err != nil {
+		t.Errorf("accepting of a closed listener: %v, %v", e, err)
+	}
 	client.Close()
 	g.want(0, "sock_recv", fd, 0x90, 1, 0, 0x98, 0x9c)
 	if g.u32(0x98) != 0 {
