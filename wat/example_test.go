@@ -49,3 +49,17 @@ func ExamplePrint() {
 	//   (func $add (;0;) (type 0) (param i32 i32) (result i32)
 	//     (i32.add (local.get 0) (local.get 1))))
 }
+
+// An error of a text can be shown with its line.
+func ExampleError_Excerpt() {
+	_, err := wat.Parse([]byte("(module\n\t(func i32.cnst 1))"), nil)
+	var e *wat.Error
+	if errors.As(err, &e) {
+		fmt.Print(e, "\n", e.Excerpt())
+	}
+	// Output:
+	// 2:8: unknown operator i32.cnst, expected an instruction
+	//   |
+	// 2 |     (func i32.cnst 1))
+	//   |           ^
+}

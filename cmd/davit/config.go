@@ -252,7 +252,8 @@ commands other defaults. Flags on the command line win over it.
 
 The file is the one that the flag --config names, or the variable DAVIT_CONFIG,
 or else davit/config.toml in the user's folder of configurations:
-$XDG_CONFIG_HOME or ~/.config on Linux.`,
+$XDG_CONFIG_HOME or ~/.config on Linux. Paths in it are relative to the folder
+that davit is called in.`,
 		Example: "  davit config new\n  davit config show",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },

@@ -275,6 +275,9 @@ func oneArg(what string) cobra.PositionalArgs {
 
 // flagHint says which flag may have been meant.
 func flagHint(cmd *cobra.Command, err error) string {
+	if strings.Contains(err.Error(), "in duration") {
+		return "a time is a number with a unit: 500ms, 30s, 2m"
+	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {
 		return ""

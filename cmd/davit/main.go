@@ -74,6 +74,7 @@ not if the variable NO_COLOR is set.`,
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd("completion")
 	for _, c := range root.Commands() {
 		if c.Name() != "completion" {
@@ -87,6 +88,26 @@ not if the variable NO_COLOR is set.`,
 		}
 	}
 	return root
+}
+
+// helpCommand is davit help, which knows what it is asked about or says so.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]...",
+		Short:   "Help about any command",
+		Example: "  davit help run\n  davit help config new",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				if about == nil || err != nil {
+					about, rest = cmd.Root(), args
+				}
+				return knownCommand(about, rest)
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // whenCompletion offers the values of flags such as --color to shells.

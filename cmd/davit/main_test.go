@@ -56,7 +56,7 @@ func TestExamples(t *testing.T) {
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {
-			if sub.IsAvailableCommand() && sub.Name() != "help" {
+			if sub.IsAvailableCommand() {
 				visit(sub)
 			}
 		}

@@ -42,8 +42,9 @@ type runOptions struct {
 	json       bool
 }
 
-// all is the value of --env-inherit that stands for all variables.
-const all = "true"
+// all is the value of --env-inherit that stands for all variables; in
+// a configuration file it may be true, and false for none.
+const all = "*"
 
 func runCommand() *cobra.Command {
 	var o runOptions
@@ -83,14 +84,14 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.SetInterspersed(false)
 	f.StringArrayVar(&o.dirs, "dir", nil, "give the program directory `HOST[::GUEST][:ro]`; ro: for reading only")
 	f.StringArrayVar(&o.env, "env", nil, "set variable `NAME=VALUE`, or NAME as it is set here")
-	f.StringSliceVar(&o.envInherit, "env-inherit", nil, "pass on the variables `NAMES`, with commas; all without =NAMES")
+	f.StringSliceVar(&o.envInherit, "env-inherit", nil, "pass on the variables `NAMES`, with commas between; without =NAMES, all")
 	f.Lookup("env-inherit").NoOptDefVal = all
 	f.StringVar(&o.invoke, "invoke", "", "call exported function `NAME` with the arguments and print its results")
 	f.StringArrayVar(&o.preload, "preload", nil, "let the module import from another: `NAME=FILE`")
 	f.StringArrayVar(&o.listen, "tcplisten", nil, "give the program a socket that listens on `HOST:PORT`")
-	f.DurationVar(&o.timeout, "timeout", 0, "end the program after this time, such as 30s")
-	f.StringVar(&o.maxMemory, "max-memory", "", "most memory that the program can have, such as 512M (default 4G)")
-	f.StringVar(&o.maxStack, "max-stack", "", "size of the program's stack, such as 8M (default 1M)")
+	f.DurationVar(&o.timeout, "timeout", 0, "end the program after `TIME`, such as 30s")
+	f.StringVar(&o.maxMemory, "max-memory", "", "most memory that the program can have: `SIZE` such as 512M (default 4G)")
+	f.StringVar(&o.maxStack, "max-stack", "", "size of the program's stack: `SIZE` such as 8M (default 1M)")
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
 	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
 	f.StringVar(&o.cpu, "cpu", "", "compile for processor `MODEL`, such as x86-64-v2, instead of this machine's")
@@ -374,7 +375,7 @@ func (o *runOptions) environment(cmd *cobra.Command) ([]string, error) {
 		env = append(env, name+"="+value)
 	}
 	for _, name := range o.envInherit {
-		if name != all && name != "false" {
+		if name != all && name != "true" && name != "false" {
 			if v, ok := os.LookupEnv(name); ok {
 				set(name, v)
 			}
@@ -382,7 +383,7 @@ func (o *runOptions) environment(cmd *cobra.Command) ([]string, error) {
 		}
 		for _, e := range os.Environ() {
 			// Windows has some that begin with =.
-			if n, v, _ := strings.Cut(e, "="); n != "" && name == all {
+			if n, v, _ := strings.Cut(e, "="); n != "" && name != "false" {
 				set(n, v)
 			}
 		}

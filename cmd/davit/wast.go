@@ -69,7 +69,7 @@ Where a text cannot be read, its line is shown on the standard error stream.`,
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print every failure")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the results of all scripts as JSON")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long an action may run")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long an action may run: `TIME` such as 30s")
 	return cmd
 }
 
