@@ -91,6 +91,16 @@ func TestRun(t *testing.T) {
 	suite(t, 9500, "run", "runtests")
 }
 
+// TestRunLevels runs them at the optimization levels that the files don't ask for.
+func TestRunLevels(t *testing.T) {
+	if err := jit.Supported(); err != nil {
+		t.Skip(err)
+	}
+	for _, level := range []string{"speed", "speed_and_size"} {
+		t.Run(level, func(t *testing.T) { suite(t, 9500, "run", "runtests", "opt_level="+level) })
+	}
+}
+
 func TestRunSinglePass(t *testing.T) {
 	if err := jit.Supported(); err != nil {
 		t.Skip(err)
