@@ -388,6 +388,59 @@ block0(v0: i64):
 	}
 }
 
+// TestAlignedFrame has a slot with an alignment beyond that of the stack, below
+// many frames of odd sizes, with and without probes.
+func TestAlignedFrame(t *testing.T) {
+	for _, settings := range [][]string{{"enable_probestack=false"}, {"enable_probestack=true", "probestack_strategy=inline"}} {
+		for _, align := range []int{32, 64, 4096, 8192} {
+			for _, size := range []int{48, 4000, 40000} {
+				m := build(t, fmt.Sprintf(`
+function %%f(i64, i64, i64, i64, i64, i64, i64, i64, i64) -> i64 tail {
+  ss0 = explicit_slot %[2]d, align=%[1]d
+  ss1 = explicit_slot 24
+  fn0 = colocated %%f(i64, i64, i64, i64, i64, i64, i64, i64, i64) -> i64 tail
+block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: i64, v8: i64):
+  v10 = stack_addr.i64 ss0
+  v11 = stack_addr.i64 ss1
+  v12 = iconst.i64 %[1]d
+  v13 = urem v10, v12
+  store v8, v10+%[3]d
+  store v7, v10
+  store v6, v11+16
+  v14 = iconst.i64 1
+  brif v0, block1, block2(v13)
+block1:
+  v15 = isub v0, v14
+  v16 = iadd v8, v14
+  v17 = call fn0(v15, v1, v2, v3, v4, v5, v6, v7, v16)
+  v18 = bor v13, v17
+  jump block2(v18)
+block2(v19: i64):
+  v20 = load.i64 v10+%[3]d
+  v21 = load.i64 v10
+  v22 = load.i64 v11+16
+  v23 = bxor v20, v8
+  v24 = bxor v21, v7
+  v25 = bxor v22, v6
+  v26 = bor v23, v24
+  v27 = bor v25, v26
+  v28 = bor v19, v27
+  return v28
+}
+function %%main(i64) -> i64 system_v {
+  fn0 = colocated %%f(i64, i64, i64, i64, i64, i64, i64, i64, i64) -> i64 tail
+block0(v0: i64):
+  v1 = call fn0(v0, v0, v0, v0, v0, v0, v0, v0, v0)
+  return v1
+}`, align, size, size-8), settings...)
+				if got := m.call1("main", 5); got != 0 {
+					t.Errorf("%d bytes aligned to %d: differences %#x", size, align, got)
+				}
+			}
+		}
+	}
+}
+
 // TestCanonicalNaN makes NaNs from NaNs with other bits.
 func TestCanonicalNaN(t *testing.T) {
 	m := build(t, `

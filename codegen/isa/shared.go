@@ -18,7 +18,7 @@ type Shared struct {
 	ColocatedLibcalls  bool // library functions are within reach of a direct call
 	NaNCanonical       bool // results that are NaN have the canonical bits
 	PinnedReg          bool // one register is set aside for get_pinned_reg
-	MultiRetSret       bool // results beyond the registers go by way of a hidden pointer
+	MultiRetSret       bool // results beyond the registers go by way of a hidden pointer; they do in any case
 	LLVMABIExtensions  bool
 	UnwindInfo         bool
 	FramePointers      bool // every function keeps a frame pointer
@@ -27,9 +27,9 @@ type Shared struct {
 	ProbestackAdjusts  bool
 	ProbestackSize     uint8 // log2
 	ProbestackStrategy ProbestackStrategy
-	JumpTables         bool // br_table may become a jump table
-	HeapSpectre        bool
-	TableSpectre       bool
+	JumpTables         bool // br_table may become a jump table, else comparisons
+	HeapSpectre        bool // checks of WebAssembly's memories are guards that speculation cannot pass
+	TableSpectre       bool // likewise of tables, and the index of a br_table
 	Atomics            bool
 	Float              bool
 	BlockPadding       uint8 // log2 of the bytes of padding after each block, plus 1; 0 for none. For tests of long branches

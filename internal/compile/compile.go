@@ -165,7 +165,9 @@ func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error)
 	if err := checkConstExprs(m, config); err != nil {
 		return nil, nil, err
 	}
-	return translate.NewModule(env, o.Settings, o.relaxed(target)), target, nil
+	module := translate.NewModule(env, o.Settings, o.relaxed(target))
+	module.HeapBranches, module.TableBranches = !target.Shared.HeapSpectre, !target.Shared.TableSpectre
+	return module, target, nil
 }
 
 // relaxed is what relaxed vector instructions do.

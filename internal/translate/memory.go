@@ -2,6 +2,7 @@ package translate
 
 import (
 	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/wasm"
 )
@@ -129,6 +130,10 @@ func (t *Translator) heapAddress(memory uint32, index ir.Value, static uint64, s
 	default:
 		sum := t.binary(ir.OpIadd, index, t.iconst(ir.I64, int64(end)))
 		beyond = t.compare(ir.UnsignedGreaterThan, sum, length)
+	}
+	if t.m.HeapBranches {
+		t.trapIf(image.TrapMemoryOutOfBounds, beyond)
+		return t.offset(t.binary(ir.OpIadd, t.loadBase(memory), index), int64(static)), 0
 	}
 	addr = t.offset(t.binary(ir.OpIadd, t.loadBase(memory), index), int64(static))
 	return t.value(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: ir.I64}, beyond, t.iconst(ir.I64, 0), addr), 0

@@ -17,7 +17,8 @@ func (t *Translator) tableAt(table uint32) (base ir.Value, offset int32) {
 
 // element is the address of a table's element, or 0 beyond the table's end,
 // where the access then faults and traps: no branch whose misprediction could
-// read beyond the table. code is the trap's, for the access to use.
+// read beyond the table. code is the trap's, for the access to use. With the
+// setting enable_table_access_spectre_mitigation off there is that branch.
 func (t *Translator) element(table uint32, index ir.Value, code image.TrapCode) ir.Value {
 	desc, off := t.tableAt(table)
 	if t.f.ValueType(index) == ir.I32 {
@@ -26,7 +27,13 @@ func (t *Translator) element(table uint32, index ir.Value, code image.TrapCode) 
 	length := t.load(ir.I64, t.trusted(), desc, off+layout.TableLength)
 	base := t.load(ir.I64, t.trusted(), desc, off+layout.TableBase)
 	beyond := t.compare(ir.UnsignedGreaterThanOrEqual, index, length)
+	if t.m.TableBranches {
+		t.trapIf(code, beyond)
+	}
 	addr := t.binary(ir.OpIadd, base, t.binary(ir.OpIshl, index, t.iconst(ir.I64, 3)))
+	if t.m.TableBranches {
+		return addr
+	}
 	return t.value(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: ir.I64}, beyond, t.iconst(ir.I64, 0), addr)
 }
 

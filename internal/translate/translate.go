@@ -35,6 +35,9 @@ type Module struct {
 	Layout   layout.InstanceLayout
 	Settings image.Settings
 	Relaxed  Relaxed
+	// HeapBranches and TableBranches make bounds checks of memories and tables
+	// branches, which speculation may pass, rather than guards that it cannot.
+	HeapBranches, TableBranches bool
 
 	direct []ir.Signature // by type: calls within the module
 	record []ir.Signature // by type: calls through function records

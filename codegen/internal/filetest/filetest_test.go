@@ -105,7 +105,7 @@ func TestRunSinglePass(t *testing.T) {
 	if err := jit.Supported(); err != nil {
 		t.Skip(err)
 	}
-	suite(t, 9500, "run", "runtests", "regalloc_algorithm=single_pass", "unwind_info=false", "bb_padding_log2_minus_one=4")
+	suite(t, 9500, "run", "runtests", "regalloc_algorithm=single_pass", "unwind_info=false", "bb_padding_log2_minus_one=4", "enable_table_access_spectre_mitigation=false")
 }
 
 func TestInterpret(t *testing.T) { suite(t, 9600, "interpret", "") }

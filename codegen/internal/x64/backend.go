@@ -41,6 +41,7 @@ type Backend struct {
 	zext       []bool        // by value: an i32 whose register has a clear upper half
 	flags      flagResult
 	saved      []regalloc.PReg
+	runs       []uint32
 	loc        uint32 // source location of the instruction being emitted
 }
 

@@ -553,7 +553,12 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		if !e.Falls(no) {
 			b.jmp(e, machine.Label(no))
 		}
-	case OpJmpTable:
+	case OpJmpTable, OpJmpTableChk:
+		if in.Op == OpJmpTableChk {
+			entries := e.VC.JumpTables[in.Aux]
+			a.RI(asm.CMP, asm.S32, hw(r[0]), int32(entries.End-entries.Start-1))
+			b.jcc(e, asm.AE, machine.Label(e.Dest(e.VC.TableBlocks[entries.End-1])))
+		}
 		index, t, u := hw(r[0]), hw(r[1]), hw(r[2])
 		a.RM(asm.LEA, asm.S64, t, asm.RIPRel(0))
 		b.relative(e, e.JumpTable(in.Aux))
@@ -561,6 +566,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		a.RM(asm.MOVSX32, asm.S64, u, asm.Indexed(t, u, 2, 0))
 		a.RR(asm.ADD, asm.S64, t, u)
 		a.JmpR(t)
+	case OpJmpTree:
+		b.jumpTree(e, in)
 	case OpUd2:
 		b.ud2(e, ir.TrapCode(in.Trap))
 	case OpDebug:

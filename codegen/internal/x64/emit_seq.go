@@ -344,3 +344,46 @@ func (b *Backend) cvtFToUSat(e *machine.Emitter, in *machine.Inst) {
 	a.MovRI(asm.S64, d, -1)
 	b.bind(e, done)
 }
+
+// jumpTree goes to the block of entry R0 of a jump table, or the last if there are
+// fewer, by a binary search with comparisons. Ranges of entries with one block
+// are not searched further.
+func (b *Backend) jumpTree(e *machine.Emitter, in *machine.Inst) {
+	a := &b.asm
+	r := e.VC.JumpTables[in.Aux]
+	entries := e.VC.TableBlocks[r.Start:r.End]
+	// same[i] is where the run of equal entries that i is in ends.
+	same := b.runs[:0]
+	for range entries {
+		same = append(same, 0)
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if same[i] = uint32(i + 1); i+1 < len(entries) && entries[i] == entries[i+1] {
+			same[i] = same[i+1]
+		}
+	}
+	b.runs = same
+	type part struct {
+		from, to uint32
+		label    machine.Label
+	}
+	var room [64]part // one for each bit of the number of entries
+	parts := append(room[:0], part{0, uint32(len(entries)), e.Buf.NewLabel()})
+	for len(parts) > 0 {
+		p := parts[len(parts)-1]
+		parts = parts[:len(parts)-1]
+		b.bind(e, p.label)
+		for same[p.from] < p.to {
+			// Lower entries are for later.
+			mid := p.from + (p.to-p.from)/2
+			lower := e.Buf.NewLabel()
+			a.RI(asm.CMP, asm.S32, hw(in.R[0]), int32(mid))
+			b.jcc(e, asm.B, lower)
+			parts = append(parts, part{p.from, mid, lower})
+			p.from = mid
+		}
+		if to := e.Dest(entries[p.from]); len(parts) > 0 || !e.Falls(to) {
+			b.jmp(e, machine.Label(to))
+		}
+	}
+}

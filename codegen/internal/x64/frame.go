@@ -153,10 +153,13 @@ func (b *Backend) limitCheck(e *machine.Emitter) {
 		}
 		at = asm.R10
 	}
-	top := asm.RSP
-	if e.Frame.Size != 0 {
+	top, size := asm.RSP, e.Frame.Size
+	if e.Frame.Align > 16 {
+		size += e.Frame.Align
+	}
+	if size != 0 {
 		top = asm.R11
-		a.RM(asm.LEA, asm.S64, top, asm.At(asm.RSP, -int32(e.Frame.Size)))
+		a.RM(asm.LEA, asm.S64, top, asm.At(asm.RSP, -int32(size)))
 	}
 	a.RR(asm.CMP, asm.S64, top, at)
 	b.jcc(e, asm.B, b.trapLabel(e, uint8(ir.TrapStackOverflow), 0))
@@ -190,19 +193,36 @@ func (b *Backend) checkLimit() error {
 // order, so that a guard page is not jumped over: itself, or by calling the
 // library function Probestack in the convention of that name. It returns how far
 // the stack pointer has been moved.
+//
+// A frame that will be aligned further may come to lie lower by nearly the
+// alignment. That is probed too, and the stack pointer then goes back up.
 func (b *Backend) probe(e *machine.Emitter) uint32 {
 	a := &b.asm
+	size := e.Frame.Size
+	if e.Frame.Align > 16 {
+		size += e.Frame.Align
+	}
 	step := uint64(1) << b.isa.Shared.ProbestackSize
-	if uint64(e.Frame.Size) < step {
+	if uint64(size) < step {
 		return 0
 	}
+	moved := b.probeSize(e, size, uint32(step))
+	if size != e.Frame.Size && moved != 0 {
+		a.RM(asm.LEA, asm.S64, asm.RSP, asm.At(asm.RBP, -int32(e.Frame.Size)))
+		return e.Frame.Size
+	}
+	return moved
+}
+
+func (b *Backend) probeSize(e *machine.Emitter, size, step uint32) (moved uint32) {
+	a := &b.asm
 	if b.isa.Shared.ProbestackStrategy == isa.ProbestackOutline {
 		t := machine.RelocTarget{Kind: machine.TargetLibcall, Index: e.VC.Libcall(ir.LibCallName("Probestack"))}
 		takesRAX := slices.Contains(b.conv.Args[regalloc.Int], pRAX)
 		if takesRAX {
 			a.RR(asm.MOV, asm.S64, asm.R10, asm.RAX)
 		}
-		a.MovRI(asm.S32, asm.RAX, int64(e.Frame.Size))
+		a.MovRI(asm.S32, asm.RAX, int64(size))
 		if b.isa.Shared.ColocatedLibcalls {
 			a.Call32()
 			e.Buf.Reloc(len(a.Buf)-4, machine.RelocCall32, t, -4)
@@ -215,27 +235,27 @@ func (b *Backend) probe(e *machine.Emitter) uint32 {
 			a.RR(asm.MOV, asm.S64, asm.RAX, asm.R10)
 		}
 		if b.isa.Shared.ProbestackAdjusts {
-			return e.Frame.Size
+			return size
 		}
 		return 0
 	}
-	n := uint32(uint64(e.Frame.Size) / step)
+	n := size / step
 	const unrolled = 4
 	if n <= unrolled {
 		for range n {
 			a.RI(asm.SUB, asm.S64, asm.RSP, int32(step))
 			a.MR(asm.MOV, asm.S32, asm.At(asm.RSP, 0), asm.RSP)
 		}
-		return n * uint32(step)
+		return n * step
 	}
 	again := e.Buf.NewLabel()
-	a.RM(asm.LEA, asm.S64, asm.R11, asm.At(asm.RSP, -int32(n*uint32(step))))
+	a.RM(asm.LEA, asm.S64, asm.R11, asm.At(asm.RSP, -int32(n*step)))
 	b.bind(e, again)
 	a.RI(asm.SUB, asm.S64, asm.RSP, int32(step))
 	a.MR(asm.MOV, asm.S32, asm.At(asm.RSP, 0), asm.RSP)
 	a.RR(asm.CMP, asm.S64, asm.RSP, asm.R11)
 	b.jcc(e, asm.NE, again)
-	return n * uint32(step)
+	return n * step
 }
 
 // goPrologue enters from Go: it leaves a saved frame pointer on Go's stack,

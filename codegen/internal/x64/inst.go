@@ -113,19 +113,21 @@ const (
 	OpCvtFToUSat // R0 = trunc R1, saturating; R2 an xmm, R3 an integer temporary
 
 	// Control.
-	OpJmp       // to block Aux
-	OpJcc       // to block Aux if Cond, else to block Imm
-	OpJcc2      // to block Aux if Cond or the condition in Sub, else to block Imm
-	OpJmpTable  // to block of index R0 (32 bits) in jump table Aux; R1, R2 temporaries
-	OpUd2       // trap with Trap; ends a block
-	OpDebug     // int3
-	OpCall      // direct, Calls[Aux]
-	OpCallR     // through R0x
-	OpCallM     // through mem
-	OpTryCall   // as OpCall, and then to block Calls[Aux].Return
-	OpTryCallR  // as OpCallR, likewise
-	OpTailCall  // direct tail call
-	OpTailCallR // tail call through R0
+	OpJmp         // to block Aux
+	OpJcc         // to block Aux if Cond, else to block Imm
+	OpJcc2        // to block Aux if Cond or the condition in Sub, else to block Imm
+	OpJmpTable    // to block of index R0 (32 bits) in jump table Aux; R1, R2 temporaries
+	OpJmpTableChk // likewise, to the last entry's block if R0 is no index
+	OpJmpTree     // the same by comparisons, without temporaries
+	OpUd2         // trap with Trap; ends a block
+	OpDebug       // int3
+	OpCall        // direct, Calls[Aux]
+	OpCallR       // through R0x
+	OpCallM       // through mem
+	OpTryCall     // as OpCall, and then to block Calls[Aux].Return
+	OpTryCallR    // as OpCallR, likewise
+	OpTailCall    // direct tail call
+	OpTailCallR   // tail call through R0
 	OpRet
 	OpArgs      // defines the function's arguments that come in registers
 	OpSymbol    // R0 = address of Calls[Aux].Dest
@@ -253,28 +255,30 @@ var Table = func() []machine.OpInfo {
 		OpCvtFToSSat: {Name: "cvt_f_to_s_sat", Slots: slots{de, ul, de}},
 		OpCvtFToUSat: {Name: "cvt_f_to_u_sat", Slots: slots{de, ul, de, de}},
 
-		OpJmp:       {Name: "jmp", Flags: machine.OpTerm | machine.OpJump},
-		OpJcc:       {Name: "jcc", Flags: machine.OpTerm},
-		OpJcc2:      {Name: "jcc", Flags: machine.OpTerm},
-		OpJmpTable:  {Name: "jmp_table", Slots: slots{ul, de, de}, Flags: machine.OpTerm},
-		OpUd2:       {Name: "ud2", Flags: machine.OpTerm},
-		OpDebug:     {Name: "int3"},
-		OpCall:      {Name: "call", Flags: machine.OpCall},
-		OpCallR:     {Name: "call", Slots: slots{u}, Flags: machine.OpCall},
-		OpCallM:     {Name: "call", Slots: mem(), Flags: machine.OpCall | m},
-		OpTryCall:   {Name: "try_call", Flags: machine.OpCall | machine.OpTerm},
-		OpTryCallR:  {Name: "try_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm},
-		OpTailCall:  {Name: "tail_call", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
-		OpTailCallR: {Name: "tail_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
-		OpRet:       {Name: "ret", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
-		OpArgs:      {Name: "args", Flags: machine.OpCall},
-		OpSymbol:    {Name: "symbol", Slots: slots{d}},
-		OpRetAddr:   {Name: "return_address", Slots: slots{d}},
-		OpBlockAddr: {Name: "block_address", Slots: slots{d}},
-		OpTLSCall:   {Name: "tls_call", Flags: machine.OpCall},
-		OpTLSCOFF:   {Name: "tls_index", Slots: slots{de, de}},
-		OpSwitch:    {Name: "stack_switch", Slots: slots{machine.DFix(pRDI), machine.UFix(pRSI), uD, machine.UFix(pRDI)}, Clobbers: allRegs},
-		OpNop:       {Name: "nop"},
+		OpJmp:         {Name: "jmp", Flags: machine.OpTerm | machine.OpJump},
+		OpJcc:         {Name: "jcc", Flags: machine.OpTerm},
+		OpJcc2:        {Name: "jcc", Flags: machine.OpTerm},
+		OpJmpTable:    {Name: "jmp_table", Slots: slots{ul, de, de}, Flags: machine.OpTerm},
+		OpJmpTableChk: {Name: "jmp_table", Slots: slots{ul, de, de}, Flags: machine.OpTerm},
+		OpJmpTree:     {Name: "jmp_tree", Slots: slots{u}, Flags: machine.OpTerm},
+		OpUd2:         {Name: "ud2", Flags: machine.OpTerm},
+		OpDebug:       {Name: "int3"},
+		OpCall:        {Name: "call", Flags: machine.OpCall},
+		OpCallR:       {Name: "call", Slots: slots{u}, Flags: machine.OpCall},
+		OpCallM:       {Name: "call", Slots: mem(), Flags: machine.OpCall | m},
+		OpTryCall:     {Name: "try_call", Flags: machine.OpCall | machine.OpTerm},
+		OpTryCallR:    {Name: "try_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm},
+		OpTailCall:    {Name: "tail_call", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
+		OpTailCallR:   {Name: "tail_call", Slots: slots{u}, Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
+		OpRet:         {Name: "ret", Flags: machine.OpCall | machine.OpTerm | machine.OpRet},
+		OpArgs:        {Name: "args", Flags: machine.OpCall},
+		OpSymbol:      {Name: "symbol", Slots: slots{d}},
+		OpRetAddr:     {Name: "return_address", Slots: slots{d}},
+		OpBlockAddr:   {Name: "block_address", Slots: slots{d}},
+		OpTLSCall:     {Name: "tls_call", Flags: machine.OpCall},
+		OpTLSCOFF:     {Name: "tls_index", Slots: slots{de, de}},
+		OpSwitch:      {Name: "stack_switch", Slots: slots{machine.DFix(pRDI), machine.UFix(pRSI), uD, machine.UFix(pRDI)}, Clobbers: allRegs},
+		OpNop:         {Name: "nop"},
 	}
 	return t[:]
 }()

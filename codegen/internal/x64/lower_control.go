@@ -26,19 +26,43 @@ func (c *lower) tableLength() machine.Reg {
 	return c.immConst(ir.I32, int64(len(c.f.Dests(c.l.Inst()))-1))
 }
 
+// tableBranches reports whether speculation may pass the check of a jump table's index.
+func (c *lower) tableBranches() bool { return !c.backend().isa.Shared.TableSpectre }
+
+func (c *lower) noJumpTables() bool { return !c.backend().isa.Shared.JumpTables }
+
+// jumpTree is jumpTable for any index, without a table.
+func (c *lower) jumpTree(i machine.Reg) out {
+	c.jumpTableOp(OpJmpTree, i)
+	return out{}
+}
+
+// checkedJumpTable is jumpTable for an index that may be out of range.
+func (c *lower) checkedJumpTable(i machine.Reg) out {
+	c.jumpTableOp(OpJmpTableChk, i)
+	return out{}
+}
+
 // jumpTable jumps to entry i, which is in range: the table's blocks in order, then the default block.
 func (c *lower) jumpTable(i machine.Reg) out {
+	c.jumpTableOp(OpJmpTable, i)
+	return out{}
+}
+
+func (c *lower) jumpTableOp(op Op, i machine.Reg) {
 	vc := c.l.VC
 	start := uint32(len(vc.TableBlocks))
 	for k := 1; k < len(c.f.Dests(c.l.Inst())); k++ {
 		vc.TableBlocks = append(vc.TableBlocks, c.l.Target(k))
 	}
 	vc.TableBlocks = append(vc.TableBlocks, c.l.Target(0))
-	in := New(OpJmpTable, 0, asm.S32, i, c.newGpr(), c.newGpr())
+	in := New(op, 0, asm.S32, i)
+	if op != OpJmpTree {
+		in.R[1], in.R[2] = c.newGpr(), c.newGpr()
+	}
 	in.Aux = uint32(len(vc.JumpTables))
 	vc.JumpTables = append(vc.JumpTables, machine.Range{Start: start, End: uint32(len(vc.TableBlocks))})
 	c.l.Emit(in)
-	return out{}
 }
 
 func (c *lower) ud2(code ir.TrapCode) out {

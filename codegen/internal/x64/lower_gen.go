@@ -84,6 +84,10 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpIstore16(v0); ok {
 			return r, true
 		}
+	case ir.OpBrTable:
+		if r, ok := c.lower_OpBrTable(v0); ok {
+			return r, true
+		}
 	case ir.OpBitselect:
 		if r, ok := c.lower_OpBitselect(v0); ok {
 			return r, true
@@ -500,119 +504,113 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			// lower_control.rules:13
 			return c.branchOn(c.condOf(v492)), true
 		}
-	case ir.OpBrTable:
-		// lower_control.rules:19
-		v497 := c.arg0(v0)
-		last17 := c.tableLength()
-		i18 := c.gpr(v497)
-		return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i18, c.operandReg(last17)), i18, last17)), true
 	case ir.OpCall:
-		// lower_control.rules:38
-		v498 := c.funcRef(v0)
-		return c.callDirect(v498), true
+		// lower_control.rules:54
+		v502 := c.funcRef(v0)
+		return c.callDirect(v502), true
 	case ir.OpCallIndirect:
-		// lower_control.rules:39
-		v499 := c.sigRef(v0)
-		v500 := c.arg0(v0)
-		return c.callRegister(v499, v500), true
+		// lower_control.rules:55
+		v503 := c.sigRef(v0)
+		v504 := c.arg0(v0)
+		return c.callRegister(v503, v504), true
 	case ir.OpReturnCall:
-		// lower_control.rules:40
-		v501 := c.funcRef(v0)
-		return c.tailCallDirect(v501), true
+		// lower_control.rules:56
+		v505 := c.funcRef(v0)
+		return c.tailCallDirect(v505), true
 	case ir.OpReturnCallIndirect:
-		// lower_control.rules:41
-		v502 := c.sigRef(v0)
-		v503 := c.arg0(v0)
-		return c.tailCallRegister(v502, v503), true
+		// lower_control.rules:57
+		v506 := c.sigRef(v0)
+		v507 := c.arg0(v0)
+		return c.tailCallRegister(v506, v507), true
 	case ir.OpReturn:
-		// lower_control.rules:42
+		// lower_control.rules:58
 		return c.ret(), true
 	case ir.OpTryCall:
-		// lower_control.rules:48
-		v504 := c.funcRef(v0)
-		return c.tryCallDirect(v504), true
+		// lower_control.rules:64
+		v508 := c.funcRef(v0)
+		return c.tryCallDirect(v508), true
 	case ir.OpTryCallIndirect:
-		// lower_control.rules:49
-		v505 := c.sigRef(v0)
-		v506 := c.arg0(v0)
-		return c.tryCallRegister(v505, v506), true
+		// lower_control.rules:65
+		v509 := c.sigRef(v0)
+		v510 := c.arg0(v0)
+		return c.tryCallRegister(v509, v510), true
 	case ir.OpTrap:
-		// lower_control.rules:55
-		v507 := c.trapCode(v0)
-		return c.ud2(v507), true
+		// lower_control.rules:71
+		v511 := c.trapCode(v0)
+		return c.ud2(v511), true
 	case ir.OpTrapnz:
-		v508 := c.arg0(v0)
-		v511 := c.valueType(v508)
-		if _, ok := c.scalarInt(v511); ok {
-			// lower_control.rules:56
-			v509 := c.trapCode(v0)
-			c.trapIf(c.condOf(v508), v509)
+		v512 := c.arg0(v0)
+		v515 := c.valueType(v512)
+		if _, ok := c.scalarInt(v515); ok {
+			// lower_control.rules:72
+			v513 := c.trapCode(v0)
+			c.trapIf(c.condOf(v512), v513)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v514 := c.arg0(v0)
-		v517 := c.valueType(v514)
-		if _, ok := c.scalarInt(v517); ok {
-			// lower_control.rules:57
-			v515 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v514)), v515)
+		v518 := c.arg0(v0)
+		v521 := c.valueType(v518)
+		if _, ok := c.scalarInt(v521); ok {
+			// lower_control.rules:73
+			v519 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v518)), v519)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
-		// lower_control.rules:62
+		// lower_control.rules:78
 		c.plain(OpDebug)
 		return c.outNone(), true
 	case ir.OpNop:
-		// lower_control.rules:63
+		// lower_control.rules:79
 		return c.outNone(), true
 	case ir.OpSequencePoint:
-		// lower_control.rules:64
+		// lower_control.rules:80
 		c.plain(OpNop)
 		return c.outNone(), true
 	case ir.OpFence:
-		// lower_control.rules:65
+		// lower_control.rules:81
 		c.plain(OpFence)
 		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:73
-		v520 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v520)), true
+		// lower_control.rules:89
+		v524 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v524)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:74
-		v521 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v521)), true
+		// lower_control.rules:90
+		v525 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v525)), true
 	case ir.OpTlsValue:
-		// lower_control.rules:78
-		v522 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v522)), true
+		// lower_control.rules:94
+		v526 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v526)), true
 	case ir.OpStackSwitch:
-		// lower_control.rules:84
-		v523 := c.arg0(v0)
-		v524 := c.arg1(v0)
-		v525 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v523), c.gpr(v524), c.gpr(v525))), true
+		// lower_control.rules:100
+		v527 := c.arg0(v0)
+		v528 := c.arg1(v0)
+		v529 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v527), c.gpr(v528), c.gpr(v529))), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:98
+		// lower_control.rules:114
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:99
+		// lower_control.rules:115
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:100
+		// lower_control.rules:116
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:101
+		// lower_control.rules:117
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:102
-		v526 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v526))
+		// lower_control.rules:118
+		v530 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v530))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:103
+		// lower_control.rules:119
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpGetExceptionHandlerAddress:
-		// lower_control.rules:107
+		// lower_control.rules:123
 		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -636,8 +634,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:96
-		v563 := c.constant(v0)
-		return c.out1(c.vecPool(v563)), true
+		v567 := c.constant(v0)
+		return c.out1(c.vecPool(v567)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -660,27 +658,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:189
-		v596 := c.arg0(v0)
-		v597 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v596, v597)), true
+		v600 := c.arg0(v0)
+		v601 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v600, v601)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:190
-			v598 := c.arg0(v0)
-			v599 := c.arg1(v0)
-			p19 := c.vcomm(asm.PMULHRSW, v598, v599)
-			return c.out1(c.xorX(p19, c.operandReg(c.vop(asm.PCMPEQW, p19, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
+			v602 := c.arg0(v0)
+			v603 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v602, v603)
+			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:193
-		v601 := c.arg1(v0)
-		v600 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v601), c.xm(v600))), true
+		v605 := c.arg1(v0)
+		v604 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v605), c.xm(v604))), true
 	case ir.OpVanyTrue:
 		// lower_vector.rules:424
-		v712 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v712)))), true
+		v716 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v716)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -691,20 +689,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:543
-		v735 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v735)))), true
+		v739 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v739)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:544
-		v736 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v736)))), true
+		v740 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v740)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v737 := c.arg0(v0)
-			v739 := c.valueType(v737)
-			if v739 == ir.F32X4 {
+			v741 := c.arg0(v0)
+			v743 := c.valueType(v741)
+			if v743 == ir.F32X4 {
 				// lower_vector.rules:545
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v737))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v741))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -714,26 +712,26 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v756 := c.arg0(v0)
-			v759 := c.valueType(v756)
-			if v759 == ir.I64X2 {
-				if v761, ok := c.defInst(v756); ok {
-					v762 := c.opcode(v761)
-					if v762 == ir.OpFcvtToUintSat {
-						v763 := c.arg0(v761)
-						v765 := c.valueType(v763)
-						if v765 == ir.F64X2 {
-							v757 := c.arg1(v0)
-							if v767, ok := c.defInst(v757); ok {
-								v768 := c.opcode(v767)
-								if v768 == ir.OpVconst {
-									v769 := c.constant(v767)
-									if _, ok := c.zeroConstant(v769); ok {
+			v760 := c.arg0(v0)
+			v763 := c.valueType(v760)
+			if v763 == ir.I64X2 {
+				if v765, ok := c.defInst(v760); ok {
+					v766 := c.opcode(v765)
+					if v766 == ir.OpFcvtToUintSat {
+						v767 := c.arg0(v765)
+						v769 := c.valueType(v767)
+						if v769 == ir.F64X2 {
+							v761 := c.arg1(v0)
+							if v771, ok := c.defInst(v761); ok {
+								v772 := c.opcode(v771)
+								if v772 == ir.OpVconst {
+									v773 := c.constant(v771)
+									if _, ok := c.zeroConstant(v773); ok {
 										// lower_vector.rules:569
-										n20 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v763), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
-										t21 := c.vecImm(asm.ROUNDPD, n20, 11)
-										s22 := c.vop(asm.ADDPD, t21, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
-										return c.out1(c.sseImm(asm.SHUFPS, s22, c.vecZero(), 136)), true
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v767), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
+										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
+										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
 									}
 								}
 							}
@@ -763,77 +761,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v778 := c.memFlags(v0)
-		if v782, ok := c.littleEndian(v778); ok {
+		v782 := c.memFlags(v0)
+		if v786, ok := c.littleEndian(v782); ok {
 			// lower_vector.rules:595
-			v779 := c.arg0(v0)
-			v780 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v782, v779, v780)))), true
+			v783 := c.arg0(v0)
+			v784 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v786, v783, v784)))), true
 		}
 	case ir.OpSload8x8:
-		v783 := c.memFlags(v0)
-		if v787, ok := c.littleEndian(v783); ok {
+		v787 := c.memFlags(v0)
+		if v791, ok := c.littleEndian(v787); ok {
 			// lower_vector.rules:596
-			v784 := c.arg0(v0)
-			v785 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v787, v784, v785)))), true
+			v788 := c.arg0(v0)
+			v789 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v791, v788, v789)))), true
 		}
 	case ir.OpUload16x4:
-		v788 := c.memFlags(v0)
-		if v792, ok := c.littleEndian(v788); ok {
+		v792 := c.memFlags(v0)
+		if v796, ok := c.littleEndian(v792); ok {
 			// lower_vector.rules:597
-			v789 := c.arg0(v0)
-			v790 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v792, v789, v790)))), true
+			v793 := c.arg0(v0)
+			v794 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v796, v793, v794)))), true
 		}
 	case ir.OpSload16x4:
-		v793 := c.memFlags(v0)
-		if v797, ok := c.littleEndian(v793); ok {
+		v797 := c.memFlags(v0)
+		if v801, ok := c.littleEndian(v797); ok {
 			// lower_vector.rules:598
-			v794 := c.arg0(v0)
-			v795 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v797, v794, v795)))), true
+			v798 := c.arg0(v0)
+			v799 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v801, v798, v799)))), true
 		}
 	case ir.OpUload32x2:
-		v798 := c.memFlags(v0)
-		if v802, ok := c.littleEndian(v798); ok {
+		v802 := c.memFlags(v0)
+		if v806, ok := c.littleEndian(v802); ok {
 			// lower_vector.rules:599
-			v799 := c.arg0(v0)
-			v800 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v802, v799, v800)))), true
+			v803 := c.arg0(v0)
+			v804 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v806, v803, v804)))), true
 		}
 	case ir.OpSload32x2:
-		v803 := c.memFlags(v0)
-		if v807, ok := c.littleEndian(v803); ok {
+		v807 := c.memFlags(v0)
+		if v811, ok := c.littleEndian(v807); ok {
 			// lower_vector.rules:600
-			v804 := c.arg0(v0)
-			v805 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v807, v804, v805)))), true
+			v808 := c.arg0(v0)
+			v809 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v811, v808, v809)))), true
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:681
-		v838 := c.arg0(v0)
-		v839 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v838), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v839)))))), true
-	case ir.OpX86Pshufb:
-		// lower_vector.rules:683
-		v840 := c.arg0(v0)
-		v841 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v840), c.xm(v841))), true
-	case ir.OpShuffle:
-		// lower_vector.rules:684
 		v842 := c.arg0(v0)
 		v843 := c.arg1(v0)
-		v844 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v842, v843, v844)), true
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v842), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v843)))))), true
+	case ir.OpX86Pshufb:
+		// lower_vector.rules:683
+		v844 := c.arg0(v0)
+		v845 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v844), c.xm(v845))), true
+	case ir.OpShuffle:
+		// lower_vector.rules:684
+		v846 := c.arg0(v0)
+		v847 := c.arg1(v0)
+		v848 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v846, v847, v848)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v845 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v845)))), true
+		v849 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v849)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v846 := c.constant(v0)
-		return c.out1(c.vecPool(v846)), true
+		v850 := c.constant(v0)
+		return c.out1(c.vecPool(v850)), true
 	}
 	var none out
 	return none, false
@@ -931,29 +929,29 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v577 := c.hasAvx512()
-		if v577 {
-			if v683, ok := c.onlyUse(v35); ok {
-				if v685, ok := c.defInst(v683); ok {
-					v686 := c.opcode(v685)
-					if v686 == ir.OpBand {
+		v581 := c.hasAvx512()
+		if v581 {
+			if v687, ok := c.onlyUse(v35); ok {
+				if v689, ok := c.defInst(v687); ok {
+					v690 := c.opcode(v689)
+					if v690 == ir.OpBand {
 						// lower_vector.rules:247
-						v687 := c.arg0(v685)
-						v688 := c.arg1(v685)
+						v691 := c.arg0(v689)
+						v692 := c.arg1(v689)
 						v34 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v687), c.xmm(v688), c.xm(v34))), true
+						return c.out1(c.ternary(128, c.xmm(v691), c.xmm(v692), c.xm(v34))), true
 					}
 				}
 			}
 			v34 := c.arg0(v0)
-			if v676, ok := c.onlyUse(v34); ok {
-				if v678, ok := c.defInst(v676); ok {
-					v679 := c.opcode(v678)
-					if v679 == ir.OpBand {
+			if v680, ok := c.onlyUse(v34); ok {
+				if v682, ok := c.defInst(v680); ok {
+					v683 := c.opcode(v682)
+					if v683 == ir.OpBand {
 						// lower_vector.rules:246
-						v680 := c.arg0(v678)
-						v681 := c.arg1(v678)
-						return c.out1(c.ternary(128, c.xmm(v680), c.xmm(v681), c.xm(v35))), true
+						v684 := c.arg0(v682)
+						v685 := c.arg1(v682)
+						return c.out1(c.ternary(128, c.xmm(v684), c.xmm(v685), c.xm(v35))), true
 					}
 				}
 			}
@@ -1015,54 +1013,54 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
-		v700 := c.rotation(v58, v59)
-		if v700 {
+		v704 := c.rotation(v58, v59)
+		if v704 {
 			// lower_vector.rules:259
 			return c.out1(c.rotate(v58, v59)), true
 		}
-		v577 := c.hasAvx512()
-		if v577 {
-			if v655, ok := c.onlyUse(v59); ok {
-				if v657, ok := c.defInst(v655); ok {
-					v658 := c.opcode(v657)
-					if v658 == ir.OpBand {
+		v581 := c.hasAvx512()
+		if v581 {
+			if v659, ok := c.onlyUse(v59); ok {
+				if v661, ok := c.defInst(v659); ok {
+					v662 := c.opcode(v661)
+					if v662 == ir.OpBand {
 						// lower_vector.rules:249
-						v691 := c.arg0(v657)
-						v692 := c.arg1(v657)
-						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v691), c.xm(v692))), true
+						v695 := c.arg0(v661)
+						v696 := c.arg1(v661)
+						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v695), c.xm(v696))), true
 					}
 				}
 			}
-			if v648, ok := c.onlyUse(v58); ok {
-				if v650, ok := c.defInst(v648); ok {
-					v651 := c.opcode(v650)
-					if v651 == ir.OpBand {
+			if v652, ok := c.onlyUse(v58); ok {
+				if v654, ok := c.defInst(v652); ok {
+					v655 := c.opcode(v654)
+					if v655 == ir.OpBand {
 						// lower_vector.rules:248
-						v689 := c.arg0(v650)
-						v690 := c.arg1(v650)
-						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v689), c.xm(v690))), true
+						v693 := c.arg0(v654)
+						v694 := c.arg1(v654)
+						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v693), c.xm(v694))), true
 					}
 				}
 			}
-			if v655, ok := c.onlyUse(v59); ok {
-				if v657, ok := c.defInst(v655); ok {
-					v658 := c.opcode(v657)
-					if v658 == ir.OpBxor {
+			if v659, ok := c.onlyUse(v59); ok {
+				if v661, ok := c.defInst(v659); ok {
+					v662 := c.opcode(v661)
+					if v662 == ir.OpBxor {
 						// lower_vector.rules:243
-						v659 := c.arg0(v657)
-						v660 := c.arg1(v657)
-						return c.out1(c.ternary(150, c.xmm(v659), c.xmm(v660), c.xm(v58))), true
+						v663 := c.arg0(v661)
+						v664 := c.arg1(v661)
+						return c.out1(c.ternary(150, c.xmm(v663), c.xmm(v664), c.xm(v58))), true
 					}
 				}
 			}
-			if v648, ok := c.onlyUse(v58); ok {
-				if v650, ok := c.defInst(v648); ok {
-					v651 := c.opcode(v650)
-					if v651 == ir.OpBxor {
+			if v652, ok := c.onlyUse(v58); ok {
+				if v654, ok := c.defInst(v652); ok {
+					v655 := c.opcode(v654)
+					if v655 == ir.OpBxor {
 						// lower_vector.rules:242
-						v652 := c.arg0(v650)
-						v653 := c.arg1(v650)
-						return c.out1(c.ternary(150, c.xmm(v652), c.xmm(v653), c.xm(v59))), true
+						v656 := c.arg0(v654)
+						v657 := c.arg1(v654)
+						return c.out1(c.ternary(150, c.xmm(v656), c.xmm(v657), c.xm(v59))), true
 					}
 				}
 			}
@@ -1113,20 +1111,20 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.fitsIn64(v2); ok {
 		v180 := c.arg0(v0)
-		if v823, ok := c.defInst(v180); ok {
-			v824 := c.opcode(v823)
-			if v824 == ir.OpExtractlane {
-				v825 := c.arg0(v823)
-				v828 := c.valueType(v825)
-				switch v828 {
+		if v827, ok := c.defInst(v180); ok {
+			v828 := c.opcode(v827)
+			if v828 == ir.OpExtractlane {
+				v829 := c.arg0(v827)
+				v832 := c.valueType(v829)
+				switch v832 {
 				case ir.I8X16:
 					// lower_vector.rules:639
-					v826 := c.lane(v823)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v825), c.laneU8(v826))), true
+					v830 := c.lane(v827)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v829), c.laneU8(v830))), true
 				case ir.I16X8:
 					// lower_vector.rules:640
-					v826 := c.lane(v823)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v825), c.laneU8(v826))), true
+					v830 := c.lane(v827)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v829), c.laneU8(v830))), true
 				}
 			}
 		}
@@ -1415,54 +1413,54 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v64 := c.arg0(v0)
 		v65 := c.arg1(v0)
-		v698 := c.rotation(v64, v65)
-		if v698 {
+		v702 := c.rotation(v64, v65)
+		if v702 {
 			// lower_vector.rules:258
 			return c.out1(c.rotate(v64, v65)), true
 		}
-		v577 := c.hasAvx512()
-		if v577 {
-			if v669, ok := c.onlyUse(v65); ok {
-				if v671, ok := c.defInst(v669); ok {
-					v672 := c.opcode(v671)
-					if v672 == ir.OpBand {
+		v581 := c.hasAvx512()
+		if v581 {
+			if v673, ok := c.onlyUse(v65); ok {
+				if v675, ok := c.defInst(v673); ok {
+					v676 := c.opcode(v675)
+					if v676 == ir.OpBand {
 						// lower_vector.rules:251
-						v695 := c.arg0(v671)
-						v696 := c.arg1(v671)
-						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v695), c.xm(v696))), true
+						v699 := c.arg0(v675)
+						v700 := c.arg1(v675)
+						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v699), c.xm(v700))), true
 					}
 				}
 			}
-			if v662, ok := c.onlyUse(v64); ok {
-				if v664, ok := c.defInst(v662); ok {
-					v665 := c.opcode(v664)
-					if v665 == ir.OpBand {
+			if v666, ok := c.onlyUse(v64); ok {
+				if v668, ok := c.defInst(v666); ok {
+					v669 := c.opcode(v668)
+					if v669 == ir.OpBand {
 						// lower_vector.rules:250
-						v693 := c.arg0(v664)
-						v694 := c.arg1(v664)
-						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v693), c.xm(v694))), true
+						v697 := c.arg0(v668)
+						v698 := c.arg1(v668)
+						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v697), c.xm(v698))), true
 					}
 				}
 			}
-			if v669, ok := c.onlyUse(v65); ok {
-				if v671, ok := c.defInst(v669); ok {
-					v672 := c.opcode(v671)
-					if v672 == ir.OpBor {
+			if v673, ok := c.onlyUse(v65); ok {
+				if v675, ok := c.defInst(v673); ok {
+					v676 := c.opcode(v675)
+					if v676 == ir.OpBor {
 						// lower_vector.rules:245
-						v673 := c.arg0(v671)
-						v674 := c.arg1(v671)
-						return c.out1(c.ternary(254, c.xmm(v673), c.xmm(v674), c.xm(v64))), true
+						v677 := c.arg0(v675)
+						v678 := c.arg1(v675)
+						return c.out1(c.ternary(254, c.xmm(v677), c.xmm(v678), c.xm(v64))), true
 					}
 				}
 			}
-			if v662, ok := c.onlyUse(v64); ok {
-				if v664, ok := c.defInst(v662); ok {
-					v665 := c.opcode(v664)
-					if v665 == ir.OpBor {
+			if v666, ok := c.onlyUse(v64); ok {
+				if v668, ok := c.defInst(v666); ok {
+					v669 := c.opcode(v668)
+					if v669 == ir.OpBor {
 						// lower_vector.rules:244
-						v666 := c.arg0(v664)
-						v667 := c.arg1(v664)
-						return c.out1(c.ternary(254, c.xmm(v666), c.xmm(v667), c.xm(v65))), true
+						v670 := c.arg0(v668)
+						v671 := c.arg1(v668)
+						return c.out1(c.ternary(254, c.xmm(v670), c.xmm(v671), c.xm(v65))), true
 					}
 				}
 			}
@@ -1517,57 +1515,57 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 			v418 := c.opcode(v417)
 			switch v418 {
 			case ir.OpExtractlane:
-				v829 := c.arg0(v417)
-				v832 := c.valueType(v829)
-				switch v832 {
+				v833 := c.arg0(v417)
+				v836 := c.valueType(v833)
+				switch v836 {
 				case ir.I32X4:
-					v830 := c.lane(v417)
-					if v830 == 0 {
+					v834 := c.lane(v417)
+					if v834 == 0 {
 						// lower_vector.rules:652
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v829))
+						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:648
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				case ir.I64X2:
-					v830 := c.lane(v417)
-					switch v830 {
+					v834 := c.lane(v417)
+					switch v834 {
 					case 0:
 						// lower_vector.rules:654
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v829))
+						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					case 1:
 						// lower_vector.rules:656
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v829))
+						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:650
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				case ir.I8X16:
 					// lower_vector.rules:644
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					v830 := c.lane(v417)
-					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					v834 := c.lane(v417)
+					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				case ir.I16X8:
 					// lower_vector.rules:646
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					v830 := c.lane(v417)
-					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v829), c.laneU8(v830))
+					v834 := c.lane(v417)
+					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
@@ -1866,11 +1864,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v565, ok := c.intVec(v2); ok {
+	if v569, ok := c.intVec(v2); ok {
 		// lower_vector.rules:110
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v565), v7, v8)), true
+		return c.out1(c.vcomm(c.addOp(v569), v7, v8)), true
 	}
 	var none out
 	return none, false
@@ -1895,51 +1893,51 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I32X4:
 		v108 := c.arg0(v0)
-		if v583, ok := c.defInst(v108); ok {
-			v584 := c.opcode(v583)
-			switch v584 {
+		if v587, ok := c.defInst(v108); ok {
+			v588 := c.opcode(v587)
+			switch v588 {
 			case ir.OpSwidenLow:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpSwidenLow {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpSwidenLow {
 						// lower_vector.rules:167
-						v585 := c.arg0(v583)
 						v589 := c.arg0(v587)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v585), c.xmm(v589))), true
+						v593 := c.arg0(v591)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v589), c.xmm(v593))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpSwidenHigh {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpSwidenHigh {
 						// lower_vector.rules:168
-						v590 := c.arg0(v583)
-						v591 := c.arg0(v587)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v590), c.xmm(v591))), true
+						v594 := c.arg0(v587)
+						v595 := c.arg0(v591)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v594), c.xmm(v595))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpUwidenLow {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpUwidenLow {
 						// lower_vector.rules:169
-						v592 := c.arg0(v583)
-						v593 := c.arg0(v587)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v592), c.xmm(v593))), true
+						v596 := c.arg0(v587)
+						v597 := c.arg0(v591)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v596), c.xmm(v597))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpUwidenHigh {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpUwidenHigh {
 						// lower_vector.rules:170
-						v594 := c.arg0(v583)
-						v595 := c.arg0(v587)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v594), c.xmm(v595))), true
+						v598 := c.arg0(v587)
+						v599 := c.arg0(v591)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v598), c.xmm(v599))), true
 					}
 				}
 			}
@@ -1949,57 +1947,57 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vcomm(asm.PMULLD, v108, v109)), true
 	case ir.I64X2:
 		v108 := c.arg0(v0)
-		if v583, ok := c.defInst(v108); ok {
-			v584 := c.opcode(v583)
-			switch v584 {
+		if v587, ok := c.defInst(v108); ok {
+			v588 := c.opcode(v587)
+			switch v588 {
 			case ir.OpSwidenLow:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpSwidenLow {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpSwidenLow {
 						// lower_vector.rules:173
-						v585 := c.arg0(v583)
 						v589 := c.arg0(v587)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v585)), c.operandReg(c.spreadLow(c.xmm(v589))))), true
+						v593 := c.arg0(v591)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v589)), c.operandReg(c.spreadLow(c.xmm(v593))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpSwidenHigh {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpSwidenHigh {
 						// lower_vector.rules:174
-						v590 := c.arg0(v583)
-						v591 := c.arg0(v587)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v590)), c.operandReg(c.spreadHigh(c.xmm(v591))))), true
+						v594 := c.arg0(v587)
+						v595 := c.arg0(v591)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v594)), c.operandReg(c.spreadHigh(c.xmm(v595))))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpUwidenLow {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpUwidenLow {
 						// lower_vector.rules:175
-						v592 := c.arg0(v583)
-						v593 := c.arg0(v587)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v592)), c.operandReg(c.spreadLow(c.xmm(v593))))), true
+						v596 := c.arg0(v587)
+						v597 := c.arg0(v591)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v596)), c.operandReg(c.spreadLow(c.xmm(v597))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v109 := c.arg1(v0)
-				if v587, ok := c.defInst(v109); ok {
-					v588 := c.opcode(v587)
-					if v588 == ir.OpUwidenHigh {
+				if v591, ok := c.defInst(v109); ok {
+					v592 := c.opcode(v591)
+					if v592 == ir.OpUwidenHigh {
 						// lower_vector.rules:176
-						v594 := c.arg0(v583)
-						v595 := c.arg0(v587)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v594)), c.operandReg(c.spreadHigh(c.xmm(v595))))), true
+						v598 := c.arg0(v587)
+						v599 := c.arg0(v591)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v598)), c.operandReg(c.spreadHigh(c.xmm(v599))))), true
 					}
 				}
 			}
 		}
-		v579 := c.hasAvx512dq()
-		if v579 {
+		v583 := c.hasAvx512dq()
+		if v583 {
 			// lower_vector.rules:164
 			v109 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
@@ -2061,8 +2059,8 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			v577 := c.hasAvx512()
-			if v577 {
+			v581 := c.hasAvx512()
+			if v581 {
 				// lower_vector.rules:289
 				v96 := c.arg0(v0)
 				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
@@ -2073,8 +2071,8 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 			m2 := c.signShifted(ir.I64X2, n1)
 			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v96), n1), c.operandMem(m2)), c.operandMem(m2))), true
 		}
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:290
 			v96 := c.arg0(v0)
 			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
@@ -2163,21 +2161,21 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v279 := c.arg0(v0)
-		if v724, ok := c.defInst(v279); ok {
-			v725 := c.opcode(v724)
-			if v725 == ir.OpSwidenLow {
-				v726 := c.arg0(v724)
-				v728 := c.valueType(v726)
-				if v728 == ir.I32X4 {
+		if v728, ok := c.defInst(v279); ok {
+			v729 := c.opcode(v728)
+			if v729 == ir.OpSwidenLow {
+				v730 := c.arg0(v728)
+				v732 := c.valueType(v730)
+				if v732 == ir.I32X4 {
 					// lower_vector.rules:515
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v726)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v730)))), true
 				}
 			}
 		}
 		v281 := c.valueType(v279)
 		if v281 == ir.I64X2 {
-			v579 := c.hasAvx512dq()
-			if v579 {
+			v583 := c.hasAvx512dq()
+			if v583 {
 				// lower_vector.rules:516
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
 			}
@@ -2233,22 +2231,22 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v284 := c.arg0(v0)
-		if v730, ok := c.defInst(v284); ok {
-			v731 := c.opcode(v730)
-			if v731 == ir.OpUwidenLow {
-				v732 := c.arg0(v730)
-				v734 := c.valueType(v732)
-				if v734 == ir.I32X4 {
+		if v734, ok := c.defInst(v284); ok {
+			v735 := c.opcode(v734)
+			if v735 == ir.OpUwidenLow {
+				v736 := c.arg0(v734)
+				v738 := c.valueType(v736)
+				if v738 == ir.I32X4 {
 					// lower_vector.rules:540
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v732), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v736), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
 		v286 := c.valueType(v284)
 		if v286 == ir.I64X2 {
-			v579 := c.hasAvx512dq()
-			if v579 {
+			v583 := c.hasAvx512dq()
+			if v583 {
 				// lower_vector.rules:517
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
 			}
@@ -2262,8 +2260,8 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		v284 := c.arg0(v0)
 		v286 := c.valueType(v284)
 		if v286 == ir.I32X4 {
-			v577 := c.hasAvx512()
-			if v577 {
+			v581 := c.hasAvx512()
+			if v581 {
 				// lower_vector.rules:518
 				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
 			}
@@ -2320,11 +2318,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v565, ok := c.intVec(v2); ok {
+	if v569, ok := c.intVec(v2); ok {
 		// lower_vector.rules:111
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v565, c.xmm(v28), c.xm(v29))), true
+		return c.out1(c.vsub(v569, c.xmm(v28), c.xm(v29))), true
 	}
 	var none out
 	return none, false
@@ -2647,41 +2645,62 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpBrTable is the part of lower for one case.
+func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
+	v501 := c.noJumpTables()
+	if v501 {
+		// lower_control.rules:27
+		v497 := c.arg0(v0)
+		return c.jumpTree(c.gpr(v497)), true
+	}
+	v499 := c.tableBranches()
+	if v499 {
+		// lower_control.rules:23
+		v497 := c.arg0(v0)
+		return c.checkedJumpTable(c.gpr(v497)), true
+	}
+	// lower_control.rules:20
+	v497 := c.arg0(v0)
+	last1 := c.tableLength()
+	i2 := c.gpr(v497)
+	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
+}
+
 // lower_OpBitselect is the part of lower for one case.
 func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32X4:
 		v81 := c.arg0(v0)
-		if v637, ok := c.defInst(v81); ok {
-			v638 := c.opcode(v637)
-			if v638 == ir.OpBitcast {
-				v640 := c.arg0(v637)
-				if v642, ok := c.defInst(v640); ok {
-					v643 := c.opcode(v642)
-					if v643 == ir.OpFcmp {
-						v644 := c.floatCc(v642)
-						switch v644 {
+		if v641, ok := c.defInst(v81); ok {
+			v642 := c.opcode(v641)
+			if v642 == ir.OpBitcast {
+				v644 := c.arg0(v641)
+				if v646, ok := c.defInst(v644); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpFcmp {
+						v648 := c.floatCc(v646)
+						switch v648 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v645 := c.arg0(v642)
-							if v82 == v645 {
+							v649 := c.arg0(v646)
+							if v82 == v649 {
 								v83 := c.arg2(v0)
-								v646 := c.arg1(v642)
-								if v83 == v646 {
+								v650 := c.arg1(v646)
+								if v83 == v650 {
 									// lower_vector.rules:236
-									return c.out1(c.vop(asm.MINPS, c.xmm(v645), c.xm(v646))), true
+									return c.out1(c.vop(asm.MINPS, c.xmm(v649), c.xm(v650))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v645 := c.arg0(v642)
-							if v82 == v645 {
+							v649 := c.arg0(v646)
+							if v82 == v649 {
 								v83 := c.arg2(v0)
-								v646 := c.arg1(v642)
-								if v83 == v646 {
+								v650 := c.arg1(v646)
+								if v83 == v650 {
 									// lower_vector.rules:238
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v645), c.xm(v646))), true
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v649), c.xm(v650))), true
 								}
 							}
 						}
@@ -2691,35 +2710,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		}
 	case ir.F64X2:
 		v81 := c.arg0(v0)
-		if v637, ok := c.defInst(v81); ok {
-			v638 := c.opcode(v637)
-			if v638 == ir.OpBitcast {
-				v640 := c.arg0(v637)
-				if v642, ok := c.defInst(v640); ok {
-					v643 := c.opcode(v642)
-					if v643 == ir.OpFcmp {
-						v644 := c.floatCc(v642)
-						switch v644 {
+		if v641, ok := c.defInst(v81); ok {
+			v642 := c.opcode(v641)
+			if v642 == ir.OpBitcast {
+				v644 := c.arg0(v641)
+				if v646, ok := c.defInst(v644); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpFcmp {
+						v648 := c.floatCc(v646)
+						switch v648 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v645 := c.arg0(v642)
-							if v82 == v645 {
+							v649 := c.arg0(v646)
+							if v82 == v649 {
 								v83 := c.arg2(v0)
-								v646 := c.arg1(v642)
-								if v83 == v646 {
+								v650 := c.arg1(v646)
+								if v83 == v650 {
 									// lower_vector.rules:237
-									return c.out1(c.vop(asm.MINPD, c.xmm(v645), c.xm(v646))), true
+									return c.out1(c.vop(asm.MINPD, c.xmm(v649), c.xm(v650))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v645 := c.arg0(v642)
-							if v82 == v645 {
+							v649 := c.arg0(v646)
+							if v82 == v649 {
 								v83 := c.arg2(v0)
-								v646 := c.arg1(v642)
-								if v83 == v646 {
+								v650 := c.arg1(v646)
+								if v83 == v650 {
 									// lower_vector.rules:239
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v645), c.xm(v646))), true
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v649), c.xm(v650))), true
 								}
 							}
 						}
@@ -2736,11 +2755,11 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		v81 := c.arg0(v0)
-		if v635, ok := c.laneMask(v81); ok {
+		if v639, ok := c.laneMask(v81); ok {
 			// lower_vector.rules:234
 			v82 := c.arg1(v0)
 			v83 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v635), c.xmm(v82), c.xmm(v83))), true
+			return c.out1(c.chooseLanes(c.xmm(v639), c.xmm(v82), c.xmm(v83))), true
 		}
 		// lower_vector.rules:233
 		v82 := c.arg1(v0)
@@ -2769,60 +2788,60 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v217, ok := c.tyVec128(v2); ok {
-		v812 := c.splatsLoads(v217)
-		if v812 {
-			v808 := c.arg0(v0)
-			if v810, ok := c.sinkableLoad(v808); ok {
+		v816 := c.splatsLoads(v217)
+		if v816 {
+			v812 := c.arg0(v0)
+			if v814, ok := c.sinkableLoad(v812); ok {
 				// lower_vector.rules:611
-				return c.out1(c.splatLoad(v217, v810)), true
+				return c.out1(c.splatLoad(v217, v814)), true
 			}
 		}
 	}
-	v816 := c.hasAvx2()
-	if v816 {
-		if v565, ok := c.intVec(v2); ok {
+	v820 := c.hasAvx2()
+	if v820 {
+		if v569, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
 				// lower_vector.rules:612
-				v808 := c.arg0(v0)
-				return c.out1(c.splatReg(v565, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))))), true
+				v812 := c.arg0(v0)
+				return c.out1(c.splatReg(v569, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
 			// lower_vector.rules:613
-			v808 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v808))))), true
+			v812 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))))), true
 		case ir.F32X4:
 			// lower_vector.rules:614
-			v808 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v808))), true
+			v812 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v812))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
 		// lower_vector.rules:615
-		v808 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v808))), true
+		v812 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v812))), true
 	case ir.I8X16:
 		// lower_vector.rules:616
-		v808 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), c.operandReg(c.vecZero()))), true
+		v812 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:617
-		v808 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), 0), 0)), true
+		v812 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:618
-		v808 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v808))), 0)), true
+		v812 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:619
-		v808 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v808))), 68)), true
+		v812 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:620
-		v808 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v808), 0)), true
+		v812 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v812), 0)), true
 	}
 	var none out
 	return none, false
@@ -3052,8 +3071,8 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I8X16:
-		v581 := c.hasAvx512bitalg()
-		if v581 {
+		v585 := c.hasAvx512bitalg()
+		if v585 {
 			// lower_vector.rules:165
 			v174 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
@@ -3167,26 +3186,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v213 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v848, ok := c.tySmall16(v2); ok {
+	if v852, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v848, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v852, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v850, ok := c.tySmall32(v2); ok {
+	if v854, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v850, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v854, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v852, ok := c.tySmall64(v2); ok {
+	if v856, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v852, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v856, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	var none out
 	return none, false
@@ -3463,41 +3482,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v549 := c.memFlags(v0)
-	if v554, ok := c.littleEndian(v549); ok {
+	v553 := c.memFlags(v0)
+	if v558, ok := c.littleEndian(v553); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v550 := c.atomicOp(v0)
-			switch v550 {
+			v554 := c.atomicOp(v0)
+			switch v554 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v551 := c.arg0(v0)
-				v552 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v554, v551, 0), c.gpr(v552))), true
+				v555 := c.arg0(v0)
+				v556 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v558, v555, 0), c.gpr(v556))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v551 := c.arg0(v0)
-				v552 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v554, v551, 0), c.gpr(v552))), true
+				v555 := c.arg0(v0)
+				v556 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v558, v555, 0), c.gpr(v556))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v551 := c.arg0(v0)
-				v552 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v554, v551, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v552)))), true
+				v555 := c.arg0(v0)
+				v556 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v558, v555, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v556)))), true
 			}
 			// lower_atomic.rules:18
-			v551 := c.arg0(v0)
-			v552 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v550, c.amode(v554, v551, 0), c.gpr(v552))), true
+			v555 := c.arg0(v0)
+			v556 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v554, c.amode(v558, v555, 0), c.gpr(v556))), true
 		}
 		if v2 == ir.I128 {
-			v562 := c.hasCmpxchg16b()
-			if v562 {
+			v566 := c.hasCmpxchg16b()
+			if v566 {
 				// lower_atomic.rules:44
-				v550 := c.atomicOp(v0)
-				v551 := c.arg0(v0)
-				v552 := c.arg1(v0)
-				return c.outPair(c.rmw16(v550, c.amode(v554, v551, 0), c.halves(v552))), true
+				v554 := c.atomicOp(v0)
+				v555 := c.arg0(v0)
+				v556 := c.arg1(v0)
+				return c.outPair(c.rmw16(v554, c.amode(v558, v555, 0), c.halves(v556))), true
 			}
 		}
 	}
@@ -3510,8 +3529,8 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:159
 			v136 := c.arg0(v0)
 			v137 := c.arg1(v0)
@@ -3557,8 +3576,8 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:160
 			v140 := c.arg0(v0)
 			v141 := c.arg1(v0)
@@ -3604,8 +3623,8 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:161
 			v138 := c.arg0(v0)
 			v139 := c.arg1(v0)
@@ -3651,8 +3670,8 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:162
 			v142 := c.arg0(v0)
 			v143 := c.arg1(v0)
@@ -3698,8 +3717,8 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:163
 			v33 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPABSQ, c.xm(v33))), true
@@ -3746,39 +3765,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v602 := c.arg0(v0)
-		if v605, ok := c.defInst(v602); ok {
-			v606 := c.opcode(v605)
-			switch v606 {
+		v606 := c.arg0(v0)
+		if v609, ok := c.defInst(v606); ok {
+			v610 := c.opcode(v609)
+			switch v610 {
 			case ir.OpImul:
-				v607 := c.arg0(v605)
-				if v610, ok := c.defInst(v607); ok {
-					v611 := c.opcode(v610)
-					if v611 == ir.OpSwidenLow {
-						v608 := c.arg1(v605)
-						if v614, ok := c.defInst(v608); ok {
-							v615 := c.opcode(v614)
-							if v615 == ir.OpSwidenLow {
-								v603 := c.arg1(v0)
-								if v618, ok := c.defInst(v603); ok {
-									v619 := c.opcode(v618)
-									if v619 == ir.OpImul {
-										v620 := c.arg0(v618)
-										if v623, ok := c.defInst(v620); ok {
-											v624 := c.opcode(v623)
-											if v624 == ir.OpSwidenHigh {
-												v612 := c.arg0(v610)
-												v625 := c.arg0(v623)
-												if v612 == v625 {
-													v621 := c.arg1(v618)
-													if v627, ok := c.defInst(v621); ok {
-														v628 := c.opcode(v627)
-														if v628 == ir.OpSwidenHigh {
-															v616 := c.arg0(v614)
-															v629 := c.arg0(v627)
-															if v616 == v629 {
+				v611 := c.arg0(v609)
+				if v614, ok := c.defInst(v611); ok {
+					v615 := c.opcode(v614)
+					if v615 == ir.OpSwidenLow {
+						v612 := c.arg1(v609)
+						if v618, ok := c.defInst(v612); ok {
+							v619 := c.opcode(v618)
+							if v619 == ir.OpSwidenLow {
+								v607 := c.arg1(v0)
+								if v622, ok := c.defInst(v607); ok {
+									v623 := c.opcode(v622)
+									if v623 == ir.OpImul {
+										v624 := c.arg0(v622)
+										if v627, ok := c.defInst(v624); ok {
+											v628 := c.opcode(v627)
+											if v628 == ir.OpSwidenHigh {
+												v616 := c.arg0(v614)
+												v629 := c.arg0(v627)
+												if v616 == v629 {
+													v625 := c.arg1(v622)
+													if v631, ok := c.defInst(v625); ok {
+														v632 := c.opcode(v631)
+														if v632 == ir.OpSwidenHigh {
+															v620 := c.arg0(v618)
+															v633 := c.arg0(v631)
+															if v620 == v633 {
 																// lower_vector.rules:203
-																return c.out1(c.vcomm(asm.PMADDWD, v612, v616)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v616, v620)), true
 															}
 														}
 													}
@@ -3792,28 +3811,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v603 := c.arg1(v0)
-				if v618, ok := c.defInst(v603); ok {
-					v619 := c.opcode(v618)
-					if v619 == ir.OpSwidenHigh {
-						v630 := c.arg0(v605)
-						v631 := c.arg0(v618)
-						if v630 == v631 {
+				v607 := c.arg1(v0)
+				if v622, ok := c.defInst(v607); ok {
+					v623 := c.opcode(v622)
+					if v623 == ir.OpSwidenHigh {
+						v634 := c.arg0(v609)
+						v635 := c.arg0(v622)
+						if v634 == v635 {
 							// lower_vector.rules:207
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v630), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v634), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v603 := c.arg1(v0)
-				if v618, ok := c.defInst(v603); ok {
-					v619 := c.opcode(v618)
-					if v619 == ir.OpUwidenHigh {
-						v632 := c.arg0(v605)
-						v633 := c.arg0(v618)
-						if v632 == v633 {
+				v607 := c.arg1(v0)
+				if v622, ok := c.defInst(v607); ok {
+					v623 := c.opcode(v622)
+					if v623 == ir.OpUwidenHigh {
+						v636 := c.arg0(v609)
+						v637 := c.arg0(v622)
+						if v636 == v637 {
 							// lower_vector.rules:211
-							a1 := c.xmm(v632)
+							a1 := c.xmm(v636)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -3821,49 +3840,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:195
-		v603 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v602), c.xm(v603))), true
+		v607 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v606), c.xm(v607))), true
 	case ir.I16X8:
-		v602 := c.arg0(v0)
-		if v605, ok := c.defInst(v602); ok {
-			v606 := c.opcode(v605)
-			switch v606 {
+		v606 := c.arg0(v0)
+		if v609, ok := c.defInst(v606); ok {
+			v610 := c.opcode(v609)
+			switch v610 {
 			case ir.OpSwidenLow:
-				v603 := c.arg1(v0)
-				if v618, ok := c.defInst(v603); ok {
-					v619 := c.opcode(v618)
-					if v619 == ir.OpSwidenHigh {
-						v630 := c.arg0(v605)
-						v631 := c.arg0(v618)
-						if v630 == v631 {
+				v607 := c.arg1(v0)
+				if v622, ok := c.defInst(v607); ok {
+					v623 := c.opcode(v622)
+					if v623 == ir.OpSwidenHigh {
+						v634 := c.arg0(v609)
+						v635 := c.arg0(v622)
+						if v634 == v635 {
 							// lower_vector.rules:205
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v630)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v634)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v603 := c.arg1(v0)
-				if v618, ok := c.defInst(v603); ok {
-					v619 := c.opcode(v618)
-					if v619 == ir.OpUwidenHigh {
-						v632 := c.arg0(v605)
-						v633 := c.arg0(v618)
-						if v632 == v633 {
+				v607 := c.arg1(v0)
+				if v622, ok := c.defInst(v607); ok {
+					v623 := c.opcode(v622)
+					if v623 == ir.OpUwidenHigh {
+						v636 := c.arg0(v609)
+						v637 := c.arg0(v622)
+						if v636 == v637 {
 							// lower_vector.rules:209
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v632), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v636), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:194
-		v603 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v602), c.xm(v603))), true
+		v607 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v606), c.xm(v607))), true
 	case ir.I8X16:
 		// lower_vector.rules:197
-		v602 := c.arg0(v0)
-		v603 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v602)), c.operandReg(c.byteSums(c.xmm(v603))))), true
+		v606 := c.arg0(v0)
+		v607 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v606)), c.operandReg(c.byteSums(c.xmm(v607))))), true
 	}
 	var none out
 	return none, false
@@ -3873,8 +3892,8 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v577 := c.hasAvx512()
-		if v577 {
+		v581 := c.hasAvx512()
+		if v581 {
 			// lower_vector.rules:241
 			v74 := c.arg0(v0)
 			a1 := c.xmm(v74)
@@ -3908,81 +3927,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v705 := c.hasAvx()
-		if v705 {
+		v709 := c.hasAvx()
+		if v709 {
 			// lower_vector.rules:262
-			v701 := c.arg0(v0)
-			v702 := c.arg1(v0)
-			v703 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+			v705 := c.arg0(v0)
+			v706 := c.arg1(v0)
+			v707 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
 		}
 		// lower_vector.rules:267
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
 	case ir.I32X4:
-		v705 := c.hasAvx()
-		if v705 {
+		v709 := c.hasAvx()
+		if v709 {
 			// lower_vector.rules:263
-			v701 := c.arg0(v0)
-			v702 := c.arg1(v0)
-			v703 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+			v705 := c.arg0(v0)
+			v706 := c.arg1(v0)
+			v707 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
 		}
 		// lower_vector.rules:269
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v701), 31), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v705), 31), c.xmm(v706), c.xmm(v707))), true
 	case ir.F32X4:
-		v705 := c.hasAvx()
-		if v705 {
+		v709 := c.hasAvx()
+		if v709 {
 			// lower_vector.rules:264
-			v701 := c.arg0(v0)
-			v702 := c.arg1(v0)
-			v703 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+			v705 := c.arg0(v0)
+			v706 := c.arg1(v0)
+			v707 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
 		}
 		// lower_vector.rules:270
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v701), 31), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v705), 31), c.xmm(v706), c.xmm(v707))), true
 	case ir.I64X2:
-		v705 := c.hasAvx()
-		if v705 {
+		v709 := c.hasAvx()
+		if v709 {
 			// lower_vector.rules:265
-			v701 := c.arg0(v0)
-			v702 := c.arg1(v0)
-			v703 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+			v705 := c.arg0(v0)
+			v706 := c.arg1(v0)
+			v707 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
 		}
 		// lower_vector.rules:271
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
 	case ir.F64X2:
-		v705 := c.hasAvx()
-		if v705 {
+		v709 := c.hasAvx()
+		if v709 {
 			// lower_vector.rules:266
-			v701 := c.arg0(v0)
-			v702 := c.arg1(v0)
-			v703 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v701), c.xmm(v702), c.xmm(v703))), true
+			v705 := c.arg0(v0)
+			v706 := c.arg1(v0)
+			v707 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
 		}
 		// lower_vector.rules:272
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v701))), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
 	case ir.I16X8:
 		// lower_vector.rules:268
-		v701 := c.arg0(v0)
-		v702 := c.arg1(v0)
-		v703 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v701), 15), c.xmm(v702), c.xmm(v703))), true
+		v705 := c.arg0(v0)
+		v706 := c.arg1(v0)
+		v707 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v705), 15), c.xmm(v706), c.xmm(v707))), true
 	}
 	var none out
 	return none, false
@@ -3997,66 +4016,66 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		case ir.Equal:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v707, ok := c.intVec(v201); ok {
+			if v711, ok := c.intVec(v201); ok {
 				// lower_vector.rules:369
 				v199 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v707), v198, v199)), true
+				return c.out1(c.vcomm(c.eqOp(v711), v198, v199)), true
 			}
 		case ir.SignedGreaterThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v707, ok := c.intVec(v201); ok {
+			if v711, ok := c.intVec(v201); ok {
 				// lower_vector.rules:370
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v707, c.xmm(v198), c.xm(v199))), true
+				return c.out1(c.vgt(v711, c.xmm(v198), c.xm(v199))), true
 			}
 		case ir.SignedLessThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v707, ok := c.intVec(v201); ok {
+			if v711, ok := c.intVec(v201); ok {
 				// lower_vector.rules:371
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v707, c.xmm(v199), c.xm(v198))), true
+				return c.out1(c.vgt(v711, c.xmm(v199), c.xm(v198))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v709, ok := c.narrowLanes(v201); ok {
+			if v713, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:398
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v709), c.eqOp(v709), v198, v199)), true
+				return c.out1(c.vextreme(c.umaxOp(v713), c.eqOp(v713), v198, v199)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v709, ok := c.narrowLanes(v201); ok {
+			if v713, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:399
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v709), c.eqOp(v709), v198, v199)), true
+				return c.out1(c.vextreme(c.uminOp(v713), c.eqOp(v713), v198, v199)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v709, ok := c.narrowLanes(v201); ok {
+			if v713, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:400
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v709), c.eqOp(v709), v198, v199)), true
+				return c.out1(c.vextreme(c.smaxOp(v713), c.eqOp(v713), v198, v199)), true
 			}
 		case ir.SignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v709, ok := c.narrowLanes(v201); ok {
+			if v713, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:401
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v709), c.eqOp(v709), v198, v199)), true
+				return c.out1(c.vextreme(c.sminOp(v713), c.eqOp(v713), v198, v199)), true
 			}
 		}
 		v198 := c.arg0(v0)
 		v201 := c.valueType(v198)
-		if v707, ok := c.intVec(v201); ok {
+		if v711, ok := c.intVec(v201); ok {
 			// lower_vector.rules:368
 			v199 := c.arg1(v0)
-			return c.out1(c.vcmp(v707, v197, c.xmm(v198), c.xmm(v199))), true
+			return c.out1(c.vcmp(v711, v197, c.xmm(v198), c.xmm(v199))), true
 		}
 	}
 	if v2 == ir.I8 {
@@ -4084,72 +4103,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v818 := c.arg1(v0)
-		if v821, ok := c.sinkableLoad(v818); ok {
+		v822 := c.arg1(v0)
+		if v825, ok := c.sinkableLoad(v822); ok {
 			// lower_vector.rules:623
-			v817 := c.arg0(v0)
-			v819 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
+			v821 := c.arg0(v0)
+			v823 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
 		// lower_vector.rules:622
-		v817 := c.arg0(v0)
-		v819 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+		v821 := c.arg0(v0)
+		v823 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I16X8:
-		v818 := c.arg1(v0)
-		if v821, ok := c.sinkableLoad(v818); ok {
+		v822 := c.arg1(v0)
+		if v825, ok := c.sinkableLoad(v822); ok {
 			// lower_vector.rules:625
-			v817 := c.arg0(v0)
-			v819 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
+			v821 := c.arg0(v0)
+			v823 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
 		// lower_vector.rules:624
-		v817 := c.arg0(v0)
-		v819 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+		v821 := c.arg0(v0)
+		v823 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I32X4:
-		v818 := c.arg1(v0)
-		if v821, ok := c.sinkableLoad(v818); ok {
+		v822 := c.arg1(v0)
+		if v825, ok := c.sinkableLoad(v822); ok {
 			// lower_vector.rules:627
-			v817 := c.arg0(v0)
-			v819 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
+			v821 := c.arg0(v0)
+			v823 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
 		// lower_vector.rules:626
-		v817 := c.arg0(v0)
-		v819 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+		v821 := c.arg0(v0)
+		v823 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I64X2:
-		v818 := c.arg1(v0)
-		if v821, ok := c.sinkableLoad(v818); ok {
+		v822 := c.arg1(v0)
+		if v825, ok := c.sinkableLoad(v822); ok {
 			// lower_vector.rules:629
-			v817 := c.arg0(v0)
-			v819 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v817), c.operandMem(c.sink(v821)), c.laneU8(v819))), true
+			v821 := c.arg0(v0)
+			v823 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
 		// lower_vector.rules:628
-		v817 := c.arg0(v0)
-		v819 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v817), c.operandReg(c.gpr(v818)), c.laneU8(v819))), true
+		v821 := c.arg0(v0)
+		v823 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.F32X4:
 		// lower_vector.rules:630
-		v817 := c.arg0(v0)
-		v818 := c.arg1(v0)
-		v819 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v817), c.xmm(v818), c.laneInsertps(v819))), true
+		v821 := c.arg0(v0)
+		v822 := c.arg1(v0)
+		v823 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v821), c.xmm(v822), c.laneInsertps(v823))), true
 	case ir.F64X2:
-		v819 := c.lane(v0)
-		switch v819 {
+		v823 := c.lane(v0)
+		switch v823 {
 		case 0:
 			// lower_vector.rules:631
-			v818 := c.arg1(v0)
-			v817 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v818), c.xmm(v817), 2)), true
+			v822 := c.arg1(v0)
+			v821 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v822), c.xmm(v821), 2)), true
 		case 1:
 			// lower_vector.rules:632
-			v817 := c.arg0(v0)
-			v818 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v817), c.operandReg(c.xmm(v818)))), true
+			v821 := c.arg0(v0)
+			v822 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v821), c.operandReg(c.xmm(v822)))), true
 		}
 	}
 	var none out
@@ -4161,51 +4180,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v834 := c.lane(v0)
-		if v834 == 0 {
+		v838 := c.lane(v0)
+		if v838 == 0 {
 			// lower_vector.rules:664
-			v833 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v833))), true
+			v837 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v837))), true
 		}
 		// lower_vector.rules:662
-		v833 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v833), c.laneU8(v834))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v837), c.laneU8(v838))), true
 	case ir.I64:
-		v834 := c.lane(v0)
-		if v834 == 0 {
+		v838 := c.lane(v0)
+		if v838 == 0 {
 			// lower_vector.rules:665
-			v833 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v833))), true
+			v837 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v837))), true
 		}
 		// lower_vector.rules:663
-		v833 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v833), c.laneU8(v834))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v837), c.laneU8(v838))), true
 	}
-	v834 := c.lane(v0)
-	if v834 == 0 {
+	v838 := c.lane(v0)
+	if v838 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:666
-			v833 := c.arg0(v0)
-			return c.out1(c.lowLane(v215, c.xmm(v833))), true
+			v837 := c.arg0(v0)
+			return c.out1(c.lowLane(v215, c.xmm(v837))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:660
-		v833 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v833), c.laneU8(v834))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v837), c.laneU8(v838))), true
 	case ir.I16:
 		// lower_vector.rules:661
-		v833 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v833), c.laneU8(v834))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v837), c.laneU8(v838))), true
 	case ir.F32:
 		// lower_vector.rules:667
-		v833 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v833), c.laneU8(v834)))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v837), c.laneU8(v838)))), true
 	case ir.F64:
 		// lower_vector.rules:668
-		v833 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v833), 238))), true
+		v837 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v837), 238))), true
 	}
 	var none out
 	return none, false
@@ -4216,33 +4235,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v835 := c.arg0(v0)
-		if v837, ok := c.sinkableLoad(v835); ok {
+		v839 := c.arg0(v0)
+		if v841, ok := c.sinkableLoad(v839); ok {
 			// lower_vector.rules:672
-			return c.out1(c.loadXmm(ir.F32, c.sink(v837))), true
+			return c.out1(c.loadXmm(ir.F32, c.sink(v841))), true
 		}
 	case ir.I64X2:
-		v835 := c.arg0(v0)
-		if v837, ok := c.sinkableLoad(v835); ok {
+		v839 := c.arg0(v0)
+		if v841, ok := c.sinkableLoad(v839); ok {
 			// lower_vector.rules:673
-			return c.out1(c.loadXmm(ir.F64, c.sink(v837))), true
+			return c.out1(c.loadXmm(ir.F64, c.sink(v841))), true
 		}
 		// lower_vector.rules:671
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v835)))), true
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v839)))), true
 	case ir.F32X4:
 		// lower_vector.rules:674
-		v835 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v835), c.xmm(v835), 14)), true
+		v839 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v839), c.xmm(v839), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:675
-		v835 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v835)))), true
+		v839 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v839)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:670
-			v835 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v835)))), true
+			v839 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v839)))), true
 		}
 	}
 	var none out
@@ -4279,10 +4298,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v565, ok := c.intVec(v2); ok {
+	if v569, ok := c.intVec(v2); ok {
 		// lower_vector.rules:112
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v565, c.vecZero(), c.xm(v32))), true
+		return c.out1(c.vsub(v569, c.vecZero(), c.xm(v32))), true
 	}
 	var none out
 	return none, false
@@ -4725,11 +4744,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v205 := c.arg0(v0)
 		v208 := c.valueType(v205)
-		if v711, ok := c.floatVec(v208); ok {
+		if v715, ok := c.floatVec(v208); ok {
 			// lower_vector.rules:422
 			v204 := c.floatCc(v0)
 			v206 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v711), v204, c.xmm(v205), c.xmm(v206))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v715), v204, c.xmm(v205), c.xmm(v206))), true
 		}
 	}
 	var none out
@@ -4918,10 +4937,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v265 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
-	if v722, ok := c.floatVec(v2); ok {
+	if v726, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:469
 		v265 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v722)))), true
+		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v726)))), true
 	}
 	var none out
 	return none, false
@@ -4935,10 +4954,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v266 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
-	if v722, ok := c.floatVec(v2); ok {
+	if v726, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:470
 		v266 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v722)))), true
+		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v726)))), true
 	}
 	var none out
 	return none, false
@@ -4954,11 +4973,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v215))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
-	if v722, ok := c.floatVec(v2); ok {
+	if v726, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:471
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v722)), c.xmm(v268), c.xmm(v267))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v726)), c.xmm(v268), c.xmm(v267))), true
 	}
 	var none out
 	return none, false
@@ -5247,16 +5266,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v527 := c.arg0(v0)
-		v528 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v527), c.gpr(v528))), true
+		v531 := c.arg0(v0)
+		v532 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v531), c.gpr(v532))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v528 := c.arg1(v0)
-		v527 := c.arg0(v0)
-		v533 := c.valueType(v527)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v528), c.tyBitsU8(v533)), c.operandReg(c.zext64(v527)))), true
+		v532 := c.arg1(v0)
+		v531 := c.arg0(v0)
+		v537 := c.valueType(v531)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v532), c.tyBitsU8(v537)), c.operandReg(c.zext64(v531)))), true
 	}
 	var none out
 	return none, false
@@ -5264,15 +5283,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v529 := c.arg0(v0)
-	v531 := c.valueType(v529)
-	if v531 == ir.I128 {
+	v533 := c.arg0(v0)
+	v535 := c.valueType(v533)
+	if v535 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v529), c.high(v529))), true
+		return c.outPair(c.makePair(c.low(v533), c.high(v533))), true
 	}
-	if v535, ok := c.fitsIn64(v531); ok {
+	if v539, ok := c.fitsIn64(v535); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v529), c.shiftImm(asm.SHR, c.size32(v535), c.gpr(v529), c.halfBits(v535))), true
+		return c.out2(c.gpr(v533), c.shiftImm(asm.SHR, c.size32(v539), c.gpr(v533), c.halfBits(v539))), true
 	}
 	var none out
 	return none, false
@@ -5280,20 +5299,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v536 := c.memFlags(v0)
-	if v539, ok := c.littleEndian(v536); ok {
+	v540 := c.memFlags(v0)
+	if v543, ok := c.littleEndian(v540); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v537 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v539, v537, 0))), true
+			v541 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v543, v541, 0))), true
 		}
 		if v2 == ir.I128 {
-			v562 := c.hasCmpxchg16b()
-			if v562 {
+			v566 := c.hasCmpxchg16b()
+			if v566 {
 				// lower_atomic.rules:40
-				v537 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v539, v537, 0), c.zeros(), c.zeros())), true
+				v541 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v543, v541, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -5303,22 +5322,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v540 := c.memFlags(v0)
-	if v544, ok := c.littleEndian(v540); ok {
-		v541 := c.arg0(v0)
-		v546 := c.valueType(v541)
-		if v548, ok := c.fitsIn64(v546); ok {
+	v544 := c.memFlags(v0)
+	if v548, ok := c.littleEndian(v544); ok {
+		v545 := c.arg0(v0)
+		v550 := c.valueType(v545)
+		if v552, ok := c.fitsIn64(v550); ok {
 			// lower_atomic.rules:5
-			v542 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v548), c.amode(v544, v542, 0), c.gpr(v541))
+			v546 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v552), c.amode(v548, v546, 0), c.gpr(v545))
 			return c.outNone(), true
 		}
-		if v546 == ir.I128 {
-			v562 := c.hasCmpxchg16b()
-			if v562 {
+		if v550 == ir.I128 {
+			v566 := c.hasCmpxchg16b()
+			if v566 {
 				// lower_atomic.rules:42
-				v542 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v544, v542, 0), c.halves(v541))
+				v546 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v548, v546, 0), c.halves(v545))
 				return c.outNone(), true
 			}
 		}
@@ -5329,24 +5348,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v555 := c.memFlags(v0)
-	if v560, ok := c.littleEndian(v555); ok {
+	v559 := c.memFlags(v0)
+	if v564, ok := c.littleEndian(v559); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v556 := c.arg0(v0)
-			v557 := c.arg1(v0)
-			v558 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v560, v556, 0), c.gpr(v557), c.gpr(v558))), true
+			v560 := c.arg0(v0)
+			v561 := c.arg1(v0)
+			v562 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v564, v560, 0), c.gpr(v561), c.gpr(v562))), true
 		}
 		if v2 == ir.I128 {
-			v562 := c.hasCmpxchg16b()
-			if v562 {
+			v566 := c.hasCmpxchg16b()
+			if v566 {
 				// lower_atomic.rules:46
-				v556 := c.arg0(v0)
-				v557 := c.arg1(v0)
-				v558 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v560, v556, 0), c.halves(v557), c.halves(v558))), true
+				v560 := c.arg0(v0)
+				v561 := c.arg1(v0)
+				v562 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v564, v560, 0), c.halves(v561), c.halves(v562))), true
 			}
 		}
 	}
@@ -5360,14 +5379,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:114
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v566, v567)), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v570, v571)), true
 	case ir.I16X8:
 		// lower_vector.rules:115
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v566, v567)), true
+		v570 := c.arg0(v0)
+		v571 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v570, v571)), true
 	}
 	var none out
 	return none, false
@@ -5379,14 +5398,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:116
-		v568 := c.arg0(v0)
-		v569 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v568, v569)), true
+		v572 := c.arg0(v0)
+		v573 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v572, v573)), true
 	case ir.I16X8:
 		// lower_vector.rules:117
-		v568 := c.arg0(v0)
-		v569 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v568, v569)), true
+		v572 := c.arg0(v0)
+		v573 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v572, v573)), true
 	}
 	var none out
 	return none, false
@@ -5398,14 +5417,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v570), c.xm(v571))), true
+		v574 := c.arg0(v0)
+		v575 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v574), c.xm(v575))), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v570), c.xm(v571))), true
+		v574 := c.arg0(v0)
+		v575 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v574), c.xm(v575))), true
 	}
 	var none out
 	return none, false
@@ -5417,14 +5436,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v572 := c.arg0(v0)
-		v573 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v572), c.xm(v573))), true
+		v576 := c.arg0(v0)
+		v577 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v576), c.xm(v577))), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v572 := c.arg0(v0)
-		v573 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v572), c.xm(v573))), true
+		v576 := c.arg0(v0)
+		v577 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v576), c.xm(v577))), true
 	}
 	var none out
 	return none, false
@@ -5436,14 +5455,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v574 := c.arg0(v0)
-		v575 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v574, v575)), true
+		v578 := c.arg0(v0)
+		v579 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v578, v579)), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v574 := c.arg0(v0)
-		v575 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v574, v575)), true
+		v578 := c.arg0(v0)
+		v579 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v578, v579)), true
 	}
 	var none out
 	return none, false
@@ -5451,19 +5470,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v713 := c.arg0(v0)
-	v715 := c.valueType(v713)
-	if v717, ok := c.intVec(v715); ok {
+	v717 := c.arg0(v0)
+	v719 := c.valueType(v717)
+	if v721, ok := c.intVec(v719); ok {
 		// lower_vector.rules:425
-		return c.out1(c.setcc(c.allTrue(v717, c.xmm(v713)))), true
+		return c.out1(c.setcc(c.allTrue(v721, c.xmm(v717)))), true
 	}
-	switch v715 {
+	switch v719 {
 	case ir.F32X4:
 		// lower_vector.rules:427
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v713)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v717)))), true
 	case ir.F64X2:
 		// lower_vector.rules:428
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v713)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v717)))), true
 	}
 	var none out
 	return none, false
@@ -5471,27 +5490,27 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v718 := c.arg0(v0)
-	v720 := c.valueType(v718)
-	switch v720 {
+	v722 := c.arg0(v0)
+	v724 := c.valueType(v722)
+	switch v724 {
 	case ir.I8X16:
 		// lower_vector.rules:436
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v718))), true
+		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722))), true
 	case ir.I32X4:
 		// lower_vector.rules:437
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v718))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
 	case ir.F32X4:
 		// lower_vector.rules:438
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v718))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
 	case ir.I64X2:
 		// lower_vector.rules:439
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v718))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
 	case ir.F64X2:
 		// lower_vector.rules:440
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v718))), true
+		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
 	case ir.I16X8:
 		// lower_vector.rules:441
-		a1 := c.xmm(v718)
+		a1 := c.xmm(v722)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
 	}
 	var none out
@@ -5503,23 +5522,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v740 := c.arg0(v0)
-		v743 := c.valueType(v740)
-		if v743 == ir.I64X2 {
-			if v745, ok := c.defInst(v740); ok {
-				v746 := c.opcode(v745)
-				if v746 == ir.OpFcvtToSintSat {
-					v747 := c.arg0(v745)
-					v749 := c.valueType(v747)
-					if v749 == ir.F64X2 {
-						v741 := c.arg1(v0)
-						if v751, ok := c.defInst(v741); ok {
-							v752 := c.opcode(v751)
-							if v752 == ir.OpVconst {
-								v753 := c.constant(v751)
-								if _, ok := c.zeroConstant(v753); ok {
+		v744 := c.arg0(v0)
+		v747 := c.valueType(v744)
+		if v747 == ir.I64X2 {
+			if v749, ok := c.defInst(v744); ok {
+				v750 := c.opcode(v749)
+				if v750 == ir.OpFcvtToSintSat {
+					v751 := c.arg0(v749)
+					v753 := c.valueType(v751)
+					if v753 == ir.F64X2 {
+						v745 := c.arg1(v0)
+						if v755, ok := c.defInst(v745); ok {
+							v756 := c.opcode(v755)
+							if v756 == ir.OpVconst {
+								v757 := c.constant(v755)
+								if _, ok := c.zeroConstant(v757); ok {
 									// lower_vector.rules:564
-									a1 := c.xmm(v747)
+									a1 := c.xmm(v751)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -5532,14 +5551,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:575
-		v740 := c.arg0(v0)
-		v741 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v740), c.xm(v741))), true
+		v744 := c.arg0(v0)
+		v745 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v744), c.xm(v745))), true
 	case ir.I16X8:
 		// lower_vector.rules:576
-		v740 := c.arg0(v0)
-		v741 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v740), c.xm(v741))), true
+		v744 := c.arg0(v0)
+		v745 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v744), c.xm(v745))), true
 	}
 	var none out
 	return none, false
@@ -5551,14 +5570,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:577
-		v772 := c.arg0(v0)
-		v773 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v772), c.xm(v773))), true
+		v776 := c.arg0(v0)
+		v777 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v776), c.xm(v777))), true
 	case ir.I16X8:
 		// lower_vector.rules:578
-		v772 := c.arg0(v0)
-		v773 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v772), c.xm(v773))), true
+		v776 := c.arg0(v0)
+		v777 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v776), c.xm(v777))), true
 	}
 	var none out
 	return none, false
@@ -5570,16 +5589,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:580
-		v774 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v774)))), true
+		v778 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v778)))), true
 	case ir.I32X4:
 		// lower_vector.rules:581
-		v774 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v774)))), true
+		v778 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v778)))), true
 	case ir.I64X2:
 		// lower_vector.rules:582
-		v774 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v774)))), true
+		v778 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v778)))), true
 	}
 	var none out
 	return none, false
@@ -5591,16 +5610,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:583
-		v775 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v775)))), true
+		v779 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v779)))), true
 	case ir.I32X4:
 		// lower_vector.rules:584
-		v775 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v775)))), true
+		v779 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v779)))), true
 	case ir.I64X2:
 		// lower_vector.rules:585
-		v775 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v775)))), true
+		v779 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v779)))), true
 	}
 	var none out
 	return none, false
@@ -5612,16 +5631,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:588
-		v776 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v776))))), true
+		v780 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	case ir.I32X4:
 		// lower_vector.rules:589
-		v776 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v776))))), true
+		v780 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	case ir.I64X2:
 		// lower_vector.rules:590
-		v776 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v776))))), true
+		v780 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	}
 	var none out
 	return none, false
@@ -5633,16 +5652,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:591
-		v777 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v777), c.operandReg(c.vecZero()))), true
+		v781 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:592
-		v777 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v777), c.operandReg(c.vecZero()))), true
+		v781 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:593
-		v777 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v777), c.operandReg(c.vecZero()))), true
+		v781 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false

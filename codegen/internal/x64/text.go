@@ -149,7 +149,7 @@ func printInst(w *strings.Builder, vc *machine.VCode, in *machine.Inst) {
 	switch in.Op {
 	case OpMovImm, OpAluRI, OpAluMI, OpCmpRI, OpCmpMI, OpStoreI, OpImulRI, OpImulMI, OpShldRI, OpRorx:
 		item("%d", in.Imm)
-	case OpJmpTable:
+	case OpJmpTable, OpJmpTableChk, OpJmpTree:
 		item("table %d", in.Aux)
 	case OpXmmConst:
 		item("const %d", in.Aux)
