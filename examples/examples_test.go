@@ -20,6 +20,11 @@ func TestExamples(t *testing.T) {
 	}{
 		{[]string{"run", "../cmd/davit", "run", "hello/hello.wat"}, "Hello from WebAssembly!\n"},
 		{[]string{"run", "./embed"}, "the module says: 5050\nsum(100) = 5050\n"},
+		{[]string{"run", "./hostfuncs"}, "diagonal, squared: 25\nSTRINGS LIE IN MEMORY\n0 1 4 9 16 \ncode 7: refused - is it ours? true\n"},
+		{[]string{"run", "./plugin"}, "reverse(\"Hello, plugin!\") = \"!nigulp ,olleH\"\nreverse(\"\") = \"\"\nreverse(\"naïve café\") = \"éfac evïan\"\n"},
+		{[]string{"run", "./middleware"}, "/             200 x-guard=wasm \"hello from /\"\n" +
+			"/admin/users  403 x-guard=wasm \"Forbidden\\n\"\n/administer   403 x-guard=wasm \"Forbidden\\n\"\n/about        200 x-guard=wasm \"hello from /about\"\n"},
+		{[]string{"run", "./quickjs"}, "longest: quick\nundefined undefined\n=> [3,5,5,3,5,4,3,4,3]\n"},
 	} {
 		out, err := exec.Command("go", c.args...).CombinedOutput()
 		if err != nil || string(out) != c.want {
