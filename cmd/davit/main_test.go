@@ -75,7 +75,7 @@ func TestExamples(t *testing.T) {
 				t.Errorf("an example of %s is about something else: %s", c.CommandPath(), line)
 			}
 			script := txtar.Archive{
-				Comment: []byte("exec sh -e example.sh\n"),
+				Comment: []byte("[unix] chmod 755 is-slow.sh\nexec sh -e example.sh\n"),
 				Files:   append([]txtar.File{{Name: "example.sh", Data: []byte(line + "\n")}}, files...),
 			}
 			if strings.HasPrefix(line, "davit --config project.toml") { // the example before it makes the file
