@@ -674,7 +674,7 @@ func (b *Builder) IaddPairwise(x, y ir.Value) ir.Value {
 	return b.one(ir.InstData{Op: ir.OpIaddPairwise, Type: b.fn.ValueType(x)}, x, y)
 }
 
-// X86Pmaddubsw appends x86_pmaddubsw. Multiply unsigned by signed bytes and add neighbours with saturation.
+// X86Pmaddubsw appends x86_pmaddubsw. Multiply signed by unsigned bytes and add neighbours with saturation.
 func (b *Builder) X86Pmaddubsw(x, y ir.Value) ir.Value {
 	return b.one(ir.InstData{Op: ir.OpX86Pmaddubsw}, x, y)
 }

@@ -116,8 +116,8 @@ func vectorOp(f *ir.Function, d *ir.InstData, from, to ir.Type, in [3]Value) (Va
 		}), true
 	case ir.OpX86Pmaddubsw:
 		return each(to, func(i int) Value {
-			a := in[0].lane(2*i, 8).mul(in[1].lane(2*i, 8).sext(8))
-			s := a.add(in[0].lane(2*i+1, 8).mul(in[1].lane(2*i+1, 8).sext(8)))
+			product := func(k int) Value { return in[0].lane(k, 8).sext(8).mul(in[1].lane(k, 8)) }
+			s := product(2 * i).add(product(2*i + 1))
 			switch lo, hi := word(0x8000).sext(16), word(0x7fff); {
 			case s.slt(lo):
 				return lo

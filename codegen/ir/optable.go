@@ -324,7 +324,7 @@ var opTable = [NumOpcodes]OpInfo{
 	OpUwidenLow:                  {"uwiden_low", FormatUnary, setVecint, 0, "T", "merge(T)", 0, "Zero-extend the low half of the lanes."},
 	OpUwidenHigh:                 {"uwiden_high", FormatUnary, setVecint, 0, "T", "merge(T)", 0, "Zero-extend the high half of the lanes."},
 	OpIaddPairwise:               {"iadd_pairwise", FormatBinary, setVecint, 0, "T T", "T", 0, "Add neighbouring lanes."},
-	OpX86Pmaddubsw:               {"x86_pmaddubsw", FormatBinary, setNone, CtrlNone, "i8x16 i8x16", "i16x8", 0, "Multiply unsigned by signed bytes and add neighbours with saturation."},
+	OpX86Pmaddubsw:               {"x86_pmaddubsw", FormatBinary, setNone, CtrlNone, "i8x16 i8x16", "i16x8", 0, "Multiply signed by unsigned bytes and add neighbours with saturation."},
 	OpFpromote:                   {"fpromote", FormatUnary, setScalarfloat, CtrlExplicit, "narrower(T)", "T", 0, "To a wider format, exactly."},
 	OpFdemote:                    {"fdemote", FormatUnary, setScalarfloat, CtrlExplicit, "wider(T)", "T", 0, "To a narrower format, rounding."},
 	OpFvdemote:                   {"fvdemote", FormatUnary, setNone, CtrlNone, "f64x2", "f32x4", 0, "Demote two lanes; the high lanes are zero."},

@@ -112,7 +112,7 @@ func copyDir(t testing.TB, from string) string {
 }
 
 // notYet are features of programs that the compiler does not have.
-var notYet = []string{"simd", "eh", "threads"}
+var notYet = []string{"eh", "threads"}
 
 // TestRealPrograms runs programs that other people's compilers made.
 func TestRealPrograms(t *testing.T) {

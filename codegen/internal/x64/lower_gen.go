@@ -688,11 +688,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:543
+		// lower_vector.rules:550
 		v739 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v739)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:544
+		// lower_vector.rules:551
 		v740 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v740)))), true
 	case ir.OpX86Cvtt2dq:
@@ -701,7 +701,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v741 := c.arg0(v0)
 			v743 := c.valueType(v741)
 			if v743 == ir.F32X4 {
-				// lower_vector.rules:545
+				// lower_vector.rules:552
 				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v741))), true
 			}
 		}
@@ -727,7 +727,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 								if v772 == ir.OpVconst {
 									v773 := c.constant(v771)
 									if _, ok := c.zeroConstant(v773); ok {
-										// lower_vector.rules:569
+										// lower_vector.rules:576
 										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v767), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
@@ -763,7 +763,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload8x8:
 		v782 := c.memFlags(v0)
 		if v786, ok := c.littleEndian(v782); ok {
-			// lower_vector.rules:595
+			// lower_vector.rules:602
 			v783 := c.arg0(v0)
 			v784 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v786, v783, v784)))), true
@@ -771,7 +771,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload8x8:
 		v787 := c.memFlags(v0)
 		if v791, ok := c.littleEndian(v787); ok {
-			// lower_vector.rules:596
+			// lower_vector.rules:603
 			v788 := c.arg0(v0)
 			v789 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v791, v788, v789)))), true
@@ -779,7 +779,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload16x4:
 		v792 := c.memFlags(v0)
 		if v796, ok := c.littleEndian(v792); ok {
-			// lower_vector.rules:597
+			// lower_vector.rules:604
 			v793 := c.arg0(v0)
 			v794 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v796, v793, v794)))), true
@@ -787,7 +787,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload16x4:
 		v797 := c.memFlags(v0)
 		if v801, ok := c.littleEndian(v797); ok {
-			// lower_vector.rules:598
+			// lower_vector.rules:605
 			v798 := c.arg0(v0)
 			v799 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v801, v798, v799)))), true
@@ -795,7 +795,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload32x2:
 		v802 := c.memFlags(v0)
 		if v806, ok := c.littleEndian(v802); ok {
-			// lower_vector.rules:599
+			// lower_vector.rules:606
 			v803 := c.arg0(v0)
 			v804 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v806, v803, v804)))), true
@@ -803,23 +803,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload32x2:
 		v807 := c.memFlags(v0)
 		if v811, ok := c.littleEndian(v807); ok {
-			// lower_vector.rules:600
+			// lower_vector.rules:607
 			v808 := c.arg0(v0)
 			v809 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v811, v808, v809)))), true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:681
+		// lower_vector.rules:688
 		v842 := c.arg0(v0)
 		v843 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.xmm(v842), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v843)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:683
+		// lower_vector.rules:690
 		v844 := c.arg0(v0)
 		v845 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.xmm(v844), c.xm(v845))), true
 	case ir.OpShuffle:
-		// lower_vector.rules:684
+		// lower_vector.rules:691
 		v846 := c.arg0(v0)
 		v847 := c.arg1(v0)
 		v848 := c.constant(v0)
@@ -1118,11 +1118,11 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 				v832 := c.valueType(v829)
 				switch v832 {
 				case ir.I8X16:
-					// lower_vector.rules:639
+					// lower_vector.rules:646
 					v830 := c.lane(v827)
 					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v829), c.laneU8(v830))), true
 				case ir.I16X8:
-					// lower_vector.rules:640
+					// lower_vector.rules:647
 					v830 := c.lane(v827)
 					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v829), c.laneU8(v830))), true
 				}
@@ -1324,7 +1324,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:116
 			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:461
+		// lower_vector.rules:468
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1387,7 +1387,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:117
 			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:458
+		// lower_vector.rules:465
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1521,13 +1521,13 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 				case ir.I32X4:
 					v834 := c.lane(v417)
 					if v834 == 0 {
-						// lower_vector.rules:652
+						// lower_vector.rules:659
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
 						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:648
+					// lower_vector.rules:655
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
 					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
@@ -1536,32 +1536,32 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 					v834 := c.lane(v417)
 					switch v834 {
 					case 0:
-						// lower_vector.rules:654
+						// lower_vector.rules:661
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
 						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					case 1:
-						// lower_vector.rules:656
+						// lower_vector.rules:663
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
 						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v833))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:650
+					// lower_vector.rules:657
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
 					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				case ir.I8X16:
-					// lower_vector.rules:644
+					// lower_vector.rules:651
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
 					v834 := c.lane(v417)
 					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
 					return c.outNone(), true
 				case ir.I16X8:
-					// lower_vector.rules:646
+					// lower_vector.rules:653
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
 					v834 := c.lane(v417)
@@ -2167,7 +2167,7 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 				v730 := c.arg0(v728)
 				v732 := c.valueType(v730)
 				if v732 == ir.I32X4 {
-					// lower_vector.rules:515
+					// lower_vector.rules:522
 					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v730)))), true
 				}
 			}
@@ -2176,10 +2176,10 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		if v281 == ir.I64X2 {
 			v583 := c.hasAvx512dq()
 			if v583 {
-				// lower_vector.rules:516
+				// lower_vector.rules:523
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
 			}
-			// lower_vector.rules:519
+			// lower_vector.rules:526
 			a1 := c.xmm(v279)
 			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
@@ -2217,7 +2217,7 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		v279 := c.arg0(v0)
 		v281 := c.valueType(v279)
 		if v281 == ir.I32X4 {
-			// lower_vector.rules:514
+			// lower_vector.rules:521
 			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v279))), true
 		}
 	}
@@ -2237,7 +2237,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 				v736 := c.arg0(v734)
 				v738 := c.valueType(v736)
 				if v738 == ir.I32X4 {
-					// lower_vector.rules:540
+					// lower_vector.rules:547
 					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v736), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
@@ -2247,10 +2247,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I64X2 {
 			v583 := c.hasAvx512dq()
 			if v583 {
-				// lower_vector.rules:517
+				// lower_vector.rules:524
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
 			}
-			// lower_vector.rules:526
+			// lower_vector.rules:533
 			a2 := c.xmm(v284)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
 			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
@@ -2262,10 +2262,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I32X4 {
 			v581 := c.hasAvx512()
 			if v581 {
-				// lower_vector.rules:518
+				// lower_vector.rules:525
 				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
 			}
-			// lower_vector.rules:532
+			// lower_vector.rules:539
 			a5 := c.xmm(v284)
 			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
@@ -2517,12 +2517,12 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
-		// lower_vector.rules:447
+		// lower_vector.rules:454
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPS, v227, v228)), true
 	case ir.F64X2:
-		// lower_vector.rules:448
+		// lower_vector.rules:455
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPD, v227, v228)), true
@@ -2566,12 +2566,12 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
 	case ir.F32X4:
-		// lower_vector.rules:451
+		// lower_vector.rules:458
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPS, v235, v236)), true
 	case ir.F64X2:
-		// lower_vector.rules:452
+		// lower_vector.rules:459
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPD, v235, v236)), true
@@ -2792,7 +2792,7 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 		if v816 {
 			v812 := c.arg0(v0)
 			if v814, ok := c.sinkableLoad(v812); ok {
-				// lower_vector.rules:611
+				// lower_vector.rules:618
 				return c.out1(c.splatLoad(v217, v814)), true
 			}
 		}
@@ -2801,45 +2801,45 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	if v820 {
 		if v569, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:612
+				// lower_vector.rules:619
 				v812 := c.arg0(v0)
 				return c.out1(c.splatReg(v569, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
-			// lower_vector.rules:613
+			// lower_vector.rules:620
 			v812 := c.arg0(v0)
 			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))))), true
 		case ir.F32X4:
-			// lower_vector.rules:614
+			// lower_vector.rules:621
 			v812 := c.arg0(v0)
 			return c.out1(c.splatReg(ir.F32X4, c.xmm(v812))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
-		// lower_vector.rules:615
+		// lower_vector.rules:622
 		v812 := c.arg0(v0)
 		return c.out1(c.splatReg(ir.F64X2, c.xmm(v812))), true
 	case ir.I8X16:
-		// lower_vector.rules:616
+		// lower_vector.rules:623
 		v812 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:617
+		// lower_vector.rules:624
 		v812 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:618
+		// lower_vector.rules:625
 		v812 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:619
+		// lower_vector.rules:626
 		v812 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:620
+		// lower_vector.rules:627
 		v812 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v812), 0)), true
 	}
@@ -4105,53 +4105,53 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	case ir.I8X16:
 		v822 := c.arg1(v0)
 		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:623
+			// lower_vector.rules:630
 			v821 := c.arg0(v0)
 			v823 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
-		// lower_vector.rules:622
+		// lower_vector.rules:629
 		v821 := c.arg0(v0)
 		v823 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I16X8:
 		v822 := c.arg1(v0)
 		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:625
+			// lower_vector.rules:632
 			v821 := c.arg0(v0)
 			v823 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
-		// lower_vector.rules:624
+		// lower_vector.rules:631
 		v821 := c.arg0(v0)
 		v823 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I32X4:
 		v822 := c.arg1(v0)
 		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:627
+			// lower_vector.rules:634
 			v821 := c.arg0(v0)
 			v823 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
-		// lower_vector.rules:626
+		// lower_vector.rules:633
 		v821 := c.arg0(v0)
 		v823 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.I64X2:
 		v822 := c.arg1(v0)
 		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:629
+			// lower_vector.rules:636
 			v821 := c.arg0(v0)
 			v823 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
 		}
-		// lower_vector.rules:628
+		// lower_vector.rules:635
 		v821 := c.arg0(v0)
 		v823 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
 	case ir.F32X4:
-		// lower_vector.rules:630
+		// lower_vector.rules:637
 		v821 := c.arg0(v0)
 		v822 := c.arg1(v0)
 		v823 := c.lane(v0)
@@ -4160,12 +4160,12 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 		v823 := c.lane(v0)
 		switch v823 {
 		case 0:
-			// lower_vector.rules:631
+			// lower_vector.rules:638
 			v822 := c.arg1(v0)
 			v821 := c.arg0(v0)
 			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v822), c.xmm(v821), 2)), true
 		case 1:
-			// lower_vector.rules:632
+			// lower_vector.rules:639
 			v821 := c.arg0(v0)
 			v822 := c.arg1(v0)
 			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v821), c.operandReg(c.xmm(v822)))), true
@@ -4182,47 +4182,47 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	case ir.I32:
 		v838 := c.lane(v0)
 		if v838 == 0 {
-			// lower_vector.rules:664
+			// lower_vector.rules:671
 			v837 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v837))), true
 		}
-		// lower_vector.rules:662
+		// lower_vector.rules:669
 		v837 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v837), c.laneU8(v838))), true
 	case ir.I64:
 		v838 := c.lane(v0)
 		if v838 == 0 {
-			// lower_vector.rules:665
+			// lower_vector.rules:672
 			v837 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v837))), true
 		}
-		// lower_vector.rules:663
+		// lower_vector.rules:670
 		v837 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v837), c.laneU8(v838))), true
 	}
 	v838 := c.lane(v0)
 	if v838 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:666
+			// lower_vector.rules:673
 			v837 := c.arg0(v0)
 			return c.out1(c.lowLane(v215, c.xmm(v837))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:660
+		// lower_vector.rules:667
 		v837 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v837), c.laneU8(v838))), true
 	case ir.I16:
-		// lower_vector.rules:661
+		// lower_vector.rules:668
 		v837 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v837), c.laneU8(v838))), true
 	case ir.F32:
-		// lower_vector.rules:667
+		// lower_vector.rules:674
 		v837 := c.arg0(v0)
 		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v837), c.laneU8(v838)))), true
 	case ir.F64:
-		// lower_vector.rules:668
+		// lower_vector.rules:675
 		v837 := c.arg0(v0)
 		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v837), 238))), true
 	}
@@ -4237,29 +4237,29 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	case ir.I32X4:
 		v839 := c.arg0(v0)
 		if v841, ok := c.sinkableLoad(v839); ok {
-			// lower_vector.rules:672
+			// lower_vector.rules:679
 			return c.out1(c.loadXmm(ir.F32, c.sink(v841))), true
 		}
 	case ir.I64X2:
 		v839 := c.arg0(v0)
 		if v841, ok := c.sinkableLoad(v839); ok {
-			// lower_vector.rules:673
+			// lower_vector.rules:680
 			return c.out1(c.loadXmm(ir.F64, c.sink(v841))), true
 		}
-		// lower_vector.rules:671
+		// lower_vector.rules:678
 		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v839)))), true
 	case ir.F32X4:
-		// lower_vector.rules:674
+		// lower_vector.rules:681
 		v839 := c.arg0(v0)
 		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v839), c.xmm(v839), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:675
+		// lower_vector.rules:682
 		v839 := c.arg0(v0)
 		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v839)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:670
+			// lower_vector.rules:677
 			v839 := c.arg0(v0)
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v839)))), true
 		}
@@ -4791,12 +4791,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
 	case ir.F32X4:
-		// lower_vector.rules:449
+		// lower_vector.rules:456
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64X2:
-		// lower_vector.rules:450
+		// lower_vector.rules:457
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPD, c.xmm(v233), c.xm(v234))), true
@@ -4820,12 +4820,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
 	case ir.F32X4:
-		// lower_vector.rules:453
+		// lower_vector.rules:460
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64X2:
-		// lower_vector.rules:454
+		// lower_vector.rules:461
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPD, c.xmm(v241), c.xm(v242))), true
@@ -4847,11 +4847,11 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
 	case ir.F32X4:
-		// lower_vector.rules:455
+		// lower_vector.rules:462
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPS, c.xm(v243))), true
 	case ir.F64X2:
-		// lower_vector.rules:456
+		// lower_vector.rules:463
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPD, c.xm(v243))), true
 	}
@@ -4870,7 +4870,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:486
+		// lower_vector.rules:493
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a1 := c.xmm(v244)
@@ -4879,7 +4879,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:491
+		// lower_vector.rules:498
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a5 := c.xmm(v244)
@@ -4903,7 +4903,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:497
+		// lower_vector.rules:504
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a1 := c.xmm(v246)
@@ -4914,7 +4914,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:504
+		// lower_vector.rules:511
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a7 := c.xmm(v246)
@@ -4938,7 +4938,7 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
 	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:469
+		// lower_vector.rules:476
 		v265 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v726)))), true
 	}
@@ -4955,7 +4955,7 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
 	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:470
+		// lower_vector.rules:477
 		v266 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v726)))), true
 	}
@@ -4974,7 +4974,7 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
 	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:471
+		// lower_vector.rules:478
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
 		return c.out1(c.chooseX(c.loadMask(c.signMask(v726)), c.xmm(v268), c.xmm(v267))), true
@@ -4996,11 +4996,11 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
 	case ir.F32X4:
-		// lower_vector.rules:475
+		// lower_vector.rules:482
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:476
+		// lower_vector.rules:483
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
 	}
@@ -5021,11 +5021,11 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
 	case ir.F32X4:
-		// lower_vector.rules:477
+		// lower_vector.rules:484
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:478
+		// lower_vector.rules:485
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
 	}
@@ -5046,11 +5046,11 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
 	case ir.F32X4:
-		// lower_vector.rules:479
+		// lower_vector.rules:486
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:480
+		// lower_vector.rules:487
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
 	}
@@ -5071,11 +5071,11 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
 	case ir.F32X4:
-		// lower_vector.rules:481
+		// lower_vector.rules:488
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:482
+		// lower_vector.rules:489
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
 	}
@@ -5147,7 +5147,7 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v301 == ir.F32X4 {
-			// lower_vector.rules:547
+			// lower_vector.rules:554
 			a5 := c.xmm(v299)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
@@ -5179,7 +5179,7 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v306 == ir.F32X4 {
-			// lower_vector.rules:554
+			// lower_vector.rules:561
 			n3 := c.vop(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
@@ -5494,24 +5494,65 @@ func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
 	v724 := c.valueType(v722)
 	switch v724 {
 	case ir.I8X16:
-		// lower_vector.rules:436
-		return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722))), true
-	case ir.I32X4:
-		// lower_vector.rules:437
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
-	case ir.F32X4:
-		// lower_vector.rules:438
-		return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
-	case ir.I64X2:
-		// lower_vector.rules:439
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
-	case ir.F64X2:
-		// lower_vector.rules:440
-		return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:437
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:443
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
 	case ir.I16X8:
-		// lower_vector.rules:441
-		a1 := c.xmm(v722)
-		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, a1, c.operandReg(a1))), 8)), true
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:438
+			return c.out1(c.maskOfWords(c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:444
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
+	case ir.I32X4:
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:439
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:445
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
+	case ir.F32X4:
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:440
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:446
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
+	case ir.I64X2:
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:441
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:447
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
+	case ir.F64X2:
+		v2 := c.resultType(v0)
+		if _, ok := c.fitsIn64(v2); ok {
+			// lower_vector.rules:442
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
+		}
+		if v2 == ir.I128 {
+			// lower_vector.rules:448
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+		}
 	}
 	var none out
 	return none, false
@@ -5537,7 +5578,7 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 							if v756 == ir.OpVconst {
 								v757 := c.constant(v755)
 								if _, ok := c.zeroConstant(v757); ok {
-									// lower_vector.rules:564
+									// lower_vector.rules:571
 									a1 := c.xmm(v751)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
@@ -5550,12 +5591,12 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:575
+		// lower_vector.rules:582
 		v744 := c.arg0(v0)
 		v745 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v744), c.xm(v745))), true
 	case ir.I16X8:
-		// lower_vector.rules:576
+		// lower_vector.rules:583
 		v744 := c.arg0(v0)
 		v745 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v744), c.xm(v745))), true
@@ -5569,12 +5610,12 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:577
+		// lower_vector.rules:584
 		v776 := c.arg0(v0)
 		v777 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v776), c.xm(v777))), true
 	case ir.I16X8:
-		// lower_vector.rules:578
+		// lower_vector.rules:585
 		v776 := c.arg0(v0)
 		v777 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v776), c.xm(v777))), true
@@ -5588,15 +5629,15 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:580
+		// lower_vector.rules:587
 		v778 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v778)))), true
 	case ir.I32X4:
-		// lower_vector.rules:581
+		// lower_vector.rules:588
 		v778 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v778)))), true
 	case ir.I64X2:
-		// lower_vector.rules:582
+		// lower_vector.rules:589
 		v778 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v778)))), true
 	}
@@ -5609,15 +5650,15 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:583
+		// lower_vector.rules:590
 		v779 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v779)))), true
 	case ir.I32X4:
-		// lower_vector.rules:584
+		// lower_vector.rules:591
 		v779 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v779)))), true
 	case ir.I64X2:
-		// lower_vector.rules:585
+		// lower_vector.rules:592
 		v779 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v779)))), true
 	}
@@ -5630,15 +5671,15 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:588
+		// lower_vector.rules:595
 		v780 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	case ir.I32X4:
-		// lower_vector.rules:589
+		// lower_vector.rules:596
 		v780 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	case ir.I64X2:
-		// lower_vector.rules:590
+		// lower_vector.rules:597
 		v780 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v780))))), true
 	}
@@ -5651,15 +5692,15 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:591
+		// lower_vector.rules:598
 		v781 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:592
+		// lower_vector.rules:599
 		v781 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:593
+		// lower_vector.rules:600
 		v781 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v781), c.operandReg(c.vecZero()))), true
 	}
@@ -6768,15 +6809,21 @@ func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
 	return c.ptest(asm.E, z1, z1)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:466.
+// maskOfWords is the term mask_of_words of lower_vector.rules:449.
+func (c *lower) maskOfWords(v0 machine.Reg) machine.Reg {
+	// lower_vector.rules:450
+	return c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, v0, c.operandReg(v0))), 8)
+}
+
+// fmaLane is the term fma_lane of lower_vector.rules:473.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:467
+	// lower_vector.rules:474
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:586.
+// highHalf is the term high_half of lower_vector.rules:593.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:587
+	// lower_vector.rules:594
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 

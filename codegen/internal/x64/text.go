@@ -153,6 +153,12 @@ func printInst(w *strings.Builder, vc *machine.VCode, in *machine.Inst) {
 		item("table %d", in.Aux)
 	case OpXmmConst:
 		item("const %d", in.Aux)
+	case OpXmmShift:
+		item("%d", in.Imm)
+	default:
+		if in.Op >= OpXmmRR && in.Op <= OpFmaM && in.Flags&FlagImm != 0 {
+			item("%d", in.Imm)
+		}
 	}
 	if in.Trap != 0 {
 		fmt.Fprintf(w, " ; %v", ir.TrapCode(in.Trap))
