@@ -53,6 +53,11 @@ func FuzzParse(f *testing.F) {
 		for _, opts := range []*wat.PrintOptions{nil, {Folded: true}} {
 			roundTrip(t, "fuzz", again, opts)
 		}
+		if wasm.Validate(again, config) == nil {
+			if err := fixedPoint("fuzz", b); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if _, err := wat.Print(again, &wat.PrintOptions{Skeleton: true}); err != nil {
 			t.Fatal(err)
 		}

@@ -137,6 +137,11 @@ func readConfig(file string) ([]setting, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseConfig(file, data)
+}
+
+// parseConfig is readConfig of what is in the file.
+func parseConfig(file string, data []byte) ([]setting, error) {
 	var all map[string]any
 	meta, err := toml.Decode(string(data), &all)
 	var parse toml.ParseError

@@ -157,3 +157,23 @@ func TestProgress(t *testing.T) {
 		t.Errorf("nothing to clear, but %q", out.String())
 	}
 }
+
+// FuzzConfig checks that whatever is in a configuration file gives settings that
+// are known, or an error that names the file.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(configTemplate()))
+	f.Add([]byte("color = 'never'\n[run]\ndir = ['.', \"a::b\"]\nenv-inherit = true\n[wast]\ntimeout = 3\n"))
+	f.Add([]byte("run.dir = [[1]]\n[[wast]]\nx = {y = 1}\n"))
+	f.Add([]byte("\"a,\\\"b\" = 1\n[print.folded]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		settings, err := parseConfig("c.toml", data)
+		if err != nil && !strings.HasPrefix(err.Error(), "c.toml:") {
+			t.Fatalf("%v", err)
+		}
+		for _, x := range settings {
+			if x.key == "" || x.values == nil || x.line < 1 {
+				t.Fatalf("setting %+v", x)
+			}
+		}
+	})
+}
