@@ -208,6 +208,9 @@ var callConvNames = [numCallConvs]string{"fast", "tail", "system_v", "windows_fa
 
 func (c CallConv) String() string { return callConvNames[c] }
 
+// Valid reports whether c is one of the conventions above.
+func (c CallConv) Valid() bool { return c < numCallConvs }
+
 // ParseCallConv reads a convention as String writes it.
 func ParseCallConv(s string) (CallConv, bool) {
 	for i, n := range callConvNames {

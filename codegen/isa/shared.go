@@ -204,3 +204,30 @@ func setBool(p *bool, name, value string, given bool) error {
 	}
 	return nil
 }
+
+// Setting describes a setting of a target.
+type Setting struct {
+	Name string
+	// Values are those it can have, or a range such as "0…12".
+	Values  string
+	Default string
+}
+
+// SharedSettings lists the settings that all targets have.
+func SharedSettings() []Setting {
+	s := DefaultShared()
+	list := make([]Setting, len(sharedFlags))
+	for i := range sharedFlags {
+		f := &sharedFlags[i]
+		list[i].Name = f.name
+		switch {
+		case f.flag != nil:
+			list[i].Values, list[i].Default = "true, false", strconv.FormatBool(*f.flag(&s))
+		case f.names != nil:
+			list[i].Values, list[i].Default = strings.Join(f.names, ", "), f.names[*f.number(&s)]
+		default:
+			list[i].Values, list[i].Default = "0…"+strconv.Itoa(int(f.max)), strconv.Itoa(int(*f.number(&s)))
+		}
+	}
+	return list
+}

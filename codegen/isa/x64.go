@@ -2,6 +2,7 @@ package isa
 
 import (
 	"fmt"
+	"strconv"
 
 	"golang.org/x/sys/cpu"
 )
@@ -158,4 +159,24 @@ func (t *TargetISA) MissingOnHost() (names []string) {
 // all code for x86-64 needs.
 func (x *X64) HasBaseline() bool {
 	return x.HasSSE3 && x.HasSSSE3 && x.HasSSE41 && x.HasSSE42 && x.HasPOPCNT && x.HasCMPXCHG16B
+}
+
+// X64Settings lists the settings of x86-64, for extensions of the instruction
+// set, and X64Presets the names that stand for all that a processor has.
+func X64Settings() []Setting {
+	x := baselineX64()
+	list := make([]Setting, len(x64Flags))
+	for i := range x64Flags {
+		list[i] = Setting{Name: x64Flags[i].name, Values: "true, false", Default: strconv.FormatBool(*x64Flags[i].field(&x))}
+	}
+	return list
+}
+
+// X64Presets lists the presets of x86-64.
+func X64Presets() []string {
+	list := make([]string, len(x64Presets))
+	for i := range x64Presets {
+		list[i] = x64Presets[i].name
+	}
+	return list
 }
