@@ -28,6 +28,7 @@ type program struct {
 	env   []string
 	stdin []byte
 	dirs  []wasip1.Mount
+	more  func(*davit.Linker) error // defines what it imports besides; may be nil
 }
 
 // result is what became of it.
@@ -76,6 +77,11 @@ func run(t testing.TB, e *davit.Engine, p *program) result {
 	linker := davit.NewLinker(e)
 	if err := process.Define(linker); err != nil {
 		t.Fatal(err)
+	}
+	if p.more != nil {
+		if err := p.more(linker); err != nil {
+			t.Fatal(err)
+		}
 	}
 	instance, err := linker.Instantiate(ctx, store, module)
 	if err != nil {
