@@ -91,8 +91,8 @@ func TestRun(t *testing.T) {
 	suite(t, 9500, "run", "runtests")
 }
 
-// TestRunLevels runs them at the optimization levels that the files don't ask for.
-func TestRunLevels(t *testing.T) {
+// TestRunOptLevels runs them at the optimization levels that the files don't ask for.
+func TestRunOptLevels(t *testing.T) {
 	if err := jit.Supported(); err != nil {
 		t.Skip(err)
 	}
