@@ -37,9 +37,10 @@ type Shared struct {
 	TLSModel           TLSModel
 	StackSwitchModel   StackSwitchModel
 	LibcallCallConv    LibcallCallConv
-	// NativeStackCheck makes prologues of convention tail compare the stack
-	// pointer with the limit in the execution context of the native stack they
-	// run on (internal/layout), and trap with stk_ovf. Extension.
+	// NativeStackCheck makes prologues compare the stack pointer with the limit in
+	// the execution context of the native stack they run on (internal/layout), and
+	// trap with stk_ovf. Conventions go and those whose callees keep all registers
+	// are without it. Extension.
 	NativeStackCheck bool
 
 	regallocLogs, cacheChecks, safepoints, pcc, compactUnwind bool // accepted, without effect here

@@ -339,6 +339,36 @@ block0(v0: i64):
 	}
 }
 
+// TestStackOverflow recurses without end, in all conventions that check, with
+// small frames and large ones.
+func TestStackOverflow(t *testing.T) {
+	for _, conv := range []string{"system_v", "fast", "tail", "windows_fastcall"} {
+		for _, size := range []int{8, 4096, 100000} {
+			m := newModule(t, fmt.Sprintf(`
+function %%f(i64) -> i64 %[1]s {
+    fn0 = colocated %%f(i64) -> i64 %[1]s
+    ss0 = explicit_slot %[2]d
+block0(v0: i64):
+    v9 = stack_addr.i64 ss0
+    store v0, v9
+    v1 = call fn0(v0)
+    v8 = stack_addr.i64 ss0
+    v2 = load.i64 v8
+    v3 = iadd v1, v2
+    return v3
+}`, conv, size))
+			if err := m.Finalize(); err != nil {
+				t.Fatal(err)
+			}
+			_, err := call(t, m, context.Background(), "f", 1)
+			var trap *Trap
+			if !errors.As(err, &trap) || trap.Code != ir.TrapStackOverflow || len(trap.Callers) == 0 {
+				t.Errorf("%s, slots of %d bytes: error %v", conv, size, err)
+			}
+		}
+	}
+}
+
 // BenchmarkCall measures the way into compiled code and back, and over a Go
 // function.
 func BenchmarkCall(b *testing.B) {

@@ -34,10 +34,12 @@ func Supported() error { return native.Supported() }
 type Config struct {
 	// Replaceable makes all functions replaceable, which costs calls a jump.
 	Replaceable bool
-	// StackSize is how much of its stack, in bytes, a call from Go can use; 0 stands for 1 MiB. A
-	// call that needs more ends in a trap, if the target's setting
-	// enable_native_stack_check is on or the convention is tail, and in any case
-	// before it touches other memory.
+	// StackSize is how much of its stack, in bytes, a call from Go can use; 0
+	// stands for 1 MiB. Functions trap before they use more: they are compiled
+	// with the setting enable_native_stack_check, unless the target has
+	// enable_probestack. Without the check, as in conventions preserve_all and
+	// probestack and in code made elsewhere, the end of the stack is the end of the
+	// program.
 	StackSize int
 	// PerfMap appends functions to /tmp/perf-PID.map, where Linux' perf looks for
 	// names of code that no file has.
@@ -160,6 +162,11 @@ func New(target *isa.TargetISA) *Module { return NewWith(target, Config{}) }
 
 // NewWith is New with choices.
 func NewWith(target *isa.TargetISA, cfg Config) *Module {
+	if !target.Shared.NativeStackCheck && !target.Shared.Probestack {
+		t := *target
+		t.Shared.NativeStackCheck = true
+		target = &t
+	}
 	m := &Module{target: target, cfg: cfg, symbols: map[ir.Name]uintptr{}, entries: map[string]int{}, batches: map[*batch]bool{}}
 	m.callees.Store(&[]atomic.Pointer[callee]{})
 	m.hosts.Store(&[]host{})

@@ -29,7 +29,9 @@ func (b *Backend) Prologue(e *machine.Emitter) {
 	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
 	a.RR(asm.MOV, asm.S64, asm.RBP, asm.RSP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
-	native := b.isa.Shared.NativeStackCheck && b.conv.CalleePops
+	// The check needs r10 and r11, which conventions that keep all registers do not
+	// give away.
+	native := b.isa.Shared.NativeStackCheck && b.conv.Clobbers.Has(gpr(asm.R10)) && b.conv.Clobbers.Has(gpr(asm.R11))
 	if native {
 		b.stackCheck(e)
 	}
