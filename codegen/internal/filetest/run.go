@@ -162,7 +162,8 @@ func (f *file) run() {
 
 // runTarget compiles the file for t and runs the lines that have not failed.
 func (f *file) runTarget(t *targetISA, lines []runLine, failed []error) {
-	m := jit.New(t.isa)
+	// Some files have larger frames than the usual stack.
+	m := jit.NewWith(t.isa, jit.Config{StackSize: 8 << 20})
 	defer m.Close()
 	bad, err := f.build(m)
 	if err == nil {
