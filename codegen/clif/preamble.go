@@ -54,7 +54,7 @@ func (p *parser) preamble() {
 			p.inOrder(t, n, len(p.f.DynamicTypes))
 			p.f.DynamicTypes = append(p.f.DynamicTypes, ir.DynamicTypeData{Base: base, Scale: ir.GlobalValue(p.declaredEntity("gv", "a global value such as gv0"))})
 		case "gv":
-			fill(&p.f.Globals, n, ir.GlobalData{Kind: ir.GlobalSymbol, Name: ir.TestName("")})
+			fill(&p.f.Globals, n, ir.GlobalData{Kind: ir.GlobalSymbol, Base: ir.NoGlobal, Name: ir.TestName("")})
 			p.f.Globals[n] = p.global()
 		case "region":
 			id := p.uint32("a number")

@@ -415,6 +415,9 @@ func (p *printer) writesType(inst ir.Inst, d *ir.InstData) bool {
 		return true
 	}
 	v = f.Resolve(v)
+	if f.ValueType(v) != d.Type { // incorrect, and to be shown
+		return true
+	}
 	if b, _ := f.ValueBlock(v); b != ir.NoBlock {
 		return b != f.InstBlock(inst)
 	}
