@@ -36,7 +36,9 @@ var (
 	ErrUndefined = errors.New("undefined function")
 )
 
-// HostFunc is a function that programs call and that is written in Go.
+// HostFunc is a function that programs call and that is written in Go. An error
+// ends the program and is wrapped by what [Machine.Call] returns, but an
+// [*Exception] may be handled by the program.
 type HostFunc func(args []Value) ([]Value, error)
 
 // Limits of a [Machine], unless it says otherwise.
@@ -62,6 +64,7 @@ type Machine struct {
 	frames []frame
 	fuel   uint64
 	buf    []Value
+	exn    [2]Value // payload of the exception that is handled
 }
 
 // function is a function that has an address.
@@ -320,6 +323,8 @@ func (m *Machine) branch(fr *frame, inst ir.Inst, dest int) ir.Inst {
 		x := Value{}
 		if i, ok := a.IsRetArg(); ok && i < len(m.buf) {
 			x = m.buf[i]
+		} else if i, ok := a.IsExnArg(); ok && i < len(m.exn) {
+			x = m.exn[i]
 		} else if a.IsPlain() {
 			x = m.get(fr, a)
 		}
@@ -355,7 +360,11 @@ func (m *Machine) call(fr *frame, inst ir.Inst, d *ir.InstData, args []ir.Value)
 	if h := m.funcs[target].host; h != nil {
 		results, err := h(m.buf)
 		if err != nil {
-			return m.fail(inst, err)
+			err = m.fail(inst, err)
+			if tail {
+				m.leave()
+			}
+			return m.throw(err)
 		}
 		m.buf = append(m.buf[:0], results...)
 		if tail {

@@ -40,6 +40,14 @@ func (f *file) interpret() {
 // machine is an interpreter with the file's functions and the library.
 func (f *file) machine() *interp.Machine {
 	m := &interp.Machine{Resolve: func(name ir.Name, _ *ir.Signature) interp.HostFunc {
+		if name.Text == throwName {
+			return func(args []interp.Value) ([]interp.Value, error) {
+				if len(args) != 6 {
+					return nil, fmt.Errorf("%s takes 6 arguments, not %d", throwName, len(args))
+				}
+				return nil, &interp.Exception{Tag: uint32(args[3].Lo), Payload: [2]interp.Value{args[4], args[5]}}
+			}
+		}
 		call := libcalls[name.Text]
 		if name.Kind != ir.NameLibCall || call == nil {
 			return nil
