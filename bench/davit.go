@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
@@ -126,7 +125,7 @@ func newDavitCorpus(option string) (corpusEngine, error) {
 	case "epoch":
 		c.Interruption = davit.InterruptionEpoch
 	default:
-		return nil, fmt.Errorf("unknown option %q of davit", option)
+		c.CPU = option
 	}
 	e, err := davit.NewEngine(&c)
 	return &davitCorpus{label("davit", option), e}, err

@@ -8,7 +8,8 @@
 //
 // The corpus is that of the Sightglass suite: processor time between its start
 // and end marks, compilation by all processors together. Engines take an option
-// after a colon: davit:bounds, davit:epoch, wasmtime:none, v8:liftoff.
+// after a colon: davit:bounds, davit:epoch, davit:x86-64-v2 (or another model of
+// processor to compile for), wasmtime:none, v8:liftoff.
 // -kernels names a folder with other kernels: micro.wat, and spec.json, which
 // says what to call and how often.
 //

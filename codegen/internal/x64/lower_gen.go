@@ -657,28 +657,28 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpX86Pmulhrsw:
-		// lower_vector.rules:189
-		v600 := c.arg0(v0)
-		v601 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v600, v601)), true
+		// lower_vector.rules:204
+		v606 := c.arg0(v0)
+		v607 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v606, v607)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
-			// lower_vector.rules:190
-			v602 := c.arg0(v0)
-			v603 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v602, v603)
+			// lower_vector.rules:205
+			v608 := c.arg0(v0)
+			v609 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v608, v609)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
-		// lower_vector.rules:193
-		v605 := c.arg1(v0)
-		v604 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v605), c.xm(v604))), true
+		// lower_vector.rules:208
+		v611 := c.arg1(v0)
+		v610 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v611), c.xm(v610))), true
 	case ir.OpVanyTrue:
-		// lower_vector.rules:424
-		v716 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v716)))), true
+		// lower_vector.rules:439
+		v722 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v722)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -688,21 +688,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:550
-		v739 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v739)))), true
+		// lower_vector.rules:565
+		v745 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v745)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:551
-		v740 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v740)))), true
+		// lower_vector.rules:566
+		v746 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v746)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v741 := c.arg0(v0)
-			v743 := c.valueType(v741)
-			if v743 == ir.F32X4 {
-				// lower_vector.rules:552
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v741))), true
+			v747 := c.arg0(v0)
+			v749 := c.valueType(v747)
+			if v749 == ir.F32X4 {
+				// lower_vector.rules:567
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v747))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -712,23 +712,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v760 := c.arg0(v0)
-			v763 := c.valueType(v760)
-			if v763 == ir.I64X2 {
-				if v765, ok := c.defInst(v760); ok {
-					v766 := c.opcode(v765)
-					if v766 == ir.OpFcvtToUintSat {
-						v767 := c.arg0(v765)
-						v769 := c.valueType(v767)
-						if v769 == ir.F64X2 {
-							v761 := c.arg1(v0)
-							if v771, ok := c.defInst(v761); ok {
-								v772 := c.opcode(v771)
-								if v772 == ir.OpVconst {
-									v773 := c.constant(v771)
-									if _, ok := c.zeroConstant(v773); ok {
-										// lower_vector.rules:576
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v767), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+			v766 := c.arg0(v0)
+			v769 := c.valueType(v766)
+			if v769 == ir.I64X2 {
+				if v771, ok := c.defInst(v766); ok {
+					v772 := c.opcode(v771)
+					if v772 == ir.OpFcvtToUintSat {
+						v773 := c.arg0(v771)
+						v775 := c.valueType(v773)
+						if v775 == ir.F64X2 {
+							v767 := c.arg1(v0)
+							if v777, ok := c.defInst(v767); ok {
+								v778 := c.opcode(v777)
+								if v778 == ir.OpVconst {
+									v779 := c.constant(v777)
+									if _, ok := c.zeroConstant(v779); ok {
+										// lower_vector.rules:591
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v773), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -761,77 +761,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v782 := c.memFlags(v0)
-		if v786, ok := c.littleEndian(v782); ok {
-			// lower_vector.rules:602
-			v783 := c.arg0(v0)
-			v784 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v786, v783, v784)))), true
+		v788 := c.memFlags(v0)
+		if v792, ok := c.littleEndian(v788); ok {
+			// lower_vector.rules:617
+			v789 := c.arg0(v0)
+			v790 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v792, v789, v790)))), true
 		}
 	case ir.OpSload8x8:
-		v787 := c.memFlags(v0)
-		if v791, ok := c.littleEndian(v787); ok {
-			// lower_vector.rules:603
-			v788 := c.arg0(v0)
-			v789 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v791, v788, v789)))), true
+		v793 := c.memFlags(v0)
+		if v797, ok := c.littleEndian(v793); ok {
+			// lower_vector.rules:618
+			v794 := c.arg0(v0)
+			v795 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v797, v794, v795)))), true
 		}
 	case ir.OpUload16x4:
-		v792 := c.memFlags(v0)
-		if v796, ok := c.littleEndian(v792); ok {
-			// lower_vector.rules:604
-			v793 := c.arg0(v0)
-			v794 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v796, v793, v794)))), true
+		v798 := c.memFlags(v0)
+		if v802, ok := c.littleEndian(v798); ok {
+			// lower_vector.rules:619
+			v799 := c.arg0(v0)
+			v800 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v802, v799, v800)))), true
 		}
 	case ir.OpSload16x4:
-		v797 := c.memFlags(v0)
-		if v801, ok := c.littleEndian(v797); ok {
-			// lower_vector.rules:605
-			v798 := c.arg0(v0)
-			v799 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v801, v798, v799)))), true
+		v803 := c.memFlags(v0)
+		if v807, ok := c.littleEndian(v803); ok {
+			// lower_vector.rules:620
+			v804 := c.arg0(v0)
+			v805 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v807, v804, v805)))), true
 		}
 	case ir.OpUload32x2:
-		v802 := c.memFlags(v0)
-		if v806, ok := c.littleEndian(v802); ok {
-			// lower_vector.rules:606
-			v803 := c.arg0(v0)
-			v804 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v806, v803, v804)))), true
+		v808 := c.memFlags(v0)
+		if v812, ok := c.littleEndian(v808); ok {
+			// lower_vector.rules:621
+			v809 := c.arg0(v0)
+			v810 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v812, v809, v810)))), true
 		}
 	case ir.OpSload32x2:
-		v807 := c.memFlags(v0)
-		if v811, ok := c.littleEndian(v807); ok {
-			// lower_vector.rules:607
-			v808 := c.arg0(v0)
-			v809 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v811, v808, v809)))), true
+		v813 := c.memFlags(v0)
+		if v817, ok := c.littleEndian(v813); ok {
+			// lower_vector.rules:622
+			v814 := c.arg0(v0)
+			v815 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v817, v814, v815)))), true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:688
-		v842 := c.arg0(v0)
-		v843 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v842), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v843)))))), true
+		// lower_vector.rules:703
+		v848 := c.arg0(v0)
+		v849 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v848), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v849)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:690
-		v844 := c.arg0(v0)
-		v845 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v844), c.xm(v845))), true
+		// lower_vector.rules:705
+		v850 := c.arg0(v0)
+		v851 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v850), c.xm(v851))), true
 	case ir.OpShuffle:
-		// lower_vector.rules:691
-		v846 := c.arg0(v0)
-		v847 := c.arg1(v0)
-		v848 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v846, v847, v848)), true
+		// lower_vector.rules:706
+		v852 := c.arg0(v0)
+		v853 := c.arg1(v0)
+		v854 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v852, v853, v854)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v849 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v849)))), true
+		v855 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v855)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v850 := c.constant(v0)
-		return c.out1(c.vecPool(v850)), true
+		v856 := c.constant(v0)
+		return c.out1(c.vecPool(v856)), true
 	}
 	var none out
 	return none, false
@@ -931,32 +931,32 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v581 := c.hasAvx512()
 		if v581 {
-			if v687, ok := c.onlyUse(v35); ok {
-				if v689, ok := c.defInst(v687); ok {
-					v690 := c.opcode(v689)
-					if v690 == ir.OpBand {
-						// lower_vector.rules:247
-						v691 := c.arg0(v689)
-						v692 := c.arg1(v689)
+			if v693, ok := c.onlyUse(v35); ok {
+				if v695, ok := c.defInst(v693); ok {
+					v696 := c.opcode(v695)
+					if v696 == ir.OpBand {
+						// lower_vector.rules:262
+						v697 := c.arg0(v695)
+						v698 := c.arg1(v695)
 						v34 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v691), c.xmm(v692), c.xm(v34))), true
+						return c.out1(c.ternary(128, c.xmm(v697), c.xmm(v698), c.xm(v34))), true
 					}
 				}
 			}
 			v34 := c.arg0(v0)
-			if v680, ok := c.onlyUse(v34); ok {
-				if v682, ok := c.defInst(v680); ok {
-					v683 := c.opcode(v682)
-					if v683 == ir.OpBand {
-						// lower_vector.rules:246
-						v684 := c.arg0(v682)
-						v685 := c.arg1(v682)
-						return c.out1(c.ternary(128, c.xmm(v684), c.xmm(v685), c.xm(v35))), true
+			if v686, ok := c.onlyUse(v34); ok {
+				if v688, ok := c.defInst(v686); ok {
+					v689 := c.opcode(v688)
+					if v689 == ir.OpBand {
+						// lower_vector.rules:261
+						v690 := c.arg0(v688)
+						v691 := c.arg1(v688)
+						return c.out1(c.ternary(128, c.xmm(v690), c.xmm(v691), c.xm(v35))), true
 					}
 				}
 			}
 		}
-		// lower_vector.rules:226
+		// lower_vector.rules:241
 		v34 := c.arg0(v0)
 		return c.out1(c.vcomm(asm.PAND, v34, v35)), true
 	}
@@ -1013,59 +1013,59 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
-		v704 := c.rotation(v58, v59)
-		if v704 {
-			// lower_vector.rules:259
+		v710 := c.rotation(v58, v59)
+		if v710 {
+			// lower_vector.rules:274
 			return c.out1(c.rotate(v58, v59)), true
 		}
 		v581 := c.hasAvx512()
 		if v581 {
-			if v659, ok := c.onlyUse(v59); ok {
-				if v661, ok := c.defInst(v659); ok {
-					v662 := c.opcode(v661)
-					if v662 == ir.OpBand {
-						// lower_vector.rules:249
-						v695 := c.arg0(v661)
-						v696 := c.arg1(v661)
-						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v695), c.xm(v696))), true
+			if v665, ok := c.onlyUse(v59); ok {
+				if v667, ok := c.defInst(v665); ok {
+					v668 := c.opcode(v667)
+					if v668 == ir.OpBand {
+						// lower_vector.rules:264
+						v701 := c.arg0(v667)
+						v702 := c.arg1(v667)
+						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v701), c.xm(v702))), true
 					}
 				}
 			}
-			if v652, ok := c.onlyUse(v58); ok {
-				if v654, ok := c.defInst(v652); ok {
-					v655 := c.opcode(v654)
-					if v655 == ir.OpBand {
-						// lower_vector.rules:248
-						v693 := c.arg0(v654)
-						v694 := c.arg1(v654)
-						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v693), c.xm(v694))), true
+			if v658, ok := c.onlyUse(v58); ok {
+				if v660, ok := c.defInst(v658); ok {
+					v661 := c.opcode(v660)
+					if v661 == ir.OpBand {
+						// lower_vector.rules:263
+						v699 := c.arg0(v660)
+						v700 := c.arg1(v660)
+						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v699), c.xm(v700))), true
 					}
 				}
 			}
-			if v659, ok := c.onlyUse(v59); ok {
-				if v661, ok := c.defInst(v659); ok {
-					v662 := c.opcode(v661)
-					if v662 == ir.OpBxor {
-						// lower_vector.rules:243
-						v663 := c.arg0(v661)
-						v664 := c.arg1(v661)
-						return c.out1(c.ternary(150, c.xmm(v663), c.xmm(v664), c.xm(v58))), true
+			if v665, ok := c.onlyUse(v59); ok {
+				if v667, ok := c.defInst(v665); ok {
+					v668 := c.opcode(v667)
+					if v668 == ir.OpBxor {
+						// lower_vector.rules:258
+						v669 := c.arg0(v667)
+						v670 := c.arg1(v667)
+						return c.out1(c.ternary(150, c.xmm(v669), c.xmm(v670), c.xm(v58))), true
 					}
 				}
 			}
-			if v652, ok := c.onlyUse(v58); ok {
-				if v654, ok := c.defInst(v652); ok {
-					v655 := c.opcode(v654)
-					if v655 == ir.OpBxor {
-						// lower_vector.rules:242
-						v656 := c.arg0(v654)
-						v657 := c.arg1(v654)
-						return c.out1(c.ternary(150, c.xmm(v656), c.xmm(v657), c.xm(v59))), true
+			if v658, ok := c.onlyUse(v58); ok {
+				if v660, ok := c.defInst(v658); ok {
+					v661 := c.opcode(v660)
+					if v661 == ir.OpBxor {
+						// lower_vector.rules:257
+						v662 := c.arg0(v660)
+						v663 := c.arg1(v660)
+						return c.out1(c.ternary(150, c.xmm(v662), c.xmm(v663), c.xm(v59))), true
 					}
 				}
 			}
 		}
-		// lower_vector.rules:228
+		// lower_vector.rules:243
 		return c.out1(c.vcomm(asm.PXOR, v58, v59)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
@@ -1111,20 +1111,20 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.fitsIn64(v2); ok {
 		v180 := c.arg0(v0)
-		if v827, ok := c.defInst(v180); ok {
-			v828 := c.opcode(v827)
-			if v828 == ir.OpExtractlane {
-				v829 := c.arg0(v827)
-				v832 := c.valueType(v829)
-				switch v832 {
+		if v833, ok := c.defInst(v180); ok {
+			v834 := c.opcode(v833)
+			if v834 == ir.OpExtractlane {
+				v835 := c.arg0(v833)
+				v838 := c.valueType(v835)
+				switch v838 {
 				case ir.I8X16:
-					// lower_vector.rules:646
-					v830 := c.lane(v827)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v829), c.laneU8(v830))), true
+					// lower_vector.rules:661
+					v836 := c.lane(v833)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v835), c.laneU8(v836))), true
 				case ir.I16X8:
-					// lower_vector.rules:647
-					v830 := c.lane(v827)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v829), c.laneU8(v830))), true
+					// lower_vector.rules:662
+					v836 := c.lane(v833)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v835), c.laneU8(v836))), true
 				}
 			}
 		}
@@ -1324,7 +1324,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:116
 			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:468
+		// lower_vector.rules:483
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1387,7 +1387,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			// lower_float.rules:117
 			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:465
+		// lower_vector.rules:480
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1413,59 +1413,59 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v64 := c.arg0(v0)
 		v65 := c.arg1(v0)
-		v702 := c.rotation(v64, v65)
-		if v702 {
-			// lower_vector.rules:258
+		v708 := c.rotation(v64, v65)
+		if v708 {
+			// lower_vector.rules:273
 			return c.out1(c.rotate(v64, v65)), true
 		}
 		v581 := c.hasAvx512()
 		if v581 {
-			if v673, ok := c.onlyUse(v65); ok {
-				if v675, ok := c.defInst(v673); ok {
-					v676 := c.opcode(v675)
-					if v676 == ir.OpBand {
-						// lower_vector.rules:251
-						v699 := c.arg0(v675)
-						v700 := c.arg1(v675)
-						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v699), c.xm(v700))), true
+			if v679, ok := c.onlyUse(v65); ok {
+				if v681, ok := c.defInst(v679); ok {
+					v682 := c.opcode(v681)
+					if v682 == ir.OpBand {
+						// lower_vector.rules:266
+						v705 := c.arg0(v681)
+						v706 := c.arg1(v681)
+						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v705), c.xm(v706))), true
 					}
 				}
 			}
-			if v666, ok := c.onlyUse(v64); ok {
-				if v668, ok := c.defInst(v666); ok {
-					v669 := c.opcode(v668)
-					if v669 == ir.OpBand {
-						// lower_vector.rules:250
-						v697 := c.arg0(v668)
-						v698 := c.arg1(v668)
-						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v697), c.xm(v698))), true
+			if v672, ok := c.onlyUse(v64); ok {
+				if v674, ok := c.defInst(v672); ok {
+					v675 := c.opcode(v674)
+					if v675 == ir.OpBand {
+						// lower_vector.rules:265
+						v703 := c.arg0(v674)
+						v704 := c.arg1(v674)
+						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v703), c.xm(v704))), true
 					}
 				}
 			}
-			if v673, ok := c.onlyUse(v65); ok {
-				if v675, ok := c.defInst(v673); ok {
-					v676 := c.opcode(v675)
-					if v676 == ir.OpBor {
-						// lower_vector.rules:245
-						v677 := c.arg0(v675)
-						v678 := c.arg1(v675)
-						return c.out1(c.ternary(254, c.xmm(v677), c.xmm(v678), c.xm(v64))), true
+			if v679, ok := c.onlyUse(v65); ok {
+				if v681, ok := c.defInst(v679); ok {
+					v682 := c.opcode(v681)
+					if v682 == ir.OpBor {
+						// lower_vector.rules:260
+						v683 := c.arg0(v681)
+						v684 := c.arg1(v681)
+						return c.out1(c.ternary(254, c.xmm(v683), c.xmm(v684), c.xm(v64))), true
 					}
 				}
 			}
-			if v666, ok := c.onlyUse(v64); ok {
-				if v668, ok := c.defInst(v666); ok {
-					v669 := c.opcode(v668)
-					if v669 == ir.OpBor {
-						// lower_vector.rules:244
-						v670 := c.arg0(v668)
-						v671 := c.arg1(v668)
-						return c.out1(c.ternary(254, c.xmm(v670), c.xmm(v671), c.xm(v65))), true
+			if v672, ok := c.onlyUse(v64); ok {
+				if v674, ok := c.defInst(v672); ok {
+					v675 := c.opcode(v674)
+					if v675 == ir.OpBor {
+						// lower_vector.rules:259
+						v676 := c.arg0(v674)
+						v677 := c.arg1(v674)
+						return c.out1(c.ternary(254, c.xmm(v676), c.xmm(v677), c.xm(v65))), true
 					}
 				}
 			}
 		}
-		// lower_vector.rules:227
+		// lower_vector.rules:242
 		return c.out1(c.vcomm(asm.POR, v64, v65)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
@@ -1515,57 +1515,57 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 			v418 := c.opcode(v417)
 			switch v418 {
 			case ir.OpExtractlane:
-				v833 := c.arg0(v417)
-				v836 := c.valueType(v833)
-				switch v836 {
+				v839 := c.arg0(v417)
+				v842 := c.valueType(v839)
+				switch v842 {
 				case ir.I32X4:
-					v834 := c.lane(v417)
-					if v834 == 0 {
-						// lower_vector.rules:659
+					v840 := c.lane(v417)
+					if v840 == 0 {
+						// lower_vector.rules:674
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v833))
+						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v839))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:655
+					// lower_vector.rules:670
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
+					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
 					return c.outNone(), true
 				case ir.I64X2:
-					v834 := c.lane(v417)
-					switch v834 {
+					v840 := c.lane(v417)
+					switch v840 {
 					case 0:
-						// lower_vector.rules:661
+						// lower_vector.rules:676
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v833))
+						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v839))
 						return c.outNone(), true
 					case 1:
-						// lower_vector.rules:663
+						// lower_vector.rules:678
 						v364 := c.arg1(v0)
 						v365 := c.offset(v0)
-						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v833))
+						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v839))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:657
+					// lower_vector.rules:672
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
+					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
 					return c.outNone(), true
 				case ir.I8X16:
-					// lower_vector.rules:651
+					// lower_vector.rules:666
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					v834 := c.lane(v417)
-					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
+					v840 := c.lane(v417)
+					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
 					return c.outNone(), true
 				case ir.I16X8:
-					// lower_vector.rules:653
+					// lower_vector.rules:668
 					v364 := c.arg1(v0)
 					v365 := c.offset(v0)
-					v834 := c.lane(v417)
-					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v833), c.laneU8(v834))
+					v840 := c.lane(v417)
+					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
@@ -1877,67 +1877,129 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 // lower_OpImul is the part of lower for one case.
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v109 := c.arg1(v0)
-		if v113, ok := c.simm32(v109); ok {
-			// lower_int.rules:103
-			v108 := c.arg0(v0)
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v108), v113)), true
-		}
-		v108 := c.arg0(v0)
-		if v115, ok := c.simm32(v108); ok {
-			// lower_int.rules:104
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v109), v115)), true
-		}
-	}
 	switch v2 {
-	case ir.I32X4:
+	case ir.I64X2:
 		v108 := c.arg0(v0)
-		if v587, ok := c.defInst(v108); ok {
-			v588 := c.opcode(v587)
-			switch v588 {
+		if v593, ok := c.defInst(v108); ok {
+			v594 := c.opcode(v593)
+			switch v594 {
 			case ir.OpSwidenLow:
 				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpSwidenLow {
-						// lower_vector.rules:167
-						v589 := c.arg0(v587)
-						v593 := c.arg0(v591)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v589), c.xmm(v593))), true
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpSwidenLow {
+						// lower_vector.rules:188
+						v595 := c.arg0(v593)
+						v599 := c.arg0(v597)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v595)), c.operandReg(c.spreadLow(c.xmm(v599))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpSwidenHigh {
-						// lower_vector.rules:168
-						v594 := c.arg0(v587)
-						v595 := c.arg0(v591)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v594), c.xmm(v595))), true
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpSwidenHigh {
+						// lower_vector.rules:189
+						v600 := c.arg0(v593)
+						v601 := c.arg0(v597)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v600)), c.operandReg(c.spreadHigh(c.xmm(v601))))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpUwidenLow {
-						// lower_vector.rules:169
-						v596 := c.arg0(v587)
-						v597 := c.arg0(v591)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v596), c.xmm(v597))), true
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpUwidenLow {
+						// lower_vector.rules:190
+						v602 := c.arg0(v593)
+						v603 := c.arg0(v597)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v602)), c.operandReg(c.spreadLow(c.xmm(v603))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpUwidenHigh {
-						// lower_vector.rules:170
-						v598 := c.arg0(v587)
-						v599 := c.arg0(v591)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v598), c.xmm(v599))), true
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpUwidenHigh {
+						// lower_vector.rules:191
+						v604 := c.arg0(v593)
+						v605 := c.arg0(v597)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v604)), c.operandReg(c.spreadHigh(c.xmm(v605))))), true
+					}
+				}
+			}
+		}
+		v109 := c.arg1(v0)
+		v587 := c.bothHighZero(v108, v109)
+		if v587 {
+			// lower_vector.rules:174
+			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v108), c.lowPart(v109))), true
+		}
+		v583 := c.hasAvx512dq()
+		if v583 {
+			// lower_vector.rules:164
+			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
+		}
+		if v591, ok := c.highZero(v108); ok {
+			// lower_vector.rules:180
+			return c.out1(c.halfCross(v109, v591)), true
+		}
+		if v589, ok := c.highZero(v109); ok {
+			// lower_vector.rules:179
+			return c.out1(c.halfCross(v108, v589)), true
+		}
+		// lower_vector.rules:141
+		a1 := c.xmm(v108)
+		b2 := c.xmm(v109)
+		cross3 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b2, 32), c.operandReg(a1))))
+		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))), true
+	case ir.I32X4:
+		v108 := c.arg0(v0)
+		if v593, ok := c.defInst(v108); ok {
+			v594 := c.opcode(v593)
+			switch v594 {
+			case ir.OpSwidenLow:
+				v109 := c.arg1(v0)
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpSwidenLow {
+						// lower_vector.rules:182
+						v595 := c.arg0(v593)
+						v599 := c.arg0(v597)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v595), c.xmm(v599))), true
+					}
+				}
+			case ir.OpSwidenHigh:
+				v109 := c.arg1(v0)
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpSwidenHigh {
+						// lower_vector.rules:183
+						v600 := c.arg0(v593)
+						v601 := c.arg0(v597)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v600), c.xmm(v601))), true
+					}
+				}
+			case ir.OpUwidenLow:
+				v109 := c.arg1(v0)
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpUwidenLow {
+						// lower_vector.rules:184
+						v602 := c.arg0(v593)
+						v603 := c.arg0(v597)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v602), c.xmm(v603))), true
+					}
+				}
+			case ir.OpUwidenHigh:
+				v109 := c.arg1(v0)
+				if v597, ok := c.defInst(v109); ok {
+					v598 := c.opcode(v597)
+					if v598 == ir.OpUwidenHigh {
+						// lower_vector.rules:185
+						v604 := c.arg0(v593)
+						v605 := c.arg0(v597)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v604), c.xmm(v605))), true
 					}
 				}
 			}
@@ -1945,69 +2007,6 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		// lower_vector.rules:133
 		v109 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMULLD, v108, v109)), true
-	case ir.I64X2:
-		v108 := c.arg0(v0)
-		if v587, ok := c.defInst(v108); ok {
-			v588 := c.opcode(v587)
-			switch v588 {
-			case ir.OpSwidenLow:
-				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpSwidenLow {
-						// lower_vector.rules:173
-						v589 := c.arg0(v587)
-						v593 := c.arg0(v591)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v589)), c.operandReg(c.spreadLow(c.xmm(v593))))), true
-					}
-				}
-			case ir.OpSwidenHigh:
-				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpSwidenHigh {
-						// lower_vector.rules:174
-						v594 := c.arg0(v587)
-						v595 := c.arg0(v591)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v594)), c.operandReg(c.spreadHigh(c.xmm(v595))))), true
-					}
-				}
-			case ir.OpUwidenLow:
-				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpUwidenLow {
-						// lower_vector.rules:175
-						v596 := c.arg0(v587)
-						v597 := c.arg0(v591)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v596)), c.operandReg(c.spreadLow(c.xmm(v597))))), true
-					}
-				}
-			case ir.OpUwidenHigh:
-				v109 := c.arg1(v0)
-				if v591, ok := c.defInst(v109); ok {
-					v592 := c.opcode(v591)
-					if v592 == ir.OpUwidenHigh {
-						// lower_vector.rules:176
-						v598 := c.arg0(v587)
-						v599 := c.arg0(v591)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v598)), c.operandReg(c.spreadHigh(c.xmm(v599))))), true
-					}
-				}
-			}
-		}
-		v583 := c.hasAvx512dq()
-		if v583 {
-			// lower_vector.rules:164
-			v109 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
-		}
-		// lower_vector.rules:141
-		v109 := c.arg1(v0)
-		a1 := c.xmm(v108)
-		b2 := c.xmm(v109)
-		cross3 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b2, 32), c.operandReg(a1))))
-		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))), true
 	case ir.I128:
 		// lower_wide.rules:83
 		v108 := c.arg0(v0)
@@ -2033,6 +2032,19 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		even12 := c.andX(c.vop(asm.PMULLW, a10, c.operandReg(b11)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 		odd13 := c.vop(asm.PMULLW, c.vecShift(asm.PSRLW_I, a10, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b11, 8)))
 		return c.out1(c.orX(even12, c.operandReg(c.vecShift(asm.PSLLW_I, odd13, 8)))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		v109 := c.arg1(v0)
+		if v113, ok := c.simm32(v109); ok {
+			// lower_int.rules:103
+			v108 := c.arg0(v0)
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v108), v113)), true
+		}
+		v108 := c.arg0(v0)
+		if v115, ok := c.simm32(v108); ok {
+			// lower_int.rules:104
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v109), v115)), true
+		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
 		v108 := c.arg0(v0)
@@ -2061,11 +2073,11 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		if v99, ok := c.uconst(v97); ok {
 			v581 := c.hasAvx512()
 			if v581 {
-				// lower_vector.rules:289
+				// lower_vector.rules:304
 				v96 := c.arg0(v0)
 				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
 			}
-			// lower_vector.rules:292
+			// lower_vector.rules:307
 			v96 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I64X2, v99)
 			m2 := c.signShifted(ir.I64X2, n1)
@@ -2073,11 +2085,11 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		}
 		v581 := c.hasAvx512()
 		if v581 {
-			// lower_vector.rules:290
+			// lower_vector.rules:305
 			v96 := c.arg0(v0)
 			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
 		}
-		// lower_vector.rules:316
+		// lower_vector.rules:331
 		v96 := c.arg0(v0)
 		k3 := c.amount(v97, 63)
 		m4 := c.vop(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k3))
@@ -2085,33 +2097,33 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	case ir.I16X8:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:287
+			// lower_vector.rules:302
 			v96 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v96), c.laneAmount(ir.I16X8, v99))), true
 		}
-		// lower_vector.rules:313
+		// lower_vector.rules:328
 		v96 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
 	case ir.I32X4:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:288
+			// lower_vector.rules:303
 			v96 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v96), c.laneAmount(ir.I32X4, v99))), true
 		}
-		// lower_vector.rules:314
+		// lower_vector.rules:329
 		v96 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
 	case ir.I8X16:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:300
+			// lower_vector.rules:315
 			v96 := c.arg0(v0)
 			n5 := c.laneAmount(ir.I8X16, v99)
 			m6 := c.signShifted(ir.I8X16, n5)
 			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v96), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
 		}
-		// lower_vector.rules:331
+		// lower_vector.rules:346
 		v96 := c.arg0(v0)
 		k7 := c.amount(v97, 7)
 		a8 := c.xmm(v96)
@@ -2161,14 +2173,14 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v279 := c.arg0(v0)
-		if v728, ok := c.defInst(v279); ok {
-			v729 := c.opcode(v728)
-			if v729 == ir.OpSwidenLow {
-				v730 := c.arg0(v728)
-				v732 := c.valueType(v730)
-				if v732 == ir.I32X4 {
-					// lower_vector.rules:522
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v730)))), true
+		if v734, ok := c.defInst(v279); ok {
+			v735 := c.opcode(v734)
+			if v735 == ir.OpSwidenLow {
+				v736 := c.arg0(v734)
+				v738 := c.valueType(v736)
+				if v738 == ir.I32X4 {
+					// lower_vector.rules:537
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v736)))), true
 				}
 			}
 		}
@@ -2176,10 +2188,10 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		if v281 == ir.I64X2 {
 			v583 := c.hasAvx512dq()
 			if v583 {
-				// lower_vector.rules:523
+				// lower_vector.rules:538
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
 			}
-			// lower_vector.rules:526
+			// lower_vector.rules:541
 			a1 := c.xmm(v279)
 			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
@@ -2217,7 +2229,7 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		v279 := c.arg0(v0)
 		v281 := c.valueType(v279)
 		if v281 == ir.I32X4 {
-			// lower_vector.rules:521
+			// lower_vector.rules:536
 			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v279))), true
 		}
 	}
@@ -2231,14 +2243,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v284 := c.arg0(v0)
-		if v734, ok := c.defInst(v284); ok {
-			v735 := c.opcode(v734)
-			if v735 == ir.OpUwidenLow {
-				v736 := c.arg0(v734)
-				v738 := c.valueType(v736)
-				if v738 == ir.I32X4 {
-					// lower_vector.rules:547
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v736), c.operandMem(c.constPool128(4841369600550502400, 0)))
+		if v740, ok := c.defInst(v284); ok {
+			v741 := c.opcode(v740)
+			if v741 == ir.OpUwidenLow {
+				v742 := c.arg0(v740)
+				v744 := c.valueType(v742)
+				if v744 == ir.I32X4 {
+					// lower_vector.rules:562
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v742), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
@@ -2247,10 +2259,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I64X2 {
 			v583 := c.hasAvx512dq()
 			if v583 {
-				// lower_vector.rules:524
+				// lower_vector.rules:539
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
 			}
-			// lower_vector.rules:533
+			// lower_vector.rules:548
 			a2 := c.xmm(v284)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
 			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
@@ -2262,10 +2274,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I32X4 {
 			v581 := c.hasAvx512()
 			if v581 {
-				// lower_vector.rules:525
+				// lower_vector.rules:540
 				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
 			}
-			// lower_vector.rules:539
+			// lower_vector.rules:554
 			a5 := c.xmm(v284)
 			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
@@ -2340,19 +2352,19 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		}
 		switch v2 {
 		case ir.I16X8:
-			// lower_vector.rules:281
+			// lower_vector.rules:296
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v84), c.laneAmount(ir.I16X8, v91))), true
 		case ir.I32X4:
-			// lower_vector.rules:282
+			// lower_vector.rules:297
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v84), c.laneAmount(ir.I32X4, v91))), true
 		case ir.I64X2:
-			// lower_vector.rules:283
+			// lower_vector.rules:298
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v84), c.laneAmount(ir.I64X2, v91))), true
 		case ir.I8X16:
-			// lower_vector.rules:296
+			// lower_vector.rules:311
 			v84 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I8X16, v91)
 			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v84), n1), c.operandMem(c.bytesKept(true, n1)))), true
@@ -2381,19 +2393,19 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v84 := c.arg0(v0)
 		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
 	case ir.I16X8:
-		// lower_vector.rules:307
+		// lower_vector.rules:322
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:308
+		// lower_vector.rules:323
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:309
+		// lower_vector.rules:324
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:321
+		// lower_vector.rules:336
 		v84 := c.arg0(v0)
 		k2 := c.amount(v85, 7)
 		a3 := c.xmm(v84)
@@ -2417,19 +2429,19 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		}
 		switch v2 {
 		case ir.I16X8:
-			// lower_vector.rules:284
+			// lower_vector.rules:299
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v92), c.laneAmount(ir.I16X8, v95))), true
 		case ir.I32X4:
-			// lower_vector.rules:285
+			// lower_vector.rules:300
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v92), c.laneAmount(ir.I32X4, v95))), true
 		case ir.I64X2:
-			// lower_vector.rules:286
+			// lower_vector.rules:301
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v92), c.laneAmount(ir.I64X2, v95))), true
 		case ir.I8X16:
-			// lower_vector.rules:298
+			// lower_vector.rules:313
 			v92 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I8X16, v95)
 			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v92), n1), c.operandMem(c.bytesKept(false, n1)))), true
@@ -2458,19 +2470,19 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		v92 := c.arg0(v0)
 		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
 	case ir.I16X8:
-		// lower_vector.rules:310
+		// lower_vector.rules:325
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:311
+		// lower_vector.rules:326
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:312
+		// lower_vector.rules:327
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:326
+		// lower_vector.rules:341
 		v92 := c.arg0(v0)
 		k2 := c.amount(v93, 7)
 		a3 := c.xmm(v92)
@@ -2517,12 +2529,12 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
-		// lower_vector.rules:454
+		// lower_vector.rules:469
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPS, v227, v228)), true
 	case ir.F64X2:
-		// lower_vector.rules:455
+		// lower_vector.rules:470
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPD, v227, v228)), true
@@ -2566,12 +2578,12 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
 	case ir.F32X4:
-		// lower_vector.rules:458
+		// lower_vector.rules:473
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPS, v235, v236)), true
 	case ir.F64X2:
-		// lower_vector.rules:459
+		// lower_vector.rules:474
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPD, v235, v236)), true
@@ -2672,35 +2684,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32X4:
 		v81 := c.arg0(v0)
-		if v641, ok := c.defInst(v81); ok {
-			v642 := c.opcode(v641)
-			if v642 == ir.OpBitcast {
-				v644 := c.arg0(v641)
-				if v646, ok := c.defInst(v644); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpFcmp {
-						v648 := c.floatCc(v646)
-						switch v648 {
+		if v647, ok := c.defInst(v81); ok {
+			v648 := c.opcode(v647)
+			if v648 == ir.OpBitcast {
+				v650 := c.arg0(v647)
+				if v652, ok := c.defInst(v650); ok {
+					v653 := c.opcode(v652)
+					if v653 == ir.OpFcmp {
+						v654 := c.floatCc(v652)
+						switch v654 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v649 := c.arg0(v646)
-							if v82 == v649 {
+							v655 := c.arg0(v652)
+							if v82 == v655 {
 								v83 := c.arg2(v0)
-								v650 := c.arg1(v646)
-								if v83 == v650 {
-									// lower_vector.rules:236
-									return c.out1(c.vop(asm.MINPS, c.xmm(v649), c.xm(v650))), true
+								v656 := c.arg1(v652)
+								if v83 == v656 {
+									// lower_vector.rules:251
+									return c.out1(c.vop(asm.MINPS, c.xmm(v655), c.xm(v656))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v649 := c.arg0(v646)
-							if v82 == v649 {
+							v655 := c.arg0(v652)
+							if v82 == v655 {
 								v83 := c.arg2(v0)
-								v650 := c.arg1(v646)
-								if v83 == v650 {
-									// lower_vector.rules:238
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v649), c.xm(v650))), true
+								v656 := c.arg1(v652)
+								if v83 == v656 {
+									// lower_vector.rules:253
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v655), c.xm(v656))), true
 								}
 							}
 						}
@@ -2710,35 +2722,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		}
 	case ir.F64X2:
 		v81 := c.arg0(v0)
-		if v641, ok := c.defInst(v81); ok {
-			v642 := c.opcode(v641)
-			if v642 == ir.OpBitcast {
-				v644 := c.arg0(v641)
-				if v646, ok := c.defInst(v644); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpFcmp {
-						v648 := c.floatCc(v646)
-						switch v648 {
+		if v647, ok := c.defInst(v81); ok {
+			v648 := c.opcode(v647)
+			if v648 == ir.OpBitcast {
+				v650 := c.arg0(v647)
+				if v652, ok := c.defInst(v650); ok {
+					v653 := c.opcode(v652)
+					if v653 == ir.OpFcmp {
+						v654 := c.floatCc(v652)
+						switch v654 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v649 := c.arg0(v646)
-							if v82 == v649 {
+							v655 := c.arg0(v652)
+							if v82 == v655 {
 								v83 := c.arg2(v0)
-								v650 := c.arg1(v646)
-								if v83 == v650 {
-									// lower_vector.rules:237
-									return c.out1(c.vop(asm.MINPD, c.xmm(v649), c.xm(v650))), true
+								v656 := c.arg1(v652)
+								if v83 == v656 {
+									// lower_vector.rules:252
+									return c.out1(c.vop(asm.MINPD, c.xmm(v655), c.xm(v656))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v649 := c.arg0(v646)
-							if v82 == v649 {
+							v655 := c.arg0(v652)
+							if v82 == v655 {
 								v83 := c.arg2(v0)
-								v650 := c.arg1(v646)
-								if v83 == v650 {
-									// lower_vector.rules:239
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v649), c.xm(v650))), true
+								v656 := c.arg1(v652)
+								if v83 == v656 {
+									// lower_vector.rules:254
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v655), c.xm(v656))), true
 								}
 							}
 						}
@@ -2755,13 +2767,13 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		v81 := c.arg0(v0)
-		if v639, ok := c.laneMask(v81); ok {
-			// lower_vector.rules:234
+		if v645, ok := c.laneMask(v81); ok {
+			// lower_vector.rules:249
 			v82 := c.arg1(v0)
 			v83 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v639), c.xmm(v82), c.xmm(v83))), true
+			return c.out1(c.chooseLanes(c.xmm(v645), c.xmm(v82), c.xmm(v83))), true
 		}
-		// lower_vector.rules:233
+		// lower_vector.rules:248
 		v82 := c.arg1(v0)
 		v83 := c.arg2(v0)
 		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
@@ -2774,7 +2786,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
 	}
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:260
+		// lower_vector.rules:275
 		v81 := c.arg0(v0)
 		v82 := c.arg1(v0)
 		v83 := c.arg2(v0)
@@ -2788,60 +2800,60 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v217, ok := c.tyVec128(v2); ok {
-		v816 := c.splatsLoads(v217)
-		if v816 {
-			v812 := c.arg0(v0)
-			if v814, ok := c.sinkableLoad(v812); ok {
-				// lower_vector.rules:618
-				return c.out1(c.splatLoad(v217, v814)), true
+		v822 := c.splatsLoads(v217)
+		if v822 {
+			v818 := c.arg0(v0)
+			if v820, ok := c.sinkableLoad(v818); ok {
+				// lower_vector.rules:633
+				return c.out1(c.splatLoad(v217, v820)), true
 			}
 		}
 	}
-	v820 := c.hasAvx2()
-	if v820 {
+	v826 := c.hasAvx2()
+	if v826 {
 		if v569, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:619
-				v812 := c.arg0(v0)
-				return c.out1(c.splatReg(v569, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))))), true
+				// lower_vector.rules:634
+				v818 := c.arg0(v0)
+				return c.out1(c.splatReg(v569, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
-			// lower_vector.rules:620
-			v812 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))))), true
+			// lower_vector.rules:635
+			v818 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v818))))), true
 		case ir.F32X4:
-			// lower_vector.rules:621
-			v812 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v812))), true
+			// lower_vector.rules:636
+			v818 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v818))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
-		// lower_vector.rules:622
-		v812 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v812))), true
+		// lower_vector.rules:637
+		v818 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v818))), true
 	case ir.I8X16:
-		// lower_vector.rules:623
-		v812 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:638
+		v818 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:624
-		v812 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0), 0)), true
+		// lower_vector.rules:639
+		v818 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:625
-		v812 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v812))), 0)), true
+		// lower_vector.rules:640
+		v818 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:626
-		v812 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v812))), 68)), true
+		// lower_vector.rules:641
+		v818 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v818))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:627
-		v812 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v812), 0)), true
+		// lower_vector.rules:642
+		v818 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v818), 0)), true
 	}
 	var none out
 	return none, false
@@ -2879,7 +2891,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v76)), c.operandReg(c.low(v75))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v76)), c.operandReg(c.high(v75))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:230
+		// lower_vector.rules:245
 		v76 := c.arg1(v0)
 		v75 := c.arg0(v0)
 		return c.out1(c.andnX(c.xmm(v76), c.xm(v75))), true
@@ -3077,7 +3089,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 			v174 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
 		}
-		// lower_vector.rules:216
+		// lower_vector.rules:231
 		v174 := c.arg0(v0)
 		a1 := c.xmm(v174)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
@@ -3186,26 +3198,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v213 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v852, ok := c.tySmall16(v2); ok {
+	if v858, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v852, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v858, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v854, ok := c.tySmall32(v2); ok {
+	if v860, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v854, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v860, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v856, ok := c.tySmall64(v2); ok {
+	if v862, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v856, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v862, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	var none out
 	return none, false
@@ -3536,7 +3548,7 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 			v137 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMINSQ, v136, v137)), true
 		}
-		// lower_vector.rules:183
+		// lower_vector.rules:198
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
@@ -3583,7 +3595,7 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 			v141 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMINUQ, v140, v141)), true
 		}
-		// lower_vector.rules:184
+		// lower_vector.rules:199
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
@@ -3630,7 +3642,7 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 			v139 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMAXSQ, v138, v139)), true
 		}
-		// lower_vector.rules:185
+		// lower_vector.rules:200
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
@@ -3677,7 +3689,7 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 			v143 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMAXUQ, v142, v143)), true
 		}
-		// lower_vector.rules:186
+		// lower_vector.rules:201
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
@@ -3765,39 +3777,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v606 := c.arg0(v0)
-		if v609, ok := c.defInst(v606); ok {
-			v610 := c.opcode(v609)
-			switch v610 {
+		v612 := c.arg0(v0)
+		if v615, ok := c.defInst(v612); ok {
+			v616 := c.opcode(v615)
+			switch v616 {
 			case ir.OpImul:
-				v611 := c.arg0(v609)
-				if v614, ok := c.defInst(v611); ok {
-					v615 := c.opcode(v614)
-					if v615 == ir.OpSwidenLow {
-						v612 := c.arg1(v609)
-						if v618, ok := c.defInst(v612); ok {
-							v619 := c.opcode(v618)
-							if v619 == ir.OpSwidenLow {
-								v607 := c.arg1(v0)
-								if v622, ok := c.defInst(v607); ok {
-									v623 := c.opcode(v622)
-									if v623 == ir.OpImul {
-										v624 := c.arg0(v622)
-										if v627, ok := c.defInst(v624); ok {
-											v628 := c.opcode(v627)
-											if v628 == ir.OpSwidenHigh {
-												v616 := c.arg0(v614)
-												v629 := c.arg0(v627)
-												if v616 == v629 {
-													v625 := c.arg1(v622)
-													if v631, ok := c.defInst(v625); ok {
-														v632 := c.opcode(v631)
-														if v632 == ir.OpSwidenHigh {
-															v620 := c.arg0(v618)
-															v633 := c.arg0(v631)
-															if v620 == v633 {
-																// lower_vector.rules:203
-																return c.out1(c.vcomm(asm.PMADDWD, v616, v620)), true
+				v617 := c.arg0(v615)
+				if v620, ok := c.defInst(v617); ok {
+					v621 := c.opcode(v620)
+					if v621 == ir.OpSwidenLow {
+						v618 := c.arg1(v615)
+						if v624, ok := c.defInst(v618); ok {
+							v625 := c.opcode(v624)
+							if v625 == ir.OpSwidenLow {
+								v613 := c.arg1(v0)
+								if v628, ok := c.defInst(v613); ok {
+									v629 := c.opcode(v628)
+									if v629 == ir.OpImul {
+										v630 := c.arg0(v628)
+										if v633, ok := c.defInst(v630); ok {
+											v634 := c.opcode(v633)
+											if v634 == ir.OpSwidenHigh {
+												v622 := c.arg0(v620)
+												v635 := c.arg0(v633)
+												if v622 == v635 {
+													v631 := c.arg1(v628)
+													if v637, ok := c.defInst(v631); ok {
+														v638 := c.opcode(v637)
+														if v638 == ir.OpSwidenHigh {
+															v626 := c.arg0(v624)
+															v639 := c.arg0(v637)
+															if v626 == v639 {
+																// lower_vector.rules:218
+																return c.out1(c.vcomm(asm.PMADDWD, v622, v626)), true
 															}
 														}
 													}
@@ -3811,78 +3823,78 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v607 := c.arg1(v0)
-				if v622, ok := c.defInst(v607); ok {
-					v623 := c.opcode(v622)
-					if v623 == ir.OpSwidenHigh {
-						v634 := c.arg0(v609)
-						v635 := c.arg0(v622)
-						if v634 == v635 {
-							// lower_vector.rules:207
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v634), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+				v613 := c.arg1(v0)
+				if v628, ok := c.defInst(v613); ok {
+					v629 := c.opcode(v628)
+					if v629 == ir.OpSwidenHigh {
+						v640 := c.arg0(v615)
+						v641 := c.arg0(v628)
+						if v640 == v641 {
+							// lower_vector.rules:222
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v640), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v607 := c.arg1(v0)
-				if v622, ok := c.defInst(v607); ok {
-					v623 := c.opcode(v622)
-					if v623 == ir.OpUwidenHigh {
-						v636 := c.arg0(v609)
-						v637 := c.arg0(v622)
-						if v636 == v637 {
-							// lower_vector.rules:211
-							a1 := c.xmm(v636)
+				v613 := c.arg1(v0)
+				if v628, ok := c.defInst(v613); ok {
+					v629 := c.opcode(v628)
+					if v629 == ir.OpUwidenHigh {
+						v642 := c.arg0(v615)
+						v643 := c.arg0(v628)
+						if v642 == v643 {
+							// lower_vector.rules:226
+							a1 := c.xmm(v642)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:195
-		v607 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v606), c.xm(v607))), true
+		// lower_vector.rules:210
+		v613 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v612), c.xm(v613))), true
 	case ir.I16X8:
-		v606 := c.arg0(v0)
-		if v609, ok := c.defInst(v606); ok {
-			v610 := c.opcode(v609)
-			switch v610 {
+		v612 := c.arg0(v0)
+		if v615, ok := c.defInst(v612); ok {
+			v616 := c.opcode(v615)
+			switch v616 {
 			case ir.OpSwidenLow:
-				v607 := c.arg1(v0)
-				if v622, ok := c.defInst(v607); ok {
-					v623 := c.opcode(v622)
-					if v623 == ir.OpSwidenHigh {
-						v634 := c.arg0(v609)
-						v635 := c.arg0(v622)
-						if v634 == v635 {
-							// lower_vector.rules:205
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v634)))), true
+				v613 := c.arg1(v0)
+				if v628, ok := c.defInst(v613); ok {
+					v629 := c.opcode(v628)
+					if v629 == ir.OpSwidenHigh {
+						v640 := c.arg0(v615)
+						v641 := c.arg0(v628)
+						if v640 == v641 {
+							// lower_vector.rules:220
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v640)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v607 := c.arg1(v0)
-				if v622, ok := c.defInst(v607); ok {
-					v623 := c.opcode(v622)
-					if v623 == ir.OpUwidenHigh {
-						v636 := c.arg0(v609)
-						v637 := c.arg0(v622)
-						if v636 == v637 {
-							// lower_vector.rules:209
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v636), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+				v613 := c.arg1(v0)
+				if v628, ok := c.defInst(v613); ok {
+					v629 := c.opcode(v628)
+					if v629 == ir.OpUwidenHigh {
+						v642 := c.arg0(v615)
+						v643 := c.arg0(v628)
+						if v642 == v643 {
+							// lower_vector.rules:224
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v642), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:194
-		v607 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v606), c.xm(v607))), true
+		// lower_vector.rules:209
+		v613 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v612), c.xm(v613))), true
 	case ir.I8X16:
-		// lower_vector.rules:197
-		v606 := c.arg0(v0)
-		v607 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v606)), c.operandReg(c.byteSums(c.xmm(v607))))), true
+		// lower_vector.rules:212
+		v612 := c.arg0(v0)
+		v613 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v612)), c.operandReg(c.byteSums(c.xmm(v613))))), true
 	}
 	var none out
 	return none, false
@@ -3894,12 +3906,12 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v581 := c.hasAvx512()
 		if v581 {
-			// lower_vector.rules:241
+			// lower_vector.rules:256
 			v74 := c.arg0(v0)
 			a1 := c.xmm(v74)
 			return c.out1(c.ternary(15, a1, a1, c.operandReg(a1))), true
 		}
-		// lower_vector.rules:229
+		// lower_vector.rules:244
 		v74 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v74), c.operandMem(c.onesMask()))), true
 	}
@@ -3927,81 +3939,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v709 := c.hasAvx()
-		if v709 {
-			// lower_vector.rules:262
-			v705 := c.arg0(v0)
-			v706 := c.arg1(v0)
-			v707 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
+		v715 := c.hasAvx()
+		if v715 {
+			// lower_vector.rules:277
+			v711 := c.arg0(v0)
+			v712 := c.arg1(v0)
+			v713 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
 		}
-		// lower_vector.rules:267
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:282
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
 	case ir.I32X4:
-		v709 := c.hasAvx()
-		if v709 {
-			// lower_vector.rules:263
-			v705 := c.arg0(v0)
-			v706 := c.arg1(v0)
-			v707 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
+		v715 := c.hasAvx()
+		if v715 {
+			// lower_vector.rules:278
+			v711 := c.arg0(v0)
+			v712 := c.arg1(v0)
+			v713 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
 		}
-		// lower_vector.rules:269
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v705), 31), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:284
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v711), 31), c.xmm(v712), c.xmm(v713))), true
 	case ir.F32X4:
-		v709 := c.hasAvx()
-		if v709 {
-			// lower_vector.rules:264
-			v705 := c.arg0(v0)
-			v706 := c.arg1(v0)
-			v707 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
+		v715 := c.hasAvx()
+		if v715 {
+			// lower_vector.rules:279
+			v711 := c.arg0(v0)
+			v712 := c.arg1(v0)
+			v713 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
 		}
-		// lower_vector.rules:270
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v705), 31), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:285
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v711), 31), c.xmm(v712), c.xmm(v713))), true
 	case ir.I64X2:
-		v709 := c.hasAvx()
-		if v709 {
-			// lower_vector.rules:265
-			v705 := c.arg0(v0)
-			v706 := c.arg1(v0)
-			v707 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
+		v715 := c.hasAvx()
+		if v715 {
+			// lower_vector.rules:280
+			v711 := c.arg0(v0)
+			v712 := c.arg1(v0)
+			v713 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
 		}
-		// lower_vector.rules:271
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:286
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
 	case ir.F64X2:
-		v709 := c.hasAvx()
-		if v709 {
-			// lower_vector.rules:266
-			v705 := c.arg0(v0)
-			v706 := c.arg1(v0)
-			v707 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v705), c.xmm(v706), c.xmm(v707))), true
+		v715 := c.hasAvx()
+		if v715 {
+			// lower_vector.rules:281
+			v711 := c.arg0(v0)
+			v712 := c.arg1(v0)
+			v713 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
 		}
-		// lower_vector.rules:272
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v705))), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:287
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
 	case ir.I16X8:
-		// lower_vector.rules:268
-		v705 := c.arg0(v0)
-		v706 := c.arg1(v0)
-		v707 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v705), 15), c.xmm(v706), c.xmm(v707))), true
+		// lower_vector.rules:283
+		v711 := c.arg0(v0)
+		v712 := c.arg1(v0)
+		v713 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v711), 15), c.xmm(v712), c.xmm(v713))), true
 	}
 	var none out
 	return none, false
@@ -4016,66 +4028,66 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		case ir.Equal:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v711, ok := c.intVec(v201); ok {
-				// lower_vector.rules:369
+			if v717, ok := c.intVec(v201); ok {
+				// lower_vector.rules:384
 				v199 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v711), v198, v199)), true
+				return c.out1(c.vcomm(c.eqOp(v717), v198, v199)), true
 			}
 		case ir.SignedGreaterThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v711, ok := c.intVec(v201); ok {
-				// lower_vector.rules:370
+			if v717, ok := c.intVec(v201); ok {
+				// lower_vector.rules:385
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v711, c.xmm(v198), c.xm(v199))), true
+				return c.out1(c.vgt(v717, c.xmm(v198), c.xm(v199))), true
 			}
 		case ir.SignedLessThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v711, ok := c.intVec(v201); ok {
-				// lower_vector.rules:371
+			if v717, ok := c.intVec(v201); ok {
+				// lower_vector.rules:386
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v711, c.xmm(v199), c.xm(v198))), true
+				return c.out1(c.vgt(v717, c.xmm(v199), c.xm(v198))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v713, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:398
+			if v719, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:413
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v713), c.eqOp(v713), v198, v199)), true
+				return c.out1(c.vextreme(c.umaxOp(v719), c.eqOp(v719), v198, v199)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v713, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:399
+			if v719, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:414
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v713), c.eqOp(v713), v198, v199)), true
+				return c.out1(c.vextreme(c.uminOp(v719), c.eqOp(v719), v198, v199)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v713, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:400
+			if v719, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:415
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v713), c.eqOp(v713), v198, v199)), true
+				return c.out1(c.vextreme(c.smaxOp(v719), c.eqOp(v719), v198, v199)), true
 			}
 		case ir.SignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v713, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:401
+			if v719, ok := c.narrowLanes(v201); ok {
+				// lower_vector.rules:416
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v713), c.eqOp(v713), v198, v199)), true
+				return c.out1(c.vextreme(c.sminOp(v719), c.eqOp(v719), v198, v199)), true
 			}
 		}
 		v198 := c.arg0(v0)
 		v201 := c.valueType(v198)
-		if v711, ok := c.intVec(v201); ok {
-			// lower_vector.rules:368
+		if v717, ok := c.intVec(v201); ok {
+			// lower_vector.rules:383
 			v199 := c.arg1(v0)
-			return c.out1(c.vcmp(v711, v197, c.xmm(v198), c.xmm(v199))), true
+			return c.out1(c.vcmp(v717, v197, c.xmm(v198), c.xmm(v199))), true
 		}
 	}
 	if v2 == ir.I8 {
@@ -4103,72 +4115,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v822 := c.arg1(v0)
-		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:630
-			v821 := c.arg0(v0)
-			v823 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
+		v828 := c.arg1(v0)
+		if v831, ok := c.sinkableLoad(v828); ok {
+			// lower_vector.rules:645
+			v827 := c.arg0(v0)
+			v829 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
 		}
-		// lower_vector.rules:629
-		v821 := c.arg0(v0)
-		v823 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
+		// lower_vector.rules:644
+		v827 := c.arg0(v0)
+		v829 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
 	case ir.I16X8:
-		v822 := c.arg1(v0)
-		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:632
-			v821 := c.arg0(v0)
-			v823 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
+		v828 := c.arg1(v0)
+		if v831, ok := c.sinkableLoad(v828); ok {
+			// lower_vector.rules:647
+			v827 := c.arg0(v0)
+			v829 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
 		}
-		// lower_vector.rules:631
-		v821 := c.arg0(v0)
-		v823 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
+		// lower_vector.rules:646
+		v827 := c.arg0(v0)
+		v829 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
 	case ir.I32X4:
-		v822 := c.arg1(v0)
-		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:634
-			v821 := c.arg0(v0)
-			v823 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
+		v828 := c.arg1(v0)
+		if v831, ok := c.sinkableLoad(v828); ok {
+			// lower_vector.rules:649
+			v827 := c.arg0(v0)
+			v829 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
 		}
-		// lower_vector.rules:633
-		v821 := c.arg0(v0)
-		v823 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
+		// lower_vector.rules:648
+		v827 := c.arg0(v0)
+		v829 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
 	case ir.I64X2:
-		v822 := c.arg1(v0)
-		if v825, ok := c.sinkableLoad(v822); ok {
-			// lower_vector.rules:636
-			v821 := c.arg0(v0)
-			v823 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandMem(c.sink(v825)), c.laneU8(v823))), true
+		v828 := c.arg1(v0)
+		if v831, ok := c.sinkableLoad(v828); ok {
+			// lower_vector.rules:651
+			v827 := c.arg0(v0)
+			v829 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
 		}
-		// lower_vector.rules:635
-		v821 := c.arg0(v0)
-		v823 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v821), c.operandReg(c.gpr(v822)), c.laneU8(v823))), true
+		// lower_vector.rules:650
+		v827 := c.arg0(v0)
+		v829 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
 	case ir.F32X4:
-		// lower_vector.rules:637
-		v821 := c.arg0(v0)
-		v822 := c.arg1(v0)
-		v823 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v821), c.xmm(v822), c.laneInsertps(v823))), true
+		// lower_vector.rules:652
+		v827 := c.arg0(v0)
+		v828 := c.arg1(v0)
+		v829 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v827), c.xmm(v828), c.laneInsertps(v829))), true
 	case ir.F64X2:
-		v823 := c.lane(v0)
-		switch v823 {
+		v829 := c.lane(v0)
+		switch v829 {
 		case 0:
-			// lower_vector.rules:638
-			v822 := c.arg1(v0)
-			v821 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v822), c.xmm(v821), 2)), true
+			// lower_vector.rules:653
+			v828 := c.arg1(v0)
+			v827 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v828), c.xmm(v827), 2)), true
 		case 1:
-			// lower_vector.rules:639
-			v821 := c.arg0(v0)
-			v822 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v821), c.operandReg(c.xmm(v822)))), true
+			// lower_vector.rules:654
+			v827 := c.arg0(v0)
+			v828 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v827), c.operandReg(c.xmm(v828)))), true
 		}
 	}
 	var none out
@@ -4180,51 +4192,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v838 := c.lane(v0)
-		if v838 == 0 {
-			// lower_vector.rules:671
-			v837 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v837))), true
+		v844 := c.lane(v0)
+		if v844 == 0 {
+			// lower_vector.rules:686
+			v843 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v843))), true
 		}
-		// lower_vector.rules:669
-		v837 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v837), c.laneU8(v838))), true
+		// lower_vector.rules:684
+		v843 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v843), c.laneU8(v844))), true
 	case ir.I64:
-		v838 := c.lane(v0)
-		if v838 == 0 {
-			// lower_vector.rules:672
-			v837 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v837))), true
+		v844 := c.lane(v0)
+		if v844 == 0 {
+			// lower_vector.rules:687
+			v843 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v843))), true
 		}
-		// lower_vector.rules:670
-		v837 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v837), c.laneU8(v838))), true
+		// lower_vector.rules:685
+		v843 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v843), c.laneU8(v844))), true
 	}
-	v838 := c.lane(v0)
-	if v838 == 0 {
+	v844 := c.lane(v0)
+	if v844 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:673
-			v837 := c.arg0(v0)
-			return c.out1(c.lowLane(v215, c.xmm(v837))), true
+			// lower_vector.rules:688
+			v843 := c.arg0(v0)
+			return c.out1(c.lowLane(v215, c.xmm(v843))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:667
-		v837 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v837), c.laneU8(v838))), true
+		// lower_vector.rules:682
+		v843 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v843), c.laneU8(v844))), true
 	case ir.I16:
-		// lower_vector.rules:668
-		v837 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v837), c.laneU8(v838))), true
+		// lower_vector.rules:683
+		v843 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v843), c.laneU8(v844))), true
 	case ir.F32:
-		// lower_vector.rules:674
-		v837 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v837), c.laneU8(v838)))), true
+		// lower_vector.rules:689
+		v843 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v843), c.laneU8(v844)))), true
 	case ir.F64:
-		// lower_vector.rules:675
-		v837 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v837), 238))), true
+		// lower_vector.rules:690
+		v843 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v843), 238))), true
 	}
 	var none out
 	return none, false
@@ -4235,33 +4247,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v839 := c.arg0(v0)
-		if v841, ok := c.sinkableLoad(v839); ok {
-			// lower_vector.rules:679
-			return c.out1(c.loadXmm(ir.F32, c.sink(v841))), true
+		v845 := c.arg0(v0)
+		if v847, ok := c.sinkableLoad(v845); ok {
+			// lower_vector.rules:694
+			return c.out1(c.loadXmm(ir.F32, c.sink(v847))), true
 		}
 	case ir.I64X2:
-		v839 := c.arg0(v0)
-		if v841, ok := c.sinkableLoad(v839); ok {
-			// lower_vector.rules:680
-			return c.out1(c.loadXmm(ir.F64, c.sink(v841))), true
+		v845 := c.arg0(v0)
+		if v847, ok := c.sinkableLoad(v845); ok {
+			// lower_vector.rules:695
+			return c.out1(c.loadXmm(ir.F64, c.sink(v847))), true
 		}
-		// lower_vector.rules:678
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v839)))), true
+		// lower_vector.rules:693
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v845)))), true
 	case ir.F32X4:
-		// lower_vector.rules:681
-		v839 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v839), c.xmm(v839), 14)), true
+		// lower_vector.rules:696
+		v845 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v845), c.xmm(v845), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:682
-		v839 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v839)))), true
+		// lower_vector.rules:697
+		v845 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v845)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:677
-			v839 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v839)))), true
+			// lower_vector.rules:692
+			v845 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v845)))), true
 		}
 	}
 	var none out
@@ -4323,7 +4335,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v78)), c.operandReg(c.low(v77))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v78)), c.operandReg(c.high(v77))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:231
+		// lower_vector.rules:246
 		v77 := c.arg0(v0)
 		v78 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v77), c.operandReg(c.xorX(c.xmm(v78), c.operandMem(c.onesMask()))))), true
@@ -4348,7 +4360,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v79), c.operandReg(c.low(v80)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v79), c.operandReg(c.high(v80)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:232
+		// lower_vector.rules:247
 		v79 := c.arg0(v0)
 		v80 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v79), c.operandReg(c.xorX(c.xmm(v80), c.operandMem(c.onesMask()))))), true
@@ -4744,11 +4756,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v205 := c.arg0(v0)
 		v208 := c.valueType(v205)
-		if v715, ok := c.floatVec(v208); ok {
-			// lower_vector.rules:422
+		if v721, ok := c.floatVec(v208); ok {
+			// lower_vector.rules:437
 			v204 := c.floatCc(v0)
 			v206 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v715), v204, c.xmm(v205), c.xmm(v206))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v721), v204, c.xmm(v205), c.xmm(v206))), true
 		}
 	}
 	var none out
@@ -4791,12 +4803,12 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
 	case ir.F32X4:
-		// lower_vector.rules:456
+		// lower_vector.rules:471
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64X2:
-		// lower_vector.rules:457
+		// lower_vector.rules:472
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPD, c.xmm(v233), c.xm(v234))), true
@@ -4820,12 +4832,12 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
 	case ir.F32X4:
-		// lower_vector.rules:460
+		// lower_vector.rules:475
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64X2:
-		// lower_vector.rules:461
+		// lower_vector.rules:476
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPD, c.xmm(v241), c.xm(v242))), true
@@ -4847,11 +4859,11 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
 	case ir.F32X4:
-		// lower_vector.rules:462
+		// lower_vector.rules:477
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPS, c.xm(v243))), true
 	case ir.F64X2:
-		// lower_vector.rules:463
+		// lower_vector.rules:478
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPD, c.xm(v243))), true
 	}
@@ -4870,7 +4882,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:493
+		// lower_vector.rules:508
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a1 := c.xmm(v244)
@@ -4879,7 +4891,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:498
+		// lower_vector.rules:513
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a5 := c.xmm(v244)
@@ -4903,7 +4915,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:504
+		// lower_vector.rules:519
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a1 := c.xmm(v246)
@@ -4914,7 +4926,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:511
+		// lower_vector.rules:526
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a7 := c.xmm(v246)
@@ -4937,10 +4949,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v265 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
-	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:476
+	if v732, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:491
 		v265 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v726)))), true
+		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v732)))), true
 	}
 	var none out
 	return none, false
@@ -4954,10 +4966,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v266 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
-	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:477
+	if v732, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:492
 		v266 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v726)))), true
+		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v732)))), true
 	}
 	var none out
 	return none, false
@@ -4973,11 +4985,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v215))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
-	if v726, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:478
+	if v732, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:493
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v726)), c.xmm(v268), c.xmm(v267))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v732)), c.xmm(v268), c.xmm(v267))), true
 	}
 	var none out
 	return none, false
@@ -4996,11 +5008,11 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
 	case ir.F32X4:
-		// lower_vector.rules:482
+		// lower_vector.rules:497
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:483
+		// lower_vector.rules:498
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
 	}
@@ -5021,11 +5033,11 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
 	case ir.F32X4:
-		// lower_vector.rules:484
+		// lower_vector.rules:499
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:485
+		// lower_vector.rules:500
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
 	}
@@ -5046,11 +5058,11 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
 	case ir.F32X4:
-		// lower_vector.rules:486
+		// lower_vector.rules:501
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:487
+		// lower_vector.rules:502
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
 	}
@@ -5071,11 +5083,11 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
 	case ir.F32X4:
-		// lower_vector.rules:488
+		// lower_vector.rules:503
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:489
+		// lower_vector.rules:504
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
 	}
@@ -5147,7 +5159,7 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v301 == ir.F32X4 {
-			// lower_vector.rules:554
+			// lower_vector.rules:569
 			a5 := c.xmm(v299)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
@@ -5179,7 +5191,7 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v306 == ir.F32X4 {
-			// lower_vector.rules:561
+			// lower_vector.rules:576
 			n3 := c.vop(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
@@ -5470,19 +5482,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v717 := c.arg0(v0)
-	v719 := c.valueType(v717)
-	if v721, ok := c.intVec(v719); ok {
-		// lower_vector.rules:425
-		return c.out1(c.setcc(c.allTrue(v721, c.xmm(v717)))), true
+	v723 := c.arg0(v0)
+	v725 := c.valueType(v723)
+	if v727, ok := c.intVec(v725); ok {
+		// lower_vector.rules:440
+		return c.out1(c.setcc(c.allTrue(v727, c.xmm(v723)))), true
 	}
-	switch v719 {
+	switch v725 {
 	case ir.F32X4:
-		// lower_vector.rules:427
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v717)))), true
+		// lower_vector.rules:442
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v723)))), true
 	case ir.F64X2:
-		// lower_vector.rules:428
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v717)))), true
+		// lower_vector.rules:443
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v723)))), true
 	}
 	var none out
 	return none, false
@@ -5490,68 +5502,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v722 := c.arg0(v0)
-	v724 := c.valueType(v722)
-	switch v724 {
+	v728 := c.arg0(v0)
+	v730 := c.valueType(v728)
+	switch v730 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:437
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722))), true
+			// lower_vector.rules:452
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:443
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:458
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:438
-			return c.out1(c.maskOfWords(c.xmm(v722))), true
+			// lower_vector.rules:453
+			return c.out1(c.maskOfWords(c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:444
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:459
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:439
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
+			// lower_vector.rules:454
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:445
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:460
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:440
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722))), true
+			// lower_vector.rules:455
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:446
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:461
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:441
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
+			// lower_vector.rules:456
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:447
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:462
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:442
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722))), true
+			// lower_vector.rules:457
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:448
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v722)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:463
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -5563,23 +5575,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v744 := c.arg0(v0)
-		v747 := c.valueType(v744)
-		if v747 == ir.I64X2 {
-			if v749, ok := c.defInst(v744); ok {
-				v750 := c.opcode(v749)
-				if v750 == ir.OpFcvtToSintSat {
-					v751 := c.arg0(v749)
-					v753 := c.valueType(v751)
-					if v753 == ir.F64X2 {
-						v745 := c.arg1(v0)
-						if v755, ok := c.defInst(v745); ok {
-							v756 := c.opcode(v755)
-							if v756 == ir.OpVconst {
-								v757 := c.constant(v755)
-								if _, ok := c.zeroConstant(v757); ok {
-									// lower_vector.rules:571
-									a1 := c.xmm(v751)
+		v750 := c.arg0(v0)
+		v753 := c.valueType(v750)
+		if v753 == ir.I64X2 {
+			if v755, ok := c.defInst(v750); ok {
+				v756 := c.opcode(v755)
+				if v756 == ir.OpFcvtToSintSat {
+					v757 := c.arg0(v755)
+					v759 := c.valueType(v757)
+					if v759 == ir.F64X2 {
+						v751 := c.arg1(v0)
+						if v761, ok := c.defInst(v751); ok {
+							v762 := c.opcode(v761)
+							if v762 == ir.OpVconst {
+								v763 := c.constant(v761)
+								if _, ok := c.zeroConstant(v763); ok {
+									// lower_vector.rules:586
+									a1 := c.xmm(v757)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -5591,15 +5603,15 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:582
-		v744 := c.arg0(v0)
-		v745 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v744), c.xm(v745))), true
+		// lower_vector.rules:597
+		v750 := c.arg0(v0)
+		v751 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v750), c.xm(v751))), true
 	case ir.I16X8:
-		// lower_vector.rules:583
-		v744 := c.arg0(v0)
-		v745 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v744), c.xm(v745))), true
+		// lower_vector.rules:598
+		v750 := c.arg0(v0)
+		v751 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v750), c.xm(v751))), true
 	}
 	var none out
 	return none, false
@@ -5610,15 +5622,15 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:584
-		v776 := c.arg0(v0)
-		v777 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v776), c.xm(v777))), true
+		// lower_vector.rules:599
+		v782 := c.arg0(v0)
+		v783 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v782), c.xm(v783))), true
 	case ir.I16X8:
-		// lower_vector.rules:585
-		v776 := c.arg0(v0)
-		v777 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v776), c.xm(v777))), true
+		// lower_vector.rules:600
+		v782 := c.arg0(v0)
+		v783 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v782), c.xm(v783))), true
 	}
 	var none out
 	return none, false
@@ -5629,17 +5641,17 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:587
-		v778 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v778)))), true
+		// lower_vector.rules:602
+		v784 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v784)))), true
 	case ir.I32X4:
-		// lower_vector.rules:588
-		v778 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v778)))), true
+		// lower_vector.rules:603
+		v784 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v784)))), true
 	case ir.I64X2:
-		// lower_vector.rules:589
-		v778 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v778)))), true
+		// lower_vector.rules:604
+		v784 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v784)))), true
 	}
 	var none out
 	return none, false
@@ -5650,17 +5662,17 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:590
-		v779 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v779)))), true
+		// lower_vector.rules:605
+		v785 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v785)))), true
 	case ir.I32X4:
-		// lower_vector.rules:591
-		v779 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v779)))), true
+		// lower_vector.rules:606
+		v785 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v785)))), true
 	case ir.I64X2:
-		// lower_vector.rules:592
-		v779 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v779)))), true
+		// lower_vector.rules:607
+		v785 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v785)))), true
 	}
 	var none out
 	return none, false
@@ -5671,17 +5683,17 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:595
-		v780 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v780))))), true
+		// lower_vector.rules:610
+		v786 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v786))))), true
 	case ir.I32X4:
-		// lower_vector.rules:596
-		v780 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v780))))), true
+		// lower_vector.rules:611
+		v786 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v786))))), true
 	case ir.I64X2:
-		// lower_vector.rules:597
-		v780 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v780))))), true
+		// lower_vector.rules:612
+		v786 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v786))))), true
 	}
 	var none out
 	return none, false
@@ -5692,17 +5704,17 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:598
-		v781 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v781), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:613
+		v787 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v787), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:599
-		v781 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v781), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:614
+		v787 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v787), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:600
-		v781 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v781), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:615
+		v787 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v787), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -5820,14 +5832,14 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.fcmpCond(v15, v16, v17)
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:429
+			// lower_vector.rules:444
 			v75 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
 			v76 := c.arg0(v6)
 			v78 := c.valueType(v76)
 			if v80, ok := c.intVec(v78); ok {
-				// lower_vector.rules:430
+				// lower_vector.rules:445
 				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
@@ -6507,323 +6519,332 @@ func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	panic("lower_vector.rules:105:1: no rule of vsub matches")
 }
 
-// product is the term product of lower_vector.rules:171.
+// halfCross is the term half_cross of lower_vector.rules:175.
+func (c *lower) halfCross(v0 ir.Value, v1 ir.Value) machine.Reg {
+	// lower_vector.rules:176
+	a1 := c.xmm(v0)
+	b2 := c.xmm(c.lowPart(v1))
+	cross3 := c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2))
+	return c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))
+}
+
+// product is the term product of lower_vector.rules:186.
 func (c *lower) product(v0 asm.VecOp, v1 asm.VecOp, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:172
+	// lower_vector.rules:187
 	return c.vop(v0, c.vop(asm.PMULLW, v2, c.operandReg(v3)), c.operandReg(c.vop(v1, v2, c.operandReg(v3))))
 }
 
-// spreadLow is the term spread_low of lower_vector.rules:177.
+// spreadLow is the term spread_low of lower_vector.rules:192.
 func (c *lower) spreadLow(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:178
+	// lower_vector.rules:193
 	return c.vecImm(asm.PSHUFD, v0, 80)
 }
 
-// spreadHigh is the term spread_high of lower_vector.rules:179.
+// spreadHigh is the term spread_high of lower_vector.rules:194.
 func (c *lower) spreadHigh(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:180
+	// lower_vector.rules:195
 	return c.vecImm(asm.PSHUFD, v0, 250)
 }
 
-// pickQ is the term pick_q of lower_vector.rules:181.
+// pickQ is the term pick_q of lower_vector.rules:196.
 func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:182
+	// lower_vector.rules:197
 	return c.chooseLanes(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
 }
 
-// byteSums is the term byte_sums of lower_vector.rules:199.
+// byteSums is the term byte_sums of lower_vector.rules:214.
 func (c *lower) byteSums(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:200
+	// lower_vector.rules:215
 	return c.andX(c.vop(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 }
 
-// amount is the term amount of lower_vector.rules:276.
+// amount is the term amount of lower_vector.rules:291.
 func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
-	// lower_vector.rules:277
+	// lower_vector.rules:292
 	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
 }
 
-// veq is the term veq of lower_vector.rules:339.
+// veq is the term veq of lower_vector.rules:354.
 func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:340
+		// lower_vector.rules:355
 		return c.vop(asm.PCMPEQB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:341
+		// lower_vector.rules:356
 		return c.vop(asm.PCMPEQW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:342
+		// lower_vector.rules:357
 		return c.vop(asm.PCMPEQD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:343
+		// lower_vector.rules:358
 		return c.vop(asm.PCMPEQQ, v1, v2)
 	}
-	panic("lower_vector.rules:339:1: no rule of veq matches")
+	panic("lower_vector.rules:354:1: no rule of veq matches")
 }
 
-// vgt is the term vgt of lower_vector.rules:344.
+// vgt is the term vgt of lower_vector.rules:359.
 func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:345
+		// lower_vector.rules:360
 		return c.vop(asm.PCMPGTB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:346
+		// lower_vector.rules:361
 		return c.vop(asm.PCMPGTW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:347
+		// lower_vector.rules:362
 		return c.vop(asm.PCMPGTD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:348
+		// lower_vector.rules:363
 		return c.vop(asm.PCMPGTQ, v1, v2)
 	}
-	panic("lower_vector.rules:344:1: no rule of vgt matches")
+	panic("lower_vector.rules:359:1: no rule of vgt matches")
 }
 
-// topBits is the term top_bits of lower_vector.rules:350.
+// topBits is the term top_bits of lower_vector.rules:365.
 func (c *lower) topBits(v0 ir.Type) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:351
+		// lower_vector.rules:366
 		return c.vecConst(9259542123273814144, 9259542123273814144)
 	case ir.I16X8:
-		// lower_vector.rules:352
+		// lower_vector.rules:367
 		return c.vecConst(9223512776490647552, 9223512776490647552)
 	case ir.I32X4:
-		// lower_vector.rules:353
+		// lower_vector.rules:368
 		return c.vecConst(9223372039002259456, 9223372039002259456)
 	case ir.I64X2:
-		// lower_vector.rules:354
+		// lower_vector.rules:369
 		return c.vecConst(9223372036854775808, 9223372036854775808)
 	}
-	panic("lower_vector.rules:350:1: no rule of top_bits matches")
+	panic("lower_vector.rules:365:1: no rule of top_bits matches")
 }
 
-// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:355.
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:370.
 func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:356
+	// lower_vector.rules:371
 	t1 := c.topBits(v0)
 	return c.vgt(v0, c.xorX(v1, c.operandReg(t1)), c.operandReg(c.xorX(v2, c.operandReg(t1))))
 }
 
-// vcmp is the term vcmp of lower_vector.rules:357.
+// vcmp is the term vcmp of lower_vector.rules:372.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.Equal:
-		// lower_vector.rules:358
+		// lower_vector.rules:373
 		return c.veq(v0, v2, c.operandReg(v3))
 	case ir.NotEqual:
-		// lower_vector.rules:359
+		// lower_vector.rules:374
 		return c.xorX(c.veq(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:360
+		// lower_vector.rules:375
 		return c.vgt(v0, v2, c.operandReg(v3))
 	case ir.SignedLessThan:
-		// lower_vector.rules:361
+		// lower_vector.rules:376
 		return c.vgt(v0, v3, c.operandReg(v2))
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:362
+		// lower_vector.rules:377
 		return c.xorX(c.vgt(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:363
+		// lower_vector.rules:378
 		return c.xorX(c.vgt(v0, v3, c.operandReg(v2)), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:364
+		// lower_vector.rules:379
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:365
+		// lower_vector.rules:380
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:366
+		// lower_vector.rules:381
 		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:367
+		// lower_vector.rules:382
 		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.operandMem(c.onesMask()))
 	}
-	panic("lower_vector.rules:357:1: no rule of vcmp matches")
+	panic("lower_vector.rules:372:1: no rule of vcmp matches")
 }
 
-// eqOp is the term eq_op of lower_vector.rules:372.
+// eqOp is the term eq_op of lower_vector.rules:387.
 func (c *lower) eqOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:373
+		// lower_vector.rules:388
 		return asm.PCMPEQB
 	case ir.I16X8:
-		// lower_vector.rules:374
+		// lower_vector.rules:389
 		return asm.PCMPEQW
 	case ir.I32X4:
-		// lower_vector.rules:375
+		// lower_vector.rules:390
 		return asm.PCMPEQD
 	case ir.I64X2:
-		// lower_vector.rules:376
+		// lower_vector.rules:391
 		return asm.PCMPEQQ
 	}
-	panic("lower_vector.rules:372:1: no rule of eq_op matches")
+	panic("lower_vector.rules:387:1: no rule of eq_op matches")
 }
 
-// umaxOp is the term umax_op of lower_vector.rules:380.
+// umaxOp is the term umax_op of lower_vector.rules:395.
 func (c *lower) umaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:381
+		// lower_vector.rules:396
 		return asm.PMAXUB
 	case ir.I16X8:
-		// lower_vector.rules:382
+		// lower_vector.rules:397
 		return asm.PMAXUW
 	case ir.I32X4:
-		// lower_vector.rules:383
+		// lower_vector.rules:398
 		return asm.PMAXUD
 	}
-	panic("lower_vector.rules:380:1: no rule of umax_op matches")
+	panic("lower_vector.rules:395:1: no rule of umax_op matches")
 }
 
-// uminOp is the term umin_op of lower_vector.rules:384.
+// uminOp is the term umin_op of lower_vector.rules:399.
 func (c *lower) uminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:385
+		// lower_vector.rules:400
 		return asm.PMINUB
 	case ir.I16X8:
-		// lower_vector.rules:386
+		// lower_vector.rules:401
 		return asm.PMINUW
 	case ir.I32X4:
-		// lower_vector.rules:387
+		// lower_vector.rules:402
 		return asm.PMINUD
 	}
-	panic("lower_vector.rules:384:1: no rule of umin_op matches")
+	panic("lower_vector.rules:399:1: no rule of umin_op matches")
 }
 
-// smaxOp is the term smax_op of lower_vector.rules:388.
+// smaxOp is the term smax_op of lower_vector.rules:403.
 func (c *lower) smaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:389
+		// lower_vector.rules:404
 		return asm.PMAXSB
 	case ir.I16X8:
-		// lower_vector.rules:390
+		// lower_vector.rules:405
 		return asm.PMAXSW
 	case ir.I32X4:
-		// lower_vector.rules:391
+		// lower_vector.rules:406
 		return asm.PMAXSD
 	}
-	panic("lower_vector.rules:388:1: no rule of smax_op matches")
+	panic("lower_vector.rules:403:1: no rule of smax_op matches")
 }
 
-// sminOp is the term smin_op of lower_vector.rules:392.
+// sminOp is the term smin_op of lower_vector.rules:407.
 func (c *lower) sminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:393
+		// lower_vector.rules:408
 		return asm.PMINSB
 	case ir.I16X8:
-		// lower_vector.rules:394
+		// lower_vector.rules:409
 		return asm.PMINSW
 	case ir.I32X4:
-		// lower_vector.rules:395
+		// lower_vector.rules:410
 		return asm.PMINSD
 	}
-	panic("lower_vector.rules:392:1: no rule of smin_op matches")
+	panic("lower_vector.rules:407:1: no rule of smin_op matches")
 }
 
-// vextreme is the term vextreme of lower_vector.rules:396.
+// vextreme is the term vextreme of lower_vector.rules:411.
 func (c *lower) vextreme(v0 asm.VecOp, v1 asm.VecOp, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_vector.rules:397
+	// lower_vector.rules:412
 	a1 := c.xmm(v2)
 	return c.vop(v1, c.vop(v0, a1, c.xm(v3)), c.operandReg(a1))
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:404.
+// fcmpOp is the term fcmp_op of lower_vector.rules:419.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:405
+		// lower_vector.rules:420
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:406
+		// lower_vector.rules:421
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:404:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:419:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:407.
+// vfcmp is the term vfcmp of lower_vector.rules:422.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:408
+		// lower_vector.rules:423
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:409
+		// lower_vector.rules:424
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:410
+		// lower_vector.rules:425
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:411
+		// lower_vector.rules:426
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:412
+		// lower_vector.rules:427
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:413
+		// lower_vector.rules:428
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:414
+		// lower_vector.rules:429
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:415
+		// lower_vector.rules:430
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:416
+		// lower_vector.rules:431
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:417
+		// lower_vector.rules:432
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:418
+		// lower_vector.rules:433
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:419
+		// lower_vector.rules:434
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:420
+		// lower_vector.rules:435
 		return c.andX(c.sseImm(v0, v2, v3, 4), c.operandReg(c.sseImm(v0, v2, v3, 7)))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:421
+		// lower_vector.rules:436
 		return c.orX(c.sseImm(v0, v2, v3, 0), c.operandReg(c.sseImm(v0, v2, v3, 3)))
 	}
-	panic("lower_vector.rules:407:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:422:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:431.
+// anyTrue is the term any_true of lower_vector.rules:446.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:432
+	// lower_vector.rules:447
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:433.
+// allTrue is the term all_true of lower_vector.rules:448.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:434
+	// lower_vector.rules:449
 	z1 := c.veq(v0, v1, c.operandReg(c.vecZero()))
 	return c.ptest(asm.E, z1, z1)
 }
 
-// maskOfWords is the term mask_of_words of lower_vector.rules:449.
+// maskOfWords is the term mask_of_words of lower_vector.rules:464.
 func (c *lower) maskOfWords(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:450
+	// lower_vector.rules:465
 	return c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, v0, c.operandReg(v0))), 8)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:473.
+// fmaLane is the term fma_lane of lower_vector.rules:488.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:474
+	// lower_vector.rules:489
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:593.
+// highHalf is the term high_half of lower_vector.rules:608.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:594
+	// lower_vector.rules:609
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 

@@ -362,3 +362,57 @@ func (c *lower) splatReg(t ir.Type, x machine.Reg) machine.Reg {
 	}
 	return c.vec(op, operand{reg: x})
 }
+
+// ---- Halves of lanes of 64 bits
+
+// lowMask finds a mask of the lanes of v with zeros in their upper halves: what it is applied to, and whether it keeps the lower
+// halves whole.
+func (c *lower) lowMask(v ir.Value) (masked ir.Value, whole, ok bool) {
+	i, ok := c.defInst(c.source(v))
+	if !ok || c.opcode(i) != ir.OpBand {
+		return v, false, false
+	}
+	masked = c.arg0(i)
+	lo, hi, ok := c.vectorConst(c.arg1(i))
+	if !ok {
+		masked = c.arg1(i)
+		lo, hi, ok = c.vectorConst(c.arg0(i))
+	}
+	return masked, lo == 1<<32-1 && hi == 1<<32-1, ok && lo>>32 == 0 && hi>>32 == 0
+}
+
+// highZero matches vectors of 64-bit lanes whose upper halves are zero.
+func (c *lower) highZero(v ir.Value) (ir.Value, bool) {
+	if _, _, ok := c.lowMask(v); ok {
+		return v, true
+	}
+	if lo, hi, ok := c.vectorConst(v); ok {
+		return v, lo>>32 == 0 && hi>>32 == 0
+	}
+	i, ok := c.defInst(c.source(v))
+	if !ok {
+		return v, false
+	}
+	switch c.opcode(i) {
+	case ir.OpUwidenLow, ir.OpUwidenHigh:
+		return v, c.resultType(i) == ir.I64X2
+	case ir.OpUshr:
+		k, ok := c.uconst(c.arg1(i))
+		return v, ok && c.resultType(i) == ir.I64X2 && k&63 >= 32
+	}
+	return v, false
+}
+
+func (c *lower) bothHighZero(x, y ir.Value) bool {
+	_, a := c.highZero(x)
+	_, b := c.highZero(y)
+	return a && b
+}
+
+// lowPart is a vector with the same lower halves of 64-bit lanes as v: what v masks, if it does that.
+func (c *lower) lowPart(v ir.Value) ir.Value {
+	if w, whole, ok := c.lowMask(v); ok && whole {
+		return w
+	}
+	return v
+}
