@@ -307,16 +307,6 @@ func (l *linker) linkCode(blobs []*blob) error {
 	code := l.batch.code
 	base := code.Base()
 	out := code.Writable()
-	for id, at := range l.cells {
-		a, err := l.address(id)
-		if err != nil {
-			return err
-		}
-		binary.LittleEndian.PutUint64(out[at:], uint64(a))
-	}
-	for id, at := range l.stubs {
-		putStub(out[at:], int64(l.cells[id])-int64(at))
-	}
 	var tables native.Tables
 	for _, b := range blobs {
 		copy(out[b.at:], b.text)
@@ -338,6 +328,17 @@ func (l *linker) linkCode(blobs []*blob) error {
 		l.batch.funcs = append(l.batch.funcs, placed{
 			name: b.name, start: uint32(b.at), end: uint32(b.at + len(b.text)), id: b.id, code: b.code, sources: b.sources, exceptions: b.table,
 		})
+	}
+	// All names have been found by now, so nothing depends on the order of maps.
+	for id, at := range l.cells {
+		a, err := l.address(id)
+		if err != nil {
+			return err
+		}
+		binary.LittleEndian.PutUint64(out[at:], uint64(a))
+	}
+	for id, at := range l.stubs {
+		putStub(out[at:], int64(l.cells[id])-int64(at))
 	}
 	return code.Publish(tables)
 }
