@@ -170,7 +170,7 @@ func TestLargeMemory(t *testing.T) {
 func BenchmarkLarge(b *testing.B) {
 	isa := target(b)
 	for _, l := range large {
-		for _, n := range []int{1000, 10_000, 50_000} {
+		for _, n := range []int{1000, 4000, 16000, 64000} {
 			b.Run(fmt.Sprintf("%s/%d", l.name, n), func(b *testing.B) {
 				var w strings.Builder
 				l.text(&w, n)
