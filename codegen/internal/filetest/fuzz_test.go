@@ -21,7 +21,8 @@ func seed(f *testing.F) {
 	if env := os.Getenv("DAVIT_CONFORMANCE"); env != "" {
 		root = env
 	}
-	for _, pattern := range []string{filepath.Join(root, "clif/filetests/*/*.clif"), filepath.Join(root, "clif/filetests/isa/x64/*.clif"), "testdata/*.clif"} {
+	for _, pattern := range []string{filepath.Join(root, "clif/filetests/*/*.clif"), filepath.Join(root, "clif/filetests/isa/x64/*.clif"),
+		filepath.Join(root, "clif/filetests/isa/*/*exception*.clif"), "testdata/*.clif", "../x64/testdata/*.clif"} {
 		files, _ := filepath.Glob(pattern)
 		for _, path := range files {
 			if src, err := os.ReadFile(path); err == nil && len(src) < 4000 {
@@ -73,6 +74,11 @@ func FuzzCompile(f *testing.F) {
 	b, err := isa.Lookup("x86_64")
 	if err != nil {
 		f.Fatal(err)
+	}
+	for _, s := range []string{"tls_model=elf_gd", "stack_switch_model=basic"} {
+		if err := b.Set(s); err != nil {
+			f.Fatal(err)
+		}
 	}
 	target, err := b.Finish()
 	if err != nil {
