@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/opt"
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -55,6 +56,7 @@ type Context struct {
 	target *isa.TargetISA
 	opts   Options
 
+	opt      opt.Optimizer
 	low      machine.Lower
 	vcode    machine.VCode
 	ra       regalloc.Allocator
@@ -124,6 +126,18 @@ func (c *Context) passed(i int, took time.Duration) {
 	if l := c.opts.Logger; l != nil && l.Enabled(context.Background(), slog.LevelDebug) {
 		l.Debug("pass", "function", c.f.Name.String(), "pass", passes[i].name, "time", took)
 	}
+}
+
+// optimize runs the mid-end. What it makes is verified as the function was.
+func (c *Context) optimize() error {
+	if c.target.Shared.OptLevel == isa.OptNone {
+		return nil
+	}
+	c.opt.Run(c.f, opt.Options{NoMemory: !c.target.Shared.AliasAnalysis})
+	if err := c.verify(); err != nil {
+		return fmt.Errorf("%w: optimized: %w", ErrBug, err)
+	}
+	return nil
 }
 
 // lower selects instructions.

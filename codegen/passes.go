@@ -12,6 +12,7 @@ var passes = [...]pass{
 	{"verify", (*Context).verify},           // the rules of the IR
 	{"legalize", (*Context).legalize},       // what back ends don't want to see
 	{"nan", (*Context).canonicalizeNaN},     // one NaN instead of many, if wanted
+	{"optimize", (*Context).optimize},       // the mid-end, if the level is not none
 	{"unreachable", (*Context).unreachable}, // blocks that nothing leads to
 	{"lower", (*Context).lower},             // machine instructions with virtual registers
 	{"regalloc", (*Context).regalloc},       // a place for every virtual register

@@ -628,7 +628,7 @@ func TestRandomFunctions(t *testing.T) {
 	for seed := range n {
 		// Subtests, so that what build maps is unmapped soon.
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			for _, settings := range [][]string{nil, baseline} {
+			for _, settings := range [][]string{nil, baseline, {"opt_level=speed"}} {
 				wrong := func(limit int) string {
 					text, args, want := makeRandom(seed, limit)
 					if got := build(t, text, settings...).call1("f", args[:]...); got != want {

@@ -193,3 +193,17 @@ func each(t ir.Type, f func(i int) Value) (v Value) {
 	}
 	return v
 }
+
+// Evaluate is the result of an instruction that depends on nothing but its
+// operands, whose values are args: what constant folding needs. from is the type
+// of the first operand, to that of the only result. ok is false for other
+// instructions, and for types wider than 128 bits.
+func Evaluate(f *ir.Function, d *ir.InstData, from, to ir.Type, args [3]Value) (v Value, ok bool) {
+	if from.Bits() > 128 || to.Bits() > 128 || from.IsDynamic() || to.IsDynamic() {
+		return Value{}, false
+	}
+	if v, ok = pure(f, d, from, to, args); ok {
+		v = v.mask(to.Bits())
+	}
+	return v, ok
+}

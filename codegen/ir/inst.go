@@ -143,6 +143,27 @@ func (f *Function) RemoveDestArg(inst Inst, i, k int) {
 	c.args = f.removeAt(c.args, k)
 }
 
+// RemoveDestArgs removes the arguments k of block call i of inst for which
+// drop[k] holds.
+func (f *Function) RemoveDestArgs(inst Inst, i int, drop []bool) {
+	c := &f.calls[f.insts[inst].dests+uint32(i)]
+	args := f.list(c.args)
+	n := 0
+	for k, v := range args {
+		if !drop[k] {
+			args[n] = v
+			n++
+		}
+	}
+	c.args.n = uint32(n)
+}
+
+// KeepDest leaves inst with its block call i alone.
+func (f *Function) KeepDest(inst Inst, i int) {
+	d := &f.insts[inst]
+	d.dests, d.ndests = d.dests+uint32(i), 1
+}
+
 func (f *Function) newList(v []Value) valueList {
 	if len(v) == 0 {
 		return valueList{}

@@ -202,3 +202,24 @@ func (f *Function) Before(a, b Inst) bool {
 	}
 	return f.links[a].order < f.links[b].order
 }
+
+// MergeBlock moves all instructions of b to the end of a, whose terminator must
+// have been removed, and takes b out of the layout.
+func (f *Function) MergeBlock(a, b Block) {
+	from, to := &f.blocks[b], &f.blocks[a]
+	first, last := from.first, from.last
+	f.RemoveBlock(b)
+	from.first, from.last = NoInst, NoInst
+	if first == NoInst {
+		return
+	}
+	for i := first; i != NoInst; i = f.links[i].next {
+		f.links[i].block = a
+	}
+	if f.links[first].prev = to.last; to.last != NoInst {
+		f.links[to.last].next = first
+	} else {
+		to.first = first
+	}
+	to.last, to.numbered = last, false
+}

@@ -203,3 +203,21 @@ func (f *Function) RemoveParam(b Block, k int) {
 		f.values[p].num = uint32(k + i)
 	}
 }
+
+// RemoveParams removes the parameters k of b for which drop[k] holds, as
+// [Function.RemoveParam] does.
+func (f *Function) RemoveParams(b Block, drop []bool) {
+	l := &f.blocks[b].params
+	params := f.list(*l)
+	n := 0
+	for k, v := range params {
+		if drop[k] {
+			f.values[v].kind = valueFree
+			continue
+		}
+		f.values[v].num = uint32(n)
+		params[n] = v
+		n++
+	}
+	l.n = uint32(n)
+}

@@ -83,7 +83,7 @@ func TargetFor(cpu string, extra ...string) (*isa.TargetISA, error) {
 // frame pointers, stack overflow is found in prologues, and nothing in the text
 // is absolute.
 func targetSettings() []string {
-	return []string{"is_pic=true", "preserve_frame_pointers=true", "enable_native_stack_check=true", "enable_verifier=false", "enable_probestack=false"}
+	return []string{"is_pic=true", "preserve_frame_pointers=true", "enable_native_stack_check=true", "opt_level=speed", "enable_verifier=false", "enable_probestack=false"}
 }
 
 // UnsupportedError reports what is valid but cannot be compiled. It is also

@@ -264,7 +264,7 @@ func (g *generator) decide(s int, rules []*rule, depth int) (done bool) {
 			g.pf("}\n")
 			return false
 		}
-		outline := depth == 0 && len(values) >= outlineCases && !g.t.multi
+		outline := depth == 0 && len(values) >= outlineCases
 		g.pf("switch %s {\n", x)
 		for _, v := range values {
 			g.pf("case %s:\n", v)
@@ -312,8 +312,13 @@ func (g *generator) outline(c cond, rules []*rule) {
 	for i := range t.args {
 		args = append(args, fmt.Sprintf("v%d", i))
 	}
+	if t.multi {
+		args = append(args, "out")
+	}
 	call := fmt.Sprintf("%s.%s(%s)", g.p.recv, name, strings.Join(args, ", "))
 	switch {
+	case t.multi:
+		g.pf("out = %s\n", call)
 	case t.ret.kind == unitType && t.partial:
 		g.pf("if %s {\nreturn true\n}\n", call)
 	case t.ret.kind == unitType:

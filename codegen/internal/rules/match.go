@@ -479,7 +479,7 @@ func (c *checker) pattern(n *node, b int, sc *scope) {
 		return
 	}
 	if pt.ret != t {
-		conv := c.p.converts[[2]*typ{pt.ret, t}]
+		conv := c.p.converts[[2]*typ{pt.ret, t}].extractor
 		if conv == nil {
 			c.errorf(n.pos, "expected a pattern of type %s, found %s of type %s", t.name, pt.name, pt.ret.name)
 			return
@@ -746,7 +746,7 @@ func (c *checker) convert(n *node, e *expr, want *typ) *expr {
 	if want == nil || e.typ == want {
 		return e
 	}
-	conv := c.p.converts[[2]*typ{e.typ, want}]
+	conv := c.p.converts[[2]*typ{e.typ, want}].constructor
 	if conv == nil || conv.constructor == "" && len(conv.rules) == 0 {
 		c.errorf(n.pos, "expected a %s, found %s of type %s", want.name, n.describe(), e.typ.name)
 		return nil

@@ -49,6 +49,9 @@ type term struct {
 	fields      []string // Go methods that fetch the fields of a variant
 	constructor string   // Go method of an external constructor
 
+	commutative bool // in patterns of multi terms, the last two arguments may be exchanged
+	constant    bool // in patterns, it is what a commutative term has as its second argument, if at all
+
 	// disjoint lists the sets it is in, of extractors and constants of which at most one matches the same input.
 	disjoint []int
 
@@ -100,7 +103,7 @@ type Program struct {
 	terms     map[string]*term
 	consts    map[string]*constant
 	constSets map[string]*constant // constants in disjoint sets, by their Go expression
-	converts  map[[2]*typ]*term
+	converts  map[[2]*typ]conversion
 	order     []*term // by declaration
 	nrules    int
 	ndisjoint int
@@ -119,7 +122,7 @@ func Load(srcs []Source) (*Program, error) {
 		types:    map[string]*typ{},
 		terms:    map[string]*term{},
 		consts:   map[string]*constant{},
-		converts: map[[2]*typ]*term{},
+		converts: map[[2]*typ]conversion{},
 
 		constSets: map[string]*constant{},
 	}
@@ -138,6 +141,7 @@ func Load(srcs []Source) (*Program, error) {
 		return nil, p.errs
 	}
 	p.declare(forms)
+	p.commute()
 	if len(p.errs) == 0 {
 		p.check()
 	}
@@ -157,7 +161,7 @@ func (p *Program) declare(forms []*node) {
 		{"output": p.declOutput, "type": p.declType},
 		{"decl": p.declTerm, "variant": p.declVariant},
 		{"extern": p.declExtern, "extractor": p.declMacro, "convert": p.declConvert, "rule": p.declRule},
-		{"disjoint": p.declDisjoint},
+		{"disjoint": p.declDisjoint, "commutative": p.declCommutative, "constant": p.declConstant},
 	}
 	for i, pass := range passes {
 		for _, f := range forms {
@@ -170,7 +174,7 @@ func (p *Program) declare(forms []*node) {
 				continue
 			}
 			switch h {
-			case "output", "type", "decl", "variant", "extern", "extractor", "convert", "disjoint", "rule":
+			case "output", "type", "decl", "variant", "extern", "extractor", "convert", "disjoint", "rule", "commutative", "constant":
 			default:
 				p.errorf(f.pos, "expected a declaration or a rule, found %s", f.describe())
 			}
@@ -463,24 +467,164 @@ func (p *Program) declMacro(f *node) {
 	t.macro = &macro{f.pos, params, f.list[2]}
 }
 
-// (convert INNER OUTER TERM)
+// (convert INNER OUTER TERM [CONSTRUCTOR])
 func (p *Program) declConvert(f *node) {
-	if len(f.list) != 4 {
-		p.errorf(f.pos, "expected (convert INNER OUTER TERM)")
+	if len(f.list) != 4 && len(f.list) != 5 {
+		p.errorf(f.pos, "expected (convert INNER OUTER TERM [CONSTRUCTOR])")
 		return
 	}
-	in, out, t := p.typeOf(f.list[1]), p.typeOf(f.list[2]), p.termOf(f.list[3])
-	if in == nil || out == nil || t == nil {
+	in, out := p.typeOf(f.list[1]), p.typeOf(f.list[2])
+	if in == nil || out == nil {
 		return
 	}
-	if len(t.args) != 1 || t.args[0] != in || t.ret != out {
-		p.errorf(f.list[3].pos, "%s must be declared (%s) %s to convert between them", t.name, in.name, out.name)
-		return
+	var ts []*term
+	for _, n := range f.list[3:] {
+		t := p.termOf(n)
+		if t == nil {
+			return
+		}
+		if len(t.args) != 1 || t.args[0] != in || t.ret != out {
+			p.errorf(n.pos, "%s must be declared (%s) %s to convert between them", t.name, in.name, out.name)
+			return
+		}
+		ts = append(ts, t)
 	}
-	if p.converts[[2]*typ{in, out}] != nil {
+	if _, dup := p.converts[[2]*typ{in, out}]; dup {
 		p.errorf(f.pos, "a conversion between %s and %s is declared twice", in.name, out.name)
 	}
-	p.converts[[2]*typ{in, out}] = t
+	p.converts[[2]*typ{in, out}] = conversion{extractor: ts[0], constructor: ts[len(ts)-1]}
+}
+
+// conversion is what stands for a value of one type where another is wanted, in patterns and in expressions.
+type conversion struct{ extractor, constructor *term }
+
+// (commutative TERM…): in the rules of multi terms, patterns of these terms match with their first two arguments in either
+// order. A rule is written out once for each combination that differs.
+func (p *Program) declCommutative(f *node) {
+	for _, n := range f.list[1:] {
+		t := p.termOf(n)
+		if t == nil {
+			return
+		}
+		if i := t.operands(); i < 0 {
+			p.errorf(n.pos, "%s does not end in two arguments of one type", t.name)
+			return
+		}
+		t.commutative = true
+	}
+}
+
+// operands is where the last two arguments of t begin if they have the same type, else -1.
+func (t *term) operands() int {
+	n := len(t.args)
+	if n < 2 || t.args[n-1] != t.args[n-2] {
+		return -1
+	}
+	return n - 2
+}
+
+// (constant TERM…): values that match these are second arguments of commutative terms already.
+func (p *Program) declConstant(f *node) {
+	for _, n := range f.list[1:] {
+		if t := p.termOf(n); t != nil {
+			t.constant = true
+		}
+	}
+}
+
+// commute writes out the rules of multi terms for the orders of arguments that commutative terms allow.
+func (p *Program) commute() {
+	for _, t := range p.order {
+		if !t.multi {
+			continue
+		}
+		var all []*rule
+		for _, r := range t.rules {
+			uses := map[string]int{}
+			for _, n := range append([]*node{r.lhs}, r.guards...) {
+				n.count(uses)
+			}
+			forms := p.orders(r.lhs, uses)
+			if len(forms) > maxOrders {
+				p.errorf(r.pos, "the rule has more than %d orders of arguments", maxOrders)
+				continue
+			}
+			for _, lhs := range forms {
+				c := *r
+				c.lhs, c.index = lhs, p.nrules
+				p.nrules++
+				all = append(all, &c)
+			}
+		}
+		t.rules = all
+	}
+}
+
+// maxOrders is how many rules one may become.
+const maxOrders = 16
+
+// count adds up the symbols in n.
+func (n *node) count(uses map[string]int) {
+	if n.kind == symbolNode {
+		uses[n.text]++
+	}
+	for _, a := range n.list {
+		a.count(uses)
+	}
+}
+
+// orders are the forms of pattern n, in a rule that mentions names so many times.
+func (p *Program) orders(n *node, uses map[string]int) []*node {
+	if n.kind != listNode || len(n.list) == 0 {
+		return []*node{n}
+	}
+	forms := [][]*node{nil}
+	for _, a := range n.list {
+		var next [][]*node
+		for _, o := range p.orders(a, uses) {
+			for _, f := range forms {
+				next = append(next, append(f[:len(f):len(f)], o))
+			}
+		}
+		forms = next
+	}
+	t := p.terms[n.head()]
+	var out []*node
+	for _, f := range forms {
+		c := *n
+		c.list = f
+		out = append(out, &c)
+		if t == nil || !t.commutative || len(f) != len(t.args)+1 {
+			continue
+		}
+		i := t.operands() + 1
+		if p.free(f[i], uses) && p.free(f[i+1], uses) || f[i].kind == symbolNode && f[i].text == f[i+1].text || p.constantShape(f[i+1]) {
+			continue // the same with other names, or a constant, which is always second
+		}
+		s := c
+		s.list = append([]*node(nil), f...)
+		s.list[i], s.list[i+1] = f[i+1], f[i]
+		out = append(out, &s)
+	}
+	return out
+}
+
+// free reports whether n matches anything and the rule does not mention it elsewhere.
+func (p *Program) free(n *node, uses map[string]int) bool {
+	return n.kind == symbolNode && (n.text == "_" || uses[n.text] == 1) && p.consts[n.text] == nil && !strings.Contains(n.text, ".")
+}
+
+// constantShape reports whether n matches constants only: a term declared so, or a name of one.
+func (p *Program) constantShape(n *node) bool {
+	if n.head() == "and" {
+		for _, a := range n.list[1:] {
+			if p.constantShape(a) {
+				return true
+			}
+		}
+	}
+	t := p.terms[n.head()]
+	return t != nil && t.constant
 }
 
 // (disjoint (EXTRACTOR | CONSTANT)…)

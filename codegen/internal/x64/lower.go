@@ -1,7 +1,7 @@
 package x64
 
 //go:generate go run ../rules/cmd/irops -o ../rules/lib/ir_gen.rules
-//go:generate go run ../rules/cmd/rulesc -o lower_gen.go ../rules/lib/ir_gen.rules ../rules/lib/lower.rules x64.rules lower_int.rules lower_float.rules lower_mem.rules lower_control.rules lower_wide.rules lower_atomic.rules lower_vector.rules lower_small.rules
+//go:generate go run ../rules/cmd/rulesc -o lower_gen.go ../rules/lib/ir_gen.rules ../rules/lib/ir.rules ../rules/lib/lower.rules x64.rules lower_int.rules lower_float.rules lower_mem.rules lower_control.rules lower_wide.rules lower_atomic.rules lower_vector.rules lower_small.rules
 
 import (
 	"github.com/davit-wasm/davit/codegen/internal/machine"

@@ -1,0 +1,411 @@
+package opt
+
+import (
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+// Loads and stores.
+//
+// Memory falls into alias regions: an access that names a region touches nothing
+// but that region. A store that names none may change any; a load that names
+// none reads what only such stores change. The state of a region between two instructions has a
+// version: the instruction that may have changed it last, or the block where
+// different versions meet. A first pass finds the version of every region at
+// the beginning of every block. Then, in the walk over the dominator tree, a table
+// holds what is known to be in memory: the value of given type at an address plus offset in a
+// given version, because it has been loaded or stored. A load of what the table
+// has is that value.
+//
+// In a block more is known: a store changes nothing at a place that has the same
+// address with an offset so different that the two do not touch. What was known of such
+// places is known in the new version as well.
+//
+// A store of what is there already goes, and so does one that another
+// overwrites before anything could look: neither load nor call nor trap may come between.
+
+const (
+	numSlots = 8 // of regions that are told apart: no region, regions 0 to 5, all others
+	anySlot  = 0 // accesses without region
+	restSlot = numSlots - 1
+
+	merged  = 1 << 31    // in a version: a block where several meet, else an instruction plus one
+	unknown = ^uint32(0) // not yet known
+)
+
+type versions [numSlots]uint32
+
+// memory is the state of the walk and the working memory.
+type memory struct {
+	in, out []versions // by block
+	now     versions
+	table   []known
+	mask    uint32
+	used    int
+	epoch   uint32
+	recent  []recent
+	last    [numSlots]pending
+}
+
+// known is an entry of the table of what is in memory.
+type known struct {
+	epoch   uint32
+	version uint32
+	addr    ir.Value
+	value   ir.Value
+	offset  int64
+	block   ir.Block
+	typ     ir.Type
+	op      ir.Opcode
+	flags   uint8 // byte order
+}
+
+// recent is a place that is known in the current version of its region, in the
+// block at hand.
+type recent struct {
+	k    known
+	size int64
+	slot int
+}
+
+// pending is a store that nothing has looked at yet.
+type pending struct {
+	inst   ir.Inst
+	addr   ir.Value
+	offset int64
+	size   int64
+	flags  ir.MemFlags
+}
+
+const maxRecent = 16
+
+// slot is where the version of an access's region is.
+func slot(flags ir.MemFlags) int {
+	r, ok := flags.Region()
+	if !ok {
+		return anySlot
+	}
+	return min(1+int(r), restSlot)
+}
+
+// clobbers says what an instruction may change: all memory, or region slot s.
+func clobbers(d *ir.InstData) (all bool, s int, ok bool) {
+	flags := d.Op.Flags()
+	switch {
+	case flags&ir.FlagCall != 0, d.Op == ir.OpFence, d.Op == ir.OpDebugtrap, d.Op == ir.OpSequencePoint:
+		return true, 0, true
+	case flags&ir.FlagStore != 0 || d.Op == ir.OpAtomicLoad:
+		if flags&ir.FlagEffect != 0 { // atomic accesses order others
+			return true, 0, true
+		}
+		s = slot(d.Flags)
+		return s == anySlot, s, true
+	}
+	return false, 0, false
+}
+
+// startMemory finds the versions at the beginnings of blocks.
+func (o *Optimizer) startMemory() {
+	m, f := &o.mem, o.f
+	if o.opts.NoMemory {
+		return
+	}
+	m.reset(f.NumInsts())
+	n := f.NumBlocks()
+	m.in = filled(m.in, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
+	m.out = filled(m.out, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
+	order := o.dom.ReversePostOrder()
+	// What each block does: the last change of each region; unknown stands for none.
+	for _, b := range order {
+		out := &m.out[b]
+		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+			all, s, ok := clobbers(f.Inst(inst))
+			switch {
+			case !ok:
+			case all:
+				for i := range out {
+					out[i] = uint32(inst) + 1
+				}
+			default:
+				out[s] = uint32(inst) + 1
+			}
+		}
+	}
+	m.in[order[0]] = versions{}
+	for round, changed := 0, true; changed; round++ {
+		changed = false
+		for _, b := range order[1:] {
+			in := &m.in[b]
+			for _, e := range o.cfg.Preds(b) {
+				if !o.dom.Reachable(e.From) {
+					continue
+				}
+				out, before := &m.out[e.From], &m.in[e.From]
+				for s := range in {
+					v := out[s]
+					if v == unknown {
+						v = before[s]
+					}
+					here := merged | uint32(b)
+					switch {
+					case v == unknown || in[s] == v || in[s] == here:
+					case in[s] == unknown && round < maxRounds:
+						in[s], changed = v, true
+					default:
+						in[s], changed = here, true
+					}
+				}
+			}
+		}
+	}
+}
+
+func (m *memory) reset(n int) {
+	size := 64
+	for size < n {
+		size *= 2
+	}
+	if len(m.table) < size {
+		m.table = make([]known, size)
+		m.epoch = 0
+	}
+	m.mask = uint32(size - 1)
+	m.used = 0
+	m.epoch++
+	if m.epoch == 0 {
+		clear(m.table)
+		m.epoch = 1
+	}
+}
+
+func (o *Optimizer) enterMemory(b ir.Block) {
+	m := &o.mem
+	if o.opts.NoMemory {
+		return
+	}
+	m.now = m.in[b]
+	m.recent = m.recent[:0]
+	o.looked()
+}
+
+// looked says that all stores so far may have been looked at.
+func (o *Optimizer) looked() {
+	for i := range o.mem.last {
+		o.mem.last[i].inst = ir.NoInst
+	}
+}
+
+// address takes an address apart into a value and an offset to it.
+func (o *Optimizer) address(v ir.Value, offset int64) (ir.Value, int64) {
+	for range maxDepth {
+		inst, _ := o.f.ValueInst(v)
+		if inst == ir.NoInst || o.f.Inst(inst).Op != ir.OpIadd || o.f.ValueType(v) != ir.I64 {
+			break
+		}
+		args := o.f.Args(inst)
+		k, ok := o.constant(o.rep(args[1]))
+		if !ok {
+			break
+		}
+		v, offset = o.rep(args[0]), offset+int64(k)
+	}
+	return v, offset
+}
+
+// find looks k up in the table; the value is in the answer.
+func (m *memory) find(o *Optimizer, k *known, insert bool) (ir.Value, bool) {
+	h := (uint64(k.addr)<<32 ^ uint64(k.version)) * 0x9e3779b97f4a7c15
+	h = (h ^ h>>31 ^ uint64(k.offset)<<16 ^ uint64(k.typ)<<8 ^ uint64(k.op)) * 0xd6e8feb86659fd93
+	free := -1
+	for i, n := uint32(h>>33)&m.mask, 0; n < 32; i, n = (i+1)&m.mask, n+1 {
+		e := &m.table[i]
+		if e.epoch != m.epoch {
+			if free < 0 {
+				free = int(i)
+			}
+			break
+		}
+		if !o.dom.Dominates(e.block, o.block) {
+			if free < 0 {
+				free = int(i)
+			}
+			continue
+		}
+		if e.addr == k.addr && e.version == k.version && e.offset == k.offset && e.typ == k.typ && e.op == k.op && e.flags == k.flags {
+			if insert {
+				e.value = k.value
+				e.block = o.block
+			}
+			return e.value, true
+		}
+	}
+	if insert && free >= 0 { // a crowded place is left as it is: the table only helps
+		m.table[free] = *k
+		m.table[free].epoch, m.table[free].block = m.epoch, o.block
+	}
+	return ir.NoValue, false
+}
+
+// accessSize is how many bytes an access touches.
+func accessSize(f *ir.Function, inst ir.Inst) int64 {
+	d := f.Inst(inst)
+	switch d.Op {
+	case ir.OpUload8, ir.OpSload8, ir.OpIstore8:
+		return 1
+	case ir.OpUload16, ir.OpSload16, ir.OpIstore16:
+		return 2
+	case ir.OpUload32, ir.OpSload32, ir.OpIstore32:
+		return 4
+	case ir.OpUload8x8, ir.OpSload8x8, ir.OpUload16x4, ir.OpSload16x4, ir.OpUload32x2, ir.OpSload32x2:
+		return 8
+	case ir.OpStore:
+		return int64(f.ValueType(f.Resolve(f.Args(inst)[0])).Bytes())
+	}
+	return int64(f.ValueType(f.Result(inst)).Bytes())
+}
+
+// order is the byte order among the flags of an access.
+func order(m ir.MemFlags) uint8 { return uint8(m & (ir.MemLittle | ir.MemBig)) }
+
+// numberMemory handles whatever touches memory.
+func (o *Optimizer) numberMemory(inst ir.Inst) {
+	m, f := &o.mem, o.f
+	if o.opts.NoMemory {
+		return
+	}
+	d := f.Inst(inst)
+	switch {
+	case d.Op.Format() == ir.FormatLoad:
+		o.load(inst)
+		return
+	case d.Op.Format() == ir.FormatStore:
+		o.store(inst)
+		return
+	}
+	o.looked()
+	if all, s, ok := clobbers(d); ok {
+		if all {
+			for i := range m.now {
+				m.now[i] = uint32(inst) + 1
+			}
+			m.recent = m.recent[:0]
+		} else {
+			m.now[s] = uint32(inst) + 1
+		}
+	}
+}
+
+func (o *Optimizer) load(inst ir.Inst) {
+	m, f := &o.mem, o.f
+	d := f.Inst(inst)
+	v := f.Result(inst)
+	s := slot(d.Flags)
+	addr, offset := o.address(o.rep(f.Args(inst)[0]), d.Imm)
+	k := known{version: m.now[s], addr: addr, offset: offset, typ: f.ValueType(v), op: d.Op, flags: order(d.Flags), value: v}
+	if d.Flags&ir.MemReadonly != 0 {
+		k.version = 0
+	}
+	if w, ok := m.find(o, &k, false); ok {
+		o.values[v].rep = o.rep(w)
+		f.RemoveInst(inst)
+		return
+	}
+	m.find(o, &k, true)
+	o.remember(&k, accessSize(f, inst), s)
+	if _, traps := d.Flags.TrapCode(); traps {
+		o.looked() // memory can be looked at when it has trapped
+		return
+	}
+	for i := range m.last {
+		if p := &m.last[i]; p.inst != ir.NoInst && (i == s || i == anySlot) && !apart(p.addr, p.offset, p.size, addr, offset, accessSize(f, inst)) {
+			p.inst = ir.NoInst
+		}
+	}
+}
+
+// apart reports whether two accesses certainly don't touch.
+func apart(a ir.Value, offset, size int64, b ir.Value, offset2, size2 int64) bool {
+	return a == b && (offset+size <= offset2 || offset2+size2 <= offset)
+}
+
+// remember adds a place to those that survive stores elsewhere.
+func (o *Optimizer) remember(k *known, size int64, s int) {
+	m := &o.mem
+	if len(m.recent) == maxRecent {
+		copy(m.recent, m.recent[1:])
+		m.recent = m.recent[:maxRecent-1]
+	}
+	m.recent = append(m.recent, recent{*k, size, s})
+}
+
+func (o *Optimizer) store(inst ir.Inst) {
+	m, f := &o.mem, o.f
+	d := f.Inst(inst)
+	s := slot(d.Flags)
+	args := f.Args(inst)
+	v := o.rep(args[0])
+	addr, offset := o.address(o.rep(args[1]), d.Imm)
+	size := accessSize(f, inst)
+	k := known{version: m.now[s], addr: addr, offset: offset, typ: f.ValueType(v), op: ir.OpLoad, flags: order(d.Flags), value: v}
+	if d.Op == ir.OpStore {
+		if w, ok := m.find(o, &k, false); ok && o.rep(w) == v {
+			f.RemoveInst(inst) // it is there already
+			return
+		}
+	}
+	// The store before it in the region, if it is to the same place and unseen, was in vain.
+	if p := &m.last[s]; p.inst != ir.NoInst && p.addr == addr && offset <= p.offset && p.offset+p.size <= offset+size && trapsAlike(p.flags, d.Flags) && (offset == p.offset || notrap(d.Flags)) {
+		f.RemoveInst(p.inst)
+		p.inst = ir.NoInst
+	}
+	if !notrap(d.Flags) {
+		o.looked()
+	}
+	m.last[s] = pending{inst, addr, offset, size, d.Flags}
+	version := uint32(inst) + 1
+	if s == anySlot {
+		for i := range m.now {
+			m.now[i] = version
+		}
+	} else {
+		m.now[s] = version
+	}
+	n := 0
+	for i := range m.recent {
+		r := m.recent[i]
+		if s == anySlot || r.slot == s {
+			if !apart(r.k.addr, r.k.offset, r.size, addr, offset, size) {
+				continue
+			}
+			if r.k.version != 0 {
+				r.k.version = version
+				m.find(o, &r.k, true)
+			}
+		}
+		m.recent[n] = r
+		n++
+	}
+	m.recent = m.recent[:n]
+	k.version = version
+	if k.op, k.typ = loadOf(d.Op, k.typ); k.op != ir.OpInvalid {
+		m.find(o, &k, true)
+		o.remember(&k, size, s)
+	}
+}
+
+// loadOf is the load that yields just the value that was stored; OpInvalid for
+// stores of parts of values.
+func loadOf(store ir.Opcode, t ir.Type) (ir.Opcode, ir.Type) {
+	if store == ir.OpStore {
+		return ir.OpLoad, t
+	}
+	return ir.OpInvalid, t
+}
+
+func notrap(m ir.MemFlags) bool { return m&ir.MemNotrap != 0 }
+
+// trapsAlike reports whether two accesses to one place trap in the same way.
+func trapsAlike(a, b ir.MemFlags) bool {
+	x, ok1 := a.TrapCode()
+	y, ok2 := b.TrapCode()
+	return x == y && ok1 == ok2
+}

@@ -1,0 +1,412 @@
+package opt
+
+import (
+	"math"
+
+	"github.com/davit-wasm/davit/codegen/interp"
+	"github.com/davit-wasm/davit/codegen/ir"
+)
+
+//go:generate go run ../rules/cmd/irops -make ../rules/lib/make_gen.rules -go make_gen.go -package opt -receiver *Optimizer
+//go:generate go run ../rules/cmd/rulesc -o rules_gen.go ../rules/lib/ir_gen.rules ../rules/lib/ir.rules ../rules/lib/make_gen.rules opt.rules arithmetic.rules bits.rules compare.rules convert.rules divide.rules float.rules vector.rules
+
+// rewriter is the state of rewriting.
+type rewriter struct {
+	// classes are the forms of values, one list after the other; see value.class.
+	classes []ir.Value
+	// results of the rules, by depth.
+	out   [maxDepth + 1][]ir.Value
+	depth int
+	fuel  int // how many instructions rules may still make
+	fresh int // values from here on have been made for the value being rewritten
+}
+
+const (
+	// maxDepth is how deep rules may apply to what rules have made.
+	maxDepth = 5
+	// maxForms is how many forms of a value are kept.
+	maxForms = 4
+	// maxCost is where costs saturate.
+	maxCost = 1 << 24
+)
+
+func (r *rewriter) reset(insts int) {
+	r.classes = r.classes[:0]
+	r.depth = 0
+	r.fuel = 2*insts + 200
+}
+
+// costs of instructions, roughly in half cycles. What is cheaper than 2 is as good
+// as free: it becomes part of the instruction that uses it.
+var costs = func() (c [ir.NumOpcodes]uint8) {
+	for op := range c {
+		c[op] = 6
+	}
+	for op, n := range map[ir.Opcode]uint8{
+		ir.OpIconst: 1, ir.OpF16const: 2, ir.OpF32const: 2, ir.OpF64const: 2, ir.OpF128const: 2, ir.OpVconst: 2,
+		ir.OpUextend: 1, ir.OpSextend: 2, ir.OpIreduce: 1, ir.OpIconcat: 1, ir.OpIsplit: 1, ir.OpStackAddr: 1,
+		ir.OpIadd: 3, ir.OpIsub: 3, ir.OpBand: 3, ir.OpBor: 3, ir.OpBxor: 3, ir.OpBnot: 3, ir.OpIneg: 3,
+		ir.OpBandNot: 5, ir.OpBorNot: 5, ir.OpBxorNot: 5,
+		ir.OpIshl: 3, ir.OpUshr: 3, ir.OpSshr: 3, ir.OpRotl: 3, ir.OpRotr: 3, ir.OpBswap: 3,
+		ir.OpIcmp: 4, ir.OpFcmp: 5, ir.OpSelect: 5, ir.OpBmask: 5, ir.OpSmin: 5, ir.OpSmax: 5, ir.OpUmin: 5, ir.OpUmax: 5, ir.OpIabs: 6,
+		ir.OpImul: 8, ir.OpUmulhi: 9, ir.OpSmulhi: 9, ir.OpUdiv: 60, ir.OpSdiv: 60, ir.OpUrem: 80, ir.OpSrem: 80,
+		ir.OpFneg: 3, ir.OpFabs: 3, ir.OpBitcast: 2, ir.OpFdiv: 25, ir.OpSqrt: 30, ir.OpFma: 9,
+	} {
+		c[op] = n
+	}
+	return c
+}()
+
+// constant is the value of v if it is an integer constant of at most 64 bits,
+// zero-extended.
+func (o *Optimizer) constant(v ir.Value) (uint64, bool) {
+	inst, _ := o.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return 0, false
+	}
+	d := o.f.Inst(inst)
+	if d.Op != ir.OpIconst || d.Type < ir.I8 || d.Type > ir.I64 {
+		return 0, false
+	}
+	return uint64(d.Imm) & mask(d.Type), true
+}
+
+// mask has ones where an integer type has bits.
+func mask(t ir.Type) uint64 { return ^uint64(0) >> (64 - min(64, t.Bits())) }
+
+// isConst reports whether v is a constant of any kind.
+func (o *Optimizer) isConst(v ir.Value) bool {
+	inst, _ := o.f.ValueInst(v)
+	return inst != ir.NoInst && constOp(o.f.Inst(inst).Op)
+}
+
+func constOp(op ir.Opcode) bool {
+	return op >= ir.OpIconst && op <= ir.OpVconst
+}
+
+// make is the value of a pure instruction, in its best form, new or not.
+func (o *Optimizer) make(d ir.InstData, args ...ir.Value) ir.Value {
+	f := o.f
+	if d.Op == ir.OpIconst {
+		d.Imm &= int64(mask(d.Type))
+	}
+	inst := f.AddInst(d, args...)
+	v := f.AddResult(inst, d.Op.ResultType(0, d.Type))
+	o.grow()
+	o.values[v].new = true
+	o.rw.fuel--
+	o.canonicalOrder(inst)
+	r := o.form(inst, v)
+	o.values[v].rep = r
+	return r
+}
+
+// form is what stands for v, the result of pure instruction inst: a value that has
+// been computed already, or the cheapest form of v that the rules find.
+func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
+	f := o.f
+	if same := o.nums.lookup(o, inst); same != ir.NoInst {
+		return o.values[f.Result(same)].rep
+	}
+	if w, ok := o.fold(inst, v); ok {
+		return w
+	}
+	d := f.Inst(inst)
+	cost := uint32(costs[d.Op])
+	if d.Op == ir.OpIcmp && d.IntCC() <= ir.NotEqual {
+		cost-- // other rules know more of these
+	}
+	for _, a := range f.Args(inst) {
+		cost += o.values[o.rep(a)].cost
+	}
+	o.values[v].cost = min(cost, maxCost)
+	if constOp(d.Op) || o.rw.depth >= maxDepth || o.rw.fuel <= 0 {
+		return v
+	}
+	outer := o.rw.fresh
+	if o.rw.depth == 0 {
+		o.rw.fresh = f.NumValues()
+	}
+	o.rw.depth++
+	out := o.simplify(v, o.rw.out[o.rw.depth][:0])
+	o.rw.out[o.rw.depth] = out[:0]
+	o.rw.depth--
+	if len(out) == 0 {
+		return v
+	}
+	// The cheapest wins; among equals what was there first.
+	best := v
+	for _, w := range out {
+		if w = o.rep(w); o.values[w].cost < o.values[best].cost || o.isConst(w) {
+			best = w
+		}
+	}
+	// All others are its forms. But a value that others may have used already can't
+	// have new forms: these could be made of its users.
+	if best == v || int(best) >= o.rw.fresh {
+		o.joinClass(best, v, out)
+	}
+	o.rw.fresh = outer
+	return best
+}
+
+// joinClass makes v and out forms of best, beside those that it has.
+func (o *Optimizer) joinClass(best, v ir.Value, out []ir.Value) {
+	r := &o.rw
+	start := len(r.classes)
+	add := func(w ir.Value) {
+		if len(r.classes)-start >= maxForms {
+			return
+		}
+		for _, x := range r.classes[start:] {
+			if x == w {
+				return
+			}
+		}
+		r.classes = append(r.classes, w)
+	}
+	forms := func(w ir.Value) {
+		add(w)
+		x := &o.values[w]
+		for i := range uint32(x.forms) {
+			add(r.classes[x.class+i])
+		}
+	}
+	forms(best)
+	if v != best {
+		add(v)
+	}
+	for _, w := range out {
+		if w = o.rep(w); w != best {
+			forms(w)
+		}
+	}
+	if n := len(r.classes) - start; n > 1 {
+		o.values[best].class, o.values[best].forms = uint32(start), uint8(n)
+	} else {
+		r.classes = r.classes[:start]
+	}
+}
+
+// defInst steps through the forms of v that are the only results of
+// instructions, for rules to look at.
+func (o *Optimizer) defInst(v ir.Value, cursor int) (ir.Value, int, bool) {
+	x := &o.values[v]
+	if x.forms == 0 {
+		if cursor > 0 || !o.visible(v) {
+			return v, 0, false
+		}
+		return v, 1, true
+	}
+	for cursor < int(x.forms) {
+		w := o.rw.classes[x.class+uint32(cursor)]
+		cursor++
+		if o.visible(w) {
+			return w, cursor, true
+		}
+	}
+	return v, 0, false
+}
+
+func (o *Optimizer) visible(v ir.Value) bool {
+	inst, _ := o.f.ValueInst(v)
+	return inst != ir.NoInst && o.f.Inst(inst).Op.Flags()&ir.FlagCall == 0 && len(o.f.Results(inst)) == 1
+}
+
+// fold computes the result of an instruction whose operands are all constants.
+func (o *Optimizer) fold(inst ir.Inst, v ir.Value) (ir.Value, bool) {
+	f := o.f
+	args := f.Args(inst)
+	if len(args) == 0 || len(args) > 3 {
+		return v, false
+	}
+	var in [3]interp.Value
+	for i, a := range args {
+		var ok bool
+		if in[i], ok = o.constantBits(o.rep(a)); !ok {
+			return v, false
+		}
+	}
+	d := f.Inst(inst)
+	from, to := f.ValueType(o.rep(args[0])), f.ValueType(v)
+	var r interp.Value
+	ok := false
+	switch d.Op {
+	case ir.OpUdiv, ir.OpUrem, ir.OpSdiv, ir.OpSrem:
+		if from.Bits() <= 64 {
+			r.Lo, ok = divide(d.Op, from, in[0].Lo, in[1].Lo)
+		}
+	default:
+		if d.Op.Flags() == 0 {
+			r, ok = interp.Evaluate(f, d, from, to, in)
+		}
+	}
+	if !ok {
+		return v, false
+	}
+	return o.constantOf(to, r)
+}
+
+// divide is a quotient or remainder; ok is false if the division would trap.
+func divide(op ir.Opcode, t ir.Type, x, y uint64) (r uint64, ok bool) {
+	shift := 64 - t.Bits()
+	sx, sy := int64(x<<shift)>>shift, int64(y<<shift)>>shift
+	switch {
+	case y == 0:
+		return 0, false
+	case op == ir.OpUdiv:
+		return x / y, true
+	case op == ir.OpUrem:
+		return x % y, true
+	case op == ir.OpSrem:
+		if sy == -1 {
+			return 0, true
+		}
+		return uint64(sx%sy) & mask(t), true
+	case sy == -1 && sx == math.MinInt64>>shift:
+		return 0, false
+	case sy == -1:
+		return uint64(-sx) & mask(t), true
+	}
+	return uint64(sx/sy) & mask(t), true
+}
+
+// constantBits is the bits of v if it is a constant.
+func (o *Optimizer) constantBits(v ir.Value) (b interp.Value, ok bool) {
+	inst, _ := o.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return b, false
+	}
+	d := o.f.Inst(inst)
+	switch d.Op {
+	case ir.OpIconst, ir.OpF32const, ir.OpF64const:
+		if d.Op == ir.OpIconst && !d.Type.IsInt() || d.Type == ir.I128 {
+			return b, false
+		}
+		return interp.Value{Lo: uint64(d.Imm) & mask(o.f.ValueType(v))}, true
+	case ir.OpVconst:
+		k := o.f.Constant(ir.Constant(d.Ref))
+		if len(k) > 16 {
+			return b, false
+		}
+		for i, x := range k {
+			if i < 8 {
+				b.Lo |= uint64(x) << (8 * i)
+			} else {
+				b.Hi |= uint64(x) << (8 * (i - 8))
+			}
+		}
+		return b, true
+	}
+	return b, false
+}
+
+// constantOf makes a constant. There is none if it would be a NaN, whose bits
+// are the processor's choice, or of a type without constants.
+func (o *Optimizer) constantOf(t ir.Type, b interp.Value) (ir.Value, bool) {
+	switch {
+	case t.IsInt() && t.Bits() <= 64:
+		return o.make(ir.InstData{Op: ir.OpIconst, Type: t, Imm: int64(b.Lo)}), true
+	case t == ir.F32:
+		if x := math.Float32frombits(uint32(b.Lo)); x == x {
+			return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(b.Lo)}), true
+		}
+	case t == ir.F64:
+		if x := math.Float64frombits(b.Lo); x == x {
+			return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(b.Lo)}), true
+		}
+	case t.IsVector() && t.IsIntLane() && t.Bits() == 128:
+		var k [16]byte
+		for i := range 8 {
+			k[i], k[8+i] = byte(b.Lo>>(8*i)), byte(b.Hi>>(8*i))
+		}
+		return o.make(ir.InstData{Op: ir.OpVconst, Type: t, Ref: uint32(o.f.AddConstant(k[:]))}), true
+	}
+	return ir.NoValue, false
+}
+
+// trapsNever reports whether an instruction that can trap is seen not to.
+func (o *Optimizer) trapsNever(inst ir.Inst) bool {
+	f := o.f
+	d := f.Inst(inst)
+	args := f.Args(inst)
+	switch d.Op {
+	case ir.OpUdiv, ir.OpUrem, ir.OpSrem, ir.OpSdiv:
+		k, ok := o.constant(o.rep(args[1]))
+		if !ok || k == 0 {
+			return false
+		}
+		return d.Op != ir.OpSdiv || k != mask(d.Type) // srem by -1 is 0, sdiv may overflow
+	case ir.OpUaddOverflowTrap:
+		x, y := o.maxBits(o.rep(args[0])), o.maxBits(o.rep(args[1]))
+		return max(x, y) < f.ValueType(args[0]).Bits()
+	}
+	return false
+}
+
+// maxBits bounds the number of low bits of v that may be set.
+func (o *Optimizer) maxBits(v ir.Value) int {
+	t := o.f.ValueType(v)
+	if k, ok := o.constant(v); ok {
+		n := 0
+		for ; k != 0; k >>= 1 {
+			n++
+		}
+		return n
+	}
+	inst, _ := o.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return t.Bits()
+	}
+	switch d := o.f.Inst(inst); d.Op {
+	case ir.OpUextend:
+		return o.f.ValueType(o.rep(o.f.Args(inst)[0])).Bits()
+	case ir.OpUload8:
+		return 8
+	case ir.OpUload16:
+		return 16
+	case ir.OpUload32:
+		return 32
+	case ir.OpIcmp, ir.OpFcmp:
+		return 1
+	case ir.OpBand:
+		if k, ok := o.constant(o.rep(o.f.Args(inst)[1])); ok {
+			n := 0
+			for ; k != 0; k >>= 1 {
+				n++
+			}
+			return n
+		}
+	case ir.OpUshr:
+		if k, ok := o.constant(o.rep(o.f.Args(inst)[1])); ok && t.Bits() <= 64 {
+			return t.Bits() - int(k)&(t.Bits()-1)
+		}
+	}
+	return t.Bits()
+}
+
+// splitResults looks through pure instructions with two results.
+func (o *Optimizer) splitResults(inst ir.Inst) {
+	f := o.f
+	res := f.Results(inst)
+	d := f.Inst(inst)
+	cost := uint32(costs[d.Op])
+	for _, a := range f.Args(inst) {
+		cost += o.values[o.rep(a)].cost
+	}
+	for _, v := range res {
+		o.values[v].cost = min(cost, maxCost)
+	}
+	if d.Op != ir.OpIsplit {
+		return
+	}
+	x := o.rep(f.Args(inst)[0])
+	for w, next, ok := o.defInst(x, 0); ok; w, next, ok = o.defInst(x, next) {
+		def, _ := f.ValueInst(w)
+		if f.Inst(def).Op == ir.OpIconcat {
+			args := f.Args(def)
+			o.values[res[0]].rep, o.values[res[1]].rep = o.rep(args[0]), o.rep(args[1])
+			return
+		}
+	}
+}
