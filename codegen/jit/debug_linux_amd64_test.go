@@ -58,7 +58,7 @@ func TestDebugger(t *testing.T) {
 	}
 	cmd := exec.Command(gdb, "-batch", "-nx", "-ex", "set confirm off", "-ex", "set breakpoint pending on",
 		"-ex", "handle SIGURG nostop noprint pass", "-ex", "break inner", "-ex", "run",
-		"-ex", "info symbol $pc", "-ex", "backtrace", "-ex", "finish", "-ex", "continue", program)
+		"-ex", "info symbol $pc", "-ex", "backtrace", "-ex", "kill", program)
 	cmd.Env = append(os.Environ(), "DAVIT_JIT_DEBUGGED=1", "LC_ALL=C", "DEBUGINFOD_URLS=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
