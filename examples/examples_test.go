@@ -25,6 +25,7 @@ func TestExamples(t *testing.T) {
 		{[]string{"run", "./middleware"}, "/             200 x-guard=wasm \"hello from /\"\n" +
 			"/admin/users  403 x-guard=wasm \"Forbidden\\n\"\n/administer   403 x-guard=wasm \"Forbidden\\n\"\n/about        200 x-guard=wasm \"hello from /about\"\n"},
 		{[]string{"run", "./quickjs"}, "longest: quick\nundefined undefined\n=> [3,5,5,3,5,4,3,4,3]\n"},
+		{[]string{"run", "./sqlite"}, "name=Earth moons=1\nname=Mars moons=2\nname=Neptune moons=16\n"},
 	} {
 		out, err := exec.Command("go", c.args...).CombinedOutput()
 		if err != nil || string(out) != c.want {
