@@ -2,10 +2,13 @@ package davit_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/wasm"
 )
 
 // TestVectors passes vectors through everything that values pass through: host
@@ -81,6 +84,71 @@ func TestConfigCPU(t *testing.T) {
 	for _, c := range []davit.Config{{CPU: "pentium"}, {Settings: []string{"has_magic"}}, {CPU: "x86-64-v2", Settings: []string{"has_fma"}}} {
 		if _, err := davit.NewEngine(&c); err == nil || !strings.HasPrefix(err.Error(), "davit: ") {
 			t.Errorf("%+v: error %v", c, err)
+		}
+	}
+}
+
+// TestVectorLoadsTrap: every instruction on vectors with every operand loaded
+// right before it. The last 16 bytes of a memory can be loaded, and what goes
+// beyond them traps, also where the instruction does not need all bytes.
+func TestVectorLoadsTrap(t *testing.T) {
+	constant := map[wasm.ValType]string{
+		wasm.I32: "(i32.const 3)", wasm.I64: "(i64.const 5)", wasm.F32: "(f32.const 1.5)", wasm.F64: "(f64.const 2.5)",
+		wasm.V128: "(v128.const i32x4 1 2 3 4)",
+	}
+	var text strings.Builder
+	text.WriteString("(module (memory 1)\n")
+	n := 0
+	for op := range wasm.Opcode(wasm.NumOpcodes) {
+		info := op.Info()
+		if info.Features&(wasm.FeatureSIMD|wasm.FeatureRelaxedSIMD) == 0 || info.Imm == wasm.ImmMemArg || info.Imm == wasm.ImmMemArgLane {
+			continue
+		}
+		params := info.Sig.Params[:info.Sig.NumParams]
+		for i, p := range params {
+			if p != wasm.V128 {
+				continue
+			}
+			imm := ""
+			switch info.Imm {
+			case wasm.ImmLane:
+				imm = "1"
+			case wasm.ImmShuffle:
+				imm = "0 17 2 19 4 21 6 23 8 25 10 27 12 29 14 31"
+			}
+			fmt.Fprintf(&text, "(func (export \"%d\") (param i32) (result %v) (%s %s", n, info.Sig.Results[0], info.Name, imm)
+			for k, q := range params {
+				if k == i {
+					text.WriteString(" (v128.load (local.get 0))")
+				} else {
+					text.WriteString(constant[q])
+				}
+			}
+			text.WriteString("))\n")
+			n++
+		}
+	}
+	text.WriteString(")")
+	if n < 300 {
+		t.Fatalf("only %d functions", n)
+	}
+	for _, c := range []davit.Config{{}, {CPU: "x86-64-v2"}, {CPU: "x86-64-v3"}, {ExplicitBounds: true}} {
+		if _, err := davit.NewEngine(&c); err != nil {
+			t.Logf("%+v: %v", c, err)
+			continue
+		}
+		in := newWorld(t, &c, nil).instantiate(text.String())
+		for i := range n {
+			f := in.Func(fmt.Sprint(i))
+			if _, err := f.Call(ctx, davit.ValueI32(65520)); err != nil {
+				t.Errorf("function %d: %v", i, err)
+			}
+			for _, at := range []int32{65521, 65535, 65536, -1} {
+				var trap *davit.Trap
+				if _, err := f.Call(ctx, davit.ValueI32(at)); !errors.As(err, &trap) {
+					t.Errorf("function %d at %d: error %v, want a trap", i, at, err)
+				}
+			}
 		}
 	}
 }
