@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -116,16 +118,34 @@ type davitCorpus struct {
 	engine *davit.Engine
 }
 
+// davitConfig is the configuration for options, which are joined by +: bounds,
+// epoch, cpu=MODEL, and NAME=VALUE for a setting of the code generator.
+func davitConfig(options string) (c davit.Config, err error) {
+	if options == "" {
+		return c, nil
+	}
+	for option := range strings.SplitSeq(options, "+") {
+		name, value, ok := strings.Cut(option, "=")
+		switch {
+		case option == "bounds":
+			c.ExplicitBounds = true
+		case option == "epoch":
+			c.Interruption = davit.InterruptionEpoch
+		case ok && name == "cpu":
+			c.CPU = value
+		case ok:
+			c.Settings = append(c.Settings, option)
+		default:
+			return c, fmt.Errorf("unknown option %q of davit", option)
+		}
+	}
+	return c, nil
+}
+
 func newDavitCorpus(option string) (corpusEngine, error) {
-	var c davit.Config
-	switch option {
-	case "":
-	case "bounds":
-		c.ExplicitBounds = true
-	case "epoch":
-		c.Interruption = davit.InterruptionEpoch
-	default:
-		c.CPU = option
+	c, err := davitConfig(option)
+	if err != nil {
+		return nil, err
 	}
 	e, err := davit.NewEngine(&c)
 	return &davitCorpus{label("davit", option), e}, err

@@ -5,11 +5,13 @@
 //	go run . -corpus [-runs 9] [-engines davit,wasmtime,wazero,v8] [PATTERN]
 //	go run . -api [-runs 9]
 //	go run . -health 100
+//	go run . -fuzz 1000 [-seed 1] [-save DIR] [-engines davit,davit:bounds,wazero]
 //
 // The corpus is that of the Sightglass suite: processor time between its start
 // and end marks, compilation by all processors together. Engines take an option
-// after a colon: davit:bounds, davit:epoch, davit:x86-64-v2 (or another model of
-// processor to compile for), wasmtime:none, v8:liftoff.
+// after a colon: wasmtime:none, v8:liftoff; davit takes several, joined by +:
+// bounds, epoch, cpu=MODEL, NAME=VALUE for a setting of the code generator.
+// -fuzz runs random modules by all engines and compares what they do.
 // -kernels names a folder with other kernels: micro.wat, and spec.json, which
 // says what to call and how often.
 //
@@ -75,9 +77,14 @@ func main() {
 	programs := flag.Bool("corpus", false, "instead, run the programs of the corpus whose names match the argument")
 	dir := flag.String("dir", filepath.Join("..", "..", "shared", "bench", "sightglass"), "folder of the corpus")
 	engines := flag.String("engines", "davit,wasmtime,wazero,v8", "who runs the corpus")
+	modules := flag.Uint64("fuzz", 0, "instead, run so many random modules by all engines, and compare")
+	seed := flag.Uint64("seed", 1, "the first random module")
+	save := flag.String("save", "", "folder for random modules that engines disagree on")
 	flag.Parse()
 	var err error
 	switch {
+	case *modules > 0:
+		err = fuzz(*engines, *seed, *modules, *save)
 	case *trials > 0:
 		err = health(*trials)
 	case *costs:

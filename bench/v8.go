@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -110,6 +111,29 @@ type v8Request struct {
 	Export string `json:"export,omitempty"`
 	Arg    int32  `json:"arg"`
 	N      int    `json:"n"`
+
+	Calls   []fuzzCall `json:"calls,omitempty"`
+	Globals []string   `json:"globals,omitempty"`
+}
+
+// jsonBits is numbers of 64 bits, in JSON as texts.
+type jsonBits []uint64
+
+// UnmarshalJSON reads numbers as texts.
+func (b *jsonBits) UnmarshalJSON(data []byte) error {
+	var list []string
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	*b = nil
+	for _, s := range list {
+		v, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return err
+		}
+		*b = append(*b, v)
+	}
+	return nil
 }
 
 type v8Answer struct {
@@ -117,6 +141,13 @@ type v8Answer struct {
 	Took   float64 `json:"took"` // nanoseconds
 	Result int32   `json:"result"`
 	Error  string  `json:"error"`
+
+	Traps       []string   `json:"traps"`
+	Values      []jsonBits `json:"values"`
+	Size        int        `json:"size"`
+	Hash        string     `json:"hash"`
+	Globals     jsonBits   `json:"globals"`
+	GlobalTypes []string   `json:"globalTypes"`
 }
 
 func (e *v8Corpus) ask(r v8Request) (a v8Answer, err error) {

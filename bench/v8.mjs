@@ -1,5 +1,6 @@
 // Runs programs for bench: reads a request as a line of JSON, answers with one.
 import { WASI } from "node:wasi";
+import { createHash } from "node:crypto";
 import { openSync, readFileSync, readSync, writeSync } from "node:fs";
 
 const modules = [];
@@ -51,7 +52,65 @@ function forget({ id }) {
   return {};
 }
 
-const operations = { compile, run, call, forget };
+// Numbers of all types go to and from the bench as the bits of 64-bit integers.
+const view = new DataView(new ArrayBuffer(8));
+
+function fromBits(kind, text) {
+  view.setBigUint64(0, BigInt(text), true);
+  switch (kind) {
+    case "i32": return view.getInt32(0, true);
+    case "i64": return view.getBigInt64(0, true);
+    case "f32": return view.getFloat32(0, true);
+    case "f64": return view.getFloat64(0, true);
+  }
+}
+
+function toBits(kind, value) {
+  view.setBigUint64(0, 0n, true);
+  switch (kind) {
+    case "i32": view.setInt32(0, value, true); break;
+    case "i64": view.setBigInt64(0, value, true); break;
+    case "f32": view.setFloat32(0, value, true); break;
+    case "f64": view.setFloat64(0, value, true); break;
+  }
+  return view.getBigUint64(0, true).toString();
+}
+
+function fuzz({ id, calls = [], globals = [] }) {
+  const { exports } = new WebAssembly.Instance(modules[id], {});
+  const traps = [], values = [];
+  for (const { name, args, kinds, returns } of calls) {
+    exports.refuel();
+    let trap = "", results = [];
+    try {
+      results = exports[name](...(args ?? []).map((a, i) => fromBits(kinds[i], a)));
+      if (!Array.isArray(results)) results = returns ? [results] : [];
+    } catch (e) {
+      trap = String(e);
+    }
+    traps.push(trap);
+    values.push(trap ? [] : results.map((v, i) => toBits(returns[i], v)));
+  }
+  const memory = new Uint8Array(exports.memory.buffer);
+  const types = globals.map((g) => globalType(exports[g]));
+  return {
+    traps, values, size: memory.length,
+    hash: createHash("sha256").update(memory).digest("hex").slice(0, 16),
+    globals: globals.map((g, i) => toBits(types[i], exports[g].value)), globalTypes: types,
+  };
+}
+
+// The type of a mutable global is found out by what it keeps of a number.
+function globalType(g) {
+  if (typeof g.value === "bigint") return "i64";
+  const old = g.value;
+  g.value = 1e300;
+  const big = g.value;
+  g.value = old;
+  return big === 1e300 ? "f64" : big === Infinity ? "f32" : "i32";
+}
+
+const operations = { fuzz, compile, run, call, forget };
 
 function answer(line) {
   const request = JSON.parse(line);
