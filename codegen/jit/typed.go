@@ -116,10 +116,23 @@ func (c *invocation) end() {
 	c.m.eras.leave(c.era)
 }
 
-// put stores argument i.
+// put stores argument i, as bytes: a pointer would be stored by way of Go's
+// write barrier, which tells the collector of what the slot held before, and
+// that is a stale pointer of an earlier call, or junk.
 func put[T Value](c *invocation, i uintptr, v T) {
-	*(*T)(native.Pointer(c.at + i*SlotSize)) = v
+	if never {
+		escaped = v
+	}
+	copy(native.Bytes(c.at+i*SlotSize, int(unsafe.Sizeof(v))), unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v)))
 }
+
+// What is passed by pointer must be in Go's heap, not on the goroutine's stack,
+// which moves when it grows. An assignment that the compiler cannot rule out
+// makes it so.
+var (
+	never   bool
+	escaped any
+)
 
 // finish makes the call and takes the results.
 func finish[R any](c *invocation, parts []result) (r R, err error) {

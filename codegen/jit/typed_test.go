@@ -287,3 +287,45 @@ func someCode(t *testing.T) uintptr {
 	other := newWith(t, Config{})
 	return other.Address(define(t, other, version(1))[0])
 }
+
+// TestPointersAndCollector: where arguments are put, stale pointers of earlier
+// calls lie. The collector must not hear of them.
+func TestPointersAndCollector(t *testing.T) {
+	m := newWith(t, Config{})
+	ids := define(t, m, "function %first(i64) -> i8 {\nblock0(v0: i64):\n v1 = load.i8 v0\n return v1\n}")
+	first, err := Func1[unsafe.Pointer, uint8](m, ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Much to mark, so that collections take most of the time.
+	live := make([]*[2]*byte, 200_000)
+	for i := range live {
+		live[i] = new([2]*byte)
+	}
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	for i := range 30 {
+		block := make([]byte, 1<<16) // has pages of its own, which a collection gives back
+		block[0] = byte(i)
+		got, err := first(context.Background(), unsafe.Pointer(&block[0]))
+		block = nil
+		runtime.GC()
+		if err != nil || got != byte(i) {
+			t.Errorf("%d, %v; want %d", got, err, byte(i))
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	runtime.KeepAlive(live)
+}
