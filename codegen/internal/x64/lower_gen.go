@@ -440,120 +440,94 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8:
-		v332 := c.memFlags(v0)
-		if v336, ok := c.littleEndian(v332); ok {
-			// lower_mem.rules:28
-			v333 := c.arg0(v0)
-			v334 := c.offset(v0)
-			return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v336, v333, v334)))), true
+		if r, ok := c.lower_OpUload8(v0); ok {
+			return r, true
 		}
 	case ir.OpUload16:
-		v337 := c.memFlags(v0)
-		if v341, ok := c.littleEndian(v337); ok {
-			// lower_mem.rules:29
-			v338 := c.arg0(v0)
-			v339 := c.offset(v0)
-			return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v341, v338, v339)))), true
+		if r, ok := c.lower_OpUload16(v0); ok {
+			return r, true
 		}
 	case ir.OpUload32:
-		v342 := c.memFlags(v0)
-		if v346, ok := c.littleEndian(v342); ok {
-			// lower_mem.rules:30
-			v343 := c.arg0(v0)
-			v344 := c.offset(v0)
-			return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v346, v343, v344)))), true
+		if r, ok := c.lower_OpUload32(v0); ok {
+			return r, true
 		}
 	case ir.OpSload8:
-		v347 := c.memFlags(v0)
-		if v351, ok := c.littleEndian(v347); ok {
-			// lower_mem.rules:31
-			v2 := c.resultType(v0)
-			v348 := c.arg0(v0)
-			v349 := c.offset(v0)
-			return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v351, v348, v349)))), true
+		if r, ok := c.lower_OpSload8(v0); ok {
+			return r, true
 		}
 	case ir.OpSload16:
-		v352 := c.memFlags(v0)
-		if v356, ok := c.littleEndian(v352); ok {
-			// lower_mem.rules:32
-			v2 := c.resultType(v0)
-			v353 := c.arg0(v0)
-			v354 := c.offset(v0)
-			return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v356, v353, v354)))), true
+		if r, ok := c.lower_OpSload16(v0); ok {
+			return r, true
 		}
 	case ir.OpSload32:
-		v357 := c.memFlags(v0)
-		if v361, ok := c.littleEndian(v357); ok {
-			// lower_mem.rules:33
-			v358 := c.arg0(v0)
-			v359 := c.offset(v0)
-			return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v361, v358, v359)))), true
+		if r, ok := c.lower_OpSload32(v0); ok {
+			return r, true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:116
-		v490 := c.stackSlot(v0)
-		v491 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v490, v491))), true
+		// lower_mem.rules:133
+		v508 := c.stackSlot(v0)
+		v509 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v508, v509))), true
 	case ir.OpJump:
 		// lower_control.rules:12
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v492 := c.arg0(v0)
-		v494 := c.valueType(v492)
-		if _, ok := c.scalarInt(v494); ok {
+		v510 := c.arg0(v0)
+		v512 := c.valueType(v510)
+		if _, ok := c.scalarInt(v512); ok {
 			// lower_control.rules:13
-			return c.branchOn(c.condOf(v492)), true
+			return c.branchOn(c.condOf(v510)), true
 		}
 	case ir.OpCall:
 		// lower_control.rules:54
-		v502 := c.funcRef(v0)
-		return c.callDirect(v502), true
+		v520 := c.funcRef(v0)
+		return c.callDirect(v520), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:55
-		v503 := c.sigRef(v0)
-		v504 := c.arg0(v0)
-		return c.callRegister(v503, v504), true
+		v521 := c.sigRef(v0)
+		v522 := c.arg0(v0)
+		return c.callRegister(v521, v522), true
 	case ir.OpReturnCall:
 		// lower_control.rules:56
-		v505 := c.funcRef(v0)
-		return c.tailCallDirect(v505), true
+		v523 := c.funcRef(v0)
+		return c.tailCallDirect(v523), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:57
-		v506 := c.sigRef(v0)
-		v507 := c.arg0(v0)
-		return c.tailCallRegister(v506, v507), true
+		v524 := c.sigRef(v0)
+		v525 := c.arg0(v0)
+		return c.tailCallRegister(v524, v525), true
 	case ir.OpReturn:
 		// lower_control.rules:58
 		return c.ret(), true
 	case ir.OpTryCall:
 		// lower_control.rules:64
-		v508 := c.funcRef(v0)
-		return c.tryCallDirect(v508), true
+		v526 := c.funcRef(v0)
+		return c.tryCallDirect(v526), true
 	case ir.OpTryCallIndirect:
 		// lower_control.rules:65
-		v509 := c.sigRef(v0)
-		v510 := c.arg0(v0)
-		return c.tryCallRegister(v509, v510), true
+		v527 := c.sigRef(v0)
+		v528 := c.arg0(v0)
+		return c.tryCallRegister(v527, v528), true
 	case ir.OpTrap:
 		// lower_control.rules:71
-		v511 := c.trapCode(v0)
-		return c.ud2(v511), true
+		v529 := c.trapCode(v0)
+		return c.ud2(v529), true
 	case ir.OpTrapnz:
-		v512 := c.arg0(v0)
-		v515 := c.valueType(v512)
-		if _, ok := c.scalarInt(v515); ok {
+		v530 := c.arg0(v0)
+		v533 := c.valueType(v530)
+		if _, ok := c.scalarInt(v533); ok {
 			// lower_control.rules:72
-			v513 := c.trapCode(v0)
-			c.trapIf(c.condOf(v512), v513)
+			v531 := c.trapCode(v0)
+			c.trapIf(c.condOf(v530), v531)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v518 := c.arg0(v0)
-		v521 := c.valueType(v518)
-		if _, ok := c.scalarInt(v521); ok {
+		v536 := c.arg0(v0)
+		v539 := c.valueType(v536)
+		if _, ok := c.scalarInt(v539); ok {
 			// lower_control.rules:73
-			v519 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v518)), v519)
+			v537 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v536)), v537)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
@@ -573,22 +547,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:89
-		v524 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v524)), true
+		v542 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v542)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:90
-		v525 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v525)), true
+		v543 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v543)), true
 	case ir.OpTlsValue:
 		// lower_control.rules:94
-		v526 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v526)), true
+		v544 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v544)), true
 	case ir.OpStackSwitch:
 		// lower_control.rules:100
-		v527 := c.arg0(v0)
-		v528 := c.arg1(v0)
-		v529 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v527), c.gpr(v528), c.gpr(v529))), true
+		v545 := c.arg0(v0)
+		v546 := c.arg1(v0)
+		v547 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v545), c.gpr(v546), c.gpr(v547))), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:114
 		return c.out1(c.physical(RBP)), true
@@ -603,8 +577,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:118
-		v530 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v530))
+		v548 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v548))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:119
@@ -634,8 +608,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:96
-		v567 := c.constant(v0)
-		return c.out1(c.vecPool(v567)), true
+		v585 := c.constant(v0)
+		return c.out1(c.vecPool(v585)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -658,27 +632,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:204
-		v606 := c.arg0(v0)
-		v607 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v606, v607)), true
+		v624 := c.arg0(v0)
+		v625 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v624, v625)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:205
-			v608 := c.arg0(v0)
-			v609 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v608, v609)
+			v626 := c.arg0(v0)
+			v627 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v626, v627)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:208
-		v611 := c.arg1(v0)
-		v610 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v611), c.xm(v610))), true
+		v629 := c.arg1(v0)
+		v628 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v629), c.xm(v628))), true
 	case ir.OpVanyTrue:
 		// lower_vector.rules:439
-		v722 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v722)))), true
+		v740 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v740)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -689,20 +663,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:565
-		v745 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v745)))), true
+		v763 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v763)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:566
-		v746 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v746)))), true
+		v764 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v764)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v747 := c.arg0(v0)
-			v749 := c.valueType(v747)
-			if v749 == ir.F32X4 {
+			v765 := c.arg0(v0)
+			v767 := c.valueType(v765)
+			if v767 == ir.F32X4 {
 				// lower_vector.rules:567
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v747))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v765))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -712,23 +686,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v766 := c.arg0(v0)
-			v769 := c.valueType(v766)
-			if v769 == ir.I64X2 {
-				if v771, ok := c.defInst(v766); ok {
-					v772 := c.opcode(v771)
-					if v772 == ir.OpFcvtToUintSat {
-						v773 := c.arg0(v771)
-						v775 := c.valueType(v773)
-						if v775 == ir.F64X2 {
-							v767 := c.arg1(v0)
-							if v777, ok := c.defInst(v767); ok {
-								v778 := c.opcode(v777)
-								if v778 == ir.OpVconst {
-									v779 := c.constant(v777)
-									if _, ok := c.zeroConstant(v779); ok {
+			v784 := c.arg0(v0)
+			v787 := c.valueType(v784)
+			if v787 == ir.I64X2 {
+				if v789, ok := c.defInst(v784); ok {
+					v790 := c.opcode(v789)
+					if v790 == ir.OpFcvtToUintSat {
+						v791 := c.arg0(v789)
+						v793 := c.valueType(v791)
+						if v793 == ir.F64X2 {
+							v785 := c.arg1(v0)
+							if v795, ok := c.defInst(v785); ok {
+								v796 := c.opcode(v795)
+								if v796 == ir.OpVconst {
+									v797 := c.constant(v795)
+									if _, ok := c.zeroConstant(v797); ok {
 										// lower_vector.rules:591
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v773), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v791), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -761,77 +735,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v788 := c.memFlags(v0)
-		if v792, ok := c.littleEndian(v788); ok {
+		v806 := c.memFlags(v0)
+		if v810, ok := c.littleEndian(v806); ok {
 			// lower_vector.rules:617
-			v789 := c.arg0(v0)
-			v790 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v792, v789, v790)))), true
+			v807 := c.arg0(v0)
+			v808 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v810, v807, v808)))), true
 		}
 	case ir.OpSload8x8:
-		v793 := c.memFlags(v0)
-		if v797, ok := c.littleEndian(v793); ok {
+		v811 := c.memFlags(v0)
+		if v815, ok := c.littleEndian(v811); ok {
 			// lower_vector.rules:618
-			v794 := c.arg0(v0)
-			v795 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v797, v794, v795)))), true
+			v812 := c.arg0(v0)
+			v813 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v815, v812, v813)))), true
 		}
 	case ir.OpUload16x4:
-		v798 := c.memFlags(v0)
-		if v802, ok := c.littleEndian(v798); ok {
+		v816 := c.memFlags(v0)
+		if v820, ok := c.littleEndian(v816); ok {
 			// lower_vector.rules:619
-			v799 := c.arg0(v0)
-			v800 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v802, v799, v800)))), true
+			v817 := c.arg0(v0)
+			v818 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v820, v817, v818)))), true
 		}
 	case ir.OpSload16x4:
-		v803 := c.memFlags(v0)
-		if v807, ok := c.littleEndian(v803); ok {
+		v821 := c.memFlags(v0)
+		if v825, ok := c.littleEndian(v821); ok {
 			// lower_vector.rules:620
-			v804 := c.arg0(v0)
-			v805 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v807, v804, v805)))), true
+			v822 := c.arg0(v0)
+			v823 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v825, v822, v823)))), true
 		}
 	case ir.OpUload32x2:
-		v808 := c.memFlags(v0)
-		if v812, ok := c.littleEndian(v808); ok {
+		v826 := c.memFlags(v0)
+		if v830, ok := c.littleEndian(v826); ok {
 			// lower_vector.rules:621
-			v809 := c.arg0(v0)
-			v810 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v812, v809, v810)))), true
+			v827 := c.arg0(v0)
+			v828 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v830, v827, v828)))), true
 		}
 	case ir.OpSload32x2:
-		v813 := c.memFlags(v0)
-		if v817, ok := c.littleEndian(v813); ok {
+		v831 := c.memFlags(v0)
+		if v835, ok := c.littleEndian(v831); ok {
 			// lower_vector.rules:622
-			v814 := c.arg0(v0)
-			v815 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v817, v814, v815)))), true
+			v832 := c.arg0(v0)
+			v833 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v835, v832, v833)))), true
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:703
-		v848 := c.arg0(v0)
-		v849 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v848), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v849)))))), true
+		v866 := c.arg0(v0)
+		v867 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v866), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v867)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:705
-		v850 := c.arg0(v0)
-		v851 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v850), c.xm(v851))), true
+		v868 := c.arg0(v0)
+		v869 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v868), c.xm(v869))), true
 	case ir.OpShuffle:
 		// lower_vector.rules:706
-		v852 := c.arg0(v0)
-		v853 := c.arg1(v0)
-		v854 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v852, v853, v854)), true
+		v870 := c.arg0(v0)
+		v871 := c.arg1(v0)
+		v872 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v870, v871, v872)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v855 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v855)))), true
+		v873 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v873)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v856 := c.constant(v0)
-		return c.out1(c.vecPool(v856)), true
+		v874 := c.constant(v0)
+		return c.out1(c.vecPool(v874)), true
 	}
 	var none out
 	return none, false
@@ -929,29 +903,29 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v581 := c.hasAvx512()
-		if v581 {
-			if v693, ok := c.onlyUse(v35); ok {
-				if v695, ok := c.defInst(v693); ok {
-					v696 := c.opcode(v695)
-					if v696 == ir.OpBand {
+		v599 := c.hasAvx512()
+		if v599 {
+			if v711, ok := c.onlyUse(v35); ok {
+				if v713, ok := c.defInst(v711); ok {
+					v714 := c.opcode(v713)
+					if v714 == ir.OpBand {
 						// lower_vector.rules:262
-						v697 := c.arg0(v695)
-						v698 := c.arg1(v695)
+						v715 := c.arg0(v713)
+						v716 := c.arg1(v713)
 						v34 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v697), c.xmm(v698), c.xm(v34))), true
+						return c.out1(c.ternary(128, c.xmm(v715), c.xmm(v716), c.xm(v34))), true
 					}
 				}
 			}
 			v34 := c.arg0(v0)
-			if v686, ok := c.onlyUse(v34); ok {
-				if v688, ok := c.defInst(v686); ok {
-					v689 := c.opcode(v688)
-					if v689 == ir.OpBand {
+			if v704, ok := c.onlyUse(v34); ok {
+				if v706, ok := c.defInst(v704); ok {
+					v707 := c.opcode(v706)
+					if v707 == ir.OpBand {
 						// lower_vector.rules:261
-						v690 := c.arg0(v688)
-						v691 := c.arg1(v688)
-						return c.out1(c.ternary(128, c.xmm(v690), c.xmm(v691), c.xm(v35))), true
+						v708 := c.arg0(v706)
+						v709 := c.arg1(v706)
+						return c.out1(c.ternary(128, c.xmm(v708), c.xmm(v709), c.xm(v35))), true
 					}
 				}
 			}
@@ -1013,54 +987,54 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
-		v710 := c.rotation(v58, v59)
-		if v710 {
+		v728 := c.rotation(v58, v59)
+		if v728 {
 			// lower_vector.rules:274
 			return c.out1(c.rotate(v58, v59)), true
 		}
-		v581 := c.hasAvx512()
-		if v581 {
-			if v665, ok := c.onlyUse(v59); ok {
-				if v667, ok := c.defInst(v665); ok {
-					v668 := c.opcode(v667)
-					if v668 == ir.OpBand {
+		v599 := c.hasAvx512()
+		if v599 {
+			if v683, ok := c.onlyUse(v59); ok {
+				if v685, ok := c.defInst(v683); ok {
+					v686 := c.opcode(v685)
+					if v686 == ir.OpBand {
 						// lower_vector.rules:264
-						v701 := c.arg0(v667)
-						v702 := c.arg1(v667)
-						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v701), c.xm(v702))), true
+						v719 := c.arg0(v685)
+						v720 := c.arg1(v685)
+						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v719), c.xm(v720))), true
 					}
 				}
 			}
-			if v658, ok := c.onlyUse(v58); ok {
-				if v660, ok := c.defInst(v658); ok {
-					v661 := c.opcode(v660)
-					if v661 == ir.OpBand {
+			if v676, ok := c.onlyUse(v58); ok {
+				if v678, ok := c.defInst(v676); ok {
+					v679 := c.opcode(v678)
+					if v679 == ir.OpBand {
 						// lower_vector.rules:263
-						v699 := c.arg0(v660)
-						v700 := c.arg1(v660)
-						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v699), c.xm(v700))), true
+						v717 := c.arg0(v678)
+						v718 := c.arg1(v678)
+						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v717), c.xm(v718))), true
 					}
 				}
 			}
-			if v665, ok := c.onlyUse(v59); ok {
-				if v667, ok := c.defInst(v665); ok {
-					v668 := c.opcode(v667)
-					if v668 == ir.OpBxor {
+			if v683, ok := c.onlyUse(v59); ok {
+				if v685, ok := c.defInst(v683); ok {
+					v686 := c.opcode(v685)
+					if v686 == ir.OpBxor {
 						// lower_vector.rules:258
-						v669 := c.arg0(v667)
-						v670 := c.arg1(v667)
-						return c.out1(c.ternary(150, c.xmm(v669), c.xmm(v670), c.xm(v58))), true
+						v687 := c.arg0(v685)
+						v688 := c.arg1(v685)
+						return c.out1(c.ternary(150, c.xmm(v687), c.xmm(v688), c.xm(v58))), true
 					}
 				}
 			}
-			if v658, ok := c.onlyUse(v58); ok {
-				if v660, ok := c.defInst(v658); ok {
-					v661 := c.opcode(v660)
-					if v661 == ir.OpBxor {
+			if v676, ok := c.onlyUse(v58); ok {
+				if v678, ok := c.defInst(v676); ok {
+					v679 := c.opcode(v678)
+					if v679 == ir.OpBxor {
 						// lower_vector.rules:257
-						v662 := c.arg0(v660)
-						v663 := c.arg1(v660)
-						return c.out1(c.ternary(150, c.xmm(v662), c.xmm(v663), c.xm(v59))), true
+						v680 := c.arg0(v678)
+						v681 := c.arg1(v678)
+						return c.out1(c.ternary(150, c.xmm(v680), c.xmm(v681), c.xm(v59))), true
 					}
 				}
 			}
@@ -1111,20 +1085,20 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.fitsIn64(v2); ok {
 		v180 := c.arg0(v0)
-		if v833, ok := c.defInst(v180); ok {
-			v834 := c.opcode(v833)
-			if v834 == ir.OpExtractlane {
-				v835 := c.arg0(v833)
-				v838 := c.valueType(v835)
-				switch v838 {
+		if v851, ok := c.defInst(v180); ok {
+			v852 := c.opcode(v851)
+			if v852 == ir.OpExtractlane {
+				v853 := c.arg0(v851)
+				v856 := c.valueType(v853)
+				switch v856 {
 				case ir.I8X16:
 					// lower_vector.rules:661
-					v836 := c.lane(v833)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v835), c.laneU8(v836))), true
+					v854 := c.lane(v851)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v853), c.laneU8(v854))), true
 				case ir.I16X8:
 					// lower_vector.rules:662
-					v836 := c.lane(v833)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v835), c.laneU8(v836))), true
+					v854 := c.lane(v851)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v853), c.laneU8(v854))), true
 				}
 			}
 		}
@@ -1413,54 +1387,54 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v64 := c.arg0(v0)
 		v65 := c.arg1(v0)
-		v708 := c.rotation(v64, v65)
-		if v708 {
+		v726 := c.rotation(v64, v65)
+		if v726 {
 			// lower_vector.rules:273
 			return c.out1(c.rotate(v64, v65)), true
 		}
-		v581 := c.hasAvx512()
-		if v581 {
-			if v679, ok := c.onlyUse(v65); ok {
-				if v681, ok := c.defInst(v679); ok {
-					v682 := c.opcode(v681)
-					if v682 == ir.OpBand {
+		v599 := c.hasAvx512()
+		if v599 {
+			if v697, ok := c.onlyUse(v65); ok {
+				if v699, ok := c.defInst(v697); ok {
+					v700 := c.opcode(v699)
+					if v700 == ir.OpBand {
 						// lower_vector.rules:266
-						v705 := c.arg0(v681)
-						v706 := c.arg1(v681)
-						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v705), c.xm(v706))), true
+						v723 := c.arg0(v699)
+						v724 := c.arg1(v699)
+						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v723), c.xm(v724))), true
 					}
 				}
 			}
-			if v672, ok := c.onlyUse(v64); ok {
-				if v674, ok := c.defInst(v672); ok {
-					v675 := c.opcode(v674)
-					if v675 == ir.OpBand {
+			if v690, ok := c.onlyUse(v64); ok {
+				if v692, ok := c.defInst(v690); ok {
+					v693 := c.opcode(v692)
+					if v693 == ir.OpBand {
 						// lower_vector.rules:265
-						v703 := c.arg0(v674)
-						v704 := c.arg1(v674)
-						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v703), c.xm(v704))), true
+						v721 := c.arg0(v692)
+						v722 := c.arg1(v692)
+						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v721), c.xm(v722))), true
 					}
 				}
 			}
-			if v679, ok := c.onlyUse(v65); ok {
-				if v681, ok := c.defInst(v679); ok {
-					v682 := c.opcode(v681)
-					if v682 == ir.OpBor {
+			if v697, ok := c.onlyUse(v65); ok {
+				if v699, ok := c.defInst(v697); ok {
+					v700 := c.opcode(v699)
+					if v700 == ir.OpBor {
 						// lower_vector.rules:260
-						v683 := c.arg0(v681)
-						v684 := c.arg1(v681)
-						return c.out1(c.ternary(254, c.xmm(v683), c.xmm(v684), c.xm(v64))), true
+						v701 := c.arg0(v699)
+						v702 := c.arg1(v699)
+						return c.out1(c.ternary(254, c.xmm(v701), c.xmm(v702), c.xm(v64))), true
 					}
 				}
 			}
-			if v672, ok := c.onlyUse(v64); ok {
-				if v674, ok := c.defInst(v672); ok {
-					v675 := c.opcode(v674)
-					if v675 == ir.OpBor {
+			if v690, ok := c.onlyUse(v64); ok {
+				if v692, ok := c.defInst(v690); ok {
+					v693 := c.opcode(v692)
+					if v693 == ir.OpBor {
 						// lower_vector.rules:259
-						v676 := c.arg0(v674)
-						v677 := c.arg1(v674)
-						return c.out1(c.ternary(254, c.xmm(v676), c.xmm(v677), c.xm(v65))), true
+						v694 := c.arg0(v692)
+						v695 := c.arg1(v692)
+						return c.out1(c.ternary(254, c.xmm(v694), c.xmm(v695), c.xm(v65))), true
 					}
 				}
 			}
@@ -1508,302 +1482,314 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v362 := c.memFlags(v0)
-	if v367, ok := c.littleEndian(v362); ok {
-		v363 := c.arg0(v0)
-		if v417, ok := c.defInst(v363); ok {
-			v418 := c.opcode(v417)
-			switch v418 {
+	v374 := c.memFlags(v0)
+	if v379, ok := c.littleEndian(v374); ok {
+		v375 := c.arg0(v0)
+		if v435, ok := c.defInst(v375); ok {
+			v436 := c.opcode(v435)
+			switch v436 {
 			case ir.OpExtractlane:
-				v839 := c.arg0(v417)
-				v842 := c.valueType(v839)
-				switch v842 {
+				v857 := c.arg0(v435)
+				v860 := c.valueType(v857)
+				switch v860 {
 				case ir.I32X4:
-					v840 := c.lane(v417)
-					if v840 == 0 {
+					v858 := c.lane(v435)
+					if v858 == 0 {
 						// lower_vector.rules:674
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v839))
+						v376 := c.arg1(v0)
+						v377 := c.offset(v0)
+						c.storeXmm(ir.F32, c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:670
-					v364 := c.arg1(v0)
-					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
+					v376 := c.arg1(v0)
+					v377 := c.offset(v0)
+					c.storeLane(asm.PEXTRD, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				case ir.I64X2:
-					v840 := c.lane(v417)
-					switch v840 {
+					v858 := c.lane(v435)
+					switch v858 {
 					case 0:
 						// lower_vector.rules:676
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v839))
+						v376 := c.arg1(v0)
+						v377 := c.offset(v0)
+						c.storeXmm(ir.F64, c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					case 1:
 						// lower_vector.rules:678
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						c.storeHalf(c.amode(v367, v364, v365), c.xmm(v839))
+						v376 := c.arg1(v0)
+						v377 := c.offset(v0)
+						c.storeHalf(c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:672
-					v364 := c.arg1(v0)
-					v365 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
+					v376 := c.arg1(v0)
+					v377 := c.offset(v0)
+					c.storeLane(asm.PEXTRQ, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				case ir.I8X16:
 					// lower_vector.rules:666
-					v364 := c.arg1(v0)
-					v365 := c.offset(v0)
-					v840 := c.lane(v417)
-					c.storeLane(asm.PEXTRB, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
+					v376 := c.arg1(v0)
+					v377 := c.offset(v0)
+					v858 := c.lane(v435)
+					c.storeLane(asm.PEXTRB, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				case ir.I16X8:
 					// lower_vector.rules:668
-					v364 := c.arg1(v0)
-					v365 := c.offset(v0)
-					v840 := c.lane(v417)
-					c.storeLane(asm.PEXTRW, c.amode(v367, v364, v365), c.xmm(v839), c.laneU8(v840))
+					v376 := c.arg1(v0)
+					v377 := c.offset(v0)
+					v858 := c.lane(v435)
+					c.storeLane(asm.PEXTRW, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
-				v369 := c.valueType(v363)
-				if _, ok := c.fitsIn64(v369); ok {
-					v420 := c.arg0(v417)
-					v422 := c.valueType(v420)
-					if v426, ok := c.tyScalarFloat(v422); ok {
-						// lower_mem.rules:72
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						c.storeXmm(v426, c.amode(v367, v364, v365), c.xmm(v420))
+				v381 := c.valueType(v375)
+				if _, ok := c.fitsIn64(v381); ok {
+					v438 := c.arg0(v435)
+					v440 := c.valueType(v438)
+					if v444, ok := c.tyScalarFloat(v440); ok {
+						// lower_mem.rules:89
+						v376 := c.arg1(v0)
+						v377 := c.offset(v0)
+						c.storeXmm(v444, c.amode(v379, v376, v377), c.xmm(v438))
 						return c.outNone(), true
 					}
 				}
-				if v413, ok := c.tyScalarFloat(v369); ok {
-					v420 := c.arg0(v417)
-					v422 := c.valueType(v420)
-					if _, ok := c.fitsIn64(v422); ok {
-						// lower_mem.rules:70
-						v364 := c.arg1(v0)
-						v365 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v413), v367, c.gpr(v420), v364, v365), true
+				if v431, ok := c.tyScalarFloat(v381); ok {
+					v438 := c.arg0(v435)
+					v440 := c.valueType(v438)
+					if _, ok := c.fitsIn64(v440); ok {
+						// lower_mem.rules:87
+						v376 := c.arg1(v0)
+						v377 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v431), v379, c.gpr(v438), v376, v377), true
 					}
 				}
 			}
 		}
-		v369 := c.valueType(v363)
-		if v371, ok := c.fitsIn64(v369); ok {
-			if v430, ok := c.onlyUse(v363); ok {
-				if v432, ok := c.defInst(v430); ok {
-					v433 := c.opcode(v432)
-					switch v433 {
+		v381 := c.valueType(v375)
+		if v383, ok := c.fitsIn64(v381); ok {
+			if v448, ok := c.onlyUse(v375); ok {
+				if v450, ok := c.defInst(v448); ok {
+					v451 := c.opcode(v450)
+					switch v451 {
 					case ir.OpIadd:
-						v434 := c.arg0(v432)
-						if v437, ok := c.sinkableLoad(v434); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v439 := c.sameAddress(v437, v367, v364, v365)
-							if v439 {
-								// lower_mem.rules:91
-								v435 := c.arg1(v432)
-								return c.rmw(asm.ADD, v371, v437, v435), true
+						v452 := c.arg0(v450)
+						if v455, ok := c.sinkableLoad(v452); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v457 := c.sameAddress(v455, v379, v376, v377)
+							if v457 {
+								// lower_mem.rules:108
+								v453 := c.arg1(v450)
+								return c.rmw(asm.ADD, v383, v455, v453), true
 							}
 						}
-						v435 := c.arg1(v432)
-						if v441, ok := c.sinkableLoad(v435); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v443 := c.sameAddress(v441, v367, v364, v365)
-							if v443 {
-								// lower_mem.rules:93
-								return c.rmw(asm.ADD, v371, v441, v434), true
+						v453 := c.arg1(v450)
+						if v459, ok := c.sinkableLoad(v453); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v461 := c.sameAddress(v459, v379, v376, v377)
+							if v461 {
+								// lower_mem.rules:110
+								return c.rmw(asm.ADD, v383, v459, v452), true
 							}
 						}
 					case ir.OpIsub:
-						v444 := c.arg0(v432)
-						if v447, ok := c.sinkableLoad(v444); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v449 := c.sameAddress(v447, v367, v364, v365)
-							if v449 {
-								// lower_mem.rules:95
-								v445 := c.arg1(v432)
-								return c.rmw(asm.SUB, v371, v447, v445), true
+						v462 := c.arg0(v450)
+						if v465, ok := c.sinkableLoad(v462); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v467 := c.sameAddress(v465, v379, v376, v377)
+							if v467 {
+								// lower_mem.rules:112
+								v463 := c.arg1(v450)
+								return c.rmw(asm.SUB, v383, v465, v463), true
 							}
 						}
 					case ir.OpBand:
-						v450 := c.arg0(v432)
-						if v453, ok := c.sinkableLoad(v450); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v455 := c.sameAddress(v453, v367, v364, v365)
-							if v455 {
-								// lower_mem.rules:97
-								v451 := c.arg1(v432)
-								return c.rmw(asm.AND, v371, v453, v451), true
+						v468 := c.arg0(v450)
+						if v471, ok := c.sinkableLoad(v468); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v473 := c.sameAddress(v471, v379, v376, v377)
+							if v473 {
+								// lower_mem.rules:114
+								v469 := c.arg1(v450)
+								return c.rmw(asm.AND, v383, v471, v469), true
 							}
 						}
-						v451 := c.arg1(v432)
-						if v457, ok := c.sinkableLoad(v451); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v459 := c.sameAddress(v457, v367, v364, v365)
-							if v459 {
-								// lower_mem.rules:99
-								return c.rmw(asm.AND, v371, v457, v450), true
+						v469 := c.arg1(v450)
+						if v475, ok := c.sinkableLoad(v469); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v477 := c.sameAddress(v475, v379, v376, v377)
+							if v477 {
+								// lower_mem.rules:116
+								return c.rmw(asm.AND, v383, v475, v468), true
 							}
 						}
 					case ir.OpBor:
-						v460 := c.arg0(v432)
-						if v463, ok := c.sinkableLoad(v460); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v465 := c.sameAddress(v463, v367, v364, v365)
-							if v465 {
-								// lower_mem.rules:101
-								v461 := c.arg1(v432)
-								return c.rmw(asm.OR, v371, v463, v461), true
+						v478 := c.arg0(v450)
+						if v481, ok := c.sinkableLoad(v478); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v483 := c.sameAddress(v481, v379, v376, v377)
+							if v483 {
+								// lower_mem.rules:118
+								v479 := c.arg1(v450)
+								return c.rmw(asm.OR, v383, v481, v479), true
 							}
 						}
-						v461 := c.arg1(v432)
-						if v467, ok := c.sinkableLoad(v461); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v469 := c.sameAddress(v467, v367, v364, v365)
-							if v469 {
-								// lower_mem.rules:103
-								return c.rmw(asm.OR, v371, v467, v460), true
+						v479 := c.arg1(v450)
+						if v485, ok := c.sinkableLoad(v479); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v487 := c.sameAddress(v485, v379, v376, v377)
+							if v487 {
+								// lower_mem.rules:120
+								return c.rmw(asm.OR, v383, v485, v478), true
 							}
 						}
 					case ir.OpBxor:
-						v470 := c.arg0(v432)
-						if v473, ok := c.sinkableLoad(v470); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v475 := c.sameAddress(v473, v367, v364, v365)
-							if v475 {
-								// lower_mem.rules:105
-								v471 := c.arg1(v432)
-								return c.rmw(asm.XOR, v371, v473, v471), true
+						v488 := c.arg0(v450)
+						if v491, ok := c.sinkableLoad(v488); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v493 := c.sameAddress(v491, v379, v376, v377)
+							if v493 {
+								// lower_mem.rules:122
+								v489 := c.arg1(v450)
+								return c.rmw(asm.XOR, v383, v491, v489), true
 							}
 						}
-						v471 := c.arg1(v432)
-						if v477, ok := c.sinkableLoad(v471); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v479 := c.sameAddress(v477, v367, v364, v365)
-							if v479 {
-								// lower_mem.rules:107
-								return c.rmw(asm.XOR, v371, v477, v470), true
+						v489 := c.arg1(v450)
+						if v495, ok := c.sinkableLoad(v489); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v497 := c.sameAddress(v495, v379, v376, v377)
+							if v497 {
+								// lower_mem.rules:124
+								return c.rmw(asm.XOR, v383, v495, v488), true
 							}
 						}
 					case ir.OpBnot:
-						v480 := c.arg0(v432)
-						if v482, ok := c.sinkableLoad(v480); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v484 := c.sameAddress(v482, v367, v364, v365)
-							if v484 {
-								// lower_mem.rules:109
-								c.unaryStore(asm.NOT, c.sizeOf(v371), c.sink(v482))
+						v498 := c.arg0(v450)
+						if v500, ok := c.sinkableLoad(v498); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v502 := c.sameAddress(v500, v379, v376, v377)
+							if v502 {
+								// lower_mem.rules:126
+								c.unaryStore(asm.NOT, c.sizeOf(v383), c.sink(v500))
 								return c.outNone(), true
 							}
 						}
 					case ir.OpIneg:
-						v485 := c.arg0(v432)
-						if v487, ok := c.sinkableLoad(v485); ok {
-							v364 := c.arg1(v0)
-							v365 := c.offset(v0)
-							v489 := c.sameAddress(v487, v367, v364, v365)
-							if v489 {
-								// lower_mem.rules:111
-								c.unaryStore(asm.NEG, c.sizeOf(v371), c.sink(v487))
+						v503 := c.arg0(v450)
+						if v505, ok := c.sinkableLoad(v503); ok {
+							v376 := c.arg1(v0)
+							v377 := c.offset(v0)
+							v507 := c.sameAddress(v505, v379, v376, v377)
+							if v507 {
+								// lower_mem.rules:128
+								c.unaryStore(asm.NEG, c.sizeOf(v383), c.sink(v505))
 								return c.outNone(), true
 							}
 						}
 					}
 				}
 			}
-			if v405, ok := c.simm32(v363); ok {
-				// lower_mem.rules:57
-				v364 := c.arg1(v0)
-				v365 := c.offset(v0)
-				c.storeImm(c.sizeOf(v371), c.amode(v367, v364, v365), v405)
+			if v423, ok := c.simm32(v375); ok {
+				// lower_mem.rules:74
+				v376 := c.arg1(v0)
+				v377 := c.offset(v0)
+				c.storeImm(c.sizeOf(v383), c.amode(v379, v376, v377), v423)
 				return c.outNone(), true
 			}
-			// lower_mem.rules:47
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v371), v367, c.gpr(v363), v364, v365), true
+			// lower_mem.rules:59
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v383), v379, c.gpr(v375), v376, v377), true
 		}
-		if v413, ok := c.tyScalarFloat(v369); ok {
-			if v415, ok := c.floatImm32(v363); ok {
-				// lower_mem.rules:66
-				v364 := c.arg1(v0)
-				v365 := c.offset(v0)
-				c.storeImm(c.sizeOf(v413), c.amode(v367, v364, v365), v415)
+		if v431, ok := c.tyScalarFloat(v381); ok {
+			if v433, ok := c.floatImm32(v375); ok {
+				// lower_mem.rules:83
+				v376 := c.arg1(v0)
+				v377 := c.offset(v0)
+				c.storeImm(c.sizeOf(v431), c.amode(v379, v376, v377), v433)
 				return c.outNone(), true
 			}
-			// lower_mem.rules:74
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeXmm(v413, c.amode(v367, v364, v365), c.xmm(v363))
+			// lower_mem.rules:91
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeXmm(v431, c.amode(v379, v376, v377), c.xmm(v375))
 			return c.outNone(), true
 		}
-		if v428, ok := c.tyVec128(v369); ok {
-			// lower_mem.rules:76
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeXmm(v428, c.amode(v367, v364, v365), c.xmm(v363))
+		if v446, ok := c.tyVec128(v381); ok {
+			// lower_mem.rules:93
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeXmm(v446, c.amode(v379, v376, v377), c.xmm(v375))
 			return c.outNone(), true
 		}
-		switch v369 {
+		switch v381 {
 		case ir.I128:
 			// lower_wide.rules:245
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			m1 := c.amode(v367, v364, v365)
-			c.storeGpr(asm.S64, m1, c.low(v363))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v363))
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			m1 := c.amode(v379, v376, v377)
+			c.storeGpr(asm.S64, m1, c.low(v375))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v375))
 			return c.outNone(), true
 		case ir.F128:
 			// lower_small.rules:30
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeXmm(ir.F128, c.amode(v367, v364, v365), c.xmm(v363))
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v379, v376, v377), c.xmm(v375))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall16(v369); ok {
+		if _, ok := c.tySmall16(v381); ok {
 			// lower_small.rules:27
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			return c.storeInt(asm.S16, v367, c.sseToGpr(asm.MOVD_ST, c.xmm(v363)), v364, v365), true
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			return c.storeInt(asm.S16, v379, c.sseToGpr(asm.MOVD_ST, c.xmm(v375)), v376, v377), true
 		}
-		if _, ok := c.tySmall32(v369); ok {
+		if _, ok := c.tySmall32(v381); ok {
 			// lower_small.rules:28
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeXmm(ir.F32, c.amode(v367, v364, v365), c.xmm(v363))
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v379, v376, v377), c.xmm(v375))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall64(v369); ok {
+		if _, ok := c.tySmall64(v381); ok {
 			// lower_small.rules:29
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			c.storeXmm(ir.F64, c.amode(v367, v364, v365), c.xmm(v363))
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v379, v376, v377), c.xmm(v375))
 			return c.outNone(), true
 		}
 	}
-	if v403, ok := c.bigEndian(v362); ok {
-		v363 := c.arg0(v0)
-		v369 := c.valueType(v363)
-		if v371, ok := c.fitsIn64(v369); ok {
-			// lower_mem.rules:56
-			v364 := c.arg1(v0)
-			v365 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v371), v403, c.swapBytes(v371, c.gpr(v363)), v364, v365), true
+	if v415, ok := c.bigEndian(v374); ok {
+		v375 := c.arg0(v0)
+		v381 := c.valueType(v375)
+		if v383, ok := c.fitsIn64(v381); ok {
+			// lower_mem.rules:68
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v383), v415, c.swapBytes(v383, c.gpr(v375)), v376, v377), true
+		}
+		switch v381 {
+		case ir.F32:
+			// lower_mem.rules:72
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			return c.storeInt(asm.S32, v415, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v375))), v376, v377), true
+		case ir.F64:
+			// lower_mem.rules:73
+			v376 := c.arg1(v0)
+			v377 := c.offset(v0)
+			return c.storeInt(asm.S64, v415, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v375))), v376, v377), true
 		}
 	}
 	var none out
@@ -1864,11 +1850,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v569, ok := c.intVec(v2); ok {
+	if v587, ok := c.intVec(v2); ok {
 		// lower_vector.rules:110
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v569), v7, v8)), true
+		return c.out1(c.vcomm(c.addOp(v587), v7, v8)), true
 	}
 	var none out
 	return none, false
@@ -1880,73 +1866,73 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I64X2:
 		v108 := c.arg0(v0)
-		if v593, ok := c.defInst(v108); ok {
-			v594 := c.opcode(v593)
-			switch v594 {
+		if v611, ok := c.defInst(v108); ok {
+			v612 := c.opcode(v611)
+			switch v612 {
 			case ir.OpSwidenLow:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpSwidenLow {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpSwidenLow {
 						// lower_vector.rules:188
-						v595 := c.arg0(v593)
-						v599 := c.arg0(v597)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v595)), c.operandReg(c.spreadLow(c.xmm(v599))))), true
+						v613 := c.arg0(v611)
+						v617 := c.arg0(v615)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v613)), c.operandReg(c.spreadLow(c.xmm(v617))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpSwidenHigh {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpSwidenHigh {
 						// lower_vector.rules:189
-						v600 := c.arg0(v593)
-						v601 := c.arg0(v597)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v600)), c.operandReg(c.spreadHigh(c.xmm(v601))))), true
+						v618 := c.arg0(v611)
+						v619 := c.arg0(v615)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v618)), c.operandReg(c.spreadHigh(c.xmm(v619))))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpUwidenLow {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpUwidenLow {
 						// lower_vector.rules:190
-						v602 := c.arg0(v593)
-						v603 := c.arg0(v597)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v602)), c.operandReg(c.spreadLow(c.xmm(v603))))), true
+						v620 := c.arg0(v611)
+						v621 := c.arg0(v615)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v620)), c.operandReg(c.spreadLow(c.xmm(v621))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpUwidenHigh {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpUwidenHigh {
 						// lower_vector.rules:191
-						v604 := c.arg0(v593)
-						v605 := c.arg0(v597)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v604)), c.operandReg(c.spreadHigh(c.xmm(v605))))), true
+						v622 := c.arg0(v611)
+						v623 := c.arg0(v615)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v622)), c.operandReg(c.spreadHigh(c.xmm(v623))))), true
 					}
 				}
 			}
 		}
 		v109 := c.arg1(v0)
-		v587 := c.bothHighZero(v108, v109)
-		if v587 {
+		v605 := c.bothHighZero(v108, v109)
+		if v605 {
 			// lower_vector.rules:174
 			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v108), c.lowPart(v109))), true
 		}
-		v583 := c.hasAvx512dq()
-		if v583 {
+		v601 := c.hasAvx512dq()
+		if v601 {
 			// lower_vector.rules:164
 			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
 		}
-		if v591, ok := c.highZero(v108); ok {
+		if v609, ok := c.highZero(v108); ok {
 			// lower_vector.rules:180
-			return c.out1(c.halfCross(v109, v591)), true
+			return c.out1(c.halfCross(v109, v609)), true
 		}
-		if v589, ok := c.highZero(v109); ok {
+		if v607, ok := c.highZero(v109); ok {
 			// lower_vector.rules:179
-			return c.out1(c.halfCross(v108, v589)), true
+			return c.out1(c.halfCross(v108, v607)), true
 		}
 		// lower_vector.rules:141
 		a1 := c.xmm(v108)
@@ -1955,51 +1941,51 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))), true
 	case ir.I32X4:
 		v108 := c.arg0(v0)
-		if v593, ok := c.defInst(v108); ok {
-			v594 := c.opcode(v593)
-			switch v594 {
+		if v611, ok := c.defInst(v108); ok {
+			v612 := c.opcode(v611)
+			switch v612 {
 			case ir.OpSwidenLow:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpSwidenLow {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpSwidenLow {
 						// lower_vector.rules:182
-						v595 := c.arg0(v593)
-						v599 := c.arg0(v597)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v595), c.xmm(v599))), true
+						v613 := c.arg0(v611)
+						v617 := c.arg0(v615)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v613), c.xmm(v617))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpSwidenHigh {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpSwidenHigh {
 						// lower_vector.rules:183
-						v600 := c.arg0(v593)
-						v601 := c.arg0(v597)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v600), c.xmm(v601))), true
+						v618 := c.arg0(v611)
+						v619 := c.arg0(v615)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v618), c.xmm(v619))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpUwidenLow {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpUwidenLow {
 						// lower_vector.rules:184
-						v602 := c.arg0(v593)
-						v603 := c.arg0(v597)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v602), c.xmm(v603))), true
+						v620 := c.arg0(v611)
+						v621 := c.arg0(v615)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v620), c.xmm(v621))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v109 := c.arg1(v0)
-				if v597, ok := c.defInst(v109); ok {
-					v598 := c.opcode(v597)
-					if v598 == ir.OpUwidenHigh {
+				if v615, ok := c.defInst(v109); ok {
+					v616 := c.opcode(v615)
+					if v616 == ir.OpUwidenHigh {
 						// lower_vector.rules:185
-						v604 := c.arg0(v593)
-						v605 := c.arg0(v597)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v604), c.xmm(v605))), true
+						v622 := c.arg0(v611)
+						v623 := c.arg0(v615)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v622), c.xmm(v623))), true
 					}
 				}
 			}
@@ -2071,8 +2057,8 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			v581 := c.hasAvx512()
-			if v581 {
+			v599 := c.hasAvx512()
+			if v599 {
 				// lower_vector.rules:304
 				v96 := c.arg0(v0)
 				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
@@ -2083,8 +2069,8 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 			m2 := c.signShifted(ir.I64X2, n1)
 			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v96), n1), c.operandMem(m2)), c.operandMem(m2))), true
 		}
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:305
 			v96 := c.arg0(v0)
 			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
@@ -2173,21 +2159,21 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v279 := c.arg0(v0)
-		if v734, ok := c.defInst(v279); ok {
-			v735 := c.opcode(v734)
-			if v735 == ir.OpSwidenLow {
-				v736 := c.arg0(v734)
-				v738 := c.valueType(v736)
-				if v738 == ir.I32X4 {
+		if v752, ok := c.defInst(v279); ok {
+			v753 := c.opcode(v752)
+			if v753 == ir.OpSwidenLow {
+				v754 := c.arg0(v752)
+				v756 := c.valueType(v754)
+				if v756 == ir.I32X4 {
 					// lower_vector.rules:537
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v736)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v754)))), true
 				}
 			}
 		}
 		v281 := c.valueType(v279)
 		if v281 == ir.I64X2 {
-			v583 := c.hasAvx512dq()
-			if v583 {
+			v601 := c.hasAvx512dq()
+			if v601 {
 				// lower_vector.rules:538
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
 			}
@@ -2243,22 +2229,22 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v284 := c.arg0(v0)
-		if v740, ok := c.defInst(v284); ok {
-			v741 := c.opcode(v740)
-			if v741 == ir.OpUwidenLow {
-				v742 := c.arg0(v740)
-				v744 := c.valueType(v742)
-				if v744 == ir.I32X4 {
+		if v758, ok := c.defInst(v284); ok {
+			v759 := c.opcode(v758)
+			if v759 == ir.OpUwidenLow {
+				v760 := c.arg0(v758)
+				v762 := c.valueType(v760)
+				if v762 == ir.I32X4 {
 					// lower_vector.rules:562
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v742), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v760), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
 		v286 := c.valueType(v284)
 		if v286 == ir.I64X2 {
-			v583 := c.hasAvx512dq()
-			if v583 {
+			v601 := c.hasAvx512dq()
+			if v601 {
 				// lower_vector.rules:539
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
 			}
@@ -2272,8 +2258,8 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		v284 := c.arg0(v0)
 		v286 := c.valueType(v284)
 		if v286 == ir.I32X4 {
-			v581 := c.hasAvx512()
-			if v581 {
+			v599 := c.hasAvx512()
+			if v599 {
 				// lower_vector.rules:540
 				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
 			}
@@ -2330,11 +2316,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v29 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
-	if v569, ok := c.intVec(v2); ok {
+	if v587, ok := c.intVec(v2); ok {
 		// lower_vector.rules:111
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v569, c.xmm(v28), c.xm(v29))), true
+		return c.out1(c.vsub(v587, c.xmm(v28), c.xm(v29))), true
 	}
 	var none out
 	return none, false
@@ -2594,30 +2580,37 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v372 := c.memFlags(v0)
-	if v377, ok := c.littleEndian(v372); ok {
-		v373 := c.arg0(v0)
-		if v391, ok := c.defInst(v373); ok {
-			v392 := c.opcode(v391)
-			if v392 == ir.OpUextend {
-				// lower_mem.rules:52
-				v393 := c.arg0(v391)
-				v374 := c.arg1(v0)
-				v375 := c.offset(v0)
-				return c.storeInt(asm.S8, v377, c.gprLow(v393), v374, v375), true
+	v384 := c.memFlags(v0)
+	if v389, ok := c.littleEndian(v384); ok {
+		v385 := c.arg0(v0)
+		if v403, ok := c.defInst(v385); ok {
+			v404 := c.opcode(v403)
+			if v404 == ir.OpUextend {
+				// lower_mem.rules:64
+				v405 := c.arg0(v403)
+				v386 := c.arg1(v0)
+				v387 := c.offset(v0)
+				return c.storeInt(asm.S8, v389, c.gprLow(v405), v386, v387), true
 			}
 		}
-		if v407, ok := c.simm32(v373); ok {
-			// lower_mem.rules:59
-			v374 := c.arg1(v0)
-			v375 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v377, v374, v375), v407)
+		if v425, ok := c.simm32(v385); ok {
+			// lower_mem.rules:76
+			v386 := c.arg1(v0)
+			v387 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v389, v386, v387), v425)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:48
-		v374 := c.arg1(v0)
-		v375 := c.offset(v0)
-		return c.storeInt(asm.S8, v377, c.gpr(v373), v374, v375), true
+		// lower_mem.rules:60
+		v386 := c.arg1(v0)
+		v387 := c.offset(v0)
+		return c.storeInt(asm.S8, v389, c.gpr(v385), v386, v387), true
+	}
+	if v417, ok := c.bigEndian(v384); ok {
+		// lower_mem.rules:69
+		v385 := c.arg0(v0)
+		v386 := c.arg1(v0)
+		v387 := c.offset(v0)
+		return c.storeInt(asm.S8, v417, c.gpr(v385), v386, v387), true
 	}
 	var none out
 	return none, false
@@ -2625,33 +2618,40 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v378 := c.memFlags(v0)
-	if v383, ok := c.littleEndian(v378); ok {
-		v379 := c.arg0(v0)
-		if v395, ok := c.defInst(v379); ok {
-			v396 := c.opcode(v395)
-			if v396 == ir.OpUextend {
-				v397 := c.arg0(v395)
-				v399 := c.valueType(v397)
-				if _, ok := c.wideEnough16(v399); ok {
-					// lower_mem.rules:53
-					v380 := c.arg1(v0)
-					v381 := c.offset(v0)
-					return c.storeInt(asm.S16, v383, c.gpr(v397), v380, v381), true
+	v390 := c.memFlags(v0)
+	if v395, ok := c.littleEndian(v390); ok {
+		v391 := c.arg0(v0)
+		if v407, ok := c.defInst(v391); ok {
+			v408 := c.opcode(v407)
+			if v408 == ir.OpUextend {
+				v409 := c.arg0(v407)
+				v411 := c.valueType(v409)
+				if _, ok := c.wideEnough16(v411); ok {
+					// lower_mem.rules:65
+					v392 := c.arg1(v0)
+					v393 := c.offset(v0)
+					return c.storeInt(asm.S16, v395, c.gpr(v409), v392, v393), true
 				}
 			}
 		}
-		if v409, ok := c.simm32(v379); ok {
-			// lower_mem.rules:61
-			v380 := c.arg1(v0)
-			v381 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v383, v380, v381), v409)
+		if v427, ok := c.simm32(v391); ok {
+			// lower_mem.rules:78
+			v392 := c.arg1(v0)
+			v393 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v395, v392, v393), v427)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:49
-		v380 := c.arg1(v0)
-		v381 := c.offset(v0)
-		return c.storeInt(asm.S16, v383, c.gpr(v379), v380, v381), true
+		// lower_mem.rules:61
+		v392 := c.arg1(v0)
+		v393 := c.offset(v0)
+		return c.storeInt(asm.S16, v395, c.gpr(v391), v392, v393), true
+	}
+	if v419, ok := c.bigEndian(v390); ok {
+		// lower_mem.rules:70
+		v391 := c.arg0(v0)
+		v392 := c.arg1(v0)
+		v393 := c.offset(v0)
+		return c.storeInt(asm.S16, v419, c.swapBytes(ir.I16, c.gpr(v391)), v392, v393), true
 	}
 	var none out
 	return none, false
@@ -2659,22 +2659,22 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 
 // lower_OpBrTable is the part of lower for one case.
 func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
-	v501 := c.noJumpTables()
-	if v501 {
+	v519 := c.noJumpTables()
+	if v519 {
 		// lower_control.rules:27
-		v497 := c.arg0(v0)
-		return c.jumpTree(c.gpr(v497)), true
+		v515 := c.arg0(v0)
+		return c.jumpTree(c.gpr(v515)), true
 	}
-	v499 := c.tableBranches()
-	if v499 {
+	v517 := c.tableBranches()
+	if v517 {
 		// lower_control.rules:23
-		v497 := c.arg0(v0)
-		return c.checkedJumpTable(c.gpr(v497)), true
+		v515 := c.arg0(v0)
+		return c.checkedJumpTable(c.gpr(v515)), true
 	}
 	// lower_control.rules:20
-	v497 := c.arg0(v0)
+	v515 := c.arg0(v0)
 	last1 := c.tableLength()
-	i2 := c.gpr(v497)
+	i2 := c.gpr(v515)
 	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
 }
 
@@ -2684,35 +2684,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32X4:
 		v81 := c.arg0(v0)
-		if v647, ok := c.defInst(v81); ok {
-			v648 := c.opcode(v647)
-			if v648 == ir.OpBitcast {
-				v650 := c.arg0(v647)
-				if v652, ok := c.defInst(v650); ok {
-					v653 := c.opcode(v652)
-					if v653 == ir.OpFcmp {
-						v654 := c.floatCc(v652)
-						switch v654 {
+		if v665, ok := c.defInst(v81); ok {
+			v666 := c.opcode(v665)
+			if v666 == ir.OpBitcast {
+				v668 := c.arg0(v665)
+				if v670, ok := c.defInst(v668); ok {
+					v671 := c.opcode(v670)
+					if v671 == ir.OpFcmp {
+						v672 := c.floatCc(v670)
+						switch v672 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v655 := c.arg0(v652)
-							if v82 == v655 {
+							v673 := c.arg0(v670)
+							if v82 == v673 {
 								v83 := c.arg2(v0)
-								v656 := c.arg1(v652)
-								if v83 == v656 {
+								v674 := c.arg1(v670)
+								if v83 == v674 {
 									// lower_vector.rules:251
-									return c.out1(c.vop(asm.MINPS, c.xmm(v655), c.xm(v656))), true
+									return c.out1(c.vop(asm.MINPS, c.xmm(v673), c.xm(v674))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v655 := c.arg0(v652)
-							if v82 == v655 {
+							v673 := c.arg0(v670)
+							if v82 == v673 {
 								v83 := c.arg2(v0)
-								v656 := c.arg1(v652)
-								if v83 == v656 {
+								v674 := c.arg1(v670)
+								if v83 == v674 {
 									// lower_vector.rules:253
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v655), c.xm(v656))), true
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v673), c.xm(v674))), true
 								}
 							}
 						}
@@ -2722,35 +2722,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		}
 	case ir.F64X2:
 		v81 := c.arg0(v0)
-		if v647, ok := c.defInst(v81); ok {
-			v648 := c.opcode(v647)
-			if v648 == ir.OpBitcast {
-				v650 := c.arg0(v647)
-				if v652, ok := c.defInst(v650); ok {
-					v653 := c.opcode(v652)
-					if v653 == ir.OpFcmp {
-						v654 := c.floatCc(v652)
-						switch v654 {
+		if v665, ok := c.defInst(v81); ok {
+			v666 := c.opcode(v665)
+			if v666 == ir.OpBitcast {
+				v668 := c.arg0(v665)
+				if v670, ok := c.defInst(v668); ok {
+					v671 := c.opcode(v670)
+					if v671 == ir.OpFcmp {
+						v672 := c.floatCc(v670)
+						switch v672 {
 						case ir.LessThan:
 							v82 := c.arg1(v0)
-							v655 := c.arg0(v652)
-							if v82 == v655 {
+							v673 := c.arg0(v670)
+							if v82 == v673 {
 								v83 := c.arg2(v0)
-								v656 := c.arg1(v652)
-								if v83 == v656 {
+								v674 := c.arg1(v670)
+								if v83 == v674 {
 									// lower_vector.rules:252
-									return c.out1(c.vop(asm.MINPD, c.xmm(v655), c.xm(v656))), true
+									return c.out1(c.vop(asm.MINPD, c.xmm(v673), c.xm(v674))), true
 								}
 							}
 						case ir.GreaterThan:
 							v82 := c.arg1(v0)
-							v655 := c.arg0(v652)
-							if v82 == v655 {
+							v673 := c.arg0(v670)
+							if v82 == v673 {
 								v83 := c.arg2(v0)
-								v656 := c.arg1(v652)
-								if v83 == v656 {
+								v674 := c.arg1(v670)
+								if v83 == v674 {
 									// lower_vector.rules:254
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v655), c.xm(v656))), true
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v673), c.xm(v674))), true
 								}
 							}
 						}
@@ -2767,11 +2767,11 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		v81 := c.arg0(v0)
-		if v645, ok := c.laneMask(v81); ok {
+		if v663, ok := c.laneMask(v81); ok {
 			// lower_vector.rules:249
 			v82 := c.arg1(v0)
 			v83 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v645), c.xmm(v82), c.xmm(v83))), true
+			return c.out1(c.chooseLanes(c.xmm(v663), c.xmm(v82), c.xmm(v83))), true
 		}
 		// lower_vector.rules:248
 		v82 := c.arg1(v0)
@@ -2800,60 +2800,60 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v217, ok := c.tyVec128(v2); ok {
-		v822 := c.splatsLoads(v217)
-		if v822 {
-			v818 := c.arg0(v0)
-			if v820, ok := c.sinkableLoad(v818); ok {
+		v840 := c.splatsLoads(v217)
+		if v840 {
+			v836 := c.arg0(v0)
+			if v838, ok := c.sinkableLoad(v836); ok {
 				// lower_vector.rules:633
-				return c.out1(c.splatLoad(v217, v820)), true
+				return c.out1(c.splatLoad(v217, v838)), true
 			}
 		}
 	}
-	v826 := c.hasAvx2()
-	if v826 {
-		if v569, ok := c.intVec(v2); ok {
+	v844 := c.hasAvx2()
+	if v844 {
+		if v587, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
 				// lower_vector.rules:634
-				v818 := c.arg0(v0)
-				return c.out1(c.splatReg(v569, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))))), true
+				v836 := c.arg0(v0)
+				return c.out1(c.splatReg(v587, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
 			// lower_vector.rules:635
-			v818 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v818))))), true
+			v836 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))))), true
 		case ir.F32X4:
 			// lower_vector.rules:636
-			v818 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v818))), true
+			v836 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v836))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
 		// lower_vector.rules:637
-		v818 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v818))), true
+		v836 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v836))), true
 	case ir.I8X16:
 		// lower_vector.rules:638
-		v818 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), c.operandReg(c.vecZero()))), true
+		v836 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
 		// lower_vector.rules:639
-		v818 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), 0), 0)), true
+		v836 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0), 0)), true
 	case ir.I32X4:
 		// lower_vector.rules:640
-		v818 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v818))), 0)), true
+		v836 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0)), true
 	case ir.I64X2:
 		// lower_vector.rules:641
-		v818 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v818))), 68)), true
+		v836 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))), 68)), true
 	case ir.F32X4:
 		// lower_vector.rules:642
-		v818 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v818), 0)), true
+		v836 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v836), 0)), true
 	}
 	var none out
 	return none, false
@@ -3083,8 +3083,8 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I8X16:
-		v585 := c.hasAvx512bitalg()
-		if v585 {
+		v603 := c.hasAvx512bitalg()
+		if v603 {
 			// lower_vector.rules:165
 			v174 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
@@ -3198,26 +3198,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v213 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v858, ok := c.tySmall16(v2); ok {
+	if v876, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v858, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v876, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v860, ok := c.tySmall32(v2); ok {
+	if v878, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v860, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v878, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
-	if v862, ok := c.tySmall64(v2); ok {
+	if v880, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v211 := c.arg0(v0)
 		v212 := c.arg1(v0)
 		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v862, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		return c.out1(c.selectXmmOf(v880, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
 	}
 	var none out
 	return none, false
@@ -3473,20 +3473,27 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v384 := c.memFlags(v0)
-	if v389, ok := c.littleEndian(v384); ok {
-		v385 := c.arg0(v0)
-		if v411, ok := c.simm32(v385); ok {
-			// lower_mem.rules:63
-			v386 := c.arg1(v0)
-			v387 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v389, v386, v387), v411)
+	v396 := c.memFlags(v0)
+	if v401, ok := c.littleEndian(v396); ok {
+		v397 := c.arg0(v0)
+		if v429, ok := c.simm32(v397); ok {
+			// lower_mem.rules:80
+			v398 := c.arg1(v0)
+			v399 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v401, v398, v399), v429)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:50
-		v386 := c.arg1(v0)
-		v387 := c.offset(v0)
-		return c.storeInt(asm.S32, v389, c.gpr(v385), v386, v387), true
+		// lower_mem.rules:62
+		v398 := c.arg1(v0)
+		v399 := c.offset(v0)
+		return c.storeInt(asm.S32, v401, c.gpr(v397), v398, v399), true
+	}
+	if v421, ok := c.bigEndian(v396); ok {
+		// lower_mem.rules:71
+		v397 := c.arg0(v0)
+		v398 := c.arg1(v0)
+		v399 := c.offset(v0)
+		return c.storeInt(asm.S32, v421, c.swapBytes(ir.I32, c.gpr(v397)), v398, v399), true
 	}
 	var none out
 	return none, false
@@ -3494,41 +3501,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v553 := c.memFlags(v0)
-	if v558, ok := c.littleEndian(v553); ok {
+	v571 := c.memFlags(v0)
+	if v576, ok := c.littleEndian(v571); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v554 := c.atomicOp(v0)
-			switch v554 {
+			v572 := c.atomicOp(v0)
+			switch v572 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v555 := c.arg0(v0)
-				v556 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v558, v555, 0), c.gpr(v556))), true
+				v573 := c.arg0(v0)
+				v574 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v576, v573, 0), c.gpr(v574))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v555 := c.arg0(v0)
-				v556 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v558, v555, 0), c.gpr(v556))), true
+				v573 := c.arg0(v0)
+				v574 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v576, v573, 0), c.gpr(v574))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v555 := c.arg0(v0)
-				v556 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v558, v555, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v556)))), true
+				v573 := c.arg0(v0)
+				v574 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v576, v573, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v574)))), true
 			}
 			// lower_atomic.rules:18
-			v555 := c.arg0(v0)
-			v556 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v554, c.amode(v558, v555, 0), c.gpr(v556))), true
+			v573 := c.arg0(v0)
+			v574 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v572, c.amode(v576, v573, 0), c.gpr(v574))), true
 		}
 		if v2 == ir.I128 {
-			v566 := c.hasCmpxchg16b()
-			if v566 {
+			v584 := c.hasCmpxchg16b()
+			if v584 {
 				// lower_atomic.rules:44
-				v554 := c.atomicOp(v0)
-				v555 := c.arg0(v0)
-				v556 := c.arg1(v0)
-				return c.outPair(c.rmw16(v554, c.amode(v558, v555, 0), c.halves(v556))), true
+				v572 := c.atomicOp(v0)
+				v573 := c.arg0(v0)
+				v574 := c.arg1(v0)
+				return c.outPair(c.rmw16(v572, c.amode(v576, v573, 0), c.halves(v574))), true
 			}
 		}
 	}
@@ -3541,8 +3548,8 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:159
 			v136 := c.arg0(v0)
 			v137 := c.arg1(v0)
@@ -3588,8 +3595,8 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:160
 			v140 := c.arg0(v0)
 			v141 := c.arg1(v0)
@@ -3635,8 +3642,8 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:161
 			v138 := c.arg0(v0)
 			v139 := c.arg1(v0)
@@ -3682,8 +3689,8 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:162
 			v142 := c.arg0(v0)
 			v143 := c.arg1(v0)
@@ -3729,8 +3736,8 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:163
 			v33 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPABSQ, c.xm(v33))), true
@@ -3777,39 +3784,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v612 := c.arg0(v0)
-		if v615, ok := c.defInst(v612); ok {
-			v616 := c.opcode(v615)
-			switch v616 {
+		v630 := c.arg0(v0)
+		if v633, ok := c.defInst(v630); ok {
+			v634 := c.opcode(v633)
+			switch v634 {
 			case ir.OpImul:
-				v617 := c.arg0(v615)
-				if v620, ok := c.defInst(v617); ok {
-					v621 := c.opcode(v620)
-					if v621 == ir.OpSwidenLow {
-						v618 := c.arg1(v615)
-						if v624, ok := c.defInst(v618); ok {
-							v625 := c.opcode(v624)
-							if v625 == ir.OpSwidenLow {
-								v613 := c.arg1(v0)
-								if v628, ok := c.defInst(v613); ok {
-									v629 := c.opcode(v628)
-									if v629 == ir.OpImul {
-										v630 := c.arg0(v628)
-										if v633, ok := c.defInst(v630); ok {
-											v634 := c.opcode(v633)
-											if v634 == ir.OpSwidenHigh {
-												v622 := c.arg0(v620)
-												v635 := c.arg0(v633)
-												if v622 == v635 {
-													v631 := c.arg1(v628)
-													if v637, ok := c.defInst(v631); ok {
-														v638 := c.opcode(v637)
-														if v638 == ir.OpSwidenHigh {
-															v626 := c.arg0(v624)
-															v639 := c.arg0(v637)
-															if v626 == v639 {
+				v635 := c.arg0(v633)
+				if v638, ok := c.defInst(v635); ok {
+					v639 := c.opcode(v638)
+					if v639 == ir.OpSwidenLow {
+						v636 := c.arg1(v633)
+						if v642, ok := c.defInst(v636); ok {
+							v643 := c.opcode(v642)
+							if v643 == ir.OpSwidenLow {
+								v631 := c.arg1(v0)
+								if v646, ok := c.defInst(v631); ok {
+									v647 := c.opcode(v646)
+									if v647 == ir.OpImul {
+										v648 := c.arg0(v646)
+										if v651, ok := c.defInst(v648); ok {
+											v652 := c.opcode(v651)
+											if v652 == ir.OpSwidenHigh {
+												v640 := c.arg0(v638)
+												v653 := c.arg0(v651)
+												if v640 == v653 {
+													v649 := c.arg1(v646)
+													if v655, ok := c.defInst(v649); ok {
+														v656 := c.opcode(v655)
+														if v656 == ir.OpSwidenHigh {
+															v644 := c.arg0(v642)
+															v657 := c.arg0(v655)
+															if v644 == v657 {
 																// lower_vector.rules:218
-																return c.out1(c.vcomm(asm.PMADDWD, v622, v626)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v640, v644)), true
 															}
 														}
 													}
@@ -3823,28 +3830,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v613 := c.arg1(v0)
-				if v628, ok := c.defInst(v613); ok {
-					v629 := c.opcode(v628)
-					if v629 == ir.OpSwidenHigh {
-						v640 := c.arg0(v615)
-						v641 := c.arg0(v628)
-						if v640 == v641 {
+				v631 := c.arg1(v0)
+				if v646, ok := c.defInst(v631); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpSwidenHigh {
+						v658 := c.arg0(v633)
+						v659 := c.arg0(v646)
+						if v658 == v659 {
 							// lower_vector.rules:222
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v640), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v658), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v613 := c.arg1(v0)
-				if v628, ok := c.defInst(v613); ok {
-					v629 := c.opcode(v628)
-					if v629 == ir.OpUwidenHigh {
-						v642 := c.arg0(v615)
-						v643 := c.arg0(v628)
-						if v642 == v643 {
+				v631 := c.arg1(v0)
+				if v646, ok := c.defInst(v631); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpUwidenHigh {
+						v660 := c.arg0(v633)
+						v661 := c.arg0(v646)
+						if v660 == v661 {
 							// lower_vector.rules:226
-							a1 := c.xmm(v642)
+							a1 := c.xmm(v660)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -3852,49 +3859,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:210
-		v613 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v612), c.xm(v613))), true
+		v631 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v630), c.xm(v631))), true
 	case ir.I16X8:
-		v612 := c.arg0(v0)
-		if v615, ok := c.defInst(v612); ok {
-			v616 := c.opcode(v615)
-			switch v616 {
+		v630 := c.arg0(v0)
+		if v633, ok := c.defInst(v630); ok {
+			v634 := c.opcode(v633)
+			switch v634 {
 			case ir.OpSwidenLow:
-				v613 := c.arg1(v0)
-				if v628, ok := c.defInst(v613); ok {
-					v629 := c.opcode(v628)
-					if v629 == ir.OpSwidenHigh {
-						v640 := c.arg0(v615)
-						v641 := c.arg0(v628)
-						if v640 == v641 {
+				v631 := c.arg1(v0)
+				if v646, ok := c.defInst(v631); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpSwidenHigh {
+						v658 := c.arg0(v633)
+						v659 := c.arg0(v646)
+						if v658 == v659 {
 							// lower_vector.rules:220
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v640)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v658)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v613 := c.arg1(v0)
-				if v628, ok := c.defInst(v613); ok {
-					v629 := c.opcode(v628)
-					if v629 == ir.OpUwidenHigh {
-						v642 := c.arg0(v615)
-						v643 := c.arg0(v628)
-						if v642 == v643 {
+				v631 := c.arg1(v0)
+				if v646, ok := c.defInst(v631); ok {
+					v647 := c.opcode(v646)
+					if v647 == ir.OpUwidenHigh {
+						v660 := c.arg0(v633)
+						v661 := c.arg0(v646)
+						if v660 == v661 {
 							// lower_vector.rules:224
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v642), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v660), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:209
-		v613 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v612), c.xm(v613))), true
+		v631 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v630), c.xm(v631))), true
 	case ir.I8X16:
 		// lower_vector.rules:212
-		v612 := c.arg0(v0)
-		v613 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v612)), c.operandReg(c.byteSums(c.xmm(v613))))), true
+		v630 := c.arg0(v0)
+		v631 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v630)), c.operandReg(c.byteSums(c.xmm(v631))))), true
 	}
 	var none out
 	return none, false
@@ -3904,8 +3911,8 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v581 := c.hasAvx512()
-		if v581 {
+		v599 := c.hasAvx512()
+		if v599 {
 			// lower_vector.rules:256
 			v74 := c.arg0(v0)
 			a1 := c.xmm(v74)
@@ -3939,81 +3946,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v715 := c.hasAvx()
-		if v715 {
+		v733 := c.hasAvx()
+		if v733 {
 			// lower_vector.rules:277
-			v711 := c.arg0(v0)
-			v712 := c.arg1(v0)
-			v713 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
+			v729 := c.arg0(v0)
+			v730 := c.arg1(v0)
+			v731 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
 		// lower_vector.rules:282
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
 	case ir.I32X4:
-		v715 := c.hasAvx()
-		if v715 {
+		v733 := c.hasAvx()
+		if v733 {
 			// lower_vector.rules:278
-			v711 := c.arg0(v0)
-			v712 := c.arg1(v0)
-			v713 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
+			v729 := c.arg0(v0)
+			v730 := c.arg1(v0)
+			v731 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
 		// lower_vector.rules:284
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v711), 31), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v729), 31), c.xmm(v730), c.xmm(v731))), true
 	case ir.F32X4:
-		v715 := c.hasAvx()
-		if v715 {
+		v733 := c.hasAvx()
+		if v733 {
 			// lower_vector.rules:279
-			v711 := c.arg0(v0)
-			v712 := c.arg1(v0)
-			v713 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
+			v729 := c.arg0(v0)
+			v730 := c.arg1(v0)
+			v731 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
 		// lower_vector.rules:285
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v711), 31), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v729), 31), c.xmm(v730), c.xmm(v731))), true
 	case ir.I64X2:
-		v715 := c.hasAvx()
-		if v715 {
+		v733 := c.hasAvx()
+		if v733 {
 			// lower_vector.rules:280
-			v711 := c.arg0(v0)
-			v712 := c.arg1(v0)
-			v713 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
+			v729 := c.arg0(v0)
+			v730 := c.arg1(v0)
+			v731 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
 		// lower_vector.rules:286
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
 	case ir.F64X2:
-		v715 := c.hasAvx()
-		if v715 {
+		v733 := c.hasAvx()
+		if v733 {
 			// lower_vector.rules:281
-			v711 := c.arg0(v0)
-			v712 := c.arg1(v0)
-			v713 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v711), c.xmm(v712), c.xmm(v713))), true
+			v729 := c.arg0(v0)
+			v730 := c.arg1(v0)
+			v731 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
 		// lower_vector.rules:287
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v711))), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
 	case ir.I16X8:
 		// lower_vector.rules:283
-		v711 := c.arg0(v0)
-		v712 := c.arg1(v0)
-		v713 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v711), 15), c.xmm(v712), c.xmm(v713))), true
+		v729 := c.arg0(v0)
+		v730 := c.arg1(v0)
+		v731 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v729), 15), c.xmm(v730), c.xmm(v731))), true
 	}
 	var none out
 	return none, false
@@ -4028,66 +4035,66 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		case ir.Equal:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v717, ok := c.intVec(v201); ok {
+			if v735, ok := c.intVec(v201); ok {
 				// lower_vector.rules:384
 				v199 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v717), v198, v199)), true
+				return c.out1(c.vcomm(c.eqOp(v735), v198, v199)), true
 			}
 		case ir.SignedGreaterThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v717, ok := c.intVec(v201); ok {
+			if v735, ok := c.intVec(v201); ok {
 				// lower_vector.rules:385
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v717, c.xmm(v198), c.xm(v199))), true
+				return c.out1(c.vgt(v735, c.xmm(v198), c.xm(v199))), true
 			}
 		case ir.SignedLessThan:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v717, ok := c.intVec(v201); ok {
+			if v735, ok := c.intVec(v201); ok {
 				// lower_vector.rules:386
 				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v717, c.xmm(v199), c.xm(v198))), true
+				return c.out1(c.vgt(v735, c.xmm(v199), c.xm(v198))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v719, ok := c.narrowLanes(v201); ok {
+			if v737, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:413
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v719), c.eqOp(v719), v198, v199)), true
+				return c.out1(c.vextreme(c.umaxOp(v737), c.eqOp(v737), v198, v199)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v719, ok := c.narrowLanes(v201); ok {
+			if v737, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:414
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v719), c.eqOp(v719), v198, v199)), true
+				return c.out1(c.vextreme(c.uminOp(v737), c.eqOp(v737), v198, v199)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v719, ok := c.narrowLanes(v201); ok {
+			if v737, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:415
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v719), c.eqOp(v719), v198, v199)), true
+				return c.out1(c.vextreme(c.smaxOp(v737), c.eqOp(v737), v198, v199)), true
 			}
 		case ir.SignedLessThanOrEqual:
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
-			if v719, ok := c.narrowLanes(v201); ok {
+			if v737, ok := c.narrowLanes(v201); ok {
 				// lower_vector.rules:416
 				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v719), c.eqOp(v719), v198, v199)), true
+				return c.out1(c.vextreme(c.sminOp(v737), c.eqOp(v737), v198, v199)), true
 			}
 		}
 		v198 := c.arg0(v0)
 		v201 := c.valueType(v198)
-		if v717, ok := c.intVec(v201); ok {
+		if v735, ok := c.intVec(v201); ok {
 			// lower_vector.rules:383
 			v199 := c.arg1(v0)
-			return c.out1(c.vcmp(v717, v197, c.xmm(v198), c.xmm(v199))), true
+			return c.out1(c.vcmp(v735, v197, c.xmm(v198), c.xmm(v199))), true
 		}
 	}
 	if v2 == ir.I8 {
@@ -4115,72 +4122,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v828 := c.arg1(v0)
-		if v831, ok := c.sinkableLoad(v828); ok {
+		v846 := c.arg1(v0)
+		if v849, ok := c.sinkableLoad(v846); ok {
 			// lower_vector.rules:645
-			v827 := c.arg0(v0)
-			v829 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
+			v845 := c.arg0(v0)
+			v847 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
 		// lower_vector.rules:644
-		v827 := c.arg0(v0)
-		v829 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
+		v845 := c.arg0(v0)
+		v847 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I16X8:
-		v828 := c.arg1(v0)
-		if v831, ok := c.sinkableLoad(v828); ok {
+		v846 := c.arg1(v0)
+		if v849, ok := c.sinkableLoad(v846); ok {
 			// lower_vector.rules:647
-			v827 := c.arg0(v0)
-			v829 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
+			v845 := c.arg0(v0)
+			v847 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
 		// lower_vector.rules:646
-		v827 := c.arg0(v0)
-		v829 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
+		v845 := c.arg0(v0)
+		v847 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I32X4:
-		v828 := c.arg1(v0)
-		if v831, ok := c.sinkableLoad(v828); ok {
+		v846 := c.arg1(v0)
+		if v849, ok := c.sinkableLoad(v846); ok {
 			// lower_vector.rules:649
-			v827 := c.arg0(v0)
-			v829 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
+			v845 := c.arg0(v0)
+			v847 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
 		// lower_vector.rules:648
-		v827 := c.arg0(v0)
-		v829 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
+		v845 := c.arg0(v0)
+		v847 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I64X2:
-		v828 := c.arg1(v0)
-		if v831, ok := c.sinkableLoad(v828); ok {
+		v846 := c.arg1(v0)
+		if v849, ok := c.sinkableLoad(v846); ok {
 			// lower_vector.rules:651
-			v827 := c.arg0(v0)
-			v829 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v827), c.operandMem(c.sink(v831)), c.laneU8(v829))), true
+			v845 := c.arg0(v0)
+			v847 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
 		// lower_vector.rules:650
-		v827 := c.arg0(v0)
-		v829 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v827), c.operandReg(c.gpr(v828)), c.laneU8(v829))), true
+		v845 := c.arg0(v0)
+		v847 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.F32X4:
 		// lower_vector.rules:652
-		v827 := c.arg0(v0)
-		v828 := c.arg1(v0)
-		v829 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v827), c.xmm(v828), c.laneInsertps(v829))), true
+		v845 := c.arg0(v0)
+		v846 := c.arg1(v0)
+		v847 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v845), c.xmm(v846), c.laneInsertps(v847))), true
 	case ir.F64X2:
-		v829 := c.lane(v0)
-		switch v829 {
+		v847 := c.lane(v0)
+		switch v847 {
 		case 0:
 			// lower_vector.rules:653
-			v828 := c.arg1(v0)
-			v827 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v828), c.xmm(v827), 2)), true
+			v846 := c.arg1(v0)
+			v845 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v846), c.xmm(v845), 2)), true
 		case 1:
 			// lower_vector.rules:654
-			v827 := c.arg0(v0)
-			v828 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v827), c.operandReg(c.xmm(v828)))), true
+			v845 := c.arg0(v0)
+			v846 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v845), c.operandReg(c.xmm(v846)))), true
 		}
 	}
 	var none out
@@ -4192,51 +4199,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v844 := c.lane(v0)
-		if v844 == 0 {
+		v862 := c.lane(v0)
+		if v862 == 0 {
 			// lower_vector.rules:686
-			v843 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v843))), true
+			v861 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v861))), true
 		}
 		// lower_vector.rules:684
-		v843 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v843), c.laneU8(v844))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v861), c.laneU8(v862))), true
 	case ir.I64:
-		v844 := c.lane(v0)
-		if v844 == 0 {
+		v862 := c.lane(v0)
+		if v862 == 0 {
 			// lower_vector.rules:687
-			v843 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v843))), true
+			v861 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v861))), true
 		}
 		// lower_vector.rules:685
-		v843 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v843), c.laneU8(v844))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v861), c.laneU8(v862))), true
 	}
-	v844 := c.lane(v0)
-	if v844 == 0 {
+	v862 := c.lane(v0)
+	if v862 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:688
-			v843 := c.arg0(v0)
-			return c.out1(c.lowLane(v215, c.xmm(v843))), true
+			v861 := c.arg0(v0)
+			return c.out1(c.lowLane(v215, c.xmm(v861))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:682
-		v843 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v843), c.laneU8(v844))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v861), c.laneU8(v862))), true
 	case ir.I16:
 		// lower_vector.rules:683
-		v843 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v843), c.laneU8(v844))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v861), c.laneU8(v862))), true
 	case ir.F32:
 		// lower_vector.rules:689
-		v843 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v843), c.laneU8(v844)))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v861), c.laneU8(v862)))), true
 	case ir.F64:
 		// lower_vector.rules:690
-		v843 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v843), 238))), true
+		v861 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v861), 238))), true
 	}
 	var none out
 	return none, false
@@ -4247,33 +4254,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v845 := c.arg0(v0)
-		if v847, ok := c.sinkableLoad(v845); ok {
+		v863 := c.arg0(v0)
+		if v865, ok := c.sinkableLoad(v863); ok {
 			// lower_vector.rules:694
-			return c.out1(c.loadXmm(ir.F32, c.sink(v847))), true
+			return c.out1(c.loadXmm(ir.F32, c.sink(v865))), true
 		}
 	case ir.I64X2:
-		v845 := c.arg0(v0)
-		if v847, ok := c.sinkableLoad(v845); ok {
+		v863 := c.arg0(v0)
+		if v865, ok := c.sinkableLoad(v863); ok {
 			// lower_vector.rules:695
-			return c.out1(c.loadXmm(ir.F64, c.sink(v847))), true
+			return c.out1(c.loadXmm(ir.F64, c.sink(v865))), true
 		}
 		// lower_vector.rules:693
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v845)))), true
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v863)))), true
 	case ir.F32X4:
 		// lower_vector.rules:696
-		v845 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v845), c.xmm(v845), 14)), true
+		v863 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v863), c.xmm(v863), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:697
-		v845 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v845)))), true
+		v863 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v863)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:692
-			v845 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v845)))), true
+			v863 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v863)))), true
 		}
 	}
 	var none out
@@ -4310,10 +4317,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v32 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
-	if v569, ok := c.intVec(v2); ok {
+	if v587, ok := c.intVec(v2); ok {
 		// lower_vector.rules:112
 		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v569, c.vecZero(), c.xm(v32))), true
+		return c.out1(c.vsub(v587, c.vecZero(), c.xm(v32))), true
 	}
 	var none out
 	return none, false
@@ -4756,11 +4763,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v205 := c.arg0(v0)
 		v208 := c.valueType(v205)
-		if v721, ok := c.floatVec(v208); ok {
+		if v739, ok := c.floatVec(v208); ok {
 			// lower_vector.rules:437
 			v204 := c.floatCc(v0)
 			v206 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v721), v204, c.xmm(v205), c.xmm(v206))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v739), v204, c.xmm(v205), c.xmm(v206))), true
 		}
 	}
 	var none out
@@ -4949,10 +4956,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v265 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
-	if v732, ok := c.floatVec(v2); ok {
+	if v750, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:491
 		v265 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v732)))), true
+		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v750)))), true
 	}
 	var none out
 	return none, false
@@ -4966,10 +4973,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v266 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
-	if v732, ok := c.floatVec(v2); ok {
+	if v750, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:492
 		v266 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v732)))), true
+		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v750)))), true
 	}
 	var none out
 	return none, false
@@ -4985,11 +4992,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v215))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
-	if v732, ok := c.floatVec(v2); ok {
+	if v750, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:493
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v732)), c.xmm(v268), c.xmm(v267))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v750)), c.xmm(v268), c.xmm(v267))), true
 	}
 	var none out
 	return none, false
@@ -5260,14 +5267,144 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 			return c.out1(c.loadXmm(ir.F64, c.amode(v329, v326, v327))), true
 		}
 	}
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		if v331, ok := c.bigEndian(v325); ok {
+	if v331, ok := c.bigEndian(v325); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:21
 			v326 := c.arg0(v0)
 			v327 := c.offset(v0)
 			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v331, v326, v327)))), true
 		}
+		switch v2 {
+		case ir.F32:
+			// lower_mem.rules:44
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v331, v326, v327)))))), true
+		case ir.F64:
+			// lower_mem.rules:45
+			v326 := c.arg0(v0)
+			v327 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v331, v326, v327)))))), true
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUload8 is the part of lower for one case.
+func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
+	v332 := c.memFlags(v0)
+	if v336, ok := c.littleEndian(v332); ok {
+		// lower_mem.rules:28
+		v333 := c.arg0(v0)
+		v334 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v336, v333, v334)))), true
+	}
+	if v363, ok := c.bigEndian(v332); ok {
+		// lower_mem.rules:35
+		v333 := c.arg0(v0)
+		v334 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v363, v333, v334)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUload16 is the part of lower for one case.
+func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
+	v337 := c.memFlags(v0)
+	if v341, ok := c.littleEndian(v337); ok {
+		// lower_mem.rules:29
+		v338 := c.arg0(v0)
+		v339 := c.offset(v0)
+		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v341, v338, v339)))), true
+	}
+	if v367, ok := c.bigEndian(v337); ok {
+		// lower_mem.rules:38
+		v338 := c.arg0(v0)
+		v339 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v367, v338, v339))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUload32 is the part of lower for one case.
+func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
+	v342 := c.memFlags(v0)
+	if v346, ok := c.littleEndian(v342); ok {
+		// lower_mem.rules:30
+		v343 := c.arg0(v0)
+		v344 := c.offset(v0)
+		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v346, v343, v344)))), true
+	}
+	if v369, ok := c.bigEndian(v342); ok {
+		// lower_mem.rules:39
+		v343 := c.arg0(v0)
+		v344 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v369, v343, v344))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSload8 is the part of lower for one case.
+func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
+	v347 := c.memFlags(v0)
+	if v351, ok := c.littleEndian(v347); ok {
+		// lower_mem.rules:31
+		v2 := c.resultType(v0)
+		v348 := c.arg0(v0)
+		v349 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v351, v348, v349)))), true
+	}
+	if v365, ok := c.bigEndian(v347); ok {
+		// lower_mem.rules:36
+		v2 := c.resultType(v0)
+		v348 := c.arg0(v0)
+		v349 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v365, v348, v349)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSload16 is the part of lower for one case.
+func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
+	v352 := c.memFlags(v0)
+	if v356, ok := c.littleEndian(v352); ok {
+		// lower_mem.rules:32
+		v2 := c.resultType(v0)
+		v353 := c.arg0(v0)
+		v354 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v356, v353, v354)))), true
+	}
+	if v371, ok := c.bigEndian(v352); ok {
+		// lower_mem.rules:40
+		v2 := c.resultType(v0)
+		v353 := c.arg0(v0)
+		v354 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v371, v353, v354))))))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSload32 is the part of lower for one case.
+func (c *lower) lower_OpSload32(v0 ir.Inst) (out, bool) {
+	v357 := c.memFlags(v0)
+	if v361, ok := c.littleEndian(v357); ok {
+		// lower_mem.rules:33
+		v358 := c.arg0(v0)
+		v359 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v361, v358, v359)))), true
+	}
+	if v373, ok := c.bigEndian(v357); ok {
+		// lower_mem.rules:42
+		v358 := c.arg0(v0)
+		v359 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v373, v358, v359))))))), true
 	}
 	var none out
 	return none, false
@@ -5278,16 +5415,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v531 := c.arg0(v0)
-		v532 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v531), c.gpr(v532))), true
+		v549 := c.arg0(v0)
+		v550 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v549), c.gpr(v550))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v532 := c.arg1(v0)
-		v531 := c.arg0(v0)
-		v537 := c.valueType(v531)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v532), c.tyBitsU8(v537)), c.operandReg(c.zext64(v531)))), true
+		v550 := c.arg1(v0)
+		v549 := c.arg0(v0)
+		v555 := c.valueType(v549)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v550), c.tyBitsU8(v555)), c.operandReg(c.zext64(v549)))), true
 	}
 	var none out
 	return none, false
@@ -5295,15 +5432,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v533 := c.arg0(v0)
-	v535 := c.valueType(v533)
-	if v535 == ir.I128 {
+	v551 := c.arg0(v0)
+	v553 := c.valueType(v551)
+	if v553 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v533), c.high(v533))), true
+		return c.outPair(c.makePair(c.low(v551), c.high(v551))), true
 	}
-	if v539, ok := c.fitsIn64(v535); ok {
+	if v557, ok := c.fitsIn64(v553); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v533), c.shiftImm(asm.SHR, c.size32(v539), c.gpr(v533), c.halfBits(v539))), true
+		return c.out2(c.gpr(v551), c.shiftImm(asm.SHR, c.size32(v557), c.gpr(v551), c.halfBits(v557))), true
 	}
 	var none out
 	return none, false
@@ -5311,20 +5448,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v540 := c.memFlags(v0)
-	if v543, ok := c.littleEndian(v540); ok {
+	v558 := c.memFlags(v0)
+	if v561, ok := c.littleEndian(v558); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v541 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v543, v541, 0))), true
+			v559 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v561, v559, 0))), true
 		}
 		if v2 == ir.I128 {
-			v566 := c.hasCmpxchg16b()
-			if v566 {
+			v584 := c.hasCmpxchg16b()
+			if v584 {
 				// lower_atomic.rules:40
-				v541 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v543, v541, 0), c.zeros(), c.zeros())), true
+				v559 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v561, v559, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -5334,22 +5471,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v544 := c.memFlags(v0)
-	if v548, ok := c.littleEndian(v544); ok {
-		v545 := c.arg0(v0)
-		v550 := c.valueType(v545)
-		if v552, ok := c.fitsIn64(v550); ok {
+	v562 := c.memFlags(v0)
+	if v566, ok := c.littleEndian(v562); ok {
+		v563 := c.arg0(v0)
+		v568 := c.valueType(v563)
+		if v570, ok := c.fitsIn64(v568); ok {
 			// lower_atomic.rules:5
-			v546 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v552), c.amode(v548, v546, 0), c.gpr(v545))
+			v564 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v570), c.amode(v566, v564, 0), c.gpr(v563))
 			return c.outNone(), true
 		}
-		if v550 == ir.I128 {
-			v566 := c.hasCmpxchg16b()
-			if v566 {
+		if v568 == ir.I128 {
+			v584 := c.hasCmpxchg16b()
+			if v584 {
 				// lower_atomic.rules:42
-				v546 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v548, v546, 0), c.halves(v545))
+				v564 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v566, v564, 0), c.halves(v563))
 				return c.outNone(), true
 			}
 		}
@@ -5360,24 +5497,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v559 := c.memFlags(v0)
-	if v564, ok := c.littleEndian(v559); ok {
+	v577 := c.memFlags(v0)
+	if v582, ok := c.littleEndian(v577); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v560 := c.arg0(v0)
-			v561 := c.arg1(v0)
-			v562 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v564, v560, 0), c.gpr(v561), c.gpr(v562))), true
+			v578 := c.arg0(v0)
+			v579 := c.arg1(v0)
+			v580 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v582, v578, 0), c.gpr(v579), c.gpr(v580))), true
 		}
 		if v2 == ir.I128 {
-			v566 := c.hasCmpxchg16b()
-			if v566 {
+			v584 := c.hasCmpxchg16b()
+			if v584 {
 				// lower_atomic.rules:46
-				v560 := c.arg0(v0)
-				v561 := c.arg1(v0)
-				v562 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v564, v560, 0), c.halves(v561), c.halves(v562))), true
+				v578 := c.arg0(v0)
+				v579 := c.arg1(v0)
+				v580 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v582, v578, 0), c.halves(v579), c.halves(v580))), true
 			}
 		}
 	}
@@ -5391,14 +5528,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:114
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v570, v571)), true
+		v588 := c.arg0(v0)
+		v589 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v588, v589)), true
 	case ir.I16X8:
 		// lower_vector.rules:115
-		v570 := c.arg0(v0)
-		v571 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v570, v571)), true
+		v588 := c.arg0(v0)
+		v589 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v588, v589)), true
 	}
 	var none out
 	return none, false
@@ -5410,14 +5547,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:116
-		v572 := c.arg0(v0)
-		v573 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v572, v573)), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v590, v591)), true
 	case ir.I16X8:
 		// lower_vector.rules:117
-		v572 := c.arg0(v0)
-		v573 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v572, v573)), true
+		v590 := c.arg0(v0)
+		v591 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v590, v591)), true
 	}
 	var none out
 	return none, false
@@ -5429,14 +5566,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v574 := c.arg0(v0)
-		v575 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v574), c.xm(v575))), true
+		v592 := c.arg0(v0)
+		v593 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v592), c.xm(v593))), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v574 := c.arg0(v0)
-		v575 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v574), c.xm(v575))), true
+		v592 := c.arg0(v0)
+		v593 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v592), c.xm(v593))), true
 	}
 	var none out
 	return none, false
@@ -5448,14 +5585,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v576 := c.arg0(v0)
-		v577 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v576), c.xm(v577))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v594), c.xm(v595))), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v576 := c.arg0(v0)
-		v577 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v576), c.xm(v577))), true
+		v594 := c.arg0(v0)
+		v595 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v594), c.xm(v595))), true
 	}
 	var none out
 	return none, false
@@ -5467,14 +5604,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v578 := c.arg0(v0)
-		v579 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v578, v579)), true
+		v596 := c.arg0(v0)
+		v597 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v596, v597)), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v578 := c.arg0(v0)
-		v579 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v578, v579)), true
+		v596 := c.arg0(v0)
+		v597 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v596, v597)), true
 	}
 	var none out
 	return none, false
@@ -5482,19 +5619,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v723 := c.arg0(v0)
-	v725 := c.valueType(v723)
-	if v727, ok := c.intVec(v725); ok {
+	v741 := c.arg0(v0)
+	v743 := c.valueType(v741)
+	if v745, ok := c.intVec(v743); ok {
 		// lower_vector.rules:440
-		return c.out1(c.setcc(c.allTrue(v727, c.xmm(v723)))), true
+		return c.out1(c.setcc(c.allTrue(v745, c.xmm(v741)))), true
 	}
-	switch v725 {
+	switch v743 {
 	case ir.F32X4:
 		// lower_vector.rules:442
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v723)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v741)))), true
 	case ir.F64X2:
 		// lower_vector.rules:443
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v723)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v741)))), true
 	}
 	var none out
 	return none, false
@@ -5502,68 +5639,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v728 := c.arg0(v0)
-	v730 := c.valueType(v728)
-	switch v730 {
+	v746 := c.arg0(v0)
+	v748 := c.valueType(v746)
+	switch v748 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:452
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v728))), true
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:458
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:453
-			return c.out1(c.maskOfWords(c.xmm(v728))), true
+			return c.out1(c.maskOfWords(c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:459
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:454
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:460
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:455
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:461
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:456
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:462
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:457
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:463
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v728)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -5575,23 +5712,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v750 := c.arg0(v0)
-		v753 := c.valueType(v750)
-		if v753 == ir.I64X2 {
-			if v755, ok := c.defInst(v750); ok {
-				v756 := c.opcode(v755)
-				if v756 == ir.OpFcvtToSintSat {
-					v757 := c.arg0(v755)
-					v759 := c.valueType(v757)
-					if v759 == ir.F64X2 {
-						v751 := c.arg1(v0)
-						if v761, ok := c.defInst(v751); ok {
-							v762 := c.opcode(v761)
-							if v762 == ir.OpVconst {
-								v763 := c.constant(v761)
-								if _, ok := c.zeroConstant(v763); ok {
+		v768 := c.arg0(v0)
+		v771 := c.valueType(v768)
+		if v771 == ir.I64X2 {
+			if v773, ok := c.defInst(v768); ok {
+				v774 := c.opcode(v773)
+				if v774 == ir.OpFcvtToSintSat {
+					v775 := c.arg0(v773)
+					v777 := c.valueType(v775)
+					if v777 == ir.F64X2 {
+						v769 := c.arg1(v0)
+						if v779, ok := c.defInst(v769); ok {
+							v780 := c.opcode(v779)
+							if v780 == ir.OpVconst {
+								v781 := c.constant(v779)
+								if _, ok := c.zeroConstant(v781); ok {
 									// lower_vector.rules:586
-									a1 := c.xmm(v757)
+									a1 := c.xmm(v775)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -5604,14 +5741,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:597
-		v750 := c.arg0(v0)
-		v751 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v750), c.xm(v751))), true
+		v768 := c.arg0(v0)
+		v769 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v768), c.xm(v769))), true
 	case ir.I16X8:
 		// lower_vector.rules:598
-		v750 := c.arg0(v0)
-		v751 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v750), c.xm(v751))), true
+		v768 := c.arg0(v0)
+		v769 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v768), c.xm(v769))), true
 	}
 	var none out
 	return none, false
@@ -5623,14 +5760,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:599
-		v782 := c.arg0(v0)
-		v783 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v782), c.xm(v783))), true
+		v800 := c.arg0(v0)
+		v801 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v800), c.xm(v801))), true
 	case ir.I16X8:
 		// lower_vector.rules:600
-		v782 := c.arg0(v0)
-		v783 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v782), c.xm(v783))), true
+		v800 := c.arg0(v0)
+		v801 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v800), c.xm(v801))), true
 	}
 	var none out
 	return none, false
@@ -5642,16 +5779,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:602
-		v784 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v784)))), true
+		v802 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v802)))), true
 	case ir.I32X4:
 		// lower_vector.rules:603
-		v784 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v784)))), true
+		v802 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v802)))), true
 	case ir.I64X2:
 		// lower_vector.rules:604
-		v784 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v784)))), true
+		v802 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v802)))), true
 	}
 	var none out
 	return none, false
@@ -5663,16 +5800,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:605
-		v785 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v785)))), true
+		v803 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v803)))), true
 	case ir.I32X4:
 		// lower_vector.rules:606
-		v785 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v785)))), true
+		v803 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v803)))), true
 	case ir.I64X2:
 		// lower_vector.rules:607
-		v785 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v785)))), true
+		v803 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v803)))), true
 	}
 	var none out
 	return none, false
@@ -5684,16 +5821,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:610
-		v786 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v786))))), true
+		v804 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	case ir.I32X4:
 		// lower_vector.rules:611
-		v786 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v786))))), true
+		v804 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	case ir.I64X2:
 		// lower_vector.rules:612
-		v786 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v786))))), true
+		v804 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	}
 	var none out
 	return none, false
@@ -5705,16 +5842,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:613
-		v787 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v787), c.operandReg(c.vecZero()))), true
+		v805 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:614
-		v787 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v787), c.operandReg(c.vecZero()))), true
+		v805 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:615
-		v787 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v787), c.operandReg(c.vecZero()))), true
+		v805 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -6243,16 +6380,16 @@ func (c *lower) swapBytes(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	panic("lower_mem.rules:23:1: no rule of swap_bytes matches")
 }
 
-// storeInt is the term store_int of lower_mem.rules:44.
+// storeInt is the term store_int of lower_mem.rules:56.
 func (c *lower) storeInt(v0 asm.Size, v1 ir.MemFlags, v2 machine.Reg, v3 ir.Value, v4 int32) out {
-	// lower_mem.rules:45
+	// lower_mem.rules:57
 	c.storeGpr(v0, c.amode(v1, v3, v4), v2)
 	return c.outNone()
 }
 
-// rmw is the term rmw of lower_mem.rules:81.
+// rmw is the term rmw of lower_mem.rules:98.
 func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
-	// lower_mem.rules:82
+	// lower_mem.rules:99
 	x1 := c.testOperand(v3)
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), x1)
 	return c.outNone()
