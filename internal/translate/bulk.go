@@ -171,7 +171,7 @@ func (t *Translator) Routine(m *Module, r Routine, f *ir.Function) error {
 	dst, x, n := p[1], p[2], p[3]
 
 	desc, off := t.memoryAt(0)
-	length := t.load(ir.I64, t.trusted(), desc, off+layout.MemoryLength)
+	length := t.load(ir.I64, t.descriptor(), desc, off+layout.MemoryLength)
 	base := t.loadBase(0)
 	size := t.widen(n)
 	place := func(index ir.Value) end {

@@ -91,7 +91,7 @@ func (t *Translator) loadBases() {
 }
 
 func (t *Translator) loadBase(memory uint32) ir.Value {
-	flags := t.trusted()
+	flags := t.descriptor()
 	if t.guarded(memory) {
 		flags = t.fixed()
 	}
@@ -115,7 +115,7 @@ func (t *Translator) heapAddress(memory uint32, index ir.Value, static uint64, s
 	// index + static + size must not be beyond the length; the sum may overflow
 	// only if one of the two is 64 bits wide.
 	desc, off := t.memoryAt(memory)
-	length := t.load(ir.I64, t.trusted(), desc, off+layout.MemoryLength)
+	length := t.load(ir.I64, t.descriptor(), desc, off+layout.MemoryLength)
 	end, carry := static+uint64(size), uint64(0)
 	if end < static {
 		carry = 1 // no index is small enough
@@ -149,7 +149,7 @@ func (t *Translator) memory() bool {
 	case wasm.OpMemorySize:
 		mt := &memories[t.in.Index]
 		desc, off := t.memoryAt(t.in.Index)
-		length := t.load(ir.I64, t.trusted(), desc, off+layout.MemoryLength)
+		length := t.load(ir.I64, t.descriptor(), desc, off+layout.MemoryLength)
 		pages := t.binary(ir.OpUshr, length, t.iconst(ir.I64, int64(mt.PageBits)))
 		t.push(t.address(pages, mt.Is64))
 	case wasm.OpMemoryGrow:

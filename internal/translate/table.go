@@ -24,8 +24,8 @@ func (t *Translator) element(table uint32, index ir.Value, code image.TrapCode) 
 	if t.f.ValueType(index) == ir.I32 {
 		index = t.convert(ir.OpUextend, ir.I64, index)
 	}
-	length := t.load(ir.I64, t.trusted(), desc, off+layout.TableLength)
-	base := t.load(ir.I64, t.trusted(), desc, off+layout.TableBase)
+	length := t.load(ir.I64, t.descriptor(), desc, off+layout.TableLength)
+	base := t.load(ir.I64, t.descriptor(), desc, off+layout.TableBase)
 	beyond := t.compare(ir.UnsignedGreaterThanOrEqual, index, length)
 	if t.m.TableBranches {
 		t.trapIf(code, beyond)
@@ -49,7 +49,7 @@ func (t *Translator) table() bool {
 		t.store(flags, v, t.element(t.in.Index, t.pop(), image.TrapTableOutOfBounds), 0)
 	case wasm.OpTableSize:
 		desc, off := t.tableAt(t.in.Index)
-		t.push(t.address(t.load(ir.I64, t.trusted(), desc, off+layout.TableLength), tables[t.in.Index].Type.Is64))
+		t.push(t.address(t.load(ir.I64, t.descriptor(), desc, off+layout.TableLength), tables[t.in.Index].Type.Is64))
 	case wasm.OpTableGrow:
 		delta := t.pop()
 		v := t.pop()
@@ -95,9 +95,9 @@ func (t *Translator) reference() bool {
 	case wasm.OpGlobalGet:
 		g := t.m.Wasm.Globals[t.in.Index].Type
 		base, off := t.globalAt(t.in.Index)
-		flags := t.regions.global | ir.MemTrusted
+		flags := t.regions.global | ir.MemTrusted | ir.MemCanMove
 		if !g.Mutable {
-			flags |= ir.MemReadonly | ir.MemCanMove
+			flags |= ir.MemReadonly
 		}
 		t.push(t.load(Type(g.Type), flags, base, off))
 	case wasm.OpGlobalSet:

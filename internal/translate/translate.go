@@ -404,6 +404,10 @@ func (t *Translator) store(flags ir.MemFlags, v, base ir.Value, offset int32) {
 // trusted are the flags of an access to a context, which never faults.
 func (t *Translator) trusted() ir.MemFlags { return t.regions.context | ir.MemTrusted }
 
+// descriptor are the flags of a load from the descriptor of a memory or table:
+// it is always there, and stays as it is but for calls.
+func (t *Translator) descriptor() ir.MemFlags { return t.trusted() | ir.MemCanMove }
+
 // fixed are the flags of an access to a part of a context that never changes
 // while the instance lives.
 func (t *Translator) fixed() ir.MemFlags {

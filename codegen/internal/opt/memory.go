@@ -44,6 +44,8 @@ type memory struct {
 	epoch   uint32
 	recent  []recent
 	last    [numSlots]pending
+	// loaded is, by load that may move, the version that it has been seen to load.
+	loaded []uint32
 }
 
 // known is an entry of the table of what is in memory.
@@ -110,6 +112,7 @@ func (o *Optimizer) startMemory() {
 		return
 	}
 	m.reset(f.NumInsts())
+	m.loaded = filled(m.loaded, f.NumInsts(), unknown)
 	n := f.NumBlocks()
 	m.in = filled(m.in, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
 	m.out = filled(m.out, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
@@ -311,6 +314,9 @@ func (o *Optimizer) load(inst ir.Inst) {
 	}
 	m.find(o, &k, true)
 	o.remember(&k, accessSize(f, inst), s)
+	if movable(d) {
+		m.loaded[inst] = k.version
+	}
 	if _, traps := d.Flags.TrapCode(); traps {
 		o.looked() // memory can be looked at when it has trapped
 		return
@@ -320,6 +326,27 @@ func (o *Optimizer) load(inst ir.Inst) {
 			p.inst = ir.NoInst
 		}
 	}
+}
+
+// movable reports whether a load may be done earlier, as long as memory is the
+// same there.
+func movable(d *ir.InstData) bool {
+	const flags = ir.MemNotrap | ir.MemCanMove
+	return d.Op.Format() == ir.FormatLoad && d.Flags&flags == flags
+}
+
+// changesMemory reports whether what a movable load loads may change in the loop
+// with the given header.
+func (o *Optimizer) changesMemory(inst ir.Inst, header ir.Block) bool {
+	d := o.f.Inst(inst)
+	if d.Flags&ir.MemReadonly != 0 {
+		return false
+	}
+	// The loop changes nothing if the version at its beginning is the one from
+	// before, whatever way it is entered, and the load loads that one.
+	m := &o.mem
+	v := m.in[header][slot(d.Flags)]
+	return v == merged|uint32(header) || int(inst) >= len(m.loaded) || m.loaded[inst] != v
 }
 
 // apart reports whether two accesses certainly don't touch.

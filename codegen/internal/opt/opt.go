@@ -87,6 +87,8 @@ type value struct {
 	forms uint8
 	// new is set of results of instructions that rules have made.
 	new bool
+	// uses is how often the function uses the value, capped at 2.
+	uses uint8
 	// cost is what computing the value costs, with all that it needs.
 	cost uint32
 }
@@ -118,6 +120,7 @@ func (o *Optimizer) number() {
 	o.changed = false
 	o.values, o.facts = o.values[:0], o.facts[:0]
 	o.grow()
+	o.countUses()
 	o.nums.reset(f.NumInsts())
 	o.rw.reset(f.NumInsts())
 	o.startMemory()
@@ -144,6 +147,30 @@ func (o *Optimizer) grow() {
 	}
 	for i := len(o.facts); i < o.f.NumValues(); i++ {
 		o.facts = append(o.facts, fact{block: ir.NoBlock})
+	}
+}
+
+// countUses counts the uses of values.
+func (o *Optimizer) countUses() {
+	f := o.f
+	use := func(v ir.Value) {
+		if v.IsPlain() {
+			x := &o.values[f.Resolve(v)]
+			x.uses = min(x.uses+1, 2)
+		}
+	}
+	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
+		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+			for _, v := range f.Args(inst) {
+				use(v)
+			}
+		}
+		last := f.LastInst(b)
+		for i := range f.Dests(last) {
+			for _, v := range f.DestArgs(last, i) {
+				use(v)
+			}
+		}
 	}
 }
 

@@ -163,7 +163,7 @@ func (o *Optimizer) placeBlock(b ir.Block) {
 			}
 		}
 		o.placeArgs(inst)
-		if pure(f.Inst(inst)) {
+		if d := f.Inst(inst); pure(d) || movable(d) && !o.opts.NoMemory {
 			o.hoist(inst)
 		}
 		inst = next
@@ -256,8 +256,8 @@ func (o *Optimizer) available(v ir.Value, before ir.Inst) ir.Value {
 	return w
 }
 
-// hoist moves a pure instruction of the block at hand, whose operands are in
-// place, in front of the outermost loop in which it does not change, if that
+// hoist moves a pure instruction, or a load, of the block at hand, whose operands
+// are in place, in front of the outermost loop in which it does not change, if that
 // pays. It returns the block it is in then, or NoBlock.
 func (o *Optimizer) hoist(inst ir.Inst) ir.Block {
 	f := o.f
@@ -295,6 +295,9 @@ const maxNest = 8
 // dominated by the header.
 func (o *Optimizer) changesIn(inst ir.Inst, header ir.Block) bool {
 	f := o.f
+	if movable(f.Inst(inst)) && o.changesMemory(inst, header) {
+		return true
+	}
 	for _, a := range f.Args(inst) {
 		a = f.Resolve(a)
 		b, _ := f.ValueBlock(a)
@@ -319,9 +322,10 @@ func (o *Optimizer) preheader(header ir.Block) ir.Block {
 // comparisons, is not.
 func (o *Optimizer) worthHoisting(inst ir.Inst) bool {
 	d := o.f.Inst(inst)
+	if d.Op.Flags()&ir.FlagLoad != 0 {
+		return movable(d)
+	}
 	switch d.Op {
-	case ir.OpLoad:
-		return d.Flags&ir.MemCanMove != 0
 	case ir.OpIcmp, ir.OpFcmp, ir.OpIadd, ir.OpIsub, ir.OpIshl, ir.OpUextend, ir.OpSextend, ir.OpIreduce, ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpIconcat, ir.OpIsplit:
 		return false
 	}

@@ -106,7 +106,9 @@ func (o *Optimizer) make(d ir.InstData, args ...ir.Value) ir.Value {
 func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	f := o.f
 	if same := o.nums.lookup(o, inst); same != ir.NoInst {
-		return o.values[f.Result(same)].rep
+		r := o.values[f.Result(same)].rep
+		o.values[r].uses = 2
+		return r
 	}
 	if w, ok := o.fold(inst, v); ok {
 		return w
@@ -117,7 +119,7 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 		cost-- // other rules know more of these
 	}
 	for _, a := range f.Args(inst) {
-		cost += o.values[o.rep(a)].cost
+		cost += o.argCost(o.rep(a))
 	}
 	o.values[v].cost = min(cost, maxCost)
 	if constOp(d.Op) || o.rw.depth >= maxDepth || o.rw.fuel <= 0 {
@@ -137,7 +139,7 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	// The cheapest wins; among equals what was there first.
 	best := v
 	for _, w := range out {
-		if w = o.rep(w); o.values[w].cost < o.values[best].cost || o.isConst(w) {
+		if w = o.rep(w); o.isConst(w) || o.values[w].cost < o.values[best].cost && !o.outlives(w) {
 			best = w
 		}
 	}
@@ -148,6 +150,62 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	}
 	o.rw.fresh = outer
 	return best
+}
+
+// argCost is what an operand adds to the cost of its user. What has other users
+// is computed anyway; going back behind it would only keep more values alive.
+func (o *Optimizer) argCost(v ir.Value) uint32 {
+	x := &o.values[v]
+	if x.uses > 1 && !x.new {
+		inst, _ := o.f.ValueInst(v)
+		if inst == ir.NoInst {
+			return 0
+		}
+		switch op := o.f.Inst(inst).Op; op {
+		case ir.OpUextend, ir.OpSextend, ir.OpIreduce, ir.OpIcmp, ir.OpFcmp:
+			// These become part of their users, who had better see what is behind.
+		default:
+			if !constOp(op) {
+				return 0
+			}
+		}
+	}
+	return x.cost
+}
+
+// outlives reports whether computing v in the block at hand would keep alive a
+// parameter of a loop that has been left. Such a parameter is mostly an induction
+// variable, whose next value takes over its register in the loop: it is better to
+// compute things from that one.
+func (o *Optimizer) outlives(v ir.Value) bool {
+	f := o.f
+	left := func(v ir.Value) bool {
+		b, _ := f.ValueBlock(v)
+		if b == ir.NoBlock {
+			return false
+		}
+		l := o.loops.Innermost(b)
+		if l == ir.NoLoop || o.loops.Header(l) != b {
+			return false
+		}
+		for in := o.loops.Innermost(o.block); in != ir.NoLoop && in <= l; in = o.loops.Parent(in) {
+			if in == l {
+				return false
+			}
+		}
+		return true
+	}
+	if left(v) {
+		return true
+	}
+	if inst, _ := f.ValueInst(v); inst != ir.NoInst && o.values[v].new {
+		for _, a := range f.Args(inst) {
+			if left(o.rep(a)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // joinClass makes v and out forms of best, beside those that it has.
@@ -392,7 +450,7 @@ func (o *Optimizer) splitResults(inst ir.Inst) {
 	d := f.Inst(inst)
 	cost := uint32(costs[d.Op])
 	for _, a := range f.Args(inst) {
-		cost += o.values[o.rep(a)].cost
+		cost += o.argCost(o.rep(a))
 	}
 	for _, v := range res {
 		o.values[v].cost = min(cost, maxCost)

@@ -124,13 +124,13 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpBitcast:
 		out = c.simplify_OpBitcast(v0, out)
 	case ir.OpIconcat:
-		v1118 := c.arg1(v0)
-		if ok := c.zero(v1118); ok {
-			// convert.rules:54
+		v1162 := c.arg1(v0)
+		if ok := c.zero(v1162); ok {
+			// convert.rules:65
 			{
 				v9 := c.valueType(v0)
-				v1117 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUextend(v9, v1117)))
+				v1161 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeUextend(v9, v1161)))
 			}
 		}
 	case ir.OpUdiv:
@@ -142,14 +142,14 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSrem:
 		out = c.simplify_OpSrem(v0, out)
 	case ir.OpFneg:
-		v1151 := c.arg0(v0)
-		for v1153, cursor6, ok := c.defInst(v1151, 0); ok; v1153, cursor6, ok = c.defInst(v1151, cursor6) {
-			v1154 := c.opcode(v1153)
-			if v1154 == ir.OpFneg {
+		v1195 := c.arg0(v0)
+		for v1197, cursor6, ok := c.defInst(v1195, 0); ok; v1197, cursor6, ok = c.defInst(v1195, cursor6) {
+			v1198 := c.opcode(v1197)
+			if v1198 == ir.OpFneg {
 				// float.rules:3
 				{
-					v1155 := c.arg0(v1153)
-					out = append(out, v1155)
+					v1199 := c.arg0(v1197)
+					out = append(out, v1199)
 				}
 			}
 		}
@@ -160,15 +160,15 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpFadd:
 		out = c.simplify_OpFadd(v0, out)
 	case ir.OpFsub:
-		v1188 := c.arg1(v0)
-		for v1190, cursor7, ok := c.defInst(v1188, 0); ok; v1190, cursor7, ok = c.defInst(v1188, cursor7) {
-			v1191 := c.opcode(v1190)
-			if v1191 == ir.OpFneg {
+		v1232 := c.arg1(v0)
+		for v1234, cursor7, ok := c.defInst(v1232, 0); ok; v1234, cursor7, ok = c.defInst(v1232, cursor7) {
+			v1235 := c.opcode(v1234)
+			if v1235 == ir.OpFneg {
 				// float.rules:14
 				{
-					v1187 := c.arg0(v0)
-					v1192 := c.arg0(v1190)
-					out = append(out, c.instValue(c.makeFadd(v1187, v1192)))
+					v1231 := c.arg0(v0)
+					v1236 := c.arg0(v1234)
+					out = append(out, c.instValue(c.makeFadd(v1231, v1236)))
 				}
 			}
 		}
@@ -177,40 +177,40 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpFdiv:
 		out = c.simplify_OpFdiv(v0, out)
 	case ir.OpFma:
-		v1215 := c.arg0(v0)
-		for v1219, cursor8, ok := c.defInst(v1215, 0); ok; v1219, cursor8, ok = c.defInst(v1215, cursor8) {
-			v1220 := c.opcode(v1219)
-			if v1220 == ir.OpFneg {
-				v1216 := c.arg1(v0)
-				for v1223, cursor9, ok := c.defInst(v1216, 0); ok; v1223, cursor9, ok = c.defInst(v1216, cursor9) {
-					v1224 := c.opcode(v1223)
-					if v1224 == ir.OpFneg {
+		v1259 := c.arg0(v0)
+		for v1263, cursor8, ok := c.defInst(v1259, 0); ok; v1263, cursor8, ok = c.defInst(v1259, cursor8) {
+			v1264 := c.opcode(v1263)
+			if v1264 == ir.OpFneg {
+				v1260 := c.arg1(v0)
+				for v1267, cursor9, ok := c.defInst(v1260, 0); ok; v1267, cursor9, ok = c.defInst(v1260, cursor9) {
+					v1268 := c.opcode(v1267)
+					if v1268 == ir.OpFneg {
 						// float.rules:19
 						{
-							v1221 := c.arg0(v1219)
-							v1225 := c.arg0(v1223)
-							v1217 := c.arg2(v0)
-							out = append(out, c.instValue(c.makeFma(v1221, v1225, v1217)))
+							v1265 := c.arg0(v1263)
+							v1269 := c.arg0(v1267)
+							v1261 := c.arg2(v0)
+							out = append(out, c.instValue(c.makeFma(v1265, v1269, v1261)))
 						}
 					}
 				}
 			}
 		}
 	case ir.OpFcmp:
-		v1230 := c.arg0(v0)
-		for v1233, cursor10, ok := c.defInst(v1230, 0); ok; v1233, cursor10, ok = c.defInst(v1230, cursor10) {
-			v1234 := c.opcode(v1233)
-			if v1234 == ir.OpFneg {
-				v1231 := c.arg1(v0)
-				for v1237, cursor11, ok := c.defInst(v1231, 0); ok; v1237, cursor11, ok = c.defInst(v1231, cursor11) {
-					v1238 := c.opcode(v1237)
-					if v1238 == ir.OpFneg {
+		v1274 := c.arg0(v0)
+		for v1277, cursor10, ok := c.defInst(v1274, 0); ok; v1277, cursor10, ok = c.defInst(v1274, cursor10) {
+			v1278 := c.opcode(v1277)
+			if v1278 == ir.OpFneg {
+				v1275 := c.arg1(v0)
+				for v1281, cursor11, ok := c.defInst(v1275, 0); ok; v1281, cursor11, ok = c.defInst(v1275, cursor11) {
+					v1282 := c.opcode(v1281)
+					if v1282 == ir.OpFneg {
 						// float.rules:34
 						{
-							v1229 := c.floatCc(v0)
-							v1235 := c.arg0(v1233)
-							v1239 := c.arg0(v1237)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v1229), v1235, v1239)))
+							v1273 := c.floatCc(v0)
+							v1279 := c.arg0(v1277)
+							v1283 := c.arg0(v1281)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v1273), v1279, v1283)))
 						}
 					}
 				}
@@ -218,17 +218,17 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	case ir.OpFcvtFromUint:
 		v9 := c.valueType(v0)
-		if v1241, ok := c.tyScalarFloat(v9); ok {
-			v1242 := c.arg0(v0)
-			v1244 := c.valueType(v1242)
-			if v1246, ok := c.fitsIn64(v1244); ok {
-				v1248 := c.maxBitsU64(v1242)
-				v1250 := c.laneBits(v1246)
-				v1252 := c.u64Lt(v1248, v1250)
-				if v1252 {
+		if v1285, ok := c.tyScalarFloat(v9); ok {
+			v1286 := c.arg0(v0)
+			v1288 := c.valueType(v1286)
+			if v1290, ok := c.fitsIn64(v1288); ok {
+				v1292 := c.maxBitsU64(v1286)
+				v1294 := c.laneBits(v1290)
+				v1296 := c.u64Lt(v1292, v1294)
+				if v1296 {
 					// float.rules:39
 					{
-						out = append(out, c.instValue(c.makeFcvtFromSint(v1241, v1242)))
+						out = append(out, c.instValue(c.makeFcvtFromSint(v1285, v1286)))
 					}
 				}
 			}
@@ -236,31 +236,31 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpExtractlane:
 		out = c.simplify_OpExtractlane(v0, out)
 	case ir.OpVanyTrue:
-		v1269 := c.arg0(v0)
-		for v1271, cursor12, ok := c.defInst(v1269, 0); ok; v1271, cursor12, ok = c.defInst(v1269, cursor12) {
-			v1272 := c.opcode(v1271)
-			if v1272 == ir.OpSplat {
-				v1273 := c.arg0(v1271)
-				v1275 := c.isScalarInt(v1273)
-				if v1275 {
+		v1313 := c.arg0(v0)
+		for v1315, cursor12, ok := c.defInst(v1313, 0); ok; v1315, cursor12, ok = c.defInst(v1313, cursor12) {
+			v1316 := c.opcode(v1315)
+			if v1316 == ir.OpSplat {
+				v1317 := c.arg0(v1315)
+				v1319 := c.isScalarInt(v1317)
+				if v1319 {
 					// vector.rules:6
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1273, c.zeroOf(c.valueType(v1273)))))
+						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1317, c.zeroOf(c.valueType(v1317)))))
 					}
 				}
 			}
 		}
 	case ir.OpVallTrue:
-		v1276 := c.arg0(v0)
-		for v1278, cursor13, ok := c.defInst(v1276, 0); ok; v1278, cursor13, ok = c.defInst(v1276, cursor13) {
-			v1279 := c.opcode(v1278)
-			if v1279 == ir.OpSplat {
-				v1280 := c.arg0(v1278)
-				v1282 := c.isScalarInt(v1280)
-				if v1282 {
+		v1320 := c.arg0(v0)
+		for v1322, cursor13, ok := c.defInst(v1320, 0); ok; v1322, cursor13, ok = c.defInst(v1320, cursor13) {
+			v1323 := c.opcode(v1322)
+			if v1323 == ir.OpSplat {
+				v1324 := c.arg0(v1322)
+				v1326 := c.isScalarInt(v1324)
+				if v1326 {
 					// vector.rules:7
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1280, c.zeroOf(c.valueType(v1280)))))
+						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1324, c.zeroOf(c.valueType(v1324)))))
 					}
 				}
 			}
@@ -2543,16 +2543,16 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v1092 := c.arg0(v249)
-				v1094 := c.valueType(v1092)
-				if v1096, ok := c.fitsIn64(v1094); ok {
+				v1136 := c.arg0(v249)
+				v1138 := c.valueType(v1136)
+				if v1140, ok := c.fitsIn64(v1138); ok {
 					if v390, ok := c.uconst(v232); ok {
-						v1098 := c.typeMask(v1096)
-						v1100 := c.u64Le(v390, v1098)
-						if v1100 {
-							// convert.rules:43
+						v1142 := c.typeMask(v1140)
+						v1144 := c.u64Le(v390, v1142)
+						if v1144 {
+							// convert.rules:54
 							{
-								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1092, c.makeConst(v1096, v390))))))
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1136, c.makeConst(v1140, v390))))))
 							}
 						}
 					}
@@ -2561,13 +2561,13 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v1101 := c.arg0(v249)
-				v1103 := c.valueType(v1101)
-				if v1105, ok := c.fitsIn64(v1103); ok {
+				v1145 := c.arg0(v249)
+				v1147 := c.valueType(v1145)
+				if v1149, ok := c.fitsIn64(v1147); ok {
 					if v390, ok := c.uconst(v232); ok {
-						// convert.rules:46
+						// convert.rules:57
 						{
-							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1101, c.makeConst(v1105, c.u64And(v390, c.typeMask(v1105))))))))
+							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1145, c.makeConst(v1149, c.u64And(v390, c.typeMask(v1149))))))))
 						}
 					}
 				}
@@ -4194,6 +4194,33 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
+			case ir.OpIreduce:
+				v1073 := c.arg0(v484)
+				for v1077, cursor2, ok := c.defInst(v1073, 0); ok; v1077, cursor2, ok = c.defInst(v1073, cursor2) {
+					v1078 := c.opcode(v1077)
+					if v1078 == ir.OpUshr {
+						v1080 := c.arg1(v1077)
+						if v1082, ok := c.uconst(v1080); ok {
+							v1075 := c.valueType(v1073)
+							v1084 := c.amount(v1075, v1082)
+							v470 := c.laneBits(v9)
+							v1088 := c.u64Add(v1084, v470)
+							v1090 := c.laneBits(v1075)
+							v1092 := c.u64Eq(v1088, v1090)
+							if v1092 {
+								v1086 := c.u64Add(v1084, v426)
+								v1094 := c.u64Lt(v1086, v1090)
+								if v1094 {
+									// convert.rules:36
+									{
+										v1079 := c.arg0(v1077)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1079, c.makeConst(ir.I32, v1086))))))
+									}
+								}
+							}
+						}
+					}
+				}
 			}
 		}
 	}
@@ -4204,7 +4231,7 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			out = append(out, v421)
 		}
 	}
-	for v572, cursor2, ok := c.defInst(v422, 0); ok; v572, cursor2, ok = c.defInst(v422, cursor2) {
+	for v572, cursor3, ok := c.defInst(v422, 0); ok; v572, cursor3, ok = c.defInst(v422, cursor3) {
 		v573 := c.opcode(v572)
 		switch v573 {
 		case ir.OpBand:
@@ -4288,6 +4315,33 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
+			case ir.OpIreduce:
+				v1095 := c.arg0(v505)
+				for v1099, cursor2, ok := c.defInst(v1095, 0); ok; v1099, cursor2, ok = c.defInst(v1095, cursor2) {
+					v1100 := c.opcode(v1099)
+					if v1100 == ir.OpSshr {
+						v1102 := c.arg1(v1099)
+						if v1104, ok := c.uconst(v1102); ok {
+							v1097 := c.valueType(v1095)
+							v1106 := c.amount(v1097, v1104)
+							v470 := c.laneBits(v9)
+							v1110 := c.u64Add(v1106, v470)
+							v1112 := c.laneBits(v1097)
+							v1114 := c.u64Eq(v1110, v1112)
+							if v1114 {
+								v1108 := c.u64Add(v1106, v434)
+								v1116 := c.u64Lt(v1108, v1112)
+								if v1116 {
+									// convert.rules:41
+									{
+										v1101 := c.arg0(v1099)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1101, c.makeConst(ir.I32, v1108))))))
+									}
+								}
+							}
+						}
+					}
+				}
 			}
 		}
 	}
@@ -4304,7 +4358,7 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			out = append(out, v429)
 		}
 	}
-	for v581, cursor2, ok := c.defInst(v430, 0); ok; v581, cursor2, ok = c.defInst(v430, cursor2) {
+	for v581, cursor3, ok := c.defInst(v430, 0); ok; v581, cursor3, ok = c.defInst(v430, cursor3) {
 		v582 := c.opcode(v581)
 		switch v582 {
 		case ir.OpBand:
@@ -5851,22 +5905,22 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpUshr:
-			v1073 := c.arg0(v1010)
-			for v1076, cursor2, ok := c.defInst(v1073, 0); ok; v1076, cursor2, ok = c.defInst(v1073, cursor2) {
-				v1077 := c.opcode(v1076)
-				if v1077 == ir.OpIconcat {
+			v1117 := c.arg0(v1010)
+			for v1120, cursor2, ok := c.defInst(v1117, 0); ok; v1120, cursor2, ok = c.defInst(v1117, cursor2) {
+				v1121 := c.opcode(v1120)
+				if v1121 == ir.OpIconcat {
 					v9 := c.valueType(v0)
-					v1079 := c.arg1(v1076)
-					v1081 := c.valueType(v1079)
-					if v9 == v1081 {
-						v1074 := c.arg1(v1010)
-						if v1083, ok := c.uconst(v1074); ok {
+					v1123 := c.arg1(v1120)
+					v1125 := c.valueType(v1123)
+					if v9 == v1125 {
+						v1118 := c.arg1(v1010)
+						if v1127, ok := c.uconst(v1118); ok {
 							v470 := c.laneBits(v9)
-							v1085 := c.u64Eq(v1083, v470)
-							if v1085 {
-								// convert.rules:36
+							v1129 := c.u64Eq(v1127, v470)
+							if v1129 {
+								// convert.rules:47
 								{
-									out = append(out, v1079)
+									out = append(out, v1123)
 								}
 							}
 						}
@@ -5875,19 +5929,19 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpIconcat:
 			v9 := c.valueType(v0)
-			v1086 := c.arg0(v1010)
-			v1089 := c.valueType(v1086)
-			if v9 == v1089 {
-				// convert.rules:39
+			v1130 := c.arg0(v1010)
+			v1133 := c.valueType(v1130)
+			if v9 == v1133 {
+				// convert.rules:50
 				{
-					out = append(out, v1086)
+					out = append(out, v1130)
 				}
 			}
-			v1091 := c.wider(v1089, v9)
-			if v1091 {
-				// convert.rules:40
+			v1135 := c.wider(v1133, v9)
+			if v1135 {
+				// convert.rules:51
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1086)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1130)))
 				}
 			}
 		}
@@ -5898,26 +5952,26 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 // simplify_OpBitcast is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	v1107 := c.arg0(v0)
-	v1109 := c.valueType(v1107)
-	if v9 == v1109 {
-		// convert.rules:50
+	v1151 := c.arg0(v0)
+	v1153 := c.valueType(v1151)
+	if v9 == v1153 {
+		// convert.rules:61
 		{
-			out = append(out, v1107)
+			out = append(out, v1151)
 		}
 	}
-	for v1111, cursor1, ok := c.defInst(v1107, 0); ok; v1111, cursor1, ok = c.defInst(v1107, cursor1) {
-		v1112 := c.opcode(v1111)
-		if v1112 == ir.OpBitcast {
-			v1106 := c.memFlags(v0)
-			v1113 := c.memFlags(v1111)
-			if v1106 == v1113 {
-				v1114 := c.arg0(v1111)
-				v1116 := c.valueType(v1114)
-				if v9 == v1116 {
-					// convert.rules:51
+	for v1155, cursor1, ok := c.defInst(v1151, 0); ok; v1155, cursor1, ok = c.defInst(v1151, cursor1) {
+		v1156 := c.opcode(v1155)
+		if v1156 == ir.OpBitcast {
+			v1150 := c.memFlags(v0)
+			v1157 := c.memFlags(v1155)
+			if v1150 == v1157 {
+				v1158 := c.arg0(v1155)
+				v1160 := c.valueType(v1158)
+				if v9 == v1160 {
+					// convert.rules:62
 					{
-						out = append(out, v1114)
+						out = append(out, v1158)
 					}
 				}
 			}
@@ -5930,32 +5984,32 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v1121 := c.arg1(v0)
-		if v1123, ok := c.uconst(v1121); ok {
-			if v1123 == 1 {
+		v1165 := c.arg1(v0)
+		if v1167, ok := c.uconst(v1165); ok {
+			if v1167 == 1 {
 				// divide.rules:3
 				{
-					v1120 := c.arg0(v0)
-					out = append(out, v1120)
+					v1164 := c.arg0(v0)
+					out = append(out, v1164)
 				}
 			}
 		}
-		if v1138, ok := c.powerOfTwo(v1121); ok {
+		if v1182, ok := c.powerOfTwo(v1165); ok {
 			// divide.rules:9
 			{
-				v1120 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUshr(v1120, c.makeConst(ir.I32, v1138))))
+				v1164 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeUshr(v1164, c.makeConst(ir.I32, v1182))))
 			}
 		}
 	}
-	if v1142, ok := c.ty32Or64(v9); ok {
-		v1121 := c.arg1(v0)
-		if v1123, ok := c.uconst(v1121); ok {
-			if ok := c.divisor(v1121); ok {
+	if v1186, ok := c.ty32Or64(v9); ok {
+		v1165 := c.arg1(v0)
+		if v1167, ok := c.uconst(v1165); ok {
+			if ok := c.divisor(v1165); ok {
 				// divide.rules:13
 				{
-					v1120 := c.arg0(v0)
-					out = append(out, c.unsignedQuotient(v1142, v1120, v1123))
+					v1164 := c.arg0(v0)
+					out = append(out, c.unsignedQuotient(v1186, v1164, v1167))
 				}
 			}
 		}
@@ -5967,25 +6021,25 @@ func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v1125 := c.arg1(v0)
-		if v1127, ok := c.uconst(v1125); ok {
-			if v1127 == 1 {
+		v1169 := c.arg1(v0)
+		if v1171, ok := c.uconst(v1169); ok {
+			if v1171 == 1 {
 				// divide.rules:4
 				{
-					v1124 := c.arg0(v0)
-					out = append(out, v1124)
+					v1168 := c.arg0(v0)
+					out = append(out, v1168)
 				}
 			}
 		}
 	}
-	if v1142, ok := c.ty32Or64(v9); ok {
-		v1125 := c.arg1(v0)
-		if v1146, ok := c.sconst(v1125); ok {
-			if ok := c.signedDivisor(v1125); ok {
+	if v1186, ok := c.ty32Or64(v9); ok {
+		v1169 := c.arg1(v0)
+		if v1190, ok := c.sconst(v1169); ok {
+			if ok := c.signedDivisor(v1169); ok {
 				// divide.rules:15
 				{
-					v1124 := c.arg0(v0)
-					out = append(out, c.signedQuotient(v1142, v1124, v1146))
+					v1168 := c.arg0(v0)
+					out = append(out, c.signedQuotient(v1186, v1168, v1190))
 				}
 			}
 		}
@@ -5995,30 +6049,30 @@ func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUrem is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1129 := c.arg1(v0)
-	if v1131, ok := c.uconst(v1129); ok {
+	v1173 := c.arg1(v0)
+	if v1175, ok := c.uconst(v1173); ok {
 		v9 := c.valueType(v0)
 		if v71, ok := c.fitsIn64(v9); ok {
-			if v1131 == 1 {
+			if v1175 == 1 {
 				// divide.rules:5
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
-			if _, ok := c.powerOfTwo(v1129); ok {
+			if _, ok := c.powerOfTwo(v1173); ok {
 				// divide.rules:10
 				{
-					v1128 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeBand(v1128, c.makeConst(v71, c.u64Sub(v1131, 1)))))
+					v1172 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeBand(v1172, c.makeConst(v71, c.u64Sub(v1175, 1)))))
 				}
 			}
 		}
-		if v1142, ok := c.ty32Or64(v9); ok {
-			if ok := c.divisor(v1129); ok {
+		if v1186, ok := c.ty32Or64(v9); ok {
+			if ok := c.divisor(v1173); ok {
 				// divide.rules:14
 				{
-					v1128 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1128, c.instValue(c.makeImul(c.unsignedQuotient(v1142, v1128, v1131), v1129)))))
+					v1172 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1172, c.instValue(c.makeImul(c.unsignedQuotient(v1186, v1172, v1175), v1173)))))
 				}
 			}
 		}
@@ -6030,30 +6084,30 @@ func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1133 := c.arg1(v0)
-		if v1135, ok := c.uconst(v1133); ok {
-			if v1135 == 1 {
+		v1177 := c.arg1(v0)
+		if v1179, ok := c.uconst(v1177); ok {
+			if v1179 == 1 {
 				// divide.rules:6
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
 		}
-		if ok := c.ones(v1133); ok {
+		if ok := c.ones(v1177); ok {
 			// divide.rules:7
 			{
 				out = append(out, c.zeroOf(v71))
 			}
 		}
 	}
-	if v1142, ok := c.ty32Or64(v9); ok {
-		v1133 := c.arg1(v0)
-		if v1149, ok := c.sconst(v1133); ok {
-			if ok := c.signedDivisor(v1133); ok {
+	if v1186, ok := c.ty32Or64(v9); ok {
+		v1177 := c.arg1(v0)
+		if v1193, ok := c.sconst(v1177); ok {
+			if ok := c.signedDivisor(v1177); ok {
 				// divide.rules:16
 				{
-					v1132 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1132, c.instValue(c.makeImul(c.signedQuotient(v1142, v1132, v1149), v1133)))))
+					v1176 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1176, c.instValue(c.makeImul(c.signedQuotient(v1186, v1176, v1193), v1177)))))
 				}
 			}
 		}
@@ -6063,27 +6117,27 @@ func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1156 := c.arg0(v0)
-	for v1158, cursor1, ok := c.defInst(v1156, 0); ok; v1158, cursor1, ok = c.defInst(v1156, cursor1) {
-		v1159 := c.opcode(v1158)
-		switch v1159 {
+	v1200 := c.arg0(v0)
+	for v1202, cursor1, ok := c.defInst(v1200, 0); ok; v1202, cursor1, ok = c.defInst(v1200, cursor1) {
+		v1203 := c.opcode(v1202)
+		switch v1203 {
 		case ir.OpFneg:
 			// float.rules:4
 			{
-				v1160 := c.arg0(v1158)
-				out = append(out, c.instValue(c.makeFabs(v1160)))
+				v1204 := c.arg0(v1202)
+				out = append(out, c.instValue(c.makeFabs(v1204)))
 			}
 		case ir.OpFabs:
 			// float.rules:5
 			{
-				v1161 := c.arg0(v1158)
-				out = append(out, c.instValue(c.makeFabs(v1161)))
+				v1205 := c.arg0(v1202)
+				out = append(out, c.instValue(c.makeFabs(v1205)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:6
 			{
-				v1162 := c.arg0(v1158)
-				out = append(out, c.instValue(c.makeFabs(v1162)))
+				v1206 := c.arg0(v1202)
+				out = append(out, c.instValue(c.makeFabs(v1206)))
 			}
 		}
 	}
@@ -6092,46 +6146,46 @@ func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFcopysign is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1164 := c.arg0(v0)
-	for v1167, cursor1, ok := c.defInst(v1164, 0); ok; v1167, cursor1, ok = c.defInst(v1164, cursor1) {
-		v1168 := c.opcode(v1167)
-		switch v1168 {
+	v1208 := c.arg0(v0)
+	for v1211, cursor1, ok := c.defInst(v1208, 0); ok; v1211, cursor1, ok = c.defInst(v1208, cursor1) {
+		v1212 := c.opcode(v1211)
+		switch v1212 {
 		case ir.OpFneg:
 			// float.rules:7
 			{
-				v1169 := c.arg0(v1167)
-				v1165 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1169, v1165)))
+				v1213 := c.arg0(v1211)
+				v1209 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v1213, v1209)))
 			}
 		case ir.OpFabs:
 			// float.rules:8
 			{
-				v1170 := c.arg0(v1167)
-				v1165 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1170, v1165)))
+				v1214 := c.arg0(v1211)
+				v1209 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v1214, v1209)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:10
 			{
-				v1171 := c.arg0(v1167)
-				v1165 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1171, v1165)))
+				v1215 := c.arg0(v1211)
+				v1209 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v1215, v1209)))
 			}
 		}
 	}
-	v1165 := c.arg1(v0)
-	if v1164 == v1165 {
+	v1209 := c.arg1(v0)
+	if v1208 == v1209 {
 		// float.rules:9
 		{
-			out = append(out, v1164)
+			out = append(out, v1208)
 		}
 	}
-	for v1174, cursor2, ok := c.defInst(v1165, 0); ok; v1174, cursor2, ok = c.defInst(v1165, cursor2) {
-		v1175 := c.opcode(v1174)
-		if v1175 == ir.OpFabs {
+	for v1218, cursor2, ok := c.defInst(v1209, 0); ok; v1218, cursor2, ok = c.defInst(v1209, cursor2) {
+		v1219 := c.opcode(v1218)
+		if v1219 == ir.OpFabs {
 			// float.rules:11
 			{
-				out = append(out, c.instValue(c.makeFabs(v1164)))
+				out = append(out, c.instValue(c.makeFabs(v1208)))
 			}
 		}
 	}
@@ -6140,26 +6194,26 @@ func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value
 
 // simplify_OpFadd is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1178 := c.arg1(v0)
-	for v1180, cursor1, ok := c.defInst(v1178, 0); ok; v1180, cursor1, ok = c.defInst(v1178, cursor1) {
-		v1181 := c.opcode(v1180)
-		if v1181 == ir.OpFneg {
+	v1222 := c.arg1(v0)
+	for v1224, cursor1, ok := c.defInst(v1222, 0); ok; v1224, cursor1, ok = c.defInst(v1222, cursor1) {
+		v1225 := c.opcode(v1224)
+		if v1225 == ir.OpFneg {
 			// float.rules:13
 			{
-				v1177 := c.arg0(v0)
-				v1182 := c.arg0(v1180)
-				out = append(out, c.instValue(c.makeFsub(v1177, v1182)))
+				v1221 := c.arg0(v0)
+				v1226 := c.arg0(v1224)
+				out = append(out, c.instValue(c.makeFsub(v1221, v1226)))
 			}
 		}
 	}
-	v1177 := c.arg0(v0)
-	for v1184, cursor2, ok := c.defInst(v1177, 0); ok; v1184, cursor2, ok = c.defInst(v1177, cursor2) {
-		v1185 := c.opcode(v1184)
-		if v1185 == ir.OpFneg {
+	v1221 := c.arg0(v0)
+	for v1228, cursor2, ok := c.defInst(v1221, 0); ok; v1228, cursor2, ok = c.defInst(v1221, cursor2) {
+		v1229 := c.opcode(v1228)
+		if v1229 == ir.OpFneg {
 			// float.rules:13
 			{
-				v1186 := c.arg0(v1184)
-				out = append(out, c.instValue(c.makeFsub(v1178, v1186)))
+				v1230 := c.arg0(v1228)
+				out = append(out, c.instValue(c.makeFsub(v1222, v1230)))
 			}
 		}
 	}
@@ -6168,67 +6222,67 @@ func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFmul is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1193 := c.arg0(v0)
-	for v1196, cursor1, ok := c.defInst(v1193, 0); ok; v1196, cursor1, ok = c.defInst(v1193, cursor1) {
-		v1197 := c.opcode(v1196)
-		switch v1197 {
+	v1237 := c.arg0(v0)
+	for v1240, cursor1, ok := c.defInst(v1237, 0); ok; v1240, cursor1, ok = c.defInst(v1237, cursor1) {
+		v1241 := c.opcode(v1240)
+		switch v1241 {
 		case ir.OpFneg:
-			v1194 := c.arg1(v0)
-			for v1200, cursor2, ok := c.defInst(v1194, 0); ok; v1200, cursor2, ok = c.defInst(v1194, cursor2) {
-				v1201 := c.opcode(v1200)
-				if v1201 == ir.OpFneg {
+			v1238 := c.arg1(v0)
+			for v1244, cursor2, ok := c.defInst(v1238, 0); ok; v1244, cursor2, ok = c.defInst(v1238, cursor2) {
+				v1245 := c.opcode(v1244)
+				if v1245 == ir.OpFneg {
 					// float.rules:15
 					{
-						v1198 := c.arg0(v1196)
-						v1202 := c.arg0(v1200)
-						out = append(out, c.instValue(c.makeFmul(v1198, v1202)))
+						v1242 := c.arg0(v1240)
+						v1246 := c.arg0(v1244)
+						out = append(out, c.instValue(c.makeFmul(v1242, v1246)))
 					}
 					// float.rules:15
 					{
-						v1202 := c.arg0(v1200)
-						v1198 := c.arg0(v1196)
-						out = append(out, c.instValue(c.makeFmul(v1202, v1198)))
+						v1246 := c.arg0(v1244)
+						v1242 := c.arg0(v1240)
+						out = append(out, c.instValue(c.makeFmul(v1246, v1242)))
 					}
-					v1198 := c.arg0(v1196)
-					v1202 := c.arg0(v1200)
-					if v1198 == v1202 {
+					v1242 := c.arg0(v1240)
+					v1246 := c.arg0(v1244)
+					if v1242 == v1246 {
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v1198, v1198)))
+							out = append(out, c.instValue(c.makeFmul(v1242, v1242)))
 						}
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v1198, v1198)))
+							out = append(out, c.instValue(c.makeFmul(v1242, v1242)))
 						}
 					}
 				}
 			}
 		case ir.OpFabs:
-			v1194 := c.arg1(v0)
-			for v1200, cursor3, ok := c.defInst(v1194, 0); ok; v1200, cursor3, ok = c.defInst(v1194, cursor3) {
-				v1201 := c.opcode(v1200)
-				if v1201 == ir.OpFabs {
-					v1213 := c.arg0(v1196)
-					v1214 := c.arg0(v1200)
-					if v1213 == v1214 {
+			v1238 := c.arg1(v0)
+			for v1244, cursor3, ok := c.defInst(v1238, 0); ok; v1244, cursor3, ok = c.defInst(v1238, cursor3) {
+				v1245 := c.opcode(v1244)
+				if v1245 == ir.OpFabs {
+					v1257 := c.arg0(v1240)
+					v1258 := c.arg0(v1244)
+					if v1257 == v1258 {
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v1213, v1213)))
+							out = append(out, c.instValue(c.makeFmul(v1257, v1257)))
 						}
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v1213, v1213)))
+							out = append(out, c.instValue(c.makeFmul(v1257, v1257)))
 						}
 					}
 				}
 			}
 		}
 	}
-	v1194 := c.arg1(v0)
-	if ok := c.floatTwo(v1194); ok {
+	v1238 := c.arg1(v0)
+	if ok := c.floatTwo(v1238); ok {
 		// float.rules:22
 		{
-			out = append(out, c.instValue(c.makeFadd(v1193, v1193)))
+			out = append(out, c.instValue(c.makeFadd(v1237, v1237)))
 		}
 	}
 	return out
@@ -6236,30 +6290,30 @@ func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFdiv is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1203 := c.arg0(v0)
-	for v1206, cursor1, ok := c.defInst(v1203, 0); ok; v1206, cursor1, ok = c.defInst(v1203, cursor1) {
-		v1207 := c.opcode(v1206)
-		if v1207 == ir.OpFneg {
-			v1204 := c.arg1(v0)
-			for v1210, cursor2, ok := c.defInst(v1204, 0); ok; v1210, cursor2, ok = c.defInst(v1204, cursor2) {
-				v1211 := c.opcode(v1210)
-				if v1211 == ir.OpFneg {
+	v1247 := c.arg0(v0)
+	for v1250, cursor1, ok := c.defInst(v1247, 0); ok; v1250, cursor1, ok = c.defInst(v1247, cursor1) {
+		v1251 := c.opcode(v1250)
+		if v1251 == ir.OpFneg {
+			v1248 := c.arg1(v0)
+			for v1254, cursor2, ok := c.defInst(v1248, 0); ok; v1254, cursor2, ok = c.defInst(v1248, cursor2) {
+				v1255 := c.opcode(v1254)
+				if v1255 == ir.OpFneg {
 					// float.rules:16
 					{
-						v1208 := c.arg0(v1206)
-						v1212 := c.arg0(v1210)
-						out = append(out, c.instValue(c.makeFdiv(v1208, v1212)))
+						v1252 := c.arg0(v1250)
+						v1256 := c.arg0(v1254)
+						out = append(out, c.instValue(c.makeFdiv(v1252, v1256)))
 					}
 				}
 			}
 		}
 	}
-	v1204 := c.arg1(v0)
-	if v1228, ok := c.exactReciprocal(v1204); ok {
+	v1248 := c.arg1(v0)
+	if v1272, ok := c.exactReciprocal(v1248); ok {
 		// float.rules:23
 		{
 			v9 := c.valueType(v0)
-			out = append(out, c.instValue(c.makeFmul(v1203, c.floatConst(v9, v1228))))
+			out = append(out, c.instValue(c.makeFmul(v1247, c.floatConst(v9, v1272))))
 		}
 	}
 	return out
@@ -6267,44 +6321,44 @@ func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpExtractlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1253 := c.arg0(v0)
-	for v1256, cursor1, ok := c.defInst(v1253, 0); ok; v1256, cursor1, ok = c.defInst(v1253, cursor1) {
-		v1257 := c.opcode(v1256)
-		switch v1257 {
+	v1297 := c.arg0(v0)
+	for v1300, cursor1, ok := c.defInst(v1297, 0); ok; v1300, cursor1, ok = c.defInst(v1297, cursor1) {
+		v1301 := c.opcode(v1300)
+		switch v1301 {
 		case ir.OpSplat:
 			v9 := c.valueType(v0)
-			v1258 := c.arg0(v1256)
-			v1260 := c.valueType(v1258)
-			if v9 == v1260 {
+			v1302 := c.arg0(v1300)
+			v1304 := c.valueType(v1302)
+			if v9 == v1304 {
 				// vector.rules:3
 				{
-					out = append(out, v1258)
+					out = append(out, v1302)
 				}
 			}
 		case ir.OpInsertlane:
 			v9 := c.valueType(v0)
-			v1262 := c.arg1(v1256)
-			v1265 := c.valueType(v1262)
-			if v9 == v1265 {
-				v1254 := c.lane(v0)
-				v1263 := c.lane(v1256)
-				if v1254 == v1263 {
+			v1306 := c.arg1(v1300)
+			v1309 := c.valueType(v1306)
+			if v9 == v1309 {
+				v1298 := c.lane(v0)
+				v1307 := c.lane(v1300)
+				if v1298 == v1307 {
 					// vector.rules:4
 					{
-						out = append(out, v1262)
+						out = append(out, v1306)
 					}
 				}
 			}
 		case ir.OpScalarToVector:
-			v1254 := c.lane(v0)
-			if v1254 == 0 {
+			v1298 := c.lane(v0)
+			if v1298 == 0 {
 				v9 := c.valueType(v0)
-				v1266 := c.arg0(v1256)
-				v1268 := c.valueType(v1266)
-				if v9 == v1268 {
+				v1310 := c.arg0(v1300)
+				v1312 := c.valueType(v1310)
+				if v9 == v1312 {
 					// vector.rules:5
 					{
-						out = append(out, v1266)
+						out = append(out, v1310)
 					}
 				}
 			}
