@@ -835,3 +835,14 @@ func isPanic(r, v any) bool {
 	p, ok := r.(*davit.HostPanic)
 	return ok && p.Value == v
 }
+
+// TestNoSuchFunc: calling the function that is not exported is an error that says so.
+func TestNoSuchFunc(t *testing.T) {
+	var f *davit.Func
+	_, err := f.Call(t.Context())
+	for _, err := range []error{err, f.CallRaw(t.Context(), nil)} {
+		if err == nil || !strings.Contains(err.Error(), "no export of its name") {
+			t.Errorf("error %v", err)
+		}
+	}
+}

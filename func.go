@@ -2,6 +2,7 @@ package davit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -42,11 +43,18 @@ func (f *Func) ExternType() ExternType { return ExternType{Func: f.typ} }
 // Type is the type of f. It must not be changed.
 func (f *Func) Type() *FuncType { return f.typ }
 
+// errNoFunc is the error of calling the nil that Instance.Func gives for an
+// export that does not exist.
+var errNoFunc = errors.New("davit: no function to call: it is nil, as if there was no export of its name")
+
 // Call calls f. The error holds a [*Trap] if the code trapped or was
 // interrupted because ctx ended, an [*ExitError] if the program exited, or the
 // error that a host function returned. A panic of a host function goes on in
 // the caller.
 func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
+	if f == nil {
+		return nil, errNoFunc
+	}
 	if len(args) != len(f.typ.Params) {
 		return nil, fmt.Errorf("davit: a function of type %v is called with %d arguments", f.typ, len(args))
 	}
@@ -76,6 +84,9 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 // held nowhere else is good until the next call in the store only. The stack
 // must be as long as the longer of the two lists.
 func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
+	if f == nil {
+		return errNoFunc
+	}
 	if len(stack) < f.slots {
 		return fmt.Errorf("davit: a function of type %v is called with a stack of %d slots; %d are needed", f.typ, len(stack), f.slots)
 	}
