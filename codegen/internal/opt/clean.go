@@ -19,6 +19,10 @@ type cleaner struct {
 // maxThread is how many jumps to jumps are followed from one branch.
 const maxThread = 8
 
+// maxThreadArgs is how many arguments a jump may have that is followed: each
+// branch gets a copy.
+const maxThreadArgs = 32
+
 // cleanUp removes blocks that cannot be reached, follows jumps to blocks that do
 // nothing but jump on, joins blocks that follow each other in any case, and
 // removes block parameters that are always the same value.
@@ -66,7 +70,7 @@ func (o *Optimizer) thread() {
 			for range maxThread {
 				to := f.Dests(last)[i].Block
 				jump := f.FirstInst(to)
-				if len(f.Params(to)) > 0 || f.Inst(jump).Op != ir.OpJump || f.Cold(to) != f.Cold(b) {
+				if len(f.Params(to)) > 0 || f.Inst(jump).Op != ir.OpJump || f.Cold(to) != f.Cold(b) || len(f.DestArgs(jump, 0)) > maxThreadArgs {
 					break
 				}
 				next := f.Dests(jump)[0].Block

@@ -134,32 +134,53 @@ func (o *Optimizer) startMemory() {
 		}
 	}
 	m.in[order[0]] = versions{}
-	for round, changed := 0, true; changed; round++ {
-		changed = false
-		for _, b := range order[1:] {
-			in := &m.in[b]
-			for _, e := range o.cfg.Preds(b) {
-				if !o.dom.Reachable(e.From) {
-					continue
+	for round := 0; o.meet(order[1:]); round++ {
+		if round == maxRounds {
+			// Contrived nests of loops: take it that everything meets everywhere.
+			for _, b := range order[1:] {
+				if len(o.cfg.Preds(b)) > 1 {
+					for s := range m.in[b] {
+						m.in[b][s] = merged | uint32(b)
+					}
 				}
-				out, before := &m.out[e.From], &m.in[e.From]
-				for s := range in {
-					v := out[s]
-					if v == unknown {
-						v = before[s]
-					}
-					here := merged | uint32(b)
-					switch {
-					case v == unknown || in[s] == v || in[s] == here:
-					case in[s] == unknown && round < maxRounds:
-						in[s], changed = v, true
-					default:
-						in[s], changed = here, true
-					}
+			}
+			for o.meet(order[1:]) {
+				// Once more for the blocks with one predecessor.
+			}
+			break
+		}
+	}
+}
+
+// meet makes the versions at the beginnings of blocks those that the
+// predecessors leave. It reports whether anything has changed.
+func (o *Optimizer) meet(order []ir.Block) (changed bool) {
+	m := &o.mem
+	for _, b := range order {
+		in := &m.in[b]
+		preds := o.cfg.Preds(b)
+		here := merged | uint32(b)
+		for _, e := range preds {
+			if !o.dom.Reachable(e.From) {
+				continue
+			}
+			out, before := &m.out[e.From], &m.in[e.From]
+			for s := range in {
+				v := out[s]
+				if v == unknown {
+					v = before[s]
+				}
+				switch {
+				case v == unknown || in[s] == v || in[s] == here:
+				case in[s] == unknown || len(preds) == 1:
+					in[s], changed = v, true
+				default:
+					in[s], changed = here, true
 				}
 			}
 		}
 	}
+	return changed
 }
 
 func (m *memory) reset(n int) {
@@ -386,6 +407,12 @@ func (o *Optimizer) store(inst ir.Inst) {
 	}
 	if !notrap(d.Flags) {
 		o.looked()
+	}
+	for i := range m.last {
+		// Where the one before traps, this one is never done.
+		if p := &m.last[i]; p.inst != ir.NoInst && !notrap(p.flags) {
+			p.inst = ir.NoInst
+		}
 	}
 	m.last[s] = pending{inst, addr, offset, size, d.Flags}
 	version := uint32(inst) + 1

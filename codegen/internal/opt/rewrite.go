@@ -26,6 +26,8 @@ const (
 	maxDepth = 5
 	// maxForms is how many forms of a value are kept.
 	maxForms = 4
+	// maxLevels is how many loops around a block are looked at.
+	maxLevels = 64
 	// maxCost is where costs saturate.
 	maxCost = 1 << 24
 )
@@ -188,10 +190,15 @@ func (o *Optimizer) outlives(v ir.Value) bool {
 		if l == ir.NoLoop || o.loops.Header(l) != b {
 			return false
 		}
-		for in := o.loops.Innermost(o.block); in != ir.NoLoop && in <= l; in = o.loops.Parent(in) {
+		in := o.loops.Innermost(o.block)
+		for range maxLevels {
 			if in == l {
 				return false
 			}
+			if in == ir.NoLoop || in > l {
+				break
+			}
+			in = o.loops.Parent(in)
 		}
 		return true
 	}
