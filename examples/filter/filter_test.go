@@ -114,6 +114,7 @@ func TestFilters(t *testing.T) {
 		{`!(millis < 1) && !(millis >= 1)`, []int32{2}},
 		{`millis * 2 == tries + 3.0`, []int32{4}},
 		{`1e3 < millis`, []int32{1}},
+		{`1e-3 < millis && 25E+1 > millis && 0xe+1 == 15`, []int32{4}},
 		{`method == "GET"`, []int32{1}},
 		{`method == ""`, []int32{0}},
 		{`"GE" != method`, []int32{0, 1, 2, 4}},

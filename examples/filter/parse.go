@@ -104,7 +104,13 @@ func (p *parser) next() {
 	case isLetter(c):
 		span(func(c byte) bool { return isLetter(c) || isDigit(c) })
 	case isDigit(c):
-		span(func(c byte) bool { return isDigit(c) || isLetter(c) || c == '.' })
+		inNumber := func(c byte) bool { return isDigit(c) || isLetter(c) || c == '.' }
+		span(inNumber)
+		// The sign of an exponent belongs to it.
+		if e := p.src[p.pos-1] | 0x20; e == 'e' && !strings.HasPrefix(p.src[p.start:], "0x") && p.pos < len(p.src) && (p.src[p.pos] == '-' || p.src[p.pos] == '+') {
+			p.pos++
+			span(inNumber)
+		}
 	case c == '"':
 		end := p.pos + 1
 		for end < len(p.src) && p.src[end] != '"' {
