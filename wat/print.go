@@ -17,6 +17,9 @@ type PrintOptions struct {
 	// Skeleton leaves out code and the contents of segments and custom sections,
 	// and writes "…" for them in comments. The text is for reading only.
 	Skeleton bool
+	// Offsets writes a comment with its offset in the module's bytes, (;@1f;), in
+	// front of each instruction of a function that is not folded.
+	Offsets bool
 }
 
 // Print writes a module as text, which [Parse] turns into the same module:

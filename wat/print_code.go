@@ -139,6 +139,9 @@ func (p *printer) plain() {
 			return
 		}
 		p.newline(depth)
+		if p.opts.Offsets {
+			p.b = fmt.Appendf(p.b, "(;@%x;) ", c.in.Offset)
+		}
 		p.hint()
 		p.instr()
 		p.trackLabel()

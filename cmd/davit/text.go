@@ -69,6 +69,7 @@ leaves something out.`,
 	f := cmd.Flags()
 	f.StringVarP(&out, "output", "o", "", "write to `FILE` instead of standard output")
 	f.BoolVar(&opts.Folded, "folded", false, "write instructions behind their operators' parentheses")
+	f.BoolVar(&opts.Offsets, "offsets", false, "write the offset of each instruction in front of it")
 	f.BoolVar(&opts.NoNames, "no-names", false, "write indexes instead of names")
 	f.BoolVar(&opts.Skeleton, "skeleton", false, "leave out code and the contents of segments and custom sections")
 	return cmd
