@@ -298,7 +298,7 @@ func types(e ast.Expr) string {
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	fenced := regexp.MustCompile("(?ms)^```.*?^```$")
-	files := append(guides(t), "../CHANGELOG.md", "../RATIONALE.md", "../CONTRIBUTING.md", "../SECURITY.md")
+	files := append(guides(t), "../CHANGELOG.md", "../RATIONALE.md", "../CONTRIBUTING.md", "../SECURITY.md", "../examples/README.md")
 	more, err := filepath.Glob("../examples/*/README.md")
 	if err != nil {
 		t.Fatal(err)

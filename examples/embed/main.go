@@ -29,22 +29,24 @@ func main() {
 	check(err)
 	module, err := engine.Compile(ctx, code)
 	check(err)
-	store, err := davit.NewStore(engine, nil)
+	store, err := davit.NewStore(engine, nil) // holds instances, under limits
 	check(err)
 	defer store.Close()
 
-	linker := davit.NewLinker(engine)
-	err = linker.DefineFunc("go", "print", davit.FuncType{Params: []davit.ValType{davit.I32}},
-		func(ctx context.Context, c *davit.Caller, stack []uint64) error {
-			fmt.Println("the module says:", int32(stack[0]))
+	linker := davit.NewLinker(engine) // what modules may import
+	err = linker.Define("go", "print", davit.HostProc1(
+		func(ctx context.Context, c *davit.Caller, n int32) error {
+			fmt.Println("the module says:", n)
 			return nil
-		})
+		}))
 	check(err)
 	instance, err := linker.Instantiate(ctx, store, module)
 	check(err)
-	results, err := instance.Func("sum").Call(ctx, davit.ValueI32(100))
+	sum, err := davit.Func1[int32, int32](instance.Func("sum")) // parameter and result
 	check(err)
-	fmt.Println("sum(100) =", results[0])
+	result, err := sum(ctx, 100)
+	check(err)
+	fmt.Println("sum(100) =", result)
 }
 
 func check(err error) {
