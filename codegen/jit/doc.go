@@ -1,7 +1,7 @@
 // Package jit compiles functions in CLIF into the memory of this process, links
 // them with each other, with data and with Go functions, and calls them from Go.
 //
-//	m := jit.New(target)
+//	m, err := jit.NewHost(jit.Config{}) // or New, for a target made with package isa
 //	defer m.Close()
 //	id, err := m.Define(f)   // compiles; any number of functions, in any order
 //	err = m.Finalize()       // links what was defined since the last time

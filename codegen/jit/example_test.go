@@ -8,30 +8,16 @@ import (
 
 	"github.com/davit-wasm/davit/codegen/clif"
 	"github.com/davit-wasm/davit/codegen/ir"
-	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/codegen/jit"
 )
 
-// host is this machine, and whether code runs on it.
-func host() (*isa.TargetISA, error) {
-	b, err := isa.Host()
-	if err != nil {
-		return nil, err
-	}
-	if err := jit.Supported(); err != nil {
-		return nil, err
-	}
-	return b.Finish()
-}
-
 // A function that is compiled, and called from Go.
 func Example() {
-	target, err := host()
+	m, err := jit.NewHost(jit.Config{})
 	if err != nil {
 		fmt.Println("42") // compiled code does not run here
 		return
 	}
-	m := jit.New(target)
 	defer m.Close()
 	f, err := clif.ParseFunction(`
 function %add(i64, i64) -> i64 {
@@ -63,12 +49,11 @@ block0(v0: i64, v1: i64):
 
 // A Go function that compiled code calls.
 func ExampleModule_DefineHost() {
-	target, err := host()
+	m, err := jit.NewHost(jit.Config{})
 	if err != nil {
 		fmt.Println("compiled code says 42") // it does not run here
 		return
 	}
-	m := jit.New(target)
 	defer m.Close()
 	sig := ir.Signature{Params: []ir.Param{{Type: ir.I64}}, CallConv: ir.SystemV}
 	_, err = m.DefineHost(ir.TestName("print"), sig, func(_ context.Context, slots []byte) error {
@@ -104,12 +89,11 @@ block0:
 
 // A function that is replaced while the program runs.
 func ExampleModule_Replace() {
-	target, err := host()
+	m, err := jit.NewHost(jit.Config{Replaceable: true})
 	if err != nil {
 		fmt.Println("1\n2") // compiled code does not run here
 		return
 	}
-	m := jit.NewWith(target, jit.Config{Replaceable: true})
 	defer m.Close()
 	version := func(n int) *ir.Function {
 		f, err := clif.ParseFunction(fmt.Sprintf("function %%version() -> i32 {\nblock0:\n v0 = iconst.i32 %d\n return v0\n}", n))

@@ -175,6 +175,30 @@ func NewWith(target *isa.TargetISA, cfg Config) *Module {
 	return m
 }
 
+// NewHost makes an empty module for the machine and the processor that this
+// program runs on, with optimization for speed. Settings change the target after
+// that, in the form of [isa.Builder.Set], such as "opt_level=none". It fails
+// where [Supported] does.
+func NewHost(cfg Config, settings ...string) (*Module, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	b, err := isa.Host()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range append([]string{"opt_level=speed"}, settings...) {
+		if err := b.Set(s); err != nil {
+			return nil, err
+		}
+	}
+	target, err := b.Finish()
+	if err != nil {
+		return nil, err
+	}
+	return NewWith(target, cfg), nil
+}
+
 // Target implements [module.Module].
 func (m *Module) Target() *isa.TargetISA { return m.target }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/davit-wasm/davit/codegen/frontend"
 	"github.com/davit-wasm/davit/codegen/ir"
-	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/codegen/jit"
 	"github.com/davit-wasm/davit/codegen/module"
 )
@@ -27,23 +26,11 @@ type Compiler struct {
 // NewCompiler fails where compiled code cannot run. Settings are those of
 // package isa, such as opt_level=none.
 func NewCompiler(settings ...string) (*Compiler, error) {
-	if err := jit.Supported(); err != nil {
-		return nil, err
-	}
-	b, err := isa.Host()
+	m, err := jit.NewHost(jit.Config{}, settings...)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range append([]string{"opt_level=speed"}, settings...) {
-		if err := b.Set(s); err != nil {
-			return nil, err
-		}
-	}
-	target, err := b.Finish()
-	if err != nil {
-		return nil, err
-	}
-	c := &Compiler{module: jit.New(target), fn: ir.NewFunction(ir.Name{}, ir.Signature{})}
+	c := &Compiler{module: m, fn: ir.NewFunction(ir.Name{}, ir.Signature{})}
 	if err := c.buildBatch(); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/davit-wasm/davit/codegen/frontend"
 	"github.com/davit-wasm/davit/codegen/ir"
-	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/codegen/jit"
 	"github.com/davit-wasm/davit/codegen/module"
 )
@@ -35,27 +34,16 @@ type Compiler struct {
 	next    uint32
 }
 
-// NewCompiler fails where compiled code cannot run.
-func NewCompiler() (*Compiler, error) {
-	if err := jit.Supported(); err != nil {
-		return nil, err
-	}
-	b, err := isa.Host()
-	if err != nil {
-		return nil, err
-	}
+// NewCompiler fails where compiled code cannot run. Settings are those of
+// package isa, such as opt_level=none.
+func NewCompiler(settings ...string) (*Compiler, error) {
 	// The verifier finds mistakes in how we use the builder. Our tests have it
 	// on; users need not wait for it.
-	for _, s := range []string{"opt_level=speed", "enable_verifier=false"} {
-		if err := b.Set(s); err != nil {
-			return nil, err
-		}
-	}
-	target, err := b.Finish()
+	m, err := jit.NewHost(jit.Config{}, append([]string{"enable_verifier=false"}, settings...)...)
 	if err != nil {
 		return nil, err
 	}
-	return &Compiler{module: jit.New(target), fn: ir.NewFunction(ir.Name{}, ir.Signature{})}, nil
+	return &Compiler{module: m, fn: ir.NewFunction(ir.Name{}, ir.Signature{})}, nil
 }
 
 // Close frees all filters.

@@ -8,31 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/davit-wasm/davit/codegen/isa"
-	"github.com/davit-wasm/davit/codegen/jit"
 )
 
 // testCompiler has the verifier and the checker of register allocations on.
 func testCompiler(t testing.TB, settings ...string) *Compiler {
-	c, err := NewCompiler()
+	c, err := NewCompiler(append(settings, "enable_verifier=true", "regalloc_checker=true")...)
 	if err != nil {
 		t.Skip(err)
 	}
-	b, err := isa.Host()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range append(settings, "regalloc_checker=true") {
-		if err := b.Set(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	target, err := b.Finish()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.module = jit.New(target)
 	t.Cleanup(c.Close)
 	return c
 }

@@ -26,15 +26,13 @@ type session struct {
 }
 
 func newSession(out io.Writer, settings ...string) (*session, error) {
-	if err := jit.Supported(); err != nil {
-		return nil, err
-	}
-	t, err := target(settings...)
+	// Replaceable: a function that is declared again takes the place of the old one.
+	m, err := jit.NewHost(jit.Config{Replaceable: true}, settings...)
 	if err != nil {
 		return nil, err
 	}
-	// Replaceable: a function that is declared again takes the place of the old one.
-	s := &session{c: newCompiler(t), m: jit.NewWith(t, jit.Config{Replaceable: true}), out: out}
+	t := m.Target()
+	s := &session{c: newCompiler(t), m: m, out: out}
 	host := func(r rtFunc, call func(slots []byte) error) {
 		_, e := s.m.DefineHost(ir.TestName(r.name), r.signature(t.DefaultCallConv()), func(_ context.Context, slots []byte) error {
 			return call(slots)
