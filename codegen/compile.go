@@ -99,7 +99,10 @@ func (c *Context) Compile(f *ir.Function, t *isa.TargetISA, o Options) (code *Co
 			start = time.Now()
 		}
 		if err := passes[i].run(c); err != nil {
-			err = fmt.Errorf("function %v: %w", f.Name, err)
+			var rules verifier.Errors // which name the function
+			if !errors.As(err, &rules) {
+				err = fmt.Errorf("function %v: %w", f.Name, err)
+			}
 			if o.Logger != nil {
 				o.Logger.Error("function not compiled", "pass", passes[i].name, "error", err)
 			}
