@@ -73,7 +73,8 @@ type Optimizer struct {
 
 	block   ir.Block // being walked
 	stack   []ir.Block
-	changed bool // whether a branch has been folded
+	calls   uint32 // how many calls have been walked over
+	changed bool   // whether a branch has been folded
 }
 
 // value is what is known of a value.
@@ -87,6 +88,12 @@ type value struct {
 	forms uint8
 	// new is set of results of instructions that rules have made.
 	new bool
+	// as is what users of the value use, if that is not rep but another value that
+	// is the same: itself, or one that has been computed again too. Of rep, it is
+	// the last such value.
+	as ir.Value
+	// calls is how many calls the walk had seen when it came to the value.
+	calls uint32
 	// uses is how often the function uses the value, capped at 2.
 	uses uint8
 	// cost is what computing the value costs, with all that it needs.
@@ -117,7 +124,7 @@ func (o *Optimizer) analyze() {
 // number walks the dominator tree and numbers, rewrites and forwards.
 func (o *Optimizer) number() {
 	f := o.f
-	o.changed = false
+	o.changed, o.calls = false, 0
 	o.values, o.facts = o.values[:0], o.facts[:0]
 	o.grow()
 	o.countUses()
@@ -143,7 +150,7 @@ func (o *Optimizer) number() {
 // grow makes room for the values that have been added to the function.
 func (o *Optimizer) grow() {
 	for i := len(o.values); i < o.f.NumValues(); i++ {
-		o.values = append(o.values, value{rep: ir.Value(i)})
+		o.values = append(o.values, value{rep: ir.Value(i), as: ir.NoValue})
 	}
 	for i := len(o.facts); i < o.f.NumValues(); i++ {
 		o.facts = append(o.facts, fact{block: ir.NoBlock})
@@ -190,7 +197,11 @@ func (o *Optimizer) numberBlock(b ir.Block) {
 	for inst := f.FirstInst(b); inst != ir.NoInst; {
 		next := f.NextInst(inst)
 		f.Loc = f.SourceLoc(inst)
-		switch d := f.Inst(inst); {
+		d := f.Inst(inst)
+		if d.Op.IsCall() {
+			o.calls++
+		}
+		switch {
 		case pure(d):
 			o.numberPure(inst)
 		case d.Op.IsTerminator():
@@ -243,7 +254,40 @@ func (o *Optimizer) numberPure(inst ir.Inst) {
 	}
 	o.canonicalOrder(inst)
 	v := res[0]
-	o.values[v].rep = o.form(inst, v)
+	o.values[v].calls = o.calls
+	r := o.form(inst, v)
+	o.values[v].rep = r
+	if r == v || !o.cheaperAgain(inst, r) {
+		return
+	}
+	again := o.values[r].as
+	if again != ir.NoValue && o.values[again].calls == o.calls {
+		if def, _ := f.ValueInst(again); o.dom.Dominates(f.InstBlock(def), o.block) {
+			o.values[v].as = again
+			return
+		}
+	}
+	o.values[v].as, o.values[r].as = v, v
+}
+
+// cheaperAgain reports whether a value that inst computes had better be computed
+// again than kept since r, which is the same, has been computed: calls keep no
+// register, so that it would have to be loaded from the frame, and what is one
+// cheap instruction, or becomes part of another, costs no more.
+func (o *Optimizer) cheaperAgain(inst ir.Inst, r ir.Value) bool {
+	f := o.f
+	x := &o.values[r]
+	def, _ := f.ValueInst(r)
+	if x.new || def == ir.NoInst || x.calls == o.calls || f.Inst(def).Op != f.Inst(inst).Op {
+		return false
+	}
+	switch f.Inst(inst).Op {
+	case ir.OpUextend, ir.OpSextend, ir.OpIreduce, ir.OpStackAddr, ir.OpGetFramePointer, ir.OpGetStackPointer:
+		return true
+	case ir.OpIadd, ir.OpIsub, ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpIshl, ir.OpUshr, ir.OpSshr, ir.OpIcmp:
+		return o.isConst(o.rep(f.Args(inst)[1]))
+	}
+	return false
 }
 
 // numberSkeleton handles what has an effect or could trap.

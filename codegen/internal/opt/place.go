@@ -110,6 +110,9 @@ func (o *Optimizer) stand(v ir.Value) ir.Value {
 		if r == v {
 			return v
 		}
+		if as := o.values[v].as; as != ir.NoValue {
+			return as
+		}
 		if inst, _ := o.f.ValueInst(v); inst != ir.NoInst && constOp(o.f.Inst(inst).Op) && !o.values[v].new {
 			return v
 		}
