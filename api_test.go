@@ -218,6 +218,7 @@ func TestLinkErrors(t *testing.T) {
 	for _, c := range []struct{ imports, reason string }{
 		{`(import "go" "x" (func))`, "unknown import"},
 		{`(import "x" "f" (func (param i32)))`, "unknown import"},
+		{`(import "wasi_snapshot_preview1" "fd_write" (func))`, "unknown import"},
 		{`(import "go" "f" (func))`, "incompatible import type"},
 		{`(import "go" "f" (func (param i32) (result i32)))`, "incompatible import type"},
 		{`(import "go" "f" (memory 1))`, "incompatible import type"},

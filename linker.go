@@ -135,7 +135,7 @@ func (l *Linker) InstancePre(m *Module) (*InstancePre, error) {
 		im := &wm.Imports[i]
 		d, ok := l.definitions[importName{im.Module, im.Name}]
 		if !ok {
-			return nil, &LinkError{im.Module, im.Name, "unknown import"}
+			return nil, &LinkError{im.Module, im.Name, unknownImport}
 		}
 		p.imports[i] = d
 	}

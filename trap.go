@@ -145,7 +145,16 @@ type LinkError struct {
 }
 
 // Error is the reason and the import.
-func (e *LinkError) Error() string { return fmt.Sprintf("%s: %q %q", e.Reason, e.Module, e.Name) }
+func (e *LinkError) Error() string {
+	hint := ""
+	if e.Reason == unknownImport && (e.Module == "wasi_snapshot_preview1" || e.Module == "wasi_unstable") {
+		hint = " (a function of WASI 0.1: package wasi/wasip1 defines it)"
+	}
+	return fmt.Sprintf("%s: %q %q%s", e.Reason, e.Module, e.Name, hint)
+}
+
+// unknownImport is the reason of a LinkError for what is not defined.
+const unknownImport = "unknown import"
 
 // LimitError says which limit of a store would have been exceeded.
 type LimitError struct {
