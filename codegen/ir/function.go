@@ -1,6 +1,9 @@
 package ir
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Function is a function in CLIF. Make one with [NewFunction]; use it again
 // with [Function.Clear].
@@ -67,6 +70,36 @@ func (f *Function) Clear() {
 		insts: f.insts[:0], results: f.results[:0], links: f.links[:0], locs: f.locs[:0], values: f.values[:0], pool: f.pool[:0], calls: f.calls[:0], blocks: f.blocks[:0],
 		firstBlock: NoBlock, lastBlock: NoBlock,
 		tags: f.tags[:0], dbg: f.dbg[:0], maps: f.maps[:0], ents: f.ents[:0],
+	}
+}
+
+// CopyFrom makes f a copy of g, in the memory that f has, such as before a
+// compilation, whose passes change the function. Signatures are shared.
+func (f *Function) CopyFrom(g *Function) {
+	constMap, tables := f.constMap, f.ExceptionTables
+	clear(constMap)
+	if constMap == nil && len(g.constMap) > 0 {
+		constMap = make(map[string]Constant, len(g.constMap))
+	}
+	for k, c := range g.constMap {
+		constMap[k] = c
+	}
+	tables = append(tables[:0], g.ExceptionTables...)
+	for i := range tables {
+		tables[i].Handlers = slices.Clone(tables[i].Handlers) // they name values
+	}
+	*f = Function{
+		Name: g.Name, Sig: g.Sig, StackLimit: g.StackLimit, Loc: g.Loc,
+		Sigs: append(f.Sigs[:0], g.Sigs...), ExtFuncs: append(f.ExtFuncs[:0], g.ExtFuncs...),
+		StackSlots: append(f.StackSlots[:0], g.StackSlots...), DynamicSlots: append(f.DynamicSlots[:0], g.DynamicSlots...),
+		DynamicTypes: append(f.DynamicTypes[:0], g.DynamicTypes...), Globals: append(f.Globals[:0], g.Globals...),
+		Regions: append(f.Regions[:0], g.Regions...), ExceptionTables: tables,
+		constants: append(f.constants[:0], g.constants...), consts: append(f.consts[:0], g.consts...), constMap: constMap,
+		insts: append(f.insts[:0], g.insts...), results: append(f.results[:0], g.results...), links: append(f.links[:0], g.links...),
+		locs: append(f.locs[:0], g.locs...), values: append(f.values[:0], g.values...), pool: append(f.pool[:0], g.pool...),
+		calls: append(f.calls[:0], g.calls...), blocks: append(f.blocks[:0], g.blocks...),
+		firstBlock: g.firstBlock, lastBlock: g.lastBlock,
+		tags: append(f.tags[:0], g.tags...), dbg: append(f.dbg[:0], g.dbg...), maps: append(f.maps[:0], g.maps...), ents: append(f.ents[:0], g.ents...),
 	}
 }
 
