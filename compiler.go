@@ -4,6 +4,7 @@ package davit
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/davit-wasm/davit/internal/compile"
 	"github.com/davit-wasm/davit/internal/image"
@@ -16,20 +17,23 @@ func init() { compiler = moduleCompiler{} }
 // place where this package reaches it.
 type moduleCompiler struct{}
 
-func (moduleCompiler) compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error) {
-	target, err := compile.TargetFor(c.CPU, c.Settings...)
+func (moduleCompiler) compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte) (*image.Image, error) {
+	t, err := compile.TargetOf(target, c.CPU, c.Settings...)
 	if err != nil {
 		return nil, err
 	}
 	return compile.Module(module, &compile.Options{
-		Context: ctx, Target: target, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers,
-		DeterministicRelaxedSIMD: c.DeterministicRelaxedSIMD, Progress: c.CompileProgress,
+		Context: ctx, Target: t, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers,
+		Progress: c.CompileProgress,
 	})
 }
 
-func (moduleCompiler) check(c *Config) error {
-	_, err := compile.TargetFor(c.CPU, c.Settings...)
-	return err
+func (moduleCompiler) target(c *Config, name string) (settings string, err error) {
+	t, err := compile.TargetOf(name, c.CPU, c.Settings...)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%+v", *t), nil
 }
 
 // trampolines compiles a module that has nothing but one function type.
@@ -40,7 +44,7 @@ func (m moduleCompiler) trampolines(c *Config, s image.Settings, params, results
 		}}},
 		RecGroups: []wasm.RecGroup{{Start: 0, Len: 1}},
 	})
-	target, err := compile.TargetFor(c.CPU, c.Settings...)
+	target, err := compile.TargetOf("", c.CPU, c.Settings...)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package davit
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"iter"
@@ -60,6 +61,20 @@ type Config struct {
 	// have been compiled, trampolines included: one call at a time for a module,
 	// from the goroutines that compile it, which wait for it. It may be nil.
 	CompileProgress func(done, total int)
+	// Cache keeps what is compiled in files, and brings it back instead of
+	// compiling it again. It may be nil.
+	Cache *Cache
+	// SigningKey signs the artifacts that are made.
+	SigningKey ed25519.PrivateKey
+	// VerifyKey refuses artifacts that are not signed with the key it belongs to.
+	// A loaded artifact is machine code: nothing but its signature tells who
+	// made it.
+	VerifyKey ed25519.PublicKey
+	// UncheckedFiles loads artifacts from files without looking for damage in code
+	// and tables, so that the time it takes does not depend on their size. It is
+	// for files that are as safe as the program itself; it has no effect together
+	// with VerifyKey.
+	UncheckedFiles bool
 }
 
 // Engine compiles modules and holds what they share. It may be used by many
@@ -72,9 +87,11 @@ type Engine struct {
 // compiler makes images. It is nil in programs that were built without the
 // compiler, with the build tag davit_nocompile.
 var compiler interface {
-	// check refuses a configuration that nothing can be compiled with.
-	check(c *Config) error
-	compile(ctx context.Context, c *Config, s image.Settings, module []byte) (*image.Image, error)
+	// target is the machine to compile for, by the code generator's name, or this
+	// one if that is "", and names all settings of the code generator. The error
+	// refuses a configuration that nothing can be compiled with.
+	target(c *Config, name string) (settings string, err error)
+	compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte) (*image.Image, error)
 	trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error)
 }
 
@@ -93,7 +110,7 @@ func NewEngine(c *Config) (*Engine, error) {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
 	if compiler != nil {
-		if err := compiler.check(&e.config); err != nil {
+		if _, err := compiler.target(&e.config, ""); err != nil {
 			return nil, fmt.Errorf("davit: %w", err)
 		}
 	}
@@ -107,9 +124,14 @@ func NewEngine(c *Config) (*Engine, error) {
 }
 
 // settings are the settings to compile with.
-func (e *Engine) settings() (s image.Settings, err error) {
-	s.ExplicitBounds = e.config.ExplicitBounds
-	switch signals := vm.SignalsAvailable(); e.config.Interruption {
+func (e *Engine) settings() (image.Settings, error) {
+	return e.config.settings(vm.SignalsAvailable())
+}
+
+// settings are those for a machine that has signals or not.
+func (c *Config) settings(signals bool) (s image.Settings, err error) {
+	s.ExplicitBounds, s.DeterministicRelaxedSIMD = c.ExplicitBounds, c.DeterministicRelaxedSIMD
+	switch c.Interruption {
 	case InterruptionAuto:
 		s.Epoch = !signals
 	case InterruptionSignal:
@@ -119,7 +141,7 @@ func (e *Engine) settings() (s image.Settings, err error) {
 	case InterruptionEpoch:
 		s.Epoch = true
 	default:
-		return s, fmt.Errorf("davit: unknown way of interruption %d", e.config.Interruption)
+		return s, fmt.Errorf("davit: unknown way of interruption %d", c.Interruption)
 	}
 	return s, nil
 }
@@ -135,17 +157,25 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := compiler.compile(ctx, &e.config, settings, module)
+	if e.config.Cache != nil {
+		return e.compileCached(ctx, settings, module)
+	}
+	img, err := compiler.compile(ctx, &e.config, "", settings, module)
 	if err != nil {
 		return nil, err
 	}
+	return e.load(img)
+}
+
+// load brings an image into memory, and takes it over.
+func (e *Engine) load(img *image.Image) (*Module, error) {
 	m, err := e.vm.Load(img)
 	if err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
-	compiled := &Module{engine: e, vm: m}
-	runtime.AddCleanup(compiled, (*vm.Module).Close, m)
-	return compiled, nil
+	loaded := &Module{engine: e, vm: m}
+	runtime.AddCleanup(loaded, (*vm.Module).Close, m)
+	return loaded, nil
 }
 
 // Validate checks a module without compiling it.
@@ -175,10 +205,7 @@ func (m *Module) Close() error {
 
 // Name is the name that the module has given itself, or "".
 func (m *Module) Name() string {
-	if n := m.vm.Image.Module.Names; n != nil {
-		return n.Module
-	}
-	return ""
+	return m.vm.Name()
 }
 
 // Engine is the engine that compiled m.
@@ -214,11 +241,12 @@ func (m *Module) Export(name string) (t ExternType, ok bool) {
 }
 
 // CustomSections goes through the custom sections of m in order: names, which may
-// repeat, and contents, which must not be changed.
+// repeat, and contents, which must not be changed. After Close there may be none.
 func (m *Module) CustomSections() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		for _, c := range m.vm.Image.Module.Customs {
-			if !yield(c.Name, c.Data) {
+		for i := range m.vm.Image.Module.Customs {
+			data, ok := m.vm.Custom(i)
+			if !ok || !yield(m.vm.Image.Module.Customs[i].Name, data) {
 				return
 			}
 		}

@@ -215,10 +215,7 @@ func apiFrames(list []vm.Frame) []Frame {
 	frames := make([]Frame, len(list))
 	for i := range list {
 		f := &list[i]
-		frames[i] = Frame{Func: f.Func, FuncName: f.FuncName, Offset: f.Offset}
-		if n := f.Module.Image.Module.Names; n != nil {
-			frames[i].Module = n.Module
-		}
+		frames[i] = Frame{Module: f.Module.Name(), Func: f.Func, FuncName: f.FuncName, Offset: f.Offset}
 	}
 	return frames
 }

@@ -181,7 +181,7 @@ func (d *decoder) custom(last Section) {
 	}
 	d.m.Customs = append(d.m.Customs, Custom{Name: name, Data: data, After: last, Offset: at})
 	if name == "name" && d.m.Names == nil {
-		d.m.Names = decodeNames(data)
+		d.m.Names = DecodeNames(data)
 	}
 }
 

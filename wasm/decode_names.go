@@ -16,9 +16,9 @@ const (
 	namesTags
 )
 
-// decodeNames reads the content of a name section, as far as it can be
+// DecodeNames reads the content of a name section, as far as it can be
 // understood: names have no meaning, so nothing in them is an error.
-func decodeNames(data []byte) *Names {
+func DecodeNames(data []byte) *Names {
 	n := &Names{}
 	all := string(data) // names are cut from this one string
 	r := reader{b: data}

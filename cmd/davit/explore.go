@@ -150,7 +150,7 @@ var errEnough = errors.New("enough")
 
 // explore compiles the functions wanted, whose indexes are in order.
 func (e *explorer) explore(binary []byte, want []uint32) (*exploredPage, error) {
-	target, err := compile.TargetFor(e.cpu, e.settings...)
+	target, err := compile.TargetOf("", e.cpu, e.settings...)
 	if err != nil {
 		return nil, err
 	}

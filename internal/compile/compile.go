@@ -11,6 +11,7 @@ package compile
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"runtime"
 	"strings"
@@ -33,12 +34,8 @@ type Options struct {
 	Settings image.Settings
 	Features wasm.Features     // 0: Features; of others only those in Features are in effect
 	Limits   wasm.ModuleLimits // zero fields: the default
-	// DeterministicRelaxedSIMD makes relaxed vector instructions give the results
-	// of the specification's deterministic profile, not those that cost the
-	// target least.
-	DeterministicRelaxedSIMD bool
-	Workers                  int             // 0: as many as there are processors
-	Context                  context.Context // ends the compilation early; may be nil
+	Workers  int               // 0: as many as there are processors
+	Context  context.Context   // ends the compilation early; may be nil
 	// Progress is told how many of all functions and trampolines are compiled, by
 	// one goroutine at a time. It may be nil.
 	Progress func(done, total int)
@@ -46,20 +43,25 @@ type Options struct {
 
 // Target is the target for this machine with the settings that the runtime
 // needs, changed by extra ones (see [isa.Builder.Set]).
-func Target(extra ...string) (*isa.TargetISA, error) { return TargetFor("", extra...) }
+func Target(extra ...string) (*isa.TargetISA, error) { return TargetOf("", "", extra...) }
 
-// TargetFor is Target for a model of processor (see [isa.Builder.Set]) in place
-// of the one that this machine has; that must be able to run the code.
-func TargetFor(cpu string, extra ...string) (*isa.TargetISA, error) {
-	host, err := isa.Host()
+// TargetOf is Target for the machine of that name, unless it is "", and for a
+// model of processor (see [isa.Builder.Set]), unless that is "". Without both,
+// this machine's processor is meant; with the second only, it must be able to run
+// the code.
+func TargetOf(name, cpu string, extra ...string) (*isa.TargetISA, error) {
+	here := name == ""
+	if here {
+		name = isa.HostTriple().String()
+	}
+	b, err := isa.Lookup(name)
+	if here && cpu == "" {
+		b, err = isa.Host()
+	}
 	if err != nil {
 		return nil, err
 	}
-	b := host
 	if cpu != "" {
-		if b, err = isa.Lookup(isa.HostTriple().String()); err != nil {
-			return nil, err
-		}
 		if err := b.Set(cpu); err != nil {
 			return nil, err
 		}
@@ -73,7 +75,7 @@ func TargetFor(cpu string, extra ...string) (*isa.TargetISA, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing := t.MissingOnHost(); len(missing) > 0 {
+	if missing := t.MissingOnHost(); here && len(missing) > 0 {
 		return nil, fmt.Errorf("this machine does not have %s", strings.Join(missing, ", "))
 	}
 	return t, nil
@@ -113,7 +115,12 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if err := j.run(workers); err != nil {
 		return nil, err
 	}
-	return j.link()
+	im, err := j.link()
+	if err != nil {
+		return nil, err
+	}
+	im.Hash = sha256.Sum256(data)
+	return im, nil
 }
 
 // Functions translates the functions that a module defines, one after the
@@ -172,7 +179,7 @@ func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error)
 
 // relaxed is what relaxed vector instructions do.
 func (o *Options) relaxed(target *isa.TargetISA) (r translate.Relaxed) {
-	if target.Triple.Arch == isa.X86_64 && !o.DeterministicRelaxedSIMD {
+	if target.Triple.Arch == isa.X86_64 && !o.Settings.DeterministicRelaxedSIMD {
 		r = translate.Relaxed{X86: true, AVX: target.X64.HasAVX, FMA: target.X64.HasFMA}
 	}
 	return r

@@ -12,15 +12,19 @@ import (
 // link gives every item its place and makes the image.
 func (j *job) link() (*image.Image, error) {
 	m := j.module.Wasm
+	joined := *m.Module
+	joined.Datas = joinData(m.Module)
 	im := &image.Image{
 		Target:         j.target.Triple.String(),
 		CPU:            j.target.CPU(),
 		Settings:       j.module.Settings,
+		Features:       m.Features(),
 		Functions:      make([]image.Function, len(j.items)),
 		Code:           make([]uint32, j.bodies),
+		Bodies:         make([]uint32, j.bodies),
 		Signatures:     j.sigs,
 		TypeSignatures: j.ofType,
-		Module:         m.Module,
+		Module:         &joined,
 		Layout:         j.module.Layout,
 	}
 	size := uint64(0)
@@ -37,7 +41,7 @@ func (j *job) link() (*image.Image, error) {
 			f.Kind, f.Index = image.FunctionRoutine, uint32(r)
 		case n < 0:
 			f.Kind, f.Index = image.FunctionWasm, uint32(m.NumImportedFuncs+i)
-			im.Code[i] = f.Offset
+			im.Code[i], im.Bodies[i] = f.Offset, uint32(m.Code[i].Offset)
 		case n%2 == 0:
 			f.Kind, f.Index = image.FunctionEntry, uint32(n/2)
 			im.Signatures[n/2].Entry = f.Offset

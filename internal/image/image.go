@@ -5,7 +5,9 @@
 package image
 
 import (
+	"os"
 	"sort"
+	"sync"
 
 	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/wasm"
@@ -18,6 +20,10 @@ type Image struct {
 	Target   string // the code generator's name of architecture and operating system
 	CPU      string // the instruction set extensions that the code uses, canonical
 	Settings Settings
+	// Features are those that the module was allowed to use.
+	Features wasm.Features
+	// Hash is the SHA-256 sum of the module's bytes.
+	Hash [32]byte
 
 	// Text is the machine code: every function and trampoline of the module. It
 	// holds no absolute address and needs no relocation.
@@ -29,8 +35,9 @@ type Image struct {
 
 	// Code is the offset of each function that the module defines (index in the
 	// function space minus the number of imported functions): what its function
-	// record points at.
-	Code []uint32
+	// record points at. Bodies is the offset of its body in the module's bytes.
+	Code   []uint32
+	Bodies []uint32
 
 	// Signatures are the distinct machine-level signatures of the module's
 	// function types, with their trampolines. TypeSignatures gives the signature
@@ -38,14 +45,83 @@ type Image struct {
 	Signatures     []Signature
 	TypeSignatures []uint32
 
-	Traps   []Trap    // trap sites
+	Traps   []Trap    // trap sites; nil if Sites is set
 	AddrMap []Address // where code comes from
 	Unwind  []Unwind  // frames
 
-	// Module is the decoded module. Its function bodies are not needed any more.
+	// Module is the decoded module. Its function bodies are not needed any more;
+	// that of a loaded image has none, and its names may be read by [Image.Names]
+	// only.
 	Module *wasm.Module
 	// Layout says where an instance context keeps its parts.
 	Layout layout.InstanceLayout
+
+	// Sites are the tables for the signal handlers, if they have been prepared.
+	Sites *Sites
+	// File holds the text, from offset TextAt, if it can be run where it is mapped
+	// from. It is open until the image has been loaded.
+	File   *os.File
+	TextAt int64
+	// Release, if it is not nil, ends the use of the image: the tables about code,
+	// data segments and custom sections must not be looked at any more.
+	Release func()
+
+	names     *wasm.Names
+	namesOnce sync.Once
+}
+
+// Sites are the tables for the signal handlers, in the form in which they read
+// them: see native.PreparedTables.
+type Sites struct {
+	Offsets, Flags, Bounds []uint32
+	InPlace                bool
+}
+
+// Names is what the module's name section says, or nil. It is read when it is
+// first asked for.
+func (m *Image) Names() *wasm.Names {
+	m.namesOnce.Do(func() {
+		m.names = m.Module.Names
+		if m.names != nil {
+			return
+		}
+		for i := range m.Module.Customs {
+			if c := &m.Module.Customs[i]; c.Name == "name" {
+				m.names = wasm.DecodeNames(c.Data)
+				return
+			}
+		}
+	})
+	return m.names
+}
+
+// TrapSites are the trap sites, by ascending offset.
+func (m *Image) TrapSites() []Trap {
+	if m.Sites == nil {
+		return m.Traps
+	}
+	traps := make([]Trap, len(m.Sites.Offsets))
+	for i, off := range m.Sites.Offsets {
+		traps[i] = Trap{off, TrapCode(m.Sites.Flags[i] >> layout.SiteCodeShift)}
+	}
+	return traps
+}
+
+// LayoutOf is the layout of instance contexts of m.
+func LayoutOf(m *wasm.Module) layout.InstanceLayout {
+	n := func(all, imported int) uint32 { return uint32(all - imported) }
+	return layout.InstanceLayout{
+		ImportedFuncs:    uint32(m.NumImportedFuncs),
+		ImportedTables:   uint32(m.NumImportedTables),
+		ImportedMemories: uint32(m.NumImportedMemories),
+		ImportedGlobals:  uint32(m.NumImportedGlobals),
+		ImportedTags:     uint32(m.NumImportedTags),
+		Funcs:            n(len(m.Funcs), m.NumImportedFuncs),
+		Tables:           n(len(m.Tables), m.NumImportedTables),
+		Memories:         n(len(m.Memories), m.NumImportedMemories),
+		Globals:          n(len(m.Globals), m.NumImportedGlobals),
+		Tags:             n(len(m.Tags), m.NumImportedTags),
+	}
 }
 
 // NoSignature marks a type that is not a function type.
@@ -61,6 +137,9 @@ type Settings struct {
 	// Epoch: functions and loops compare the epoch with its deadline; else only
 	// signals interrupt code.
 	Epoch bool
+	// DeterministicRelaxedSIMD: relaxed vector instructions give the same results
+	// on all machines.
+	DeterministicRelaxedSIMD bool
 }
 
 // FunctionKind is the kind of a function in the text.
@@ -200,15 +279,6 @@ func (m *Image) FunctionAt(off uint32) (*Function, bool) {
 		return nil, false
 	}
 	return &m.Functions[i-1], true
-}
-
-// TrapAt is the trap code of the site at text offset off.
-func (m *Image) TrapAt(off uint32) (TrapCode, bool) {
-	i := sort.Search(len(m.Traps), func(i int) bool { return m.Traps[i].Offset >= off })
-	if i == len(m.Traps) || m.Traps[i].Offset != off {
-		return 0, false
-	}
-	return m.Traps[i].Code, true
 }
 
 // WasmOffset is the offset in the module's bytes of the instruction that the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,20 @@ type Tables struct {
 	// functions that run on a native stack from their first instruction to their
 	// last. Entry trampolines are not among them.
 	Bodies []Range
+	// Prepared replaces both, if it is not nil.
+	Prepared *PreparedTables
+}
+
+// PreparedTables are [Tables] in the form that the signal handlers read.
+type PreparedTables struct {
+	// Offsets are the trap sites by ascending offset, and Flags, of the same
+	// length, what [SiteFlags] says of them.
+	Offsets, Flags []uint32
+	// Bounds are the bodies: start, end, start, end, …, ascending.
+	Bounds []uint32
+	// InPlace says that they lie in memory outside the Go heap that stays there
+	// until the code is released, so that they are not copied.
+	InPlace bool
 }
 
 // Code is a piece of executable memory. Its life: [NewCode], the text is
@@ -45,14 +60,21 @@ type Code struct {
 	// Debuggable lets debuggers put breakpoints into the code. It is set before
 	// Publish and not changed later. It takes two more mappings of the process.
 	Debuggable bool
+	// Freed, if it is not nil, is called when the code has been freed and no signal
+	// handler can be looking at it or its tables any more. It must not use this
+	// package. It is set before Publish and not changed later.
+	Freed func()
 
 	size      int
 	unit, n   int // granules of the code range
 	table, tn int // units of the tables range
 	desc      uintptr
+	offsets   uintptr // address of the trap sites' offsets
+	flags     uintptr // address of their flags
 	sites     int
 	published bool
-	private   bool
+	private   bool // mapped anew when published
+	mapped    bool // mapped from a file
 	refs      atomic.Int32
 }
 
@@ -91,6 +113,40 @@ func NewCode(size int) (*Code, error) {
 	return c, nil
 }
 
+// MapCode is NewCode for size bytes of code that are in a file already, at
+// offset off, which must be a multiple of the page size; they run where the file
+// is mapped. The file must not change as long as the code is used; it may be
+// closed. What is behind the code up to the end of the page should be
+// instructions that trap. The error may be one of a file system that does not
+// let files be executed.
+func MapCode(f *os.File, off int64, size int) (*Code, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if size <= 0 || size > codeRange/2 {
+		return nil, fmt.Errorf("native: code of %d bytes", size)
+	}
+	if err := takeMappings(mappingsPerPrivate); err != nil {
+		return nil, err
+	}
+	c := &Code{size: size, n: (size + 1<<layout.CodeGranuleLog2 - 1) >> layout.CodeGranuleLog2, mapped: true}
+	unit, reused, ok := takeUnits(&code.units, c.n)
+	if !ok {
+		giveMappings(mappingsPerPrivate)
+		return nil, fmt.Errorf("native: no room for %d bytes of code in the range of %d", size, codeRange)
+	}
+	c.unit = unit
+	c.refs.Store(1)
+	if err := process.code.mapFile(f.Fd(), off, c.offset(), uintptr(size)); err != nil {
+		c.Release()
+		return nil, err
+	}
+	if reused {
+		syncCores()
+	}
+	return c, nil
+}
+
 // takeUnits allocates n units of s, which is one of code's, after what handlers
 // let go has been put back.
 func takeUnits(s *spans, n int) (first int, reused, ok bool) {
@@ -116,11 +172,20 @@ func reclaim() {
 	}
 	for i, c := range code.retired {
 		code.retired[i] = nil
-		if c.private {
+		if c.Freed != nil {
+			c.Freed()
+		}
+		var err error
+		switch {
+		case c.mapped:
 			giveMappings(mappingsPerPrivate)
-			if process.code.shared(c.offset(), c.room()) != nil {
-				continue // its range stays unused
-			}
+			err = process.code.unmapFile(c.offset(), c.room())
+		case c.private:
+			giveMappings(mappingsPerPrivate)
+			err = process.code.shared(c.offset(), c.room())
+		}
+		if err != nil {
+			continue // its range stays unused
 		}
 		process.code.release(c.offset(), c.room())
 		code.units.give(c.unit, c.n)
@@ -143,7 +208,7 @@ func (c *Code) Len() int { return c.size }
 // Writable returns the memory to write the code to, before it is published.
 // The code will run at [Code.Base], not where this slice lies.
 func (c *Code) Writable() []byte {
-	if c.published {
+	if c.published || c.mapped {
 		panic("native: writing to published code")
 	}
 	return bytesAt(process.code.write+c.offset(), c.size)
@@ -154,21 +219,26 @@ func (c *Code) Publish(t Tables) error {
 	if c.published {
 		panic("native: code published twice")
 	}
-	text := bytesAt(process.code.write+c.offset(), int(c.room()))
 	if err := checkTables(t, c.size); err != nil {
 		return err
 	}
-	// Whatever runs off the end hits a breakpoint, as far as the page goes.
-	for i := c.size; i%4096 != 0; i++ {
-		text[i] = 0xCC
+	text := bytesAt(c.Base(), c.size)
+	if !c.mapped {
+		text = bytesAt(process.code.write+c.offset(), int(c.room()))
+		// Whatever runs off the end hits a breakpoint, as far as the page goes.
+		for i := c.size; i%4096 != 0; i++ {
+			text[i] = 0xCC
+		}
 	}
 	if err := c.writeTables(t, text[:c.size]); err != nil {
 		return err
 	}
-	if err := process.code.executable(c.offset(), c.room()); err != nil {
-		return err
+	if !c.mapped {
+		if err := process.code.executable(c.offset(), c.room()); err != nil {
+			return err
+		}
 	}
-	if c.Debuggable {
+	if c.Debuggable && !c.mapped {
 		if err := takeMappings(mappingsPerPrivate); err != nil {
 			return err
 		}
@@ -197,6 +267,12 @@ const mappingsPerPrivate = 2
 func granule(i int) uintptr { return process.granules + uintptr(i)*8 }
 
 func checkTables(t Tables, size int) error {
+	if p := t.Prepared; p != nil {
+		if len(p.Flags) != len(p.Offsets) || len(p.Bounds)%2 != 0 || len(p.Offsets) > math.MaxInt32/8 || len(p.Bounds) > math.MaxInt32/8 {
+			return fmt.Errorf("native: prepared tables of %d sites, %d flags, %d bounds", len(p.Offsets), len(p.Flags), len(p.Bounds))
+		}
+		return nil
+	}
 	for i, s := range t.Traps {
 		if int64(s.Offset) >= int64(size) || i > 0 && t.Traps[i-1].Offset >= s.Offset {
 			return fmt.Errorf("native: trap site %d at %#x is out of range or out of order", i, s.Offset)
@@ -213,55 +289,60 @@ func checkTables(t Tables, size int) error {
 	return nil
 }
 
-// writeTables writes the code's descriptor and tables.
+// writeTables writes the code's descriptor, and the tables unless they are there
+// already.
 func (c *Code) writeTables(t Tables, text []byte) error {
-	bytes := layout.DescSize + 8*len(t.Traps) + 8*len(t.Bodies)
+	p := t.Prepared
+	sites, bounds := len(t.Traps), 2*len(t.Bodies)
+	if p != nil {
+		sites, bounds = len(p.Offsets), len(p.Bounds)
+	}
+	inPlace := p != nil && p.InPlace
+	bytes := layout.DescSize
+	if !inPlace {
+		bytes += 8*sites + 4*bounds
+	}
 	tn := (bytes + tableUnit - 1) / tableUnit
 	first, _, ok := takeUnits(&code.tables, tn)
 	if !ok {
 		return fmt.Errorf("native: no room for tables of %d bytes in the range of %d", bytes, tablesRange)
 	}
-	c.table, c.tn, c.sites = first, tn, len(t.Traps)
+	c.table, c.tn, c.sites = first, tn, sites
 	c.desc = process.tables + uintptr(first)*tableUnit
-	sites := c.desc + layout.DescSize
-	bounds := sites + uintptr(8*len(t.Traps))
-
-	offsets, flags := uint32sAt(sites, len(t.Traps)), c.siteFlags()
-	for i, s := range t.Traps {
-		offsets[i] = s.Offset
-		flags[i] = siteSignals(text[s.Offset:]) | uint32(s.Code)<<layout.SiteCodeShift
-		if s.Null {
-			flags[i] |= layout.SiteNull
+	c.offsets = c.desc + layout.DescSize
+	c.flags = c.offsets + uintptr(4*sites)
+	edges := c.flags + uintptr(4*sites)
+	switch {
+	case inPlace:
+		c.offsets, c.flags, edges = uint32sAddr(p.Offsets), uint32sAddr(p.Flags), uint32sAddr(p.Bounds)
+		if sites > 0 && c.flags != c.offsets+uintptr(4*sites) {
+			return errors.New("native: the flags of trap sites in place do not follow their offsets")
 		}
-	}
-	edges, n := uint32sAt(bounds, 2*len(t.Bodies)), 0
-	for _, b := range t.Bodies {
-		switch {
-		case b.Start == b.End:
-		case n > 0 && edges[n-1] == b.Start:
-			edges[n-1] = b.End
-		default:
-			edges[n], edges[n+1] = b.Start, b.End
-			n += 2
+	case p != nil:
+		copy(uint32sAt(c.offsets, sites), p.Offsets)
+		copy(uint32sAt(c.flags, sites), p.Flags)
+		copy(uint32sAt(edges, bounds), p.Bounds)
+	default:
+		offsets, flags := uint32sAt(c.offsets, sites), uint32sAt(c.flags, sites)
+		for i, s := range t.Traps {
+			offsets[i] = s.Offset
+			flags[i] = siteFlags(s, siteSignals(text[s.Offset:]))
 		}
+		bounds = len(appendBounds(uint32sAt(edges, bounds)[:0], t.Bodies))
 	}
 
 	desc := bytesAt(c.desc, layout.DescSize)
 	binary.LittleEndian.PutUint64(desc[layout.DescBase:], uint64(c.Base()))
-	binary.LittleEndian.PutUint64(desc[layout.DescSites:], uint64(sites))
-	binary.LittleEndian.PutUint64(desc[layout.DescBounds:], uint64(bounds))
-	binary.LittleEndian.PutUint32(desc[layout.DescSiteCount:], uint32(len(t.Traps)))
-	binary.LittleEndian.PutUint32(desc[layout.DescBoundCount:], uint32(n))
+	binary.LittleEndian.PutUint64(desc[layout.DescSites:], uint64(c.offsets))
+	binary.LittleEndian.PutUint64(desc[layout.DescBounds:], uint64(edges))
+	binary.LittleEndian.PutUint32(desc[layout.DescSiteCount:], uint32(sites))
+	binary.LittleEndian.PutUint32(desc[layout.DescBoundCount:], uint32(bounds))
 	return nil
-}
-
-func (c *Code) siteFlags() []uint32 {
-	return uint32sAt(c.desc+layout.DescSize+uintptr(4*c.sites), c.sites)
 }
 
 // TrapAt returns the code of the trap site at an offset.
 func (c *Code) TrapAt(offset uint32) (trapCode uint16, ok bool) {
-	offsets := uint32sAt(c.desc+layout.DescSize, c.sites)
+	offsets := uint32sAt(c.offsets, c.sites)
 	lo, hi := 0, len(offsets)
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
@@ -274,7 +355,7 @@ func (c *Code) TrapAt(offset uint32) (trapCode uint16, ok bool) {
 	if lo == len(offsets) || offsets[lo] != offset {
 		return 0, false
 	}
-	return uint16(c.siteFlags()[lo] >> layout.SiteCodeShift), true
+	return uint16(uint32sAt(c.flags, c.sites)[lo] >> layout.SiteCodeShift), true
 }
 
 // Acquire adds a reference.

@@ -178,6 +178,37 @@ func (m *codeMemory) remap(off, size uintptr, flags int) error {
 	return nil
 }
 
+// mapFile maps size bytes of a file, from offset at, in place of those at off.
+// They are private, so that a debugger can put breakpoints into them.
+func (m *codeMemory) mapFile(fd uintptr, at int64, off, size uintptr) error {
+	if _, err := unix.MmapPtr(int(fd), at, pointer(m.exec+off), size, protReadExec, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
+		return mapError("mapping a file's code", size, err)
+	}
+	return nil
+}
+
+// unmapFile takes that back.
+func (m *codeMemory) unmapFile(off, size uintptr) error {
+	if m.fd >= 0 {
+		return m.shared(off, size)
+	}
+	if _, err := unix.MmapPtr(-1, 0, pointer(m.exec+off), size, protNone, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+		return mapError("mapping code memory", size, err)
+	}
+	return nil
+}
+
+// MapFile maps the first size bytes of a file for reading. They are there until
+// unmap is called. The file must not change meanwhile: reading what has been cut
+// off ends the process.
+func MapFile(f *os.File, size int) (data []byte, unmap func(), err error) {
+	data, err = unix.Mmap(int(f.Fd()), 0, size, protRead, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, mapError("mapping a file", uintptr(size), err)
+	}
+	return data, func() { _ = unix.Munmap(data) }, nil
+}
+
 // release gives the contents back.
 func (m *codeMemory) release(off, size uintptr) {
 	if m.fd >= 0 {

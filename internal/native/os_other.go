@@ -2,7 +2,10 @@
 
 package native
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
 // Nothing here is reached: Supported fails first.
 
@@ -34,7 +37,11 @@ func (m *codeMemory) executable(off, size uintptr) error { return unsupported() 
 func (m *codeMemory) unwritable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) private(off, size uintptr) error    { return unsupported() }
 func (m *codeMemory) shared(off, size uintptr) error     { return unsupported() }
-func (m *codeMemory) release(off, size uintptr)          {}
+func (m *codeMemory) mapFile(fd uintptr, at int64, off, size uintptr) error {
+	return unsupported()
+}
+func (m *codeMemory) unmapFile(off, size uintptr) error { return unsupported() }
+func (m *codeMemory) release(off, size uintptr)         {}
 
 func registerSyncCores() {}
 
@@ -45,3 +52,8 @@ func mappingLimit() int { return 0 }
 func registerFences() bool { return false }
 
 func fenceAll() {}
+
+// MapFile maps a file, where that is supported.
+func MapFile(f *os.File, size int) (data []byte, unmap func(), err error) {
+	return nil, nil, unsupported()
+}

@@ -80,12 +80,5 @@ func installHandler(sig int, handler uintptr) error {
 // goActions are the actions that were there before ours, by signal.
 var goActions [32]sigaction
 
-// siteSignals returns the signals that can make a trap site of the instruction
-// that code begins with: SIGILL for ud2, else those of memory accesses and
-// divisions.
-func siteSignals(code []byte) uint32 {
-	if len(code) >= 2 && code[0] == 0x0F && code[1] == 0x0B {
-		return 1 << unix.SIGILL
-	}
-	return 1<<unix.SIGSEGV | 1<<unix.SIGBUS | 1<<unix.SIGFPE
-}
+// siteSignals is the set of signals of a trap site, by its instruction.
+func siteSignals(code []byte) uint32 { return linuxAMD64Signals(code) }

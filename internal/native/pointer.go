@@ -19,6 +19,9 @@ func bytesAt(addr uintptr, n int) []byte { return unsafe.Slice((*byte)(pointer(a
 
 func uint32sAt(addr uintptr, n int) []uint32 { return unsafe.Slice((*uint32)(pointer(addr)), n) }
 
+// uint32sAddr is the address of a slice outside the Go heap.
+func uint32sAddr(s []uint32) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(s))) }
+
 func wordAt(addr uintptr) *uintptr { return (*uintptr)(pointer(addr)) }
 
 func load(addr uintptr) uintptr     { return atomic.LoadUintptr(wordAt(addr)) }

@@ -45,7 +45,7 @@ type Module struct {
 
 // NewModule prepares the translation of m.
 func NewModule(m *wasm.Env, s image.Settings, r Relaxed) *Module {
-	t := &Module{Wasm: m, Settings: s, Relaxed: r, Layout: InstanceLayout(m.Module)}
+	t := &Module{Wasm: m, Settings: s, Relaxed: r, Layout: image.LayoutOf(m.Module)}
 	t.direct = make([]ir.Signature, len(m.Types))
 	t.record = make([]ir.Signature, len(m.Types))
 	for i := range m.Types {
@@ -67,23 +67,6 @@ func NewModule(m *wasm.Env, s image.Settings, r Relaxed) *Module {
 		t.direct[i] = ir.Signature{Params: direct, Returns: results, CallConv: ir.Tail}
 	}
 	return t
-}
-
-// InstanceLayout is the layout of the instance contexts of m.
-func InstanceLayout(m *wasm.Module) layout.InstanceLayout {
-	n := func(total, imported int) uint32 { return uint32(total - imported) }
-	return layout.InstanceLayout{
-		ImportedFuncs:    uint32(m.NumImportedFuncs),
-		ImportedTables:   uint32(m.NumImportedTables),
-		ImportedMemories: uint32(m.NumImportedMemories),
-		ImportedGlobals:  uint32(m.NumImportedGlobals),
-		ImportedTags:     uint32(m.NumImportedTags),
-		Funcs:            n(len(m.Funcs), m.NumImportedFuncs),
-		Tables:           n(len(m.Tables), m.NumImportedTables),
-		Memories:         n(len(m.Memories), m.NumImportedMemories),
-		Globals:          n(len(m.Globals), m.NumImportedGlobals),
-		Tags:             n(len(m.Tags), m.NumImportedTags),
-	}
 }
 
 // Type is the IR type of a value of type t.

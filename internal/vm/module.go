@@ -1,9 +1,12 @@
 package vm
 
 import (
+	"bytes"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/davit-wasm/davit/internal/artifact"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/wasm"
@@ -29,27 +32,28 @@ type Module struct {
 }
 
 // Load brings an image into memory and registers its types, trampolines and
-// code. The image must not change afterwards.
+// code. The image must not change afterwards. It belongs to the module, whether
+// or not there is an error: its Release is called when it is not used any more,
+// and its File is closed.
 func (e *Engine) Load(img *image.Image) (*Module, error) {
-	tables := native.Tables{Traps: make([]native.TrapSite, len(img.Traps))}
-	for i, t := range img.Traps {
-		tables.Traps[i] = native.TrapSite{Offset: t.Offset, Code: uint16(t.Code), Null: t.Code.AllowsNullPage()}
+	code, err := loadCode(img)
+	if img.File != nil {
+		img.File.Close() // the mapping stays
+		img.File = nil
 	}
-	for i := range img.Functions {
-		// Only code of functions may be interrupted: trampolines write the records
-		// that an interruption relies on.
-		if f := &img.Functions[i]; f.Kind == image.FunctionWasm {
-			tables.Bodies = append(tables.Bodies, native.Range{Start: f.Offset, End: f.Offset + f.Size})
-		}
-	}
-	code, err := native.NewCode(max(len(img.Text), 1))
 	if err != nil {
+		if img.Release != nil {
+			img.Release()
+		}
 		return nil, err
 	}
 	m := &Module{Image: img, engine: e, code: code, base: uint64(code.Base())}
-	code.Owner = m
-	copy(code.Writable(), img.Text)
-	if err := code.Publish(tables); err != nil {
+	code.Owner, code.Freed = m, img.Release
+	sites, err := artifact.Sites(img)
+	if err == nil {
+		err = code.Publish(native.Tables{Prepared: sites})
+	}
+	if err != nil {
 		code.Release()
 		return nil, err
 	}
@@ -64,6 +68,23 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 	}
 	e.mu.Unlock()
 	return m, nil
+}
+
+// loadCode brings the text of an image into code memory, by mapping it if that
+// can be done.
+func loadCode(img *image.Image) (*native.Code, error) {
+	if img.File != nil && len(img.Text) > 0 {
+		if code, err := native.MapCode(img.File, img.TextAt, len(img.Text)); err == nil {
+			return code, nil
+		}
+		// The file system may not allow it.
+	}
+	code, err := native.NewCode(max(len(img.Text), 1))
+	if err != nil {
+		return nil, err
+	}
+	copy(code.Writable(), img.Text)
+	return code, nil
 }
 
 // Close gives up the module. Its code is freed when no store uses it any more.
@@ -110,6 +131,43 @@ func (m *Module) release() {
 	}
 	e.mu.Unlock()
 	m.code.Release()
+}
+
+// Name is the name that the module gives itself, or "". That of a module from a
+// file is not there any more when nobody holds the module.
+func (m *Module) Name() string {
+	if m.Image.Release != nil {
+		if !m.retain() {
+			return ""
+		}
+		defer m.release()
+	}
+	if n := m.Image.Names(); n != nil {
+		return n.Module
+	}
+	return ""
+}
+
+// Custom is the content of custom section i; ok is false if the module is gone.
+func (m *Module) Custom(i int) (data []byte, ok bool) {
+	data = m.Image.Module.Customs[i].Data
+	if m.Image.Release == nil {
+		return data, true
+	}
+	if !m.retain() {
+		return nil, false
+	}
+	defer m.release()
+	return bytes.Clone(data), true
+}
+
+// Serialize is the module in the form of an artifact.
+func (m *Module) Serialize(o *artifact.Options) ([]byte, error) {
+	if !m.retain() {
+		return nil, fmt.Errorf("module: %w", ErrClosed)
+	}
+	defer m.release()
+	return artifact.Encode(m.Image, o)
 }
 
 // FuncType is the type of function i of the module's index space.

@@ -62,7 +62,7 @@ func appendFrame(frames []Frame, returnAddress uint64) []Frame {
 // funcName is what the module calls a function: in its name section, else in
 // its exports.
 func (m *Module) funcName(i uint32) string {
-	if n := m.Image.Module.Names.FuncName(i); n != "" {
+	if n := m.Image.Names().FuncName(i); n != "" {
 		return n
 	}
 	exports := m.Image.Module.Exports
@@ -83,9 +83,8 @@ func trapOf(n *native.Trap) *Trap {
 	if len(t.Frames) > 0 && t.Frames[0].Offset < 0 {
 		// It came before the first instruction, in the check of the stack.
 		f := &t.Frames[0]
-		if wm := f.Module.Image.Module; int(f.Func) < wm.NumImportedFuncs+len(wm.Code) {
-			f.Offset = wm.Code[int(f.Func)-wm.NumImportedFuncs].Offset
-		}
+		img := f.Module.Image
+		f.Offset = int(img.Bodies[int(f.Func)-img.Module.NumImportedFuncs])
 	}
 	if m, off, ok := findCode(uint64(n.PC)); ok {
 		switch m.Image.FrameAt(off) {

@@ -38,7 +38,17 @@ func TestConformanceChecked(t *testing.T) {
 	conformance(t, davit.Config{ExplicitBounds: true, Interruption: davit.InterruptionEpoch}, false)
 }
 
+// TestConformanceArtifacts runs the suites on modules that have been written to
+// artifacts and loaded again.
+func TestConformanceArtifacts(t *testing.T) {
+	conformanceOn(t, &engine.Engines{Artifacts: t.TempDir()}, false)
+}
+
 func conformance(t *testing.T, config davit.Config, update bool) {
+	conformanceOn(t, &engine.Engines{Config: config}, update)
+}
+
+func conformanceOn(t *testing.T, engines *engine.Engines, update bool) {
 	root := testdata.Conformance(t)
 	if _, err := davit.NewEngine(nil); err != nil {
 		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
@@ -47,7 +57,6 @@ func conformance(t *testing.T, config davit.Config, update bool) {
 		t.Skipf("no native code here: %v", err)
 	}
 	known := readKnownFailures(t)
-	engines := engine.Engines{Config: config}
 	r := wast.Runner{NewEngine: engines.New}
 	failing := make(map[string]string)
 	for _, suite := range suites {

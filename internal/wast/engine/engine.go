@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/davit-wasm/davit"
@@ -18,7 +21,11 @@ import (
 type Engines struct {
 	Config  davit.Config  // Features are those of the script
 	Timeout time.Duration // of one action; 0 means a minute
+	// Artifacts makes modules go through artifacts, which are loaded from files in
+	// this folder and from memory by turns, unless it is "".
+	Artifacts string
 
+	serial  atomic.Int64
 	mu      sync.Mutex
 	engines map[wasm.Features]*davit.Engine
 }
@@ -48,10 +55,11 @@ func (x *Engines) New(features wasm.Features) (wast.Engine, error) {
 	if timeout == 0 {
 		timeout = time.Minute
 	}
-	return &davitEngine{engine: engine, store: store, timeout: timeout}, nil
+	return &davitEngine{engines: x, engine: engine, store: store, timeout: timeout}, nil
 }
 
 type davitEngine struct {
+	engines *Engines
 	engine  *davit.Engine
 	store   *davit.Store
 	modules []*davit.Module
@@ -70,8 +78,34 @@ func (e *davitEngine) Compile(binary []byte) (wast.Compiled, error) {
 	if err != nil {
 		return nil, davitError(err)
 	}
+	if e.engines.Artifacts != "" {
+		if m, err = e.reload(m); err != nil {
+			return nil, err
+		}
+	}
 	e.modules = append(e.modules, m)
 	return m, nil
+}
+
+// reload is what comes of m by way of an artifact. It closes m.
+func (e *davitEngine) reload(m *davit.Module) (*davit.Module, error) {
+	data, err := m.Serialize()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Close(); err != nil {
+		return nil, err
+	}
+	n := e.engines.serial.Add(1)
+	if n%2 == 0 {
+		return e.engine.LoadModule(data)
+	}
+	name := filepath.Join(e.engines.Artifacts, fmt.Sprintf("%d.cwasm", n))
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		return nil, err
+	}
+	defer os.Remove(name)
+	return e.engine.LoadModuleFile(name)
 }
 
 // HostFunc implements [wast.Engine].
