@@ -38,8 +38,8 @@ type Config struct {
 	ModuleLimits wasm.ModuleLimits
 	// Interruption says how running code is stopped.
 	Interruption Interruption
-	// ExplicitBounds checks every memory access in code, instead of reserving
-	// 4 GiB of address space for each memory and letting the hardware check.
+	// ExplicitBounds checks every memory access in code, instead of letting the
+	// hardware check. Memories made by [NewMemoryWithStorage] need it.
 	ExplicitBounds bool
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.
