@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/davit-wasm/davit"
@@ -69,8 +70,12 @@ func pluginBytes() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil, errors.New("it is not known what package this program was built from: name a plugin")
+	}
 	out := filepath.Join(dir, "plugin.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, "github.com/davit-wasm/davit/examples/plugin/guest")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, info.Path+"/guest")
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the plugin: %w\n%s", err, text)
