@@ -273,7 +273,11 @@ func (o *Optimizer) hoist(inst ir.Inst) ir.Block {
 		if l == ir.NoLoop || o.pl.budget[l] == 0 || o.changesIn(inst, o.loops.Header(l)) {
 			break
 		}
-		to, of = o.preheader(o.loops.Header(l)), l
+		before := o.preheader(o.loops.Header(l))
+		if d := f.Inst(inst); f.Inst(f.LastInst(before)).Op.IsCall() && movable(d) && d.Flags&ir.MemReadonly == 0 {
+			break // what would be loaded before the call may change in it
+		}
+		to, of = before, l
 		l = o.loops.Parent(l)
 	}
 	if to == ir.NoBlock {

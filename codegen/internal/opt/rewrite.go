@@ -52,7 +52,7 @@ var costs = func() (c [ir.NumOpcodes]uint8) {
 		ir.OpIshl: 3, ir.OpUshr: 3, ir.OpSshr: 3, ir.OpRotl: 3, ir.OpRotr: 3, ir.OpBswap: 3,
 		ir.OpIcmp: 4, ir.OpFcmp: 5, ir.OpSelect: 5, ir.OpBmask: 5, ir.OpSmin: 5, ir.OpSmax: 5, ir.OpUmin: 5, ir.OpUmax: 5, ir.OpIabs: 6,
 		ir.OpImul: 8, ir.OpUmulhi: 9, ir.OpSmulhi: 9, ir.OpUdiv: 60, ir.OpSdiv: 60, ir.OpUrem: 80, ir.OpSrem: 80,
-		ir.OpFneg: 3, ir.OpFabs: 3, ir.OpBitcast: 2, ir.OpFdiv: 25, ir.OpSqrt: 30, ir.OpFma: 9,
+		ir.OpFneg: 3, ir.OpFabs: 3, ir.OpBitcast: 2, ir.OpFdiv: 25, ir.OpSqrt: 30, ir.OpFma: 9, ir.OpFcvtFromUint: 10,
 	} {
 		c[op] = n
 	}
@@ -164,7 +164,7 @@ func (o *Optimizer) argCost(v ir.Value) uint32 {
 			return 0
 		}
 		switch op := o.f.Inst(inst).Op; op {
-		case ir.OpUextend, ir.OpSextend, ir.OpIreduce, ir.OpIcmp, ir.OpFcmp:
+		case ir.OpUextend, ir.OpSextend, ir.OpIreduce, ir.OpIconcat, ir.OpIcmp, ir.OpFcmp:
 			// These become part of their users, who had better see what is behind.
 		default:
 			if !constOp(op) {
