@@ -90,3 +90,10 @@ func (c *ctx) eachNode(v Value, i int) (*Node, int, bool) {
 	}
 	return nil, 0, false
 }
+
+// Labels are texts with a mark.
+func (c *ctx) labelText(l string) string { return l[1:] }
+func (c *ctx) newLabel(s string) string  { return "#" + s }
+func (c *ctx) digits(s string) (string, bool) {
+	return s, s != "" && s[0] >= '0' && s[0] <= '9'
+}

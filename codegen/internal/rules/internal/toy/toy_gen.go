@@ -269,3 +269,84 @@ func (c *ctx) digit_5(v0 int64, v1 int64) (string, bool) {
 	var none string
 	return none, false
 }
+
+// cancels is the term cancels of toy.rules:132.
+func (c *ctx) cancels(v0 *Node, out []string) []string {
+	v1 := c.op(v0)
+	if v1 == opAdd {
+		v3 := c.arg1(v0)
+		if v5, ok := c.def(v3); ok {
+			v6 := c.op(v5)
+			switch v6 {
+			case opNeg:
+				v2 := c.arg0(v0)
+				v7 := c.arg0(v5)
+				if v2 == v7 {
+					// toy.rules:133
+					{
+						out = append(out, "negated")
+					}
+				}
+			case opLoad:
+				v2 := c.arg0(v0)
+				v15 := c.arg0(v5)
+				if v2 == v15 {
+					// toy.rules:134
+					{
+						out = append(out, "loaded")
+					}
+				}
+			case opKonst:
+				v16 := c.imm(v5)
+				if v18, ok := c.small(v16); ok {
+					// toy.rules:135
+					{
+						out = append(out, c.text(v18))
+					}
+				}
+			}
+			// toy.rules:136
+			{
+				out = append(out, "node")
+			}
+		}
+		v2 := c.arg0(v0)
+		if v9, ok := c.def(v2); ok {
+			v10 := c.op(v9)
+			switch v10 {
+			case opNeg:
+				v11 := c.arg0(v9)
+				if v3 == v11 {
+					// toy.rules:133
+					{
+						out = append(out, "negated")
+					}
+				}
+			case opLoad:
+				v13 := c.arg0(v9)
+				if v3 == v13 {
+					// toy.rules:134
+					{
+						out = append(out, "loaded")
+					}
+				}
+			}
+			// toy.rules:136
+			{
+				out = append(out, "node")
+			}
+		}
+	}
+	return out
+}
+
+// rename is the term rename of toy.rules:145.
+func (c *ctx) rename(v0 string) string {
+	v2 := c.labelText(v0)
+	if v4, ok := c.digits(v2); ok {
+		// toy.rules:146
+		return c.newLabel(v4)
+	}
+	// toy.rules:147
+	return v0
+}

@@ -86,6 +86,40 @@ func TestMulti(t *testing.T) {
 	}
 }
 
+// TestCommutative: both orders of operands match, but no rule does so twice for
+// one of them.
+func TestCommutative(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		c    *ctx
+		want []string
+	}{
+		{"negated second", newCtx(&Node{op: opNeg, a: 1}, &Node{op: opAdd, a: 1, b: 2}), []string{"negated", "node"}},
+		{"negated first", newCtx(&Node{op: opNeg, a: 1}, &Node{op: opAdd, a: 2, b: 1}), []string{"negated", "node"}},
+		{"negation of another", newCtx(&Node{op: opNeg, a: 0}, &Node{op: opAdd, a: 2, b: 1}), []string{"node"}},
+		{"nested", newCtx(&Node{op: opLoad, size: size8, a: 1}, &Node{op: opAdd, a: 1, b: 2}), []string{"loaded", "node"}},
+		{"constant second", newCtx(&Node{op: opKonst, imm: 5}, &Node{op: opAdd, a: 1, b: 2}), []string{"5", "node"}},
+		{"constant first, which is not tried", newCtx(&Node{op: opKonst, imm: 5}, &Node{op: opAdd, a: 2, b: 1}), []string{"node"}},
+	} {
+		got := tt.c.cancels(tt.c.nodes[len(tt.c.nodes)-1], nil)
+		slices.Sort(got)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestConversion: a conversion may have another term in expressions than in
+// patterns.
+func TestConversion(t *testing.T) {
+	var c ctx
+	for label, want := range map[string]string{".12": "#12", ".x": ".x"} {
+		if got := c.rename(label); got != want {
+			t.Errorf("%s: got %s, want %s", label, got, want)
+		}
+	}
+}
+
 func TestOrdered(t *testing.T) {
 	c := newCtx()
 	for _, tt := range []struct {
