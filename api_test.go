@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
 
@@ -845,5 +846,14 @@ func TestNoSuchFunc(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no export of its name") {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+// TestCompileText: a module in the text format is refused with a hint.
+func TestCompileText(t *testing.T) {
+	_, err := newEngine(t, nil).Compile(t.Context(), []byte(" (module)"))
+	var invalid *wasm.Error
+	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "package wat") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package davit
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -162,9 +163,18 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 	}
 	img, err := compiler.compile(ctx, &e.config, "", settings, module)
 	if err != nil {
-		return nil, err
+		return nil, notBinary(module, err)
 	}
 	return e.load(img)
+}
+
+// notBinary is the error of a module, with a hint if it begins as no binary
+// module does, but one in the text format.
+func notBinary(module []byte, err error) error {
+	if start := bytes.TrimSpace(module[:min(len(module), 4096)]); bytes.HasPrefix(start, []byte("(")) || bytes.HasPrefix(start, []byte(";;")) {
+		return fmt.Errorf("%w: a text, it seems; package wat makes a binary module of it", err)
+	}
+	return err
 }
 
 // load brings an image into memory, and takes it over.
