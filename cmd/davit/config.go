@@ -45,6 +45,7 @@ var configTables = []configTable{
 		{"max-stack", `"1M"`, "size of the program's stack"},
 		{"cpu", `""`, "model of processor to compile for"},
 		{"set", "[]", "settings of the code generator: NAME=VALUE"},
+		{"cache", "true", "keep compiled modules in the user's cache, or in a folder"},
 		{"progress", `"auto"`, `show the progress of long compilations: "auto" (on a terminal), "always" or "never"`},
 	}},
 	{"print", []configKey{

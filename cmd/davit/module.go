@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
@@ -56,9 +57,10 @@ func missingFileHint(file string, err error) string {
 
 // module is a module as read from a file.
 type module struct {
-	file   string
-	binary []byte
-	text   []byte // what it was in the text format, or nil
+	file     string
+	binary   []byte // nil of an artifact
+	text     []byte // what it was in the text format, or nil
+	artifact []byte // the beginning of an artifact, or all of it if it came from standard input
 
 	decoded   *wasm.Module  // for place
 	positions wat.Positions // for place
@@ -71,6 +73,11 @@ func readModule(cmd *cobra.Command, file string) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
+	return moduleOf(file, data)
+}
+
+// moduleOf is the module that data holds.
+func moduleOf(file string, data []byte) (*module, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\x00asm")):
 		if len(data) >= 8 && data[6] != 0 { // the layer, where the version of modules has zeros
@@ -86,6 +93,37 @@ func readModule(cmd *cobra.Command, file string) (*module, error) {
 		return nil, textError(file, data, err)
 	}
 	return &module{file: file, binary: code, text: data}, nil
+}
+
+// readProgram is readModule for what is to be run: an artifact will do too.
+func readProgram(cmd *cobra.Command, file string) (*module, error) {
+	if file == stdinName {
+		data, err := readFile(cmd, file)
+		if err != nil {
+			return nil, err
+		}
+		if davit.IsArtifact(data) {
+			return &module{file: file, artifact: data}, nil
+		}
+		return moduleOf(file, data)
+	}
+	if f, err := os.Open(file); err == nil {
+		start := make([]byte, 512)
+		n, err := io.ReadFull(f, start)
+		f.Close()
+		if (err == nil || err == io.ErrUnexpectedEOF) && davit.IsArtifact(start[:n]) {
+			return &module{file: file, artifact: start[:n]}, nil
+		}
+	}
+	return readModule(cmd, file)
+}
+
+// load loads an artifact.
+func (code *module) load(engine *davit.Engine) (*davit.Module, error) {
+	if code.file == stdinName {
+		return engine.LoadModule(code.artifact)
+	}
+	return engine.LoadModuleFile(code.file)
 }
 
 // textError is an error of the parser with advice.
@@ -139,6 +177,9 @@ func skipSpace(text []byte) []byte {
 
 // describeFile says what a file seems to be that is no module, or nothing.
 func describeFile(data []byte) string {
+	if davit.IsArtifact(data) {
+		return "it is a compiled module: 'davit run' runs it, 'davit objdump' shows what is in it"
+	}
 	for _, f := range []struct{ magic, what string }{
 		{"\x7fELF", "it is a program or object file for this or another machine; build it for the target wasm32-wasip1"},
 		{"MZ", "it is a program for Windows; build it for the target wasm32-wasip1"},

@@ -39,6 +39,7 @@ type runOptions struct {
 	progress   string
 	cpu        string
 	settings   []string
+	cache      string
 	json       bool
 }
 
@@ -51,8 +52,9 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE [ARG]...",
 		Short: "Run a WebAssembly program",
-		Long: `Run a module, in the binary or the text format: its function _start, as a
-command of WASI 0.1, or the exported function that --invoke names.
+		Long: `Run a module, in the binary or the text format, or compiled by 'davit compile':
+its function _start, as a command of WASI 0.1, or the exported function that
+--invoke names.
 
 Everything after FILE belongs to the program. It sees the directories given
 with --dir and nothing else of the file system, no environment variables but
@@ -96,6 +98,8 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
 	f.StringVar(&o.cpu, "cpu", "", "compile for processor `MODEL`, such as x86-64-v2, instead of this machine's")
 	f.StringArrayVar(&o.settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
+	f.StringVar(&o.cache, "cache", "", "keep compiled modules in folder `DIR`, and find them there; without =DIR, in the user's cache")
+	f.Lookup("cache").NoOptDefVal = userCache
 	f.BoolVar(&o.json, "json", false, "print errors, and results of --invoke, as JSON")
 	cmd.RegisterFlagCompletionFunc("progress", whenCompletion)
 	return cmd
@@ -140,7 +144,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	code, err := readModule(cmd, file)
+	code, err := readProgram(cmd, file)
 	if err != nil {
 		return err
 	}
@@ -154,7 +158,11 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	r := &runner{runOptions: o, cmd: cmd}
 	defer func() { err = r.trace(err) }()
-	r.engine, err = davit.NewEngine(&davit.Config{CPU: o.cpu, Settings: o.settings, CompileProgress: func(done, total int) {
+	cache, err := o.openCache()
+	if err != nil {
+		return err
+	}
+	r.engine, err = davit.NewEngine(&davit.Config{CPU: o.cpu, Settings: o.settings, Cache: cache, CompileProgress: func(done, total int) {
 		if r.now != nil {
 			r.now.update(done, total)
 		}
@@ -176,7 +184,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	for _, p := range preload {
-		code, err := readModule(cmd, p.file)
+		code, err := readProgram(cmd, p.file)
 		if err != nil {
 			return err
 		}
@@ -205,6 +213,35 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	_, err = start.Call(ctx)
 	return err
+}
+
+// userCache is the value of --cache that stands for the user's folder.
+const userCache = "user"
+
+// openCache is the cache that --cache asks for, or nil.
+func (o *runOptions) openCache() (*davit.Cache, error) {
+	c := &davit.CacheConfig{}
+	switch o.cache {
+	case "", "false":
+		return nil, nil
+	case userCache, "true":
+	default:
+		c.Dir = o.cache
+	}
+	return davit.NewCache(c)
+}
+
+// artifactHint says what helps where an artifact cannot be used.
+func artifactHint(err error) string {
+	var refused *davit.ArtifactError
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	switch refused.Reason {
+	case davit.ArtifactVersion, davit.ArtifactProcessor, davit.ArtifactTarget, davit.ArtifactSettings:
+		return "compile the module again: davit compile"
+	}
+	return "the file is damaged; compile the module again: davit compile"
 }
 
 // wasi is the world of the program, and what is to be closed after it.
@@ -265,11 +302,19 @@ func (r *runner) instantiate(ctx context.Context, code *module) (*davit.Instance
 	if r.now, err = newProgress(r.cmd, r.progress, code.file); err != nil {
 		return nil, err
 	}
-	m, err := r.engine.Compile(ctx, code.binary)
+	var m *davit.Module
+	if code.artifact != nil {
+		m, err = code.load(r.engine)
+	} else {
+		m, err = r.engine.Compile(ctx, code.binary)
+	}
 	r.now.clear()
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if code.artifact != nil {
+			return nil, withHint(err, artifactHint(err))
 		}
 		return nil, inFile(code.file, withHint(code.locate(err), compileHint(code)))
 	}

@@ -89,39 +89,44 @@ type encoder struct {
 	out          []byte
 }
 
-// nameStrings makes the names for the symbol table.
-func (e *encoder) nameStrings() {
-	names := e.im.Names()
+// Namer names the functions in the text of im: those of the module by the name
+// section, else by an export, else by their index.
+func Namer(im *image.Image) func(f *image.Function) string {
+	names := im.Names()
 	exported := make(map[uint32]string)
-	for _, x := range e.im.Module.Exports {
+	for _, x := range im.Module.Exports {
 		if _, ok := exported[x.Index]; !ok && x.Kind == wasm.KindFunc {
 			exported[x.Index] = x.Name
 		}
 	}
-	e.strings = append(e.strings, 0)
-	e.nameAt = make([]uint32, len(e.im.Functions))
-	for i := range e.im.Functions {
-		f := &e.im.Functions[i]
-		var name string
+	return func(f *image.Function) string {
 		switch f.Kind {
 		case image.FunctionWasm:
-			name = names.FuncName(f.Index)
+			name := names.FuncName(f.Index)
 			if name == "" {
 				name = exported[f.Index]
 			}
 			if name == "" {
 				name = fmt.Sprintf("func[%d]", f.Index)
 			}
-			name = strings.ReplaceAll(name, "\x00", "?")
+			return name
 		case image.FunctionEntry:
-			name = fmt.Sprintf("entry[%d]", f.Index)
+			return fmt.Sprintf("entry[%d]", f.Index)
 		case image.FunctionExit:
-			name = fmt.Sprintf("exit[%d]", f.Index)
-		default:
-			name = fmt.Sprintf("routine[%d]", f.Index)
+			return fmt.Sprintf("exit[%d]", f.Index)
 		}
+		return fmt.Sprintf("routine[%d]", f.Index)
+	}
+}
+
+// nameStrings makes the names for the symbol table.
+func (e *encoder) nameStrings() {
+	name := Namer(e.im)
+	e.strings = append(e.strings, 0)
+	e.nameAt = make([]uint32, len(e.im.Functions))
+	for i := range e.im.Functions {
 		e.nameAt[i] = uint32(len(e.strings))
-		e.strings = append(append(e.strings, name...), 0)
+		e.strings = append(append(e.strings, strings.ReplaceAll(name(&e.im.Functions[i]), "\x00", "?")...), 0)
 	}
 	for i := range sections {
 		e.sectionAt[i] = uint32(len(e.names))
