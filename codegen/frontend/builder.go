@@ -80,6 +80,11 @@ func (b *Builder) Finish() error {
 			panic("frontend: " + blk.String() + " is not sealed")
 		}
 	}
+	for blk := range b.ssa.blocks {
+		if b.ssa.blocks[blk].npreds > 0 && !f.InLayout(ir.Block(blk)) {
+			panic("frontend: " + ir.Block(blk).String() + " is branched to, but was never switched to")
+		}
+	}
 	f.ResolveAll()
 	b.block = ir.NoBlock
 	b.fn = nil
@@ -178,8 +183,11 @@ func (b *Builder) UseVar(v Variable) ir.Value { return b.ssa.use(v, b.block) }
 
 // emit appends an instruction with its results to the current block.
 func (b *Builder) emit(d ir.InstData, args ...ir.Value) ir.Inst {
-	if b.Filled() {
-		panic("frontend: " + d.Op.String() + " after the end of a block")
+	if b.block == ir.NoBlock {
+		panic("frontend: " + d.Op.String() + " before SwitchTo has said in which block")
+	}
+	if b.ssa.blocks[b.block].filled {
+		panic("frontend: " + d.Op.String() + " after the end of " + b.block.String())
 	}
 	f := b.fn
 	inst := f.AddInst(d, args...)

@@ -82,7 +82,7 @@ func (m *Module) callee(id module.ID) (*callee, error) {
 	if m.closed.Load() {
 		return nil, ErrClosed
 	}
-	return nil, fmt.Errorf("function %d: %w", id, ErrNotCallable)
+	return nil, fmt.Errorf("function %d is not finalized, or has parameters that do not fit slots: %w", id, ErrNotCallable)
 }
 
 // take is the Go side of a new call, with a stack. One is kept from call to call:
