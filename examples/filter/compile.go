@@ -15,7 +15,7 @@ import (
 	"github.com/davit-wasm/davit/codegen/module"
 )
 
-// A call from Go into compiled code costs about as much as a handful of closure
+// A call from Go into compiled code costs about as much as twenty closure
 // calls. So what is compiled is not a function from a record to a bool, but the
 // loop over all records, with the condition in its middle:
 //
