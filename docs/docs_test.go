@@ -158,6 +158,46 @@ func main() {
 	}
 }
 
+// TestOtherLanguages: what guides show of C and Rust are valid programs, as far
+// as compilers for this machine can tell.
+func TestOtherLanguages(t *testing.T) {
+	for kind, compiler := range map[string][]string{
+		"c":    {"gcc", "-fsyntax-only", "-Wall", "-Wno-attributes"},
+		"rust": {"rustc", "--edition=2021", "--crate-type=lib", "--emit=metadata", "-o", filepath.Join(t.TempDir(), "x.rmeta")},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			extension := map[string]string{"c": ".c", "rust": ".rs"}[kind]
+			compile := func(source string) error {
+				path := filepath.Join(t.TempDir(), "guide"+extension)
+				write(t, path, []byte(source))
+				out, err := exec.Command(compiler[0], append(compiler[1:], path)...).CombinedOutput()
+				if err != nil {
+					return fmt.Errorf("%w\n%s", err, out)
+				}
+				return nil
+			}
+			// Older compilers of Rust do not know unsafe attributes.
+			if err := compile(map[string]string{"c": "int x;", "rust": "#[unsafe(no_mangle)] pub static X: i32 = 0;"}[kind]); err != nil {
+				t.Skip(err)
+			}
+			for _, file := range guides(t) {
+				source := ""
+				for _, b := range blocks(t, file) {
+					if b.kind == kind {
+						source += b.text
+					}
+				}
+				if source == "" {
+					continue
+				}
+				if err := compile(source); err != nil {
+					t.Errorf("%s: %v", file, err)
+				}
+			}
+		})
+	}
+}
+
 func write(t *testing.T, file string, data []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
