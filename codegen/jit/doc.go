@@ -17,8 +17,8 @@
 // Compiled code runs on native stacks, entered through trampolines that are
 // compiled here too, one for each signature. [Func0] to [Func6] make typed Go
 // functions of compiled ones; [Module.Call] takes arguments in a buffer. Neither
-// allocates. Go functions get names by [Module.DefineHost], and compiled code
-// calls them by these names. No Go function runs on top of a native frame: code
+// allocates. Go functions get names by [Host0] to [Host6], or by
+// [Module.DefineHost], and compiled code calls them by these names. No Go function runs on top of a native frame: code
 // that calls one leaves the native stack for as long. So a Go function may
 // block, grow its stack, panic, end its goroutine, or call compiled code again, and
 // neither the collector nor the scheduler waits for compiled code, which can be

@@ -19,8 +19,8 @@ type Value interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~int | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uint | ~uintptr | ~float32 | ~float64 | ~unsafe.Pointer
 }
 
-// ErrType is wrapped by the error of [Func0] to [Func6] for Go types that do not
-// fit the function's signature.
+// ErrType is wrapped by the error of [Func0] to [Func6] and [Host0] to [Host6]
+// for Go types that do not fit the function's signature.
 var ErrType = fmt.Errorf("%w with these types", ErrNotCallable)
 
 // fits tells whether Go's type t is like an IR type.
@@ -45,7 +45,7 @@ func fits(t reflect.Type, want ir.Type) bool {
 // result is where a result's parts lie in Go.
 type result struct{ offset, size uintptr }
 
-// typed checks Go types against a function's signature.
+// typed checks Go types against a compiled function's signature.
 func (m *Module) typed(id module.ID, ret reflect.Type, params ...reflect.Type) ([]result, error) {
 	if int(id) >= m.table.Len() || m.table.At(id).Kind != module.Func {
 		return nil, fmt.Errorf("function %d: %w", id, ErrNotCallable)
@@ -54,34 +54,46 @@ func (m *Module) typed(id module.ID, ret reflect.Type, params ...reflect.Type) (
 	if !callable(&d.Sig) || d.Sig.CallConv == ir.Go {
 		return nil, fmt.Errorf("%v: %w", d.Name, ErrNotCallable)
 	}
-	if len(params) != len(d.Sig.Params) {
-		return nil, fmt.Errorf("%v has %d parameters, not %d: %w", d.Name, len(d.Sig.Params), len(params), ErrType)
+	return match(d.Name, &d.Sig, ret, params)
+}
+
+// match checks Go types against a signature, and tells where the results lie.
+func match(name ir.Name, s *ir.Signature, ret reflect.Type, params []reflect.Type) ([]result, error) {
+	if len(params) != len(s.Params) {
+		return nil, fmt.Errorf("%v has %d parameters, not %d: %w", name, len(s.Params), len(params), ErrType)
 	}
 	for i, t := range params {
-		if !fits(t, d.Sig.Params[i].Type) {
-			return nil, fmt.Errorf("%v: parameter %d is %v, not %v: %w", d.Name, i, d.Sig.Params[i].Type, t, ErrType)
+		if !fits(t, s.Params[i].Type) {
+			return nil, fmt.Errorf("%v: parameter %d is %v, not %v: %w", name, i, s.Params[i].Type, t, ErrType)
 		}
 	}
-	fields := []reflect.StructField{{Type: ret}}
-	if ret.Kind() == reflect.Struct {
-		fields = fields[:0]
-		for i := range ret.NumField() {
-			fields = append(fields, ret.Field(i))
-		}
-	}
-	if len(fields) != len(d.Sig.Returns) {
-		return nil, fmt.Errorf("%v has %d results, not %d: %w", d.Name, len(d.Sig.Returns), len(fields), ErrType)
+	fields := resultFields(ret)
+	if len(fields) != len(s.Returns) {
+		return nil, fmt.Errorf("%v has %d results, not %d: %w", name, len(s.Returns), len(fields), ErrType)
 	}
 	var parts []result
 	for i, f := range fields {
 		// Go must not learn of pointers from compiled code: they could be into
-		// its heap and kept alive by nothing.
-		if !fits(f.Type, d.Sig.Returns[i].Type) || f.Type.Kind() == reflect.UnsafePointer {
-			return nil, fmt.Errorf("%v: result %d is %v, not %v: %w", d.Name, i, d.Sig.Returns[i].Type, f.Type, ErrType)
+		// its heap and kept alive by nothing. Nor would anything keep alive what
+		// a host function's pointer points to.
+		if !fits(f.Type, s.Returns[i].Type) || f.Type.Kind() == reflect.UnsafePointer {
+			return nil, fmt.Errorf("%v: result %d is %v, not %v: %w", name, i, s.Returns[i].Type, f.Type, ErrType)
 		}
 		parts = append(parts, result{f.Offset, f.Type.Size()})
 	}
 	return parts, nil
+}
+
+// resultFields lists the results that a Go type stands for.
+func resultFields(ret reflect.Type) []reflect.StructField {
+	if ret.Kind() != reflect.Struct {
+		return []reflect.StructField{{Type: ret}}
+	}
+	fields := make([]reflect.StructField, ret.NumField())
+	for i := range fields {
+		fields[i] = ret.Field(i)
+	}
+	return fields
 }
 
 // invocation is a call in the making.
