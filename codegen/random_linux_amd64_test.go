@@ -625,10 +625,12 @@ func TestRandomFunctions(t *testing.T) {
 	}
 	baseline := []string{"has_avx512f=false", "has_avx512vl=false", "has_avx512dq=false", "has_avx512vbmi=false", "has_avx512bitalg=false",
 		"has_avx2=false", "has_fma=false", "has_avx=false", "has_bmi1=false", "has_bmi2=false", "has_lzcnt=false"}
+	variants := [][]string{nil, baseline, {"opt_level=speed"}, {"opt_level=speed_and_size"},
+		{"regalloc_algorithm=single_pass"}, {"regalloc_algorithm=single_pass", "opt_level=speed"}}
 	for seed := range n {
 		// Subtests, so that what build maps is unmapped soon.
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			for _, settings := range [][]string{nil, baseline, {"opt_level=speed"}} {
+			for _, settings := range variants {
 				wrong := func(limit int) string {
 					text, args, want := makeRandom(seed, limit)
 					if got := build(t, text, settings...).call1("f", args[:]...); got != want {
