@@ -114,12 +114,9 @@ func NewEngine(c *Config) (*Engine, error) {
 		if _, err := compiler.target(&e.config, ""); err != nil {
 			return nil, fmt.Errorf("davit: %w", err)
 		}
-	}
-	e.vm.Trampolines = func(params, results []image.Slot) (*image.Image, error) {
-		if compiler == nil {
-			return nil, ErrNoCompiler
+		e.vm.Trampolines = func(params, results []image.Slot) (*image.Image, error) {
+			return compiler.trampolines(&e.config, settings, params, results)
 		}
-		return compiler.trampolines(&e.config, settings, params, results)
 	}
 	return e, nil
 }

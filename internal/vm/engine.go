@@ -20,8 +20,9 @@ var (
 // modules that are loaded, and the trampolines they brought.
 type Engine struct {
 	// Trampolines makes an image that holds nothing but the trampolines of a
-	// signature, for host functions of a signature that no loaded module has. It
-	// may be nil; then these are refused. Set it before the engine is used.
+	// signature, for references to host functions of a signature that no loaded
+	// module has. It may be nil; then they get theirs from the first module that has
+	// some. Set it before the engine is used.
 	Trampolines func(params, results []image.Slot) (*image.Image, error)
 
 	mu         sync.Mutex
@@ -94,6 +95,12 @@ func signatureKey(params, results []image.Slot) string {
 	return string(b)
 }
 
+// keyOf is the signature key of a function type.
+func keyOf(ft *wasm.FuncType) string { return signatureKey(slots(ft.Params), slots(ft.Results)) }
+
+// errNoTrampolines says that there are none, and nobody to make them.
+var errNoTrampolines = errors.New("no loaded module has trampolines for the type")
+
 // trampolinesFor are trampolines for a signature, with a reference to their
 // module that the caller has to release.
 func (e *Engine) trampolinesFor(ft *wasm.FuncType) (trampolines, error) {
@@ -103,7 +110,7 @@ func (e *Engine) trampolinesFor(ft *wasm.FuncType) (trampolines, error) {
 		return t, nil
 	}
 	if e.Trampolines == nil {
-		return trampolines{}, fmt.Errorf("no loaded module has a function of type %v, and there is no compiler to make the way into Go for it", ft)
+		return trampolines{}, errNoTrampolines
 	}
 	img, err := e.Trampolines(params, results)
 	if err != nil {

@@ -96,6 +96,9 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		return nil, fmt.Errorf("module: %w", ErrClosed)
 	}
 	s.use(m)
+	if len(s.unreachable) > 0 {
+		s.reach()
+	}
 	s.epochs = s.epochs || m.Image.Settings.Epoch
 	s.setReady()
 

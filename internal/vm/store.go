@@ -104,10 +104,12 @@ type Store struct {
 
 	instances []*Instance
 	hosts     []*host
-	externs   externs
-	tables    int
-	elements  uint64 // of all tables
-	memBytes  uint64 // of all memories
+	// unreachable are the host functions whose records have no code yet.
+	unreachable []*host
+	externs     externs
+	tables      int
+	elements    uint64 // of all tables
+	memBytes    uint64 // of all memories
 
 	exec        unsafe.Pointer // the stack's execution context; nil without a stack
 	scratch     unsafe.Pointer
@@ -161,7 +163,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.Free()
-	s.instances, s.hosts, s.externs, s.exec, s.scratch = nil, nil, externs{}, nil, nil
+	s.instances, s.hosts, s.unreachable, s.externs, s.exec, s.scratch = nil, nil, nil, externs{}, nil, nil
 	s.setReady()
 	return nil
 }
@@ -244,21 +246,46 @@ func (f Func) Ref() (uint64, error) {
 	if f.record != nil {
 		return address(f.record), nil
 	}
-	h := f.host
+	h, s := f.host, f.store
 	if h.record == nil {
-		t, err := f.store.engine.trampolinesFor(f.Type())
-		if err != nil {
+		t, err := s.engine.trampolinesFor(f.Type())
+		if err != nil && err != errNoTrampolines {
 			return 0, err
 		}
-		f.store.use(t.module)
-		r, err := f.store.arena.alloc(layout.FuncRecordSize)
-		if err != nil {
-			return 0, err
+		r, aerr := s.arena.alloc(layout.FuncRecordSize)
+		if aerr != nil {
+			if err == nil {
+				t.module.release()
+			}
+			return 0, aerr
 		}
 		fillRecord(r, t.exit, address(h.ctx), h.typ)
 		h.record = r
+		if err == nil {
+			s.use(t.module)
+		} else {
+			s.unreachable = append(s.unreachable, h)
+		}
 	}
 	return address(h.record), nil
+}
+
+// reach gives the records of host functions their code that had none when they
+// were made, because no module had the way into Go for their types. No guest can
+// have called them: to call a function, it must name the function's type, so its
+// module brings that way, and this is done before it runs.
+func (s *Store) reach() {
+	left := s.unreachable[:0]
+	for _, h := range s.unreachable {
+		if t, ok := s.engine.findTrampolines(keyOf(s.engine.funcType(h.typ))); ok {
+			s.use(t.module)
+			fillRecord(h.record, t.exit, address(h.ctx), h.typ)
+		} else {
+			left = append(left, h)
+		}
+	}
+	clear(s.unreachable[len(left):])
+	s.unreachable = left
 }
 
 func fillRecord(r unsafe.Pointer, code, ctx uint64, typ uint32) {

@@ -266,3 +266,73 @@ func TestClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestUnreachable: a reference to a host function of a type that no module has
+// can be made without a compiler, and is called by the first module that can.
+func TestUnreachable(t *testing.T) {
+	e, err := vm.NewEngine()
+	if err != nil {
+		t.Skip(err)
+	}
+	load := func(text string) *vm.Module {
+		t.Helper()
+		b, err := wat.Compile([]byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := compile.Module(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := e.Load(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Close)
+		return m
+	}
+	s, err := e.NewStore(vm.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	types := []wasm.ValType{wasm.I64, wasm.F32, wasm.I64}
+	f, err := s.NewHostFunc(wasm.FuncType{Params: types, Results: types[:1]}, func(_ *vm.Caller, buffer []uint64) error {
+		buffer[0] += buffer[2]
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := f.Ref()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := s.NewTable(wasm.TableType{Elem: wasm.FuncRef, Limits: wasm.Limits{Min: 3}}, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := []vm.Extern{{Kind: wasm.KindTable, Table: table}}
+	// This one can only find out that it cannot call the function.
+	other, err := s.Instantiate(context.Background(), load(`(module (import "" "t" (table 3 funcref))
+		(func (export "f") (param i64) (result i64) (call_indirect (result i64) (i32.const 1))))`), imports, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trap *vm.Trap
+	if _, err := call(t, other, "f", 1); !errors.As(err, &trap) || trap.Code != image.TrapIndirectCallType {
+		t.Errorf("called with another type: %v", err)
+	}
+	in, err := s.Instantiate(context.Background(), load(`(module (import "" "t" (table 3 funcref))
+		(func (export "f") (param i64) (result i64)
+			(call_indirect (param i64 f32 i64) (result i64) (i64.const 40) (f32.const 1) (local.get 0) (i32.const 1))))`), imports, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := call(t, in, "f", 2); err != nil || sum != 42 {
+		t.Errorf("%d, %v", sum, err)
+	}
+	if have := s.FuncOf(ref); !have.IsHost() {
+		t.Error("the reference is of another function")
+	}
+}
