@@ -79,7 +79,7 @@ func TestVerifier(t *testing.T) { suite(t, 81, "verifier", "") }
 func TestCat(t *testing.T)      { suite(t, 19, "cat", "") }
 func TestDomtree(t *testing.T)  { suite(t, 5, "domtree", "") }
 func TestPrintCFG(t *testing.T) { suite(t, 2, "print-cfg", "") }
-func TestCompile(t *testing.T)  { suite(t, 1420, "compile", "") }
+func TestCompile(t *testing.T)  { suite(t, 1410, "compile", "") }
 func TestOptimize(t *testing.T) { suite(t, 840, "optimize", "") }
 func TestInline(t *testing.T)   { suite(t, 49, "inline", "") }
 func TestAliasing(t *testing.T) { suite(t, 8, "alias-analysis", "") }
