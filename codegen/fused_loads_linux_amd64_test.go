@@ -84,10 +84,10 @@ func TestFusedLoads(t *testing.T) {
 		t.Skip(err)
 	}
 	cases := fusedCases()
-	const avx2 = "has_avx has_avx2 has_fma has_bmi1 has_bmi2 has_lzcnt "
+	const avx2 = "has_avx has_avx2 has_fma has_f16c has_bmi1 has_bmi2 has_lzcnt "
 	for _, level := range [][2]string{
 		{"sse42", ""}, {"avx", "has_avx"}, {"avx2", avx2},
-		{"avx512", avx2 + "has_avx512f has_avx512vl has_avx512dq has_avx512vbmi has_avx512bitalg"},
+		{"avx512", avx2 + "has_avx512f has_avx512vl has_avx512dq has_avx512bw has_avx512vbmi has_avx512bitalg"},
 	} {
 		t.Run(level[0], func(t *testing.T) { runFused(t, cases, strings.Fields(level[1])) })
 	}

@@ -623,7 +623,7 @@ func TestRandomFunctions(t *testing.T) {
 	if testing.Short() {
 		n = 50
 	}
-	baseline := []string{"has_avx512f=false", "has_avx512vl=false", "has_avx512dq=false", "has_avx512vbmi=false", "has_avx512bitalg=false",
+	baseline := []string{"has_avx512f=false", "has_avx512bw=false", "has_avx512vl=false", "has_avx512dq=false", "has_avx512vbmi=false", "has_avx512bitalg=false",
 		"has_avx2=false", "has_fma=false", "has_avx=false", "has_bmi1=false", "has_bmi2=false", "has_lzcnt=false"}
 	variants := [][]string{nil, baseline, {"opt_level=speed"}, {"opt_level=speed_and_size"},
 		{"regalloc_algorithm=single_pass"}, {"regalloc_algorithm=single_pass", "opt_level=speed"}}

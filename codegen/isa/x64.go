@@ -14,7 +14,7 @@ type X64 struct {
 
 	HasAVX, HasAVX2, HasFMA, HasF16C, HasBMI1, HasBMI2, HasLZCNT bool
 
-	HasAVXVNNI, HasAVX512F, HasAVX512DQ, HasAVX512VL, HasAVX512VBMI, HasAVX512BITALG, HasAVX512VNNI bool
+	HasAVXVNNI, HasAVX512F, HasAVX512DQ, HasAVX512BW, HasAVX512VL, HasAVX512VBMI, HasAVX512BITALG, HasAVX512VNNI bool
 }
 
 func baselineX64() X64 {
@@ -42,6 +42,7 @@ var x64Flags = []x64Flag{
 	{"has_lzcnt", func(x *X64) *bool { return &x.HasLZCNT }},
 	{"has_avx512f", func(x *X64) *bool { return &x.HasAVX512F }},
 	{"has_avx512dq", func(x *X64) *bool { return &x.HasAVX512DQ }},
+	{"has_avx512bw", func(x *X64) *bool { return &x.HasAVX512BW }},
 	{"has_avx512vl", func(x *X64) *bool { return &x.HasAVX512VL }},
 	{"has_avx512vbmi", func(x *X64) *bool { return &x.HasAVX512VBMI }},
 	{"has_avx512bitalg", func(x *X64) *bool { return &x.HasAVX512BITALG }},
@@ -61,7 +62,7 @@ const (
 	levelAVX                 // Sandy Bridge
 	levelAVXF                // Ivy Bridge: F16C
 	level3                   // Haswell: AVX2, BMI, FMA, LZCNT
-	level4                   // Skylake server: AVX-512 F, DQ, VL
+	level4                   // Skylake server: AVX-512 F, DQ, BW, VL
 	levelVBMI                // Cannon Lake
 	levelBITALG              // Ice Lake, Zen 4
 )
@@ -99,7 +100,7 @@ func (x *X64) add(l level) {
 	set(levelAVX, &x.HasAVX)
 	set(levelAVXF, &x.HasF16C)
 	set(level3, &x.HasAVX2, &x.HasFMA, &x.HasBMI1, &x.HasBMI2, &x.HasLZCNT)
-	set(level4, &x.HasAVX512F, &x.HasAVX512DQ, &x.HasAVX512VL)
+	set(level4, &x.HasAVX512F, &x.HasAVX512DQ, &x.HasAVX512BW, &x.HasAVX512VL)
 	set(levelVBMI, &x.HasAVX512VBMI)
 	set(levelBITALG, &x.HasAVX512BITALG, &x.HasAVX512VNNI)
 }
@@ -138,7 +139,7 @@ func hostX64() X64 {
 		HasLZCNT: c.HasBMI2,
 		// All processors with FMA have had F16C before it. (Likewise.)
 		HasF16C:    c.HasFMA,
-		HasAVX512F: c.HasAVX512F, HasAVX512DQ: c.HasAVX512DQ, HasAVX512VL: c.HasAVX512VL, HasAVX512VBMI: c.HasAVX512VBMI, HasAVX512BITALG: c.HasAVX512BITALG,
+		HasAVX512F: c.HasAVX512F, HasAVX512DQ: c.HasAVX512DQ, HasAVX512BW: c.HasAVX512BW, HasAVX512VL: c.HasAVX512VL, HasAVX512VBMI: c.HasAVX512VBMI, HasAVX512BITALG: c.HasAVX512BITALG,
 		HasAVXVNNI: c.HasAVXVNNI, HasAVX512VNNI: c.HasAVX512VNNI,
 	}
 }

@@ -135,6 +135,8 @@ func hasExtension(name string) bool {
 		return c.HasAVX512F
 	case "avx512dq":
 		return c.HasAVX512DQ
+	case "avx512bw":
+		return c.HasAVX512BW
 	case "avx512vl":
 		return c.HasAVX512VL
 	case "avx512vbmi":

@@ -19,7 +19,7 @@ func TestRunLevels(t *testing.T) {
 	// Below AVX nothing can be taken away by a level: files turn extensions on.
 	none := []string{
 		"has_avx=false", "has_avx2=false", "has_fma=false", "has_f16c=false", "has_bmi1=false", "has_bmi2=false", "has_lzcnt=false",
-		"has_avx512f=false", "has_avx512dq=false", "has_avx512vl=false", "has_avx512vbmi=false", "has_avx512bitalg=false",
+		"has_avx512f=false", "has_avx512dq=false", "has_avx512bw=false", "has_avx512vl=false", "has_avx512vbmi=false", "has_avx512bitalg=false",
 	}
 	for _, level := range [][]string{none, {"sandybridge"}, {"haswell"}, {"x86-64-v4"}, {"icelake-server"}} {
 		name := level[0]

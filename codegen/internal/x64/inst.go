@@ -101,7 +101,7 @@ const (
 	OpVexLoad    // R0 = Sub(mem); FlagImm
 	OpVexShift   // R0 = R1, all lanes shifted by Imm
 	OpVexBlend   // R0 = R2 where the top bits of R3 are set, else R1
-	OpTernary    // R0=R1 Sub R2, R3, EVEX: VPTERNLOGD with Imm, VPERMI2B
+	OpTernary    // R0=R1 Sub R2, R3, EVEX: VPTERNLOGD with Imm, VPERMI2B, W and D
 	OpTernaryM   // R0=R1 Sub R2, mem
 	OpFma        // R0=R1 Sub R2, R3, VEX: VFMADD213SS …: R1*R2+R3
 	OpFmaM       // R0=R1 Sub R2, mem

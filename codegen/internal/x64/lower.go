@@ -34,5 +34,6 @@ func (c *lower) hasAvx512() bool {
 	return x.HasAVX512F && x.HasAVX512VL && x.HasAVX2
 }
 func (c *lower) hasAvx512dq() bool     { return c.hasAvx512() && c.backend().isa.X64.HasAVX512DQ }
+func (c *lower) hasAvx512bw() bool     { return c.hasAvx512() && c.backend().isa.X64.HasAVX512BW }
 func (c *lower) hasAvx512bitalg() bool { return c.hasAvx512() && c.backend().isa.X64.HasAVX512BITALG }
 func (c *lower) hasAvx512vbmi() bool   { return c.hasAvx512() && c.backend().isa.X64.HasAVX512VBMI }

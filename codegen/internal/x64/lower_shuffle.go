@@ -64,8 +64,8 @@ func (c *lower) shuffleBytes(x, y ir.Value, k ir.Constant) machine.Reg {
 	for _, b := range m {
 		zeros = zeros || b == zeroByte
 	}
-	if c.hasAvx512vbmi() && !zeros {
-		return c.ternaryOp(asm.VPERMI2B, c.bytes(&m), c.xmm(x), operand{reg: c.xmm(y)}, 0, 0)
+	if op, indexes, ok := c.permute2(&m); ok && !zeros {
+		return c.ternaryOp(op, c.bytes(&indexes), c.xmm(x), operand{reg: c.xmm(y)}, 0, 0)
 	}
 	if c.hasAvx() {
 		if mask, ok := blendMask(&m); ok {
@@ -83,6 +83,24 @@ func (c *lower) shuffleBytes(x, y ir.Value, k ir.Constant) machine.Reg {
 	}
 	left := c.vop(asm.PSHUFB, c.xmm(x), c.bytesInPool(&a))
 	return c.vop(asm.POR, left, operand{reg: c.vop(asm.PSHUFB, c.xmm(y), c.bytesInPool(&b))})
+}
+
+// permute2 is the instruction of AVX-512 that picks from two vectors what m says, in lanes as wide as possible (those of 4
+// bytes take one step where narrow ones take three), and what it takes as indexes.
+func (c *lower) permute2(m *[16]byte) (op asm.VecOp, indexes [16]byte, ok bool) {
+	if l, ok := lanes(m, 4); ok && c.hasAvx512() {
+		for i := range 4 {
+			indexes[4*i] = l[i]
+		}
+		return asm.VPERMI2D, indexes, true
+	}
+	if l, ok := lanes(m, 2); ok && c.hasAvx512bw() {
+		for i := range 8 {
+			indexes[2*i] = l[i]
+		}
+		return asm.VPERMI2W, indexes, true
+	}
+	return asm.VPERMI2B, *m, c.hasAvx512vbmi()
 }
 
 func (c *lower) isZero(v ir.Value) bool {

@@ -436,6 +436,7 @@ const (
 	VPTERNLOGQ
 	VPERMI2B
 	VPERMI2W
+	VPERMI2D
 	VPERMT2B
 	VPERMB
 	VPERMW
@@ -909,6 +910,7 @@ var vecRows = [...]vecRow{
 	VPTERNLOGQ:      {"vpternlogq", 0x25, 0, map0F3A, pp66, tupleFull, vecEVEX | vecNDS | vecI8 | vecEW},
 	VPERMI2B:        {"vpermi2b", 0x75, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS},
 	VPERMI2W:        {"vpermi2w", 0x75, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS | vecEW},
+	VPERMI2D:        {"vpermi2d", 0x76, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS},
 	VPERMT2B:        {"vpermt2b", 0x7D, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS},
 	VPERMB:          {"vpermb", 0x8D, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS},
 	VPERMW:          {"vpermw", 0x8D, 0, map0F38, pp66, tupleFull, vecEVEX | vecNDS | vecEW},
