@@ -126,13 +126,13 @@ func MapCode(f *os.File, off int64, size int) (*Code, error) {
 	if size <= 0 || size > codeRange/2 {
 		return nil, fmt.Errorf("native: code of %d bytes", size)
 	}
-	if err := takeMappings(mappingsPerPrivate); err != nil {
+	if err := takeMappings(mappingsPerFile); err != nil {
 		return nil, err
 	}
 	c := &Code{size: size, n: (size + 1<<layout.CodeGranuleLog2 - 1) >> layout.CodeGranuleLog2, mapped: true}
 	unit, reused, ok := takeUnits(&code.units, c.n)
 	if !ok {
-		giveMappings(mappingsPerPrivate)
+		giveMappings(mappingsPerFile)
 		return nil, fmt.Errorf("native: no room for %d bytes of code in the range of %d", size, codeRange)
 	}
 	c.unit = unit
@@ -178,7 +178,7 @@ func reclaim() {
 		var err error
 		switch {
 		case c.mapped:
-			giveMappings(mappingsPerPrivate)
+			giveMappings(mappingsPerFile)
 			err = process.code.unmapFile(c.offset(), c.room())
 		case c.private:
 			giveMappings(mappingsPerPrivate)
@@ -260,8 +260,12 @@ func (c *Code) Publish(t Tables) error {
 	return nil
 }
 
-// mappingsPerPrivate: the code, and what is behind it.
-const mappingsPerPrivate = 2
+// Mappings of code that is mapped by itself: the code, and what is behind it; and,
+// if it is mapped from a file, the tables in it.
+const (
+	mappingsPerPrivate = 2
+	mappingsPerFile    = 3
+)
 
 // granule returns the address of an entry of the granule table.
 func granule(i int) uintptr { return process.granules + uintptr(i)*8 }

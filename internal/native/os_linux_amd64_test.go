@@ -3,9 +3,13 @@ package native
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/davit-wasm/davit/internal/layout"
 )
 
 // TestWithoutMemoryFile runs code where memory files are not to be had, in a
@@ -45,4 +49,71 @@ func TestWithoutMemoryFile(t *testing.T) {
 			c.Release()
 		}
 	}
+	testMapCode(t)
+}
+
+// TestMapCode runs code where a file is mapped, with tables in the file, and maps
+// other code in its place.
+func TestMapCode(t *testing.T) {
+	supported(t)
+	testMapCode(t)
+}
+
+func testMapCode(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "code"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tables := []byte{8, 0, 0, 0, 16, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0} // two sites: offsets, flags
+	content := make([]byte, 2*layout.StubTextSize, 2*layout.StubTextSize+len(tables))
+	copy(content[layout.StubTextSize:], stubText[:])
+	if _, err := f.Write(append(content, tables...)); err != nil {
+		t.Fatal(err)
+	}
+	data, unmap, err := MapFile(f, 2*layout.StubTextSize+len(tables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	freed := 0
+	for range 3 {
+		c, err := MapCode(f, layout.StubTextSize, layout.StubTextSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Freed = func() { freed++ }
+		words := unsafe.Slice((*uint32)(unsafe.Pointer(&data[2*layout.StubTextSize])), 4)
+		if err := c.Publish(Tables{Prepared: &PreparedTables{Offsets: words[:2], Flags: words[2:], InPlace: true}}); err != nil {
+			t.Fatal(err)
+		}
+		probe := Func[func(a, b, c, d uintptr) (status, b2, c2, d2 uintptr)](c.Base() + stubProbe)
+		if status, _, _, _ := probe(1, 2, 3, 4); status != 11 {
+			t.Errorf("the code gives %d", status)
+		}
+		if code, ok := c.TrapAt(16); code != 6 || !ok {
+			t.Errorf("trap at 16: %d, %v", code, ok)
+		}
+		if _, ok := c.TrapAt(12); ok {
+			t.Error("there is a trap at 12")
+		}
+		c.Release()
+	}
+	// Memory of which files were mapped is used again as other memory.
+	c, err := NewCode(layout.StubTextSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(c.Writable(), stubText[:])
+	if err := c.Publish(Tables{}); err != nil {
+		t.Fatal(err)
+	}
+	probe := Func[func(a, b, c, d uintptr) (status, b2, c2, d2 uintptr)](c.Base() + stubProbe)
+	if status, _, _, _ := probe(1, 2, 3, 4); status != 11 {
+		t.Errorf("the code gives %d", status)
+	}
+	c.Release()
+	if freed != 3 {
+		t.Errorf("freed %d of 3", freed)
+	}
+	unmap()
 }
