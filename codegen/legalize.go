@@ -3,6 +3,7 @@ package codegen
 import (
 	"slices"
 
+	"github.com/davit-wasm/davit/codegen/internal/opt"
 	"github.com/davit-wasm/davit/codegen/ir"
 )
 
@@ -38,12 +39,6 @@ func (c *Context) unreachable() error {
 	for _, b := range f.PostOrder(&c.walk) {
 		c.seen[b] = true
 	}
-	for b := f.Entry(); b != ir.NoBlock; {
-		next := f.NextBlock(b)
-		if !c.seen[b] {
-			f.RemoveBlock(b)
-		}
-		b = next
-	}
+	opt.KeepBlocks(f, c.seen)
 	return nil
 }

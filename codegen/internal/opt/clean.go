@@ -50,12 +50,39 @@ func (o *Optimizer) reachable() {
 			c.preds[d.Block]++
 		}
 	}
+	KeepBlocks(f, c.seen)
+	if len(f.ExceptionTables) == 0 {
+		return
+	}
+	for _, b := range c.order {
+		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+			if d := f.Inst(inst); d.Op == ir.OpGetExceptionHandlerAddress {
+				c.preds[d.Ref]++ // it names the block, which must keep its name
+			}
+		}
+	}
+}
+
+// KeepBlocks removes all blocks but those whose element of keep is set, which is
+// to be so for all that can be reached. The address of a handler of a call that
+// goes is 0: nothing can be thrown there.
+func KeepBlocks(f *ir.Function, keep []bool) {
 	for b := f.Entry(); b != ir.NoBlock; {
 		next := f.NextBlock(b)
-		if !c.seen[b] {
+		if !keep[b] {
 			f.RemoveBlock(b)
 		}
 		b = next
+	}
+	if len(f.ExceptionTables) == 0 {
+		return
+	}
+	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
+		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+			if d := f.Inst(inst); d.Op == ir.OpGetExceptionHandlerAddress && !keep[d.Ref] {
+				d.Op, d.Ref, d.Imm = ir.OpIconst, 0, 0
+			}
+		}
 	}
 }
 
