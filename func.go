@@ -185,7 +185,7 @@ func (f *Func) finishHooked(ctx context.Context, p unsafe.Pointer, status uintpt
 
 // end ends a call.
 func (f *Func) end(p unsafe.Pointer) {
-	if f.vm.Plain(p) && f.store.running == nil {
+	if f.vm.Plain(p) && f.store.running.Load() == nil {
 		f.store.turn.Give()
 		return
 	}

@@ -13,8 +13,8 @@ import (
 //
 // ctx is the context of the call into WebAssembly. The function may call back
 // into the store; other goroutines may do so on its behalf if they use ctx, or a
-// context derived from it. Such calls must have ended when the function
-// returns.
+// context derived from it: one at a time, others get [ErrBusy]. When the function
+// returns with such a call still running, the guest waits for its end.
 //
 // An error ends the guest: the call into WebAssembly returns it, such that
 // errors.Is and errors.As find it; a [TrapCode] as a [*Trap], as if the guest's
@@ -93,6 +93,8 @@ func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
 			vc.SetData(a)
 		}
 		a.caller.set(vc.Instance())
+		s.host.Store(a.goroutine)
+		defer s.leaveHost(a.goroutine)
 		err := fn(a.ctx, &a.caller, buffer)
 		if code, ok := err.(TrapCode); ok {
 			return &vm.Trap{Code: image.TrapCode(code)}
@@ -118,6 +120,5 @@ func (s *Store) hostActivation(ctx context.Context) *hostActivation {
 	}
 	a := s.activations[s.depth]
 	a.ctx, a.goroutine = s.hostContext(ctx), vm.Goroutine()
-	s.host.Store(a.goroutine)
 	return a
 }

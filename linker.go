@@ -58,7 +58,12 @@ func (l *Linker) Clone() *Linker {
 }
 
 // Define gives x a name: a *GoFunc, or a *Func, *Table, *Memory, *Global or *Tag.
+// A nil x is an error, also that of [Instance.Memory] and its like for an export
+// that is not there.
 func (l *Linker) Define(module, name string, x Definition) error {
+	if isNil(x) {
+		return fmt.Errorf("davit: nothing to define as %q %q: it is nil, as if there was no export of its name", module, name)
+	}
 	if g, ok := x.(*GoFunc); ok && g.err != nil {
 		return g.err
 	}
@@ -70,6 +75,25 @@ func (l *Linker) Define(module, name string, x Definition) error {
 	}
 	l.definitions[key] = x
 	return nil
+}
+
+// isNil reports whether x is nil, or a nil pointer of any of its types.
+func isNil(x Definition) bool {
+	switch x := x.(type) {
+	case *GoFunc:
+		return x == nil
+	case *Func:
+		return x == nil
+	case *Memory:
+		return x == nil
+	case *Table:
+		return x == nil
+	case *Global:
+		return x == nil
+	case *Tag:
+		return x == nil
+	}
+	return x == nil
 }
 
 // DefineFunc defines a function of the host. Reference types in t must be
@@ -100,13 +124,21 @@ func (l *Linker) Lookup(module, name string) (x Definition, ok bool) {
 func checkHostType(t *FuncType) error {
 	for _, list := range [...][]ValType{t.Params, t.Results} {
 		for _, v := range list {
-			if v.IsRef() && v.Heap().IsIndex() {
-				return fmt.Errorf("davit: the type of a host function may not mention type %d of a module", v.Heap().Index())
-			}
-			if !v.IsRef() && !v.IsNum() && v != V128 {
-				return fmt.Errorf("davit: %v is no type of a value", v)
+			if err := checkValType(v); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// checkValType refuses what is no type of a value outside of modules.
+func checkValType(t ValType) error {
+	if t.IsRef() && t.Heap().IsIndex() {
+		return fmt.Errorf("davit: what the host makes may not mention type %d of a module", t.Heap().Index())
+	}
+	if !t.IsRef() && !t.IsNum() && t != V128 {
+		return fmt.Errorf("davit: %v is no type of a value", t)
 	}
 	return nil
 }

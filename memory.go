@@ -17,8 +17,8 @@ type Memory struct {
 	vm    *vm.Memory
 }
 
-// NewMemory makes a memory of the host. A PageBits of 0 means 16: pages of
-// 64 KiB.
+// NewMemory makes a memory of the host, which is not shared, of pages of 64 KiB: a
+// PageBits of 0 means 16, others are refused.
 func NewMemory(s *Store, t MemoryType) (*Memory, error) { return newMemory(s, t, nil) }
 
 // MemoryStorage holds the bytes of a memory of the host, instead of the engine.
@@ -53,7 +53,7 @@ func newMemory(s *Store, t MemoryType, storage vm.Storage) (*Memory, error) {
 	if t.PageBits == 0 {
 		t.PageBits = 16
 	}
-	if t.PageBits > 16 || t.HasMax && t.Max < t.Min {
+	if t.PageBits != 16 || t.Shared || t.HasMax && t.Max < t.Min {
 		return nil, fmt.Errorf("davit: no such memory: %+v", t)
 	}
 	m, err := s.vm.NewMemory(t, storage)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/davit-wasm/davit/internal/vm"
 )
@@ -29,7 +30,8 @@ type StoreConfig struct {
 	// MaxNesting is how deeply calls from Go into WebAssembly and back may nest;
 	// 1,000. Beyond, calls trap with TrapStackOverflow.
 	MaxNesting int
-	// StackBytes is the size of the stack for WebAssembly code; 1 MiB.
+	// StackBytes is the size of the stack for WebAssembly code; 1 MiB. NewStore
+	// refuses what is more than is possible, 15 MiB and something.
 	StackBytes uint64
 
 	// CallHook is told of calls between Go and WebAssembly.
@@ -61,9 +63,9 @@ type Store struct {
 	// turn is taken by whoever uses the store; calls by host functions of the
 	// running call go without.
 	turn    *vm.Turn
-	running *callContext   // of the running call, once it has called the host
-	host    atomic.Uintptr // the goroutine of the innermost running host function, or 0
-	closed  bool           // whoever has the turn may look
+	running atomic.Pointer[callContext] // of the running call, once it has called the host
+	host    atomic.Uintptr              // see [Store.leaveHost]
+	closed  bool                        // whoever has the turn may look
 
 	goFuncs     map[*GoFunc]vm.Func
 	activations []*hostActivation // by depth of nesting
@@ -79,6 +81,9 @@ type Store struct {
 func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	if c == nil {
 		c = &StoreConfig{}
+	}
+	if min(c.MaxInstances, c.MaxMemories, c.MaxTables, c.MaxExternRefs, c.MaxNesting) < 0 {
+		return nil, fmt.Errorf("davit: a limit of a store is negative: %+v", *c)
 	}
 	limits := vm.Limits{
 		Instances: c.MaxInstances, Memories: c.MaxMemories, MemoryBytes: c.MaxMemoryBytes, Tables: c.MaxTables,
@@ -147,7 +152,8 @@ func (c *callContext) Value(key any) any {
 // function.
 func (s *Store) nested(ctx context.Context) bool {
 	if c, ok := ctx.(*callContext); ok && c.store == s {
-		return c == s.running || c.outer != nil && c.outer == s.running
+		running := s.running.Load()
+		return c == running || c.outer != nil && c.outer == running
 	}
 	if ctx.Done() == nil && reflect.TypeOf(ctx) == backgroundType {
 		return false // the usual case needs no search
@@ -156,25 +162,27 @@ func (s *Store) nested(ctx context.Context) bool {
 	for c != nil && c.store != s {
 		c, _ = c.Context.Value(storeKey{}).(*callContext)
 	}
-	return c != nil && (c == s.running || c.outer != nil && c.outer == s.running)
+	running := s.running.Load()
+	return c != nil && (c == running || c.outer != nil && c.outer == running)
 }
 
 var backgroundType = reflect.TypeOf(context.Background())
 
 // hostContext is the context for host functions of a call with context ctx.
 func (s *Store) hostContext(ctx context.Context) context.Context {
-	if s.running != nil {
+	if running := s.running.Load(); running != nil {
 		if s.nested(ctx) {
 			return ctx
 		}
-		return &callContext{ctx, s, s.running}
+		return &callContext{ctx, s, running}
 	}
 	if c := s.contexts; c != nil && sameContext(c.Context, ctx) {
-		s.running = c
+		s.running.Store(c)
 		return c
 	}
 	c := &callContext{ctx, s, nil}
-	s.contexts, s.running = c, c
+	s.contexts = c
+	s.running.Store(c)
 	return c
 }
 
@@ -200,7 +208,10 @@ func (s *Store) acquire(ctx context.Context) error {
 func (s *Store) acquireTaken(ctx context.Context) error {
 	// A call by the goroutine that runs the host function is nested whatever its
 	// context; it would wait for itself.
-	if s.host.Load() == vm.Goroutine() || s.nested(ctx) {
+	if g := s.host.Load(); g != 0 && g == vm.Goroutine() || s.nested(ctx) {
+		if g == 0 || !s.host.CompareAndSwap(g, 0) {
+			return ErrBusy // another nested call runs, or the host function has returned
+		}
 		s.depth++
 		return nil
 	}
@@ -217,6 +228,16 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 	return nil
 }
 
+// leaveHost ends a host function that goroutine g has run. While one runs, host
+// is its goroutine. A nested call, which any goroutine may make, makes it 0 until
+// it ends, so that the native stack is used by one at a time; nor does the guest
+// go on before that.
+func (s *Store) leaveHost(g uintptr) {
+	for !s.host.CompareAndSwap(g, 0) {
+		time.Sleep(50 * time.Microsecond) // only if a goroutine was left behind with a call
+	}
+}
+
 // release ends what acquire began.
 func (s *Store) release() {
 	if s.depth > 0 {
@@ -224,8 +245,8 @@ func (s *Store) release() {
 		s.host.Store(s.activations[s.depth].goroutine)
 		return
 	}
-	if s.running != nil {
-		s.running = nil
+	if s.running.Load() != nil {
+		s.running.Store(nil)
 		s.host.Store(0)
 	}
 	s.turn.Give()

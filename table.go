@@ -2,6 +2,7 @@ package davit
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/davit-wasm/davit/internal/vm"
 	"github.com/davit-wasm/davit/wasm"
@@ -18,6 +19,12 @@ type Table struct {
 func NewTable(s *Store, t TableType, init Value) (*Table, error) {
 	if err := s.open(); err != nil {
 		return nil, err
+	}
+	if err := checkValType(t.Elem); err != nil {
+		return nil, err
+	}
+	if !t.Elem.IsRef() || t.HasMax && t.Max < t.Min || !t.Is64 && t.Min > math.MaxUint32 {
+		return nil, fmt.Errorf("davit: no such table: %+v", t)
 	}
 	raw, err := s.lower(t.Elem, init)
 	if err != nil {
@@ -96,6 +103,9 @@ type Global struct {
 // NewGlobal makes a global of the host.
 func NewGlobal(s *Store, t GlobalType, v Value) (*Global, error) {
 	if err := s.open(); err != nil {
+		return nil, err
+	}
+	if err := checkValType(t.Type); err != nil {
 		return nil, err
 	}
 	raw, err := s.lower(t.Type, v)

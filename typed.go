@@ -1,6 +1,7 @@
 package davit
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -58,7 +59,13 @@ type GoFunc struct {
 // NewGoFunc makes a GoFunc of a function whose type is known at run time only.
 // Reference types in t must be abstract, which is checked when the GoFunc is
 // used.
-func NewGoFunc(t FuncType, fn HostFunc) *GoFunc { return &GoFunc{t, fn, checkHostType(&t)} }
+func NewGoFunc(t FuncType, fn HostFunc) *GoFunc {
+	err := checkHostType(&t)
+	if fn == nil {
+		err = errors.New("davit: a host function without a Go function: it is nil")
+	}
+	return &GoFunc{t, fn, err}
+}
 
 // Type is the type of g. It must not be changed.
 func (g *GoFunc) Type() *FuncType { return &g.typ }

@@ -19,19 +19,52 @@ import (
 // stdinName is the name of a file that stands for standard input.
 const stdinName = "-"
 
+// Sizes of the largest files that are read: modules may have 1 GiB; what is no
+// ordinary file might never end.
+const (
+	maxFile   = 1 << 30
+	maxStream = 256 << 20
+)
+
 // readFile reads a file, or standard input.
 func readFile(cmd *cobra.Command, file string) ([]byte, error) {
 	if file == stdinName {
-		return io.ReadAll(cmd.InOrStdin())
+		return readAll(cmd.InOrStdin(), "standard input", maxStream)
 	}
-	data, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
-		if info, serr := os.Stat(file); serr == nil && info.IsDir() {
-			return nil, fmt.Errorf("%s is a folder, want a file", file)
-		}
 		return nil, withHint(err, missingFileHint(file, err))
 	}
-	return data, nil
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder, want a file", file)
+	case !info.Mode().IsRegular():
+		return readAll(f, file, maxStream)
+	case info.Size() > maxFile:
+		return nil, tooLarge(file, maxFile)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// readAll reads what must not be longer than limit.
+func readAll(r io.Reader, name string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = tooLarge(name, limit)
+	}
+	return data, err
+}
+
+func tooLarge(name string, limit int64) error {
+	return fmt.Errorf("%s is too large for a module: at most %d MiB are read", name, limit>>20)
 }
 
 // missingFileHint says which file of the folder may have been meant.

@@ -124,6 +124,9 @@ type loaded struct {
 
 func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	file, guestArgs := args[0], args[1:]
+	if o.timeout < 0 {
+		return usagef(cmd, "--timeout: %v is no time to run", o.timeout)
+	}
 	config, closers, err := o.wasi(cmd, file)
 	defer func() {
 		for _, c := range closers {

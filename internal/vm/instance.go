@@ -92,7 +92,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 			return nil, err
 		}
 	}
-	if !m.retain() {
+	if m.closed.Load() || !m.retain() {
 		return nil, fmt.Errorf("module: %w", ErrClosed)
 	}
 	s.use(m)

@@ -51,7 +51,6 @@ func (l *Limits) setDefaults() {
 	l.Nesting = cmp.Or(l.Nesting, DefaultNesting)
 	l.TableElements = min(l.TableElements, 1<<40) // so that their size is a number
 	l.StackBytes = cmp.Or(l.StackBytes, native.DefaultStackSize)
-	l.StackBytes = min(l.StackBytes, 1<<30) // far beyond what is possible, but an int
 }
 
 // LimitError says which limit of a store was met.
@@ -136,6 +135,9 @@ type Store struct {
 // NewStore makes an empty store.
 func (e *Engine) NewStore(l Limits) (*Store, error) {
 	l.setDefaults()
+	if l.StackBytes > native.MaxStackSize {
+		return nil, fmt.Errorf("stack of %d bytes; at most %d are possible", l.StackBytes, native.MaxStackSize)
+	}
 	s := &Store{Held: &Held{modules: make(map[*Module]bool)}, engine: e, limits: l}
 	var err error
 	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
