@@ -61,9 +61,6 @@ const (
 // zeros tells whether a section of kind k has no contents in the file.
 func (k SectionKind) zeros() bool { return k == BSS || k == TLSBSS }
 
-// debug tells whether a section is not loaded.
-func (k SectionKind) debug() bool { return k >= DebugInfo }
-
 // Section is a part of the file that the linker places as a whole.
 type Section struct {
 	Kind   SectionKind

@@ -213,17 +213,11 @@ func UseAny(v VReg) Operand { return Operand{VReg: v} }
 // UseReg returns a use at Early in any register.
 func UseReg(v VReg) Operand { return Operand{VReg: v, Constraint: Reg} }
 
-// UseRegLate returns a use in any register that no definition of the instruction shares.
-func UseRegLate(v VReg) Operand { return Operand{VReg: v, Constraint: Reg, Pos: Late} }
-
 // UseFixed returns a use at Early in register p.
 func UseFixed(v VReg, p PReg) Operand { return Operand{VReg: v, Constraint: Fixed, Arg: uint8(p)} }
 
 // DefReg returns a definition at Late in any register.
 func DefReg(v VReg) Operand { return Operand{VReg: v, Kind: Def, Pos: Late, Constraint: Reg} }
-
-// DefRegEarly returns a definition in any register that no use of the instruction shares.
-func DefRegEarly(v VReg) Operand { return Operand{VReg: v, Kind: Def, Pos: Early, Constraint: Reg} }
 
 // DefAny returns a definition at Late in a register or spill slot.
 func DefAny(v VReg) Operand { return Operand{VReg: v, Kind: Def, Pos: Late} }
