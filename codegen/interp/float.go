@@ -26,6 +26,42 @@ func bitsOf(x float64, t ir.Type) Value {
 	return word(math.Float64bits(x))
 }
 
+// halfOf is the number that the bits of an f16 mean.
+func halfOf(h uint16) float64 {
+	sign, exp, frac := uint64(h>>15)<<63, int(h>>10&31), uint64(h&0x3ff)
+	var x float64
+	switch exp {
+	case 0:
+		x = math.Ldexp(float64(frac), -24)
+	case 31:
+		bits := uint64(0x7ff)<<52 | frac<<42
+		if frac != 0 {
+			bits |= 1 << 51 // quiet
+		}
+		x = math.Float64frombits(bits)
+	default:
+		x = math.Ldexp(float64(frac|0x400), exp-25)
+	}
+	return math.Float64frombits(math.Float64bits(x) | sign)
+}
+
+// halfBits is the bits of x as an f16, rounded once. NaN is quiet and keeps the
+// top of its payload.
+func halfBits(x float64) uint16 {
+	b := math.Float64bits(x)
+	sign, a := uint16(b>>48)&0x8000, math.Abs(x)
+	switch {
+	case a != a:
+		return sign | 0x7e00 | uint16(b>>42)&0x3ff
+	case a >= 65520: // halfway from the greatest to the next
+		return sign | 0x7c00
+	case a < 0x1p-14: // in units of the least; 1024 of them are the first that is normal
+		return sign | uint16(math.RoundToEven(a*0x1p24))
+	}
+	m, e := math.Frexp(a)
+	return sign | (uint16(e+14)<<10 + uint16(math.RoundToEven(m*2048)) - 1024)
+}
+
 // intRange is the range of integers of n bits: lo is the least, hi the first
 // that is too large.
 func intRange(n int, signed bool) (lo, hi float64) {
@@ -227,10 +263,17 @@ func floatOp(d *ir.InstData, from, to ir.Type, in [3]Value) (Value, bool) {
 		})
 		return r, ok
 	case ir.OpFpromote, ir.OpFdemote:
-		if to.Lane() == ir.F16 || to.Lane() == ir.F128 {
+		if to == ir.F128 || from == ir.F128 {
 			return Value{}, false
 		}
-		return bitsOf(get(in[0], 0), to), ok
+		if from == ir.F16 {
+			return bitsOf(halfOf(uint16(in[0].Lo)), to), true
+		}
+		x := get(in[0], 0)
+		if to == ir.F16 {
+			return word(uint64(halfBits(x))), ok
+		}
+		return bitsOf(x, to), ok
 	case ir.OpFvpromoteLow:
 		r := each(to, func(i int) Value { return bitsOf(get(in[0], i), to) })
 		return r, ok

@@ -6,7 +6,7 @@
 // it for stack slots: addresses in the program are addresses of that memory,
 // and an access outside of it traps. Values are of at most 128 bits; vectors
 // wider than that, dynamic vectors and arithmetic on f16 and f128 are not
-// supported.
+// supported; f16 can be converted from and to f32 and f64.
 package interp
 
 import (

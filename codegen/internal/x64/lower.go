@@ -24,6 +24,7 @@ type lower struct {
 func (c *lower) hasBmi1() bool  { return c.backend().isa.X64.HasBMI1 }
 func (c *lower) hasBmi2() bool  { return c.backend().isa.X64.HasBMI2 }
 func (c *lower) hasLzcnt() bool { return c.backend().isa.X64.HasLZCNT }
+func (c *lower) hasF16c() bool  { return c.backend().isa.X64.HasF16C && c.hasAvx() }
 func (c *lower) hasFma() bool   { return c.backend().isa.X64.HasFMA }
 func (c *lower) hasAvx() bool   { return c.backend().isa.X64.HasAVX }
 func (c *lower) hasAvx2() bool  { return c.backend().isa.X64.HasAVX2 }

@@ -344,11 +344,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpF32const:
-		// lower_float.rules:78
+		// lower_float.rules:79
 		v225 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F32, v225)), true
 	case ir.OpF64const:
-		// lower_float.rules:79
+		// lower_float.rules:80
 		v226 := c.imm(v0)
 		return c.out1(c.floatConst(ir.F64, v226)), true
 	case ir.OpFsub:
@@ -400,24 +400,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFpromote:
-		v2 := c.resultType(v0)
-		if v2 == ir.F64 {
-			v273 := c.arg0(v0)
-			v275 := c.valueType(v273)
-			if v275 == ir.F32 {
-				// lower_float.rules:179
-				return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v273))), true
-			}
+		if r, ok := c.lower_OpFpromote(v0); ok {
+			return r, true
 		}
 	case ir.OpFdemote:
-		v2 := c.resultType(v0)
-		if v2 == ir.F32 {
-			v276 := c.arg0(v0)
-			v278 := c.valueType(v276)
-			if v278 == ir.F64 {
-				// lower_float.rules:180
-				return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v276))), true
-			}
+		if r, ok := c.lower_OpFdemote(v0); ok {
+			return r, true
 		}
 	case ir.OpFcvtToSint:
 		if r, ok := c.lower_OpFcvtToSint(v0); ok {
@@ -607,7 +595,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpVconst:
-		// lower_vector.rules:96
+		// lower_vector.rules:100
 		v585 := c.constant(v0)
 		return c.out1(c.vecPool(v585)), true
 	case ir.OpUaddSat:
@@ -631,26 +619,26 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpX86Pmulhrsw:
-		// lower_vector.rules:204
+		// lower_vector.rules:208
 		v624 := c.arg0(v0)
 		v625 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMULHRSW, v624, v625)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
-			// lower_vector.rules:205
+			// lower_vector.rules:209
 			v626 := c.arg0(v0)
 			v627 := c.arg1(v0)
 			p17 := c.vcomm(asm.PMULHRSW, v626, v627)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
-		// lower_vector.rules:208
+		// lower_vector.rules:212
 		v629 := c.arg1(v0)
 		v628 := c.arg0(v0)
 		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v629), c.xm(v628))), true
 	case ir.OpVanyTrue:
-		// lower_vector.rules:439
+		// lower_vector.rules:443
 		v740 := c.arg0(v0)
 		return c.out1(c.setcc(c.anyTrue(c.xmm(v740)))), true
 	case ir.OpVallTrue:
@@ -662,11 +650,11 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
-		// lower_vector.rules:565
+		// lower_vector.rules:569
 		v763 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v763)))), true
 	case ir.OpFvdemote:
-		// lower_vector.rules:566
+		// lower_vector.rules:570
 		v764 := c.arg0(v0)
 		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v764)))), true
 	case ir.OpX86Cvtt2dq:
@@ -675,7 +663,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			v765 := c.arg0(v0)
 			v767 := c.valueType(v765)
 			if v767 == ir.F32X4 {
-				// lower_vector.rules:567
+				// lower_vector.rules:571
 				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v765))), true
 			}
 		}
@@ -701,7 +689,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 								if v796 == ir.OpVconst {
 									v797 := c.constant(v795)
 									if _, ok := c.zeroConstant(v797); ok {
-										// lower_vector.rules:591
+										// lower_vector.rules:595
 										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v791), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
@@ -737,7 +725,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload8x8:
 		v806 := c.memFlags(v0)
 		if v810, ok := c.littleEndian(v806); ok {
-			// lower_vector.rules:617
+			// lower_vector.rules:621
 			v807 := c.arg0(v0)
 			v808 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v810, v807, v808)))), true
@@ -745,7 +733,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload8x8:
 		v811 := c.memFlags(v0)
 		if v815, ok := c.littleEndian(v811); ok {
-			// lower_vector.rules:618
+			// lower_vector.rules:622
 			v812 := c.arg0(v0)
 			v813 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v815, v812, v813)))), true
@@ -753,7 +741,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload16x4:
 		v816 := c.memFlags(v0)
 		if v820, ok := c.littleEndian(v816); ok {
-			// lower_vector.rules:619
+			// lower_vector.rules:623
 			v817 := c.arg0(v0)
 			v818 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v820, v817, v818)))), true
@@ -761,7 +749,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload16x4:
 		v821 := c.memFlags(v0)
 		if v825, ok := c.littleEndian(v821); ok {
-			// lower_vector.rules:620
+			// lower_vector.rules:624
 			v822 := c.arg0(v0)
 			v823 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v825, v822, v823)))), true
@@ -769,7 +757,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUload32x2:
 		v826 := c.memFlags(v0)
 		if v830, ok := c.littleEndian(v826); ok {
-			// lower_vector.rules:621
+			// lower_vector.rules:625
 			v827 := c.arg0(v0)
 			v828 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v830, v827, v828)))), true
@@ -777,23 +765,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSload32x2:
 		v831 := c.memFlags(v0)
 		if v835, ok := c.littleEndian(v831); ok {
-			// lower_vector.rules:622
+			// lower_vector.rules:626
 			v832 := c.arg0(v0)
 			v833 := c.offset(v0)
 			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v835, v832, v833)))), true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:703
+		// lower_vector.rules:707
 		v866 := c.arg0(v0)
 		v867 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.xmm(v866), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v867)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:705
+		// lower_vector.rules:709
 		v868 := c.arg0(v0)
 		v869 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.xmm(v868), c.xm(v869))), true
 	case ir.OpShuffle:
-		// lower_vector.rules:706
+		// lower_vector.rules:710
 		v870 := c.arg0(v0)
 		v871 := c.arg1(v0)
 		v872 := c.constant(v0)
@@ -909,7 +897,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				if v713, ok := c.defInst(v711); ok {
 					v714 := c.opcode(v713)
 					if v714 == ir.OpBand {
-						// lower_vector.rules:262
+						// lower_vector.rules:266
 						v715 := c.arg0(v713)
 						v716 := c.arg1(v713)
 						v34 := c.arg0(v0)
@@ -922,7 +910,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				if v706, ok := c.defInst(v704); ok {
 					v707 := c.opcode(v706)
 					if v707 == ir.OpBand {
-						// lower_vector.rules:261
+						// lower_vector.rules:265
 						v708 := c.arg0(v706)
 						v709 := c.arg1(v706)
 						return c.out1(c.ternary(128, c.xmm(v708), c.xmm(v709), c.xm(v35))), true
@@ -930,7 +918,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:241
+		// lower_vector.rules:245
 		v34 := c.arg0(v0)
 		return c.out1(c.vcomm(asm.PAND, v34, v35)), true
 	}
@@ -947,7 +935,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:169
+		// lower_float.rules:170
 		v34 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
 	}
@@ -989,7 +977,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		v59 := c.arg1(v0)
 		v728 := c.rotation(v58, v59)
 		if v728 {
-			// lower_vector.rules:274
+			// lower_vector.rules:278
 			return c.out1(c.rotate(v58, v59)), true
 		}
 		v599 := c.hasAvx512()
@@ -998,7 +986,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				if v685, ok := c.defInst(v683); ok {
 					v686 := c.opcode(v685)
 					if v686 == ir.OpBand {
-						// lower_vector.rules:264
+						// lower_vector.rules:268
 						v719 := c.arg0(v685)
 						v720 := c.arg1(v685)
 						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v719), c.xm(v720))), true
@@ -1009,7 +997,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				if v678, ok := c.defInst(v676); ok {
 					v679 := c.opcode(v678)
 					if v679 == ir.OpBand {
-						// lower_vector.rules:263
+						// lower_vector.rules:267
 						v717 := c.arg0(v678)
 						v718 := c.arg1(v678)
 						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v717), c.xm(v718))), true
@@ -1020,7 +1008,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				if v685, ok := c.defInst(v683); ok {
 					v686 := c.opcode(v685)
 					if v686 == ir.OpBxor {
-						// lower_vector.rules:258
+						// lower_vector.rules:262
 						v687 := c.arg0(v685)
 						v688 := c.arg1(v685)
 						return c.out1(c.ternary(150, c.xmm(v687), c.xmm(v688), c.xm(v58))), true
@@ -1031,7 +1019,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				if v678, ok := c.defInst(v676); ok {
 					v679 := c.opcode(v678)
 					if v679 == ir.OpBxor {
-						// lower_vector.rules:257
+						// lower_vector.rules:261
 						v680 := c.arg0(v678)
 						v681 := c.arg1(v678)
 						return c.out1(c.ternary(150, c.xmm(v680), c.xmm(v681), c.xm(v59))), true
@@ -1039,7 +1027,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:243
+		// lower_vector.rules:247
 		return c.out1(c.vcomm(asm.PXOR, v58, v59)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
@@ -1065,7 +1053,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:171
+		// lower_float.rules:172
 		v58 := c.arg0(v0)
 		v59 := c.arg1(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
@@ -1092,11 +1080,11 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 				v856 := c.valueType(v853)
 				switch v856 {
 				case ir.I8X16:
-					// lower_vector.rules:661
+					// lower_vector.rules:665
 					v854 := c.lane(v851)
 					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v853), c.laneU8(v854))), true
 				case ir.I16X8:
-					// lower_vector.rules:662
+					// lower_vector.rules:666
 					v854 := c.lane(v851)
 					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v853), c.laneU8(v854))), true
 				}
@@ -1144,7 +1132,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:134
+							// lower_float.rules:135
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
@@ -1155,70 +1143,15 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:130
+							// lower_float.rules:131
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
 							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:126
-					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
-				}
-			}
-			v248 := c.arg0(v0)
-			if v258, ok := c.defInst(v248); ok {
-				v259 := c.opcode(v258)
-				if v259 == ir.OpFneg {
-					// lower_float.rules:122
-					v260 := c.arg0(v258)
-					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
-				}
-			}
-			v249 := c.arg1(v0)
-			if v254, ok := c.defInst(v249); ok {
-				v255 := c.opcode(v254)
-				if v255 == ir.OpFneg {
-					// lower_float.rules:118
-					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
-				}
-			}
-			// lower_float.rules:114
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
-		}
-	case ir.F64:
-		v252 := c.hasFma()
-		if v252 {
-			v250 := c.arg2(v0)
-			if v262, ok := c.defInst(v250); ok {
-				v263 := c.opcode(v262)
-				if v263 == ir.OpFneg {
-					v248 := c.arg0(v0)
-					if v258, ok := c.defInst(v248); ok {
-						v259 := c.opcode(v258)
-						if v259 == ir.OpFneg {
-							// lower_float.rules:135
-							v260 := c.arg0(v258)
-							v249 := c.arg1(v0)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
-						}
-					}
-					v249 := c.arg1(v0)
-					if v254, ok := c.defInst(v249); ok {
-						v255 := c.opcode(v254)
-						if v255 == ir.OpFneg {
-							// lower_float.rules:131
-							v256 := c.arg0(v254)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
-						}
-					}
 					// lower_float.rules:127
 					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
 			}
 			v248 := c.arg0(v0)
@@ -1228,7 +1161,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					// lower_float.rules:123
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
 				}
 			}
 			v249 := c.arg1(v0)
@@ -1237,13 +1170,13 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 				if v255 == ir.OpFneg {
 					// lower_float.rules:119
 					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
 			// lower_float.rules:115
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-	case ir.F32X4:
+	case ir.F64:
 		v252 := c.hasFma()
 		if v252 {
 			v250 := c.arg2(v0)
@@ -1258,7 +1191,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
 						}
 					}
 					v249 := c.arg1(v0)
@@ -1268,12 +1201,12 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 							// lower_float.rules:132
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
 					// lower_float.rules:128
 					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
 			}
 			v248 := c.arg0(v0)
@@ -1283,7 +1216,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					// lower_float.rules:124
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
 				}
 			}
 			v249 := c.arg1(v0)
@@ -1292,13 +1225,68 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 				if v255 == ir.OpFneg {
 					// lower_float.rules:120
 					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
 			// lower_float.rules:116
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
+		}
+	case ir.F32X4:
+		v252 := c.hasFma()
+		if v252 {
+			v250 := c.arg2(v0)
+			if v262, ok := c.defInst(v250); ok {
+				v263 := c.opcode(v262)
+				if v263 == ir.OpFneg {
+					v248 := c.arg0(v0)
+					if v258, ok := c.defInst(v248); ok {
+						v259 := c.opcode(v258)
+						if v259 == ir.OpFneg {
+							// lower_float.rules:137
+							v260 := c.arg0(v258)
+							v249 := c.arg1(v0)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
+						}
+					}
+					v249 := c.arg1(v0)
+					if v254, ok := c.defInst(v249); ok {
+						v255 := c.opcode(v254)
+						if v255 == ir.OpFneg {
+							// lower_float.rules:133
+							v256 := c.arg0(v254)
+							v264 := c.arg0(v262)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
+						}
+					}
+					// lower_float.rules:129
+					v264 := c.arg0(v262)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
+				}
+			}
+			v248 := c.arg0(v0)
+			if v258, ok := c.defInst(v248); ok {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpFneg {
+					// lower_float.rules:125
+					v260 := c.arg0(v258)
+					v249 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
+				}
+			}
+			v249 := c.arg1(v0)
+			if v254, ok := c.defInst(v249); ok {
+				v255 := c.opcode(v254)
+				if v255 == ir.OpFneg {
+					// lower_float.rules:121
+					v256 := c.arg0(v254)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
+				}
+			}
+			// lower_float.rules:117
 			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:483
+		// lower_vector.rules:487
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1317,7 +1305,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v258, ok := c.defInst(v248); ok {
 						v259 := c.opcode(v258)
 						if v259 == ir.OpFneg {
-							// lower_float.rules:137
+							// lower_float.rules:138
 							v260 := c.arg0(v258)
 							v249 := c.arg1(v0)
 							v264 := c.arg0(v262)
@@ -1328,13 +1316,13 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 					if v254, ok := c.defInst(v249); ok {
 						v255 := c.opcode(v254)
 						if v255 == ir.OpFneg {
-							// lower_float.rules:133
+							// lower_float.rules:134
 							v256 := c.arg0(v254)
 							v264 := c.arg0(v262)
 							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
 						}
 					}
-					// lower_float.rules:129
+					// lower_float.rules:130
 					v264 := c.arg0(v262)
 					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
 				}
@@ -1343,7 +1331,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v258, ok := c.defInst(v248); ok {
 				v259 := c.opcode(v258)
 				if v259 == ir.OpFneg {
-					// lower_float.rules:125
+					// lower_float.rules:126
 					v260 := c.arg0(v258)
 					v249 := c.arg1(v0)
 					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
@@ -1353,15 +1341,15 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 			if v254, ok := c.defInst(v249); ok {
 				v255 := c.opcode(v254)
 				if v255 == ir.OpFneg {
-					// lower_float.rules:121
+					// lower_float.rules:122
 					v256 := c.arg0(v254)
 					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
 				}
 			}
-			// lower_float.rules:117
+			// lower_float.rules:118
 			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
 		}
-		// lower_vector.rules:480
+		// lower_vector.rules:484
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1371,7 +1359,7 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
 	}
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:112
+		// lower_float.rules:113
 		v248 := c.arg0(v0)
 		v249 := c.arg1(v0)
 		v250 := c.arg2(v0)
@@ -1389,7 +1377,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		v65 := c.arg1(v0)
 		v726 := c.rotation(v64, v65)
 		if v726 {
-			// lower_vector.rules:273
+			// lower_vector.rules:277
 			return c.out1(c.rotate(v64, v65)), true
 		}
 		v599 := c.hasAvx512()
@@ -1398,7 +1386,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				if v699, ok := c.defInst(v697); ok {
 					v700 := c.opcode(v699)
 					if v700 == ir.OpBand {
-						// lower_vector.rules:266
+						// lower_vector.rules:270
 						v723 := c.arg0(v699)
 						v724 := c.arg1(v699)
 						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v723), c.xm(v724))), true
@@ -1409,7 +1397,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				if v692, ok := c.defInst(v690); ok {
 					v693 := c.opcode(v692)
 					if v693 == ir.OpBand {
-						// lower_vector.rules:265
+						// lower_vector.rules:269
 						v721 := c.arg0(v692)
 						v722 := c.arg1(v692)
 						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v721), c.xm(v722))), true
@@ -1420,7 +1408,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				if v699, ok := c.defInst(v697); ok {
 					v700 := c.opcode(v699)
 					if v700 == ir.OpBor {
-						// lower_vector.rules:260
+						// lower_vector.rules:264
 						v701 := c.arg0(v699)
 						v702 := c.arg1(v699)
 						return c.out1(c.ternary(254, c.xmm(v701), c.xmm(v702), c.xm(v64))), true
@@ -1431,7 +1419,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				if v692, ok := c.defInst(v690); ok {
 					v693 := c.opcode(v692)
 					if v693 == ir.OpBor {
-						// lower_vector.rules:259
+						// lower_vector.rules:263
 						v694 := c.arg0(v692)
 						v695 := c.arg1(v692)
 						return c.out1(c.ternary(254, c.xmm(v694), c.xmm(v695), c.xm(v65))), true
@@ -1439,7 +1427,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:242
+		// lower_vector.rules:246
 		return c.out1(c.vcomm(asm.POR, v64, v65)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
@@ -1465,7 +1453,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v64), c.rmi(v65))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:170
+		// lower_float.rules:171
 		v64 := c.arg0(v0)
 		v65 := c.arg1(v0)
 		return c.out1(c.sse(asm.ORPS, c.xmm(v64), c.operandReg(c.xmm(v65)))), true
@@ -1495,13 +1483,13 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 				case ir.I32X4:
 					v858 := c.lane(v435)
 					if v858 == 0 {
-						// lower_vector.rules:674
+						// lower_vector.rules:678
 						v376 := c.arg1(v0)
 						v377 := c.offset(v0)
 						c.storeXmm(ir.F32, c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:670
+					// lower_vector.rules:674
 					v376 := c.arg1(v0)
 					v377 := c.offset(v0)
 					c.storeLane(asm.PEXTRD, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
@@ -1510,32 +1498,32 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 					v858 := c.lane(v435)
 					switch v858 {
 					case 0:
-						// lower_vector.rules:676
+						// lower_vector.rules:680
 						v376 := c.arg1(v0)
 						v377 := c.offset(v0)
 						c.storeXmm(ir.F64, c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					case 1:
-						// lower_vector.rules:678
+						// lower_vector.rules:682
 						v376 := c.arg1(v0)
 						v377 := c.offset(v0)
 						c.storeHalf(c.amode(v379, v376, v377), c.xmm(v857))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:672
+					// lower_vector.rules:676
 					v376 := c.arg1(v0)
 					v377 := c.offset(v0)
 					c.storeLane(asm.PEXTRQ, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				case ir.I8X16:
-					// lower_vector.rules:666
+					// lower_vector.rules:670
 					v376 := c.arg1(v0)
 					v377 := c.offset(v0)
 					v858 := c.lane(v435)
 					c.storeLane(asm.PEXTRB, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
 					return c.outNone(), true
 				case ir.I16X8:
-					// lower_vector.rules:668
+					// lower_vector.rules:672
 					v376 := c.arg1(v0)
 					v377 := c.offset(v0)
 					v858 := c.lane(v435)
@@ -1851,7 +1839,7 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
 	if v587, ok := c.intVec(v2); ok {
-		// lower_vector.rules:110
+		// lower_vector.rules:114
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
 		return c.out1(c.vcomm(c.addOp(v587), v7, v8)), true
@@ -1874,7 +1862,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpSwidenLow {
-						// lower_vector.rules:188
+						// lower_vector.rules:192
 						v613 := c.arg0(v611)
 						v617 := c.arg0(v615)
 						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v613)), c.operandReg(c.spreadLow(c.xmm(v617))))), true
@@ -1885,7 +1873,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpSwidenHigh {
-						// lower_vector.rules:189
+						// lower_vector.rules:193
 						v618 := c.arg0(v611)
 						v619 := c.arg0(v615)
 						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v618)), c.operandReg(c.spreadHigh(c.xmm(v619))))), true
@@ -1896,7 +1884,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpUwidenLow {
-						// lower_vector.rules:190
+						// lower_vector.rules:194
 						v620 := c.arg0(v611)
 						v621 := c.arg0(v615)
 						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v620)), c.operandReg(c.spreadLow(c.xmm(v621))))), true
@@ -1907,7 +1895,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpUwidenHigh {
-						// lower_vector.rules:191
+						// lower_vector.rules:195
 						v622 := c.arg0(v611)
 						v623 := c.arg0(v615)
 						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v622)), c.operandReg(c.spreadHigh(c.xmm(v623))))), true
@@ -1918,23 +1906,23 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		v109 := c.arg1(v0)
 		v605 := c.bothHighZero(v108, v109)
 		if v605 {
-			// lower_vector.rules:174
+			// lower_vector.rules:178
 			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v108), c.lowPart(v109))), true
 		}
 		v601 := c.hasAvx512dq()
 		if v601 {
-			// lower_vector.rules:164
+			// lower_vector.rules:168
 			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
 		}
 		if v609, ok := c.highZero(v108); ok {
-			// lower_vector.rules:180
+			// lower_vector.rules:184
 			return c.out1(c.halfCross(v109, v609)), true
 		}
 		if v607, ok := c.highZero(v109); ok {
-			// lower_vector.rules:179
+			// lower_vector.rules:183
 			return c.out1(c.halfCross(v108, v607)), true
 		}
-		// lower_vector.rules:141
+		// lower_vector.rules:145
 		a1 := c.xmm(v108)
 		b2 := c.xmm(v109)
 		cross3 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b2, 32), c.operandReg(a1))))
@@ -1949,7 +1937,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpSwidenLow {
-						// lower_vector.rules:182
+						// lower_vector.rules:186
 						v613 := c.arg0(v611)
 						v617 := c.arg0(v615)
 						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v613), c.xmm(v617))), true
@@ -1960,7 +1948,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpSwidenHigh {
-						// lower_vector.rules:183
+						// lower_vector.rules:187
 						v618 := c.arg0(v611)
 						v619 := c.arg0(v615)
 						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v618), c.xmm(v619))), true
@@ -1971,7 +1959,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpUwidenLow {
-						// lower_vector.rules:184
+						// lower_vector.rules:188
 						v620 := c.arg0(v611)
 						v621 := c.arg0(v615)
 						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v620), c.xmm(v621))), true
@@ -1982,7 +1970,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				if v615, ok := c.defInst(v109); ok {
 					v616 := c.opcode(v615)
 					if v616 == ir.OpUwidenHigh {
-						// lower_vector.rules:185
+						// lower_vector.rules:189
 						v622 := c.arg0(v611)
 						v623 := c.arg0(v615)
 						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v622), c.xmm(v623))), true
@@ -1990,7 +1978,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:133
+		// lower_vector.rules:137
 		v109 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMULLD, v108, v109)), true
 	case ir.I128:
@@ -2005,12 +1993,12 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		h9 := c.add(asm.S64, c.mulLow(asm.S64, a4, c.operandReg(q7)), c.mulLow(asm.S64, b5, c.operandReg(p6)))
 		return c.outPair(c.makePair(c.first(m8), c.add(asm.S64, c.second(m8), h9))), true
 	case ir.I16X8:
-		// lower_vector.rules:132
+		// lower_vector.rules:136
 		v108 := c.arg0(v0)
 		v109 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMULLW, v108, v109)), true
 	case ir.I8X16:
-		// lower_vector.rules:135
+		// lower_vector.rules:139
 		v108 := c.arg0(v0)
 		v109 := c.arg1(v0)
 		a10 := c.xmm(v108)
@@ -2059,11 +2047,11 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		if v99, ok := c.uconst(v97); ok {
 			v599 := c.hasAvx512()
 			if v599 {
-				// lower_vector.rules:304
+				// lower_vector.rules:308
 				v96 := c.arg0(v0)
 				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
 			}
-			// lower_vector.rules:307
+			// lower_vector.rules:311
 			v96 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I64X2, v99)
 			m2 := c.signShifted(ir.I64X2, n1)
@@ -2071,11 +2059,11 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 		}
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:305
+			// lower_vector.rules:309
 			v96 := c.arg0(v0)
 			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
 		}
-		// lower_vector.rules:331
+		// lower_vector.rules:335
 		v96 := c.arg0(v0)
 		k3 := c.amount(v97, 63)
 		m4 := c.vop(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k3))
@@ -2083,33 +2071,33 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	case ir.I16X8:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:302
+			// lower_vector.rules:306
 			v96 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v96), c.laneAmount(ir.I16X8, v99))), true
 		}
-		// lower_vector.rules:328
+		// lower_vector.rules:332
 		v96 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
 	case ir.I32X4:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:303
+			// lower_vector.rules:307
 			v96 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v96), c.laneAmount(ir.I32X4, v99))), true
 		}
-		// lower_vector.rules:329
+		// lower_vector.rules:333
 		v96 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
 	case ir.I8X16:
 		v97 := c.arg1(v0)
 		if v99, ok := c.uconst(v97); ok {
-			// lower_vector.rules:315
+			// lower_vector.rules:319
 			v96 := c.arg0(v0)
 			n5 := c.laneAmount(ir.I8X16, v99)
 			m6 := c.signShifted(ir.I8X16, n5)
 			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v96), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
 		}
-		// lower_vector.rules:346
+		// lower_vector.rules:350
 		v96 := c.arg0(v0)
 		k7 := c.amount(v97, 7)
 		a8 := c.xmm(v96)
@@ -2165,7 +2153,7 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 				v754 := c.arg0(v752)
 				v756 := c.valueType(v754)
 				if v756 == ir.I32X4 {
-					// lower_vector.rules:537
+					// lower_vector.rules:541
 					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v754)))), true
 				}
 			}
@@ -2174,10 +2162,10 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		if v281 == ir.I64X2 {
 			v601 := c.hasAvx512dq()
 			if v601 {
-				// lower_vector.rules:538
+				// lower_vector.rules:542
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
 			}
-			// lower_vector.rules:541
+			// lower_vector.rules:545
 			a1 := c.xmm(v279)
 			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
@@ -2185,37 +2173,37 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 		v279 := c.arg0(v0)
 		v281 := c.valueType(v279)
 		if _, ok := c.ty8Or16(v281); ok {
-			// lower_float.rules:182
+			// lower_float.rules:183
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v279)))), true
 		}
 		switch v281 {
 		case ir.I32:
-			// lower_float.rules:183
+			// lower_float.rules:184
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v279))), true
 		case ir.I64:
-			// lower_float.rules:184
+			// lower_float.rules:185
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v279))), true
 		}
 	case ir.F64:
 		v279 := c.arg0(v0)
 		v281 := c.valueType(v279)
 		if _, ok := c.ty8Or16(v281); ok {
-			// lower_float.rules:185
+			// lower_float.rules:186
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v279)))), true
 		}
 		switch v281 {
 		case ir.I32:
-			// lower_float.rules:186
+			// lower_float.rules:187
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v279))), true
 		case ir.I64:
-			// lower_float.rules:187
+			// lower_float.rules:188
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v279))), true
 		}
 	case ir.F32X4:
 		v279 := c.arg0(v0)
 		v281 := c.valueType(v279)
 		if v281 == ir.I32X4 {
-			// lower_vector.rules:536
+			// lower_vector.rules:540
 			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v279))), true
 		}
 	}
@@ -2235,7 +2223,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 				v760 := c.arg0(v758)
 				v762 := c.valueType(v760)
 				if v762 == ir.I32X4 {
-					// lower_vector.rules:562
+					// lower_vector.rules:566
 					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v760), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
@@ -2245,10 +2233,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I64X2 {
 			v601 := c.hasAvx512dq()
 			if v601 {
-				// lower_vector.rules:539
+				// lower_vector.rules:543
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
 			}
-			// lower_vector.rules:548
+			// lower_vector.rules:552
 			a2 := c.xmm(v284)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
 			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
@@ -2260,10 +2248,10 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		if v286 == ir.I32X4 {
 			v599 := c.hasAvx512()
 			if v599 {
-				// lower_vector.rules:540
+				// lower_vector.rules:544
 				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
 			}
-			// lower_vector.rules:554
+			// lower_vector.rules:558
 			a5 := c.xmm(v284)
 			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
@@ -2273,14 +2261,14 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 		v284 := c.arg0(v0)
 		v286 := c.valueType(v284)
 		if _, ok := c.fitsIn32(v286); ok {
-			// lower_float.rules:189
+			// lower_float.rules:190
 			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v284)))), true
 		}
 	case ir.F64:
 		v284 := c.arg0(v0)
 		v286 := c.valueType(v284)
 		if _, ok := c.fitsIn32(v286); ok {
-			// lower_float.rules:190
+			// lower_float.rules:191
 			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v284)))), true
 		}
 	}
@@ -2288,7 +2276,7 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v286 := c.valueType(v284)
 	if v286 == ir.I64 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_float.rules:191
+			// lower_float.rules:192
 			return c.out1(c.cvtU64(v215, c.gpr(v284))), true
 		}
 	}
@@ -2317,7 +2305,7 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
 	}
 	if v587, ok := c.intVec(v2); ok {
-		// lower_vector.rules:111
+		// lower_vector.rules:115
 		v28 := c.arg0(v0)
 		v29 := c.arg1(v0)
 		return c.out1(c.vsub(v587, c.xmm(v28), c.xm(v29))), true
@@ -2338,19 +2326,19 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		}
 		switch v2 {
 		case ir.I16X8:
-			// lower_vector.rules:296
+			// lower_vector.rules:300
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v84), c.laneAmount(ir.I16X8, v91))), true
 		case ir.I32X4:
-			// lower_vector.rules:297
+			// lower_vector.rules:301
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v84), c.laneAmount(ir.I32X4, v91))), true
 		case ir.I64X2:
-			// lower_vector.rules:298
+			// lower_vector.rules:302
 			v84 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v84), c.laneAmount(ir.I64X2, v91))), true
 		case ir.I8X16:
-			// lower_vector.rules:311
+			// lower_vector.rules:315
 			v84 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I8X16, v91)
 			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v84), n1), c.operandMem(c.bytesKept(true, n1)))), true
@@ -2379,19 +2367,19 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v84 := c.arg0(v0)
 		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
 	case ir.I16X8:
-		// lower_vector.rules:322
+		// lower_vector.rules:326
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:323
+		// lower_vector.rules:327
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:324
+		// lower_vector.rules:328
 		v84 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:336
+		// lower_vector.rules:340
 		v84 := c.arg0(v0)
 		k2 := c.amount(v85, 7)
 		a3 := c.xmm(v84)
@@ -2415,19 +2403,19 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		}
 		switch v2 {
 		case ir.I16X8:
-			// lower_vector.rules:299
+			// lower_vector.rules:303
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v92), c.laneAmount(ir.I16X8, v95))), true
 		case ir.I32X4:
-			// lower_vector.rules:300
+			// lower_vector.rules:304
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v92), c.laneAmount(ir.I32X4, v95))), true
 		case ir.I64X2:
-			// lower_vector.rules:301
+			// lower_vector.rules:305
 			v92 := c.arg0(v0)
 			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v92), c.laneAmount(ir.I64X2, v95))), true
 		case ir.I8X16:
-			// lower_vector.rules:313
+			// lower_vector.rules:317
 			v92 := c.arg0(v0)
 			n1 := c.laneAmount(ir.I8X16, v95)
 			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v92), n1), c.operandMem(c.bytesKept(false, n1)))), true
@@ -2456,19 +2444,19 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 		v92 := c.arg0(v0)
 		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
 	case ir.I16X8:
-		// lower_vector.rules:325
+		// lower_vector.rules:329
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
 	case ir.I32X4:
-		// lower_vector.rules:326
+		// lower_vector.rules:330
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
 	case ir.I64X2:
-		// lower_vector.rules:327
+		// lower_vector.rules:331
 		v92 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
 	case ir.I8X16:
-		// lower_vector.rules:341
+		// lower_vector.rules:345
 		v92 := c.arg0(v0)
 		k2 := c.amount(v93, 7)
 		a3 := c.xmm(v92)
@@ -2487,40 +2475,40 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v227 := c.arg0(v0)
 		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:90
+			// lower_float.rules:91
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.xm(v227))), true
 		}
 		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:89
+			// lower_float.rules:90
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
-		// lower_float.rules:87
+		// lower_float.rules:88
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSS, c.xmm(v227), c.xm(v228))), true
 	case ir.F64:
 		v227 := c.arg0(v0)
 		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:92
+			// lower_float.rules:93
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.xm(v227))), true
 		}
 		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:91
+			// lower_float.rules:92
 			v228 := c.arg1(v0)
 			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.operandMem(c.sink(v230)))), true
 		}
-		// lower_float.rules:88
+		// lower_float.rules:89
 		v228 := c.arg1(v0)
 		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
 	case ir.F32X4:
-		// lower_vector.rules:469
+		// lower_vector.rules:473
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPS, v227, v228)), true
 	case ir.F64X2:
-		// lower_vector.rules:470
+		// lower_vector.rules:474
 		v227 := c.arg0(v0)
 		v228 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.ADDPD, v227, v228)), true
@@ -2536,40 +2524,40 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	case ir.F32:
 		v235 := c.arg0(v0)
 		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:98
+			// lower_float.rules:99
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.xm(v235))), true
 		}
 		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:97
+			// lower_float.rules:98
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
-		// lower_float.rules:95
+		// lower_float.rules:96
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSS, c.xmm(v235), c.xm(v236))), true
 	case ir.F64:
 		v235 := c.arg0(v0)
 		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:100
+			// lower_float.rules:101
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.xm(v235))), true
 		}
 		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:99
+			// lower_float.rules:100
 			v236 := c.arg1(v0)
 			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.operandMem(c.sink(v238)))), true
 		}
-		// lower_float.rules:96
+		// lower_float.rules:97
 		v236 := c.arg1(v0)
 		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
 	case ir.F32X4:
-		// lower_vector.rules:473
+		// lower_vector.rules:477
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPS, v235, v236)), true
 	case ir.F64X2:
-		// lower_vector.rules:474
+		// lower_vector.rules:478
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.MULPD, v235, v236)), true
@@ -2700,7 +2688,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 								v83 := c.arg2(v0)
 								v674 := c.arg1(v670)
 								if v83 == v674 {
-									// lower_vector.rules:251
+									// lower_vector.rules:255
 									return c.out1(c.vop(asm.MINPS, c.xmm(v673), c.xm(v674))), true
 								}
 							}
@@ -2711,7 +2699,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 								v83 := c.arg2(v0)
 								v674 := c.arg1(v670)
 								if v83 == v674 {
-									// lower_vector.rules:253
+									// lower_vector.rules:257
 									return c.out1(c.vop(asm.MAXPS, c.xmm(v673), c.xm(v674))), true
 								}
 							}
@@ -2738,7 +2726,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 								v83 := c.arg2(v0)
 								v674 := c.arg1(v670)
 								if v83 == v674 {
-									// lower_vector.rules:252
+									// lower_vector.rules:256
 									return c.out1(c.vop(asm.MINPD, c.xmm(v673), c.xm(v674))), true
 								}
 							}
@@ -2749,7 +2737,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 								v83 := c.arg2(v0)
 								v674 := c.arg1(v670)
 								if v83 == v674 {
-									// lower_vector.rules:254
+									// lower_vector.rules:258
 									return c.out1(c.vop(asm.MAXPD, c.xmm(v673), c.xm(v674))), true
 								}
 							}
@@ -2768,12 +2756,12 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v81 := c.arg0(v0)
 		if v663, ok := c.laneMask(v81); ok {
-			// lower_vector.rules:249
+			// lower_vector.rules:253
 			v82 := c.arg1(v0)
 			v83 := c.arg2(v0)
 			return c.out1(c.chooseLanes(c.xmm(v663), c.xmm(v82), c.xmm(v83))), true
 		}
-		// lower_vector.rules:248
+		// lower_vector.rules:252
 		v82 := c.arg1(v0)
 		v83 := c.arg2(v0)
 		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
@@ -2786,7 +2774,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
 	}
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:275
+		// lower_vector.rules:279
 		v81 := c.arg0(v0)
 		v82 := c.arg1(v0)
 		v83 := c.arg2(v0)
@@ -2804,7 +2792,7 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 		if v840 {
 			v836 := c.arg0(v0)
 			if v838, ok := c.sinkableLoad(v836); ok {
-				// lower_vector.rules:633
+				// lower_vector.rules:637
 				return c.out1(c.splatLoad(v217, v838)), true
 			}
 		}
@@ -2813,45 +2801,45 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	if v844 {
 		if v587, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:634
+				// lower_vector.rules:638
 				v836 := c.arg0(v0)
 				return c.out1(c.splatReg(v587, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
-			// lower_vector.rules:635
+			// lower_vector.rules:639
 			v836 := c.arg0(v0)
 			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))))), true
 		case ir.F32X4:
-			// lower_vector.rules:636
+			// lower_vector.rules:640
 			v836 := c.arg0(v0)
 			return c.out1(c.splatReg(ir.F32X4, c.xmm(v836))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
-		// lower_vector.rules:637
+		// lower_vector.rules:641
 		v836 := c.arg0(v0)
 		return c.out1(c.splatReg(ir.F64X2, c.xmm(v836))), true
 	case ir.I8X16:
-		// lower_vector.rules:638
+		// lower_vector.rules:642
 		v836 := c.arg0(v0)
 		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:639
+		// lower_vector.rules:643
 		v836 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:640
+		// lower_vector.rules:644
 		v836 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:641
+		// lower_vector.rules:645
 		v836 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:642
+		// lower_vector.rules:646
 		v836 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v836), 0)), true
 	}
@@ -2879,7 +2867,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v76)), c.operandReg(c.gpr(v75)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:172
+		// lower_float.rules:173
 		v76 := c.arg1(v0)
 		v75 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDNPS, c.xmm(v76), c.operandReg(c.xmm(v75)))), true
@@ -2891,7 +2879,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v76)), c.operandReg(c.low(v75))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v76)), c.operandReg(c.high(v75))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:245
+		// lower_vector.rules:249
 		v76 := c.arg1(v0)
 		v75 := c.arg0(v0)
 		return c.out1(c.andnX(c.xmm(v76), c.xm(v75))), true
@@ -3085,11 +3073,11 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	case ir.I8X16:
 		v603 := c.hasAvx512bitalg()
 		if v603 {
-			// lower_vector.rules:165
+			// lower_vector.rules:169
 			v174 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
 		}
-		// lower_vector.rules:231
+		// lower_vector.rules:235
 		v174 := c.arg0(v0)
 		a1 := c.xmm(v174)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
@@ -3231,12 +3219,12 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v312 := c.valueType(v310)
 		if _, ok := c.tyScalarFloat(v312); ok {
 			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:223
+				// lower_float.rules:224
 				return c.out1(c.loadGpr(v4, c.sink(v316))), true
 			}
 		}
 		if _, ok := c.fitsIn64(v312); ok {
-			// lower_float.rules:229
+			// lower_float.rules:230
 			return c.out1(c.gpr(v310)), true
 		}
 	}
@@ -3245,12 +3233,12 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v312 := c.valueType(v310)
 		if _, ok := c.fitsIn64(v312); ok {
 			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:224
+				// lower_float.rules:225
 				return c.out1(c.loadXmm(v215, c.sink(v316))), true
 			}
 		}
 		if _, ok := c.tyScalarFloat(v312); ok {
-			// lower_float.rules:230
+			// lower_float.rules:231
 			return c.out1(c.xmm(v310)), true
 		}
 	}
@@ -3259,7 +3247,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.I32 {
-			// lower_float.rules:225
+			// lower_float.rules:226
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
 		}
 		v309 := c.memFlags(v0)
@@ -3273,7 +3261,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.I64 {
-			// lower_float.rules:226
+			// lower_float.rules:227
 			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
 		}
 		v309 := c.memFlags(v0)
@@ -3287,7 +3275,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.F32 {
-			// lower_float.rules:227
+			// lower_float.rules:228
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
 		}
 		v309 := c.memFlags(v0)
@@ -3301,7 +3289,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		v310 := c.arg0(v0)
 		v312 := c.valueType(v310)
 		if v312 == ir.F64 {
-			// lower_float.rules:228
+			// lower_float.rules:229
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
 		}
 		v309 := c.memFlags(v0)
@@ -3317,7 +3305,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.I32X4 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:233
+				// lower_float.rules:234
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -3327,7 +3315,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.F32X4 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:234
+				// lower_float.rules:235
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -3337,7 +3325,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.I64X2 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:235
+				// lower_float.rules:236
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -3347,7 +3335,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 		if v312 == ir.F64X2 {
 			v309 := c.memFlags(v0)
 			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:236
+				// lower_float.rules:237
 				return c.out1(c.xmm(v310)), true
 			}
 		}
@@ -3407,7 +3395,7 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 			v310 := c.arg0(v0)
 			v312 := c.valueType(v310)
 			if _, ok := c.tyVec128(v312); ok {
-				// lower_float.rules:232
+				// lower_float.rules:233
 				return c.out1(c.xmm(v310)), true
 			}
 			switch v312 {
@@ -3550,12 +3538,12 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:159
+			// lower_vector.rules:163
 			v136 := c.arg0(v0)
 			v137 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMINSQ, v136, v137)), true
 		}
-		// lower_vector.rules:198
+		// lower_vector.rules:202
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
@@ -3565,17 +3553,17 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 		v137 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedLessThan, v136, v137)), true
 	case ir.I8X16:
-		// lower_vector.rules:147
+		// lower_vector.rules:151
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINSB, v136, v137)), true
 	case ir.I16X8:
-		// lower_vector.rules:148
+		// lower_vector.rules:152
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINSW, v136, v137)), true
 	case ir.I32X4:
-		// lower_vector.rules:149
+		// lower_vector.rules:153
 		v136 := c.arg0(v0)
 		v137 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINSD, v136, v137)), true
@@ -3597,12 +3585,12 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:160
+			// lower_vector.rules:164
 			v140 := c.arg0(v0)
 			v141 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMINUQ, v140, v141)), true
 		}
-		// lower_vector.rules:199
+		// lower_vector.rules:203
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
@@ -3612,17 +3600,17 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 		v141 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedLessThan, v140, v141)), true
 	case ir.I8X16:
-		// lower_vector.rules:150
+		// lower_vector.rules:154
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINUB, v140, v141)), true
 	case ir.I16X8:
-		// lower_vector.rules:151
+		// lower_vector.rules:155
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINUW, v140, v141)), true
 	case ir.I32X4:
-		// lower_vector.rules:152
+		// lower_vector.rules:156
 		v140 := c.arg0(v0)
 		v141 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMINUD, v140, v141)), true
@@ -3644,12 +3632,12 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:161
+			// lower_vector.rules:165
 			v138 := c.arg0(v0)
 			v139 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMAXSQ, v138, v139)), true
 		}
-		// lower_vector.rules:200
+		// lower_vector.rules:204
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
@@ -3659,17 +3647,17 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 		v139 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.SignedGreaterThan, v138, v139)), true
 	case ir.I8X16:
-		// lower_vector.rules:153
+		// lower_vector.rules:157
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXSB, v138, v139)), true
 	case ir.I16X8:
-		// lower_vector.rules:154
+		// lower_vector.rules:158
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXSW, v138, v139)), true
 	case ir.I32X4:
-		// lower_vector.rules:155
+		// lower_vector.rules:159
 		v138 := c.arg0(v0)
 		v139 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXSD, v138, v139)), true
@@ -3691,12 +3679,12 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:162
+			// lower_vector.rules:166
 			v142 := c.arg0(v0)
 			v143 := c.arg1(v0)
 			return c.out1(c.vcomm(asm.VPMAXUQ, v142, v143)), true
 		}
-		// lower_vector.rules:201
+		// lower_vector.rules:205
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
@@ -3706,17 +3694,17 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 		v143 := c.arg1(v0)
 		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v142, v143)), true
 	case ir.I8X16:
-		// lower_vector.rules:156
+		// lower_vector.rules:160
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXUB, v142, v143)), true
 	case ir.I16X8:
-		// lower_vector.rules:157
+		// lower_vector.rules:161
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXUW, v142, v143)), true
 	case ir.I32X4:
-		// lower_vector.rules:158
+		// lower_vector.rules:162
 		v142 := c.arg0(v0)
 		v143 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PMAXUD, v142, v143)), true
@@ -3738,11 +3726,11 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:163
+			// lower_vector.rules:167
 			v33 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPABSQ, c.xm(v33))), true
 		}
-		// lower_vector.rules:128
+		// lower_vector.rules:132
 		v33 := c.arg0(v0)
 		a1 := c.xmm(v33)
 		m2 := c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(a1))
@@ -3756,15 +3744,15 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
 		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
 	case ir.I8X16:
-		// lower_vector.rules:125
+		// lower_vector.rules:129
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSB, c.xm(v33))), true
 	case ir.I16X8:
-		// lower_vector.rules:126
+		// lower_vector.rules:130
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSW, c.xm(v33))), true
 	case ir.I32X4:
-		// lower_vector.rules:127
+		// lower_vector.rules:131
 		v33 := c.arg0(v0)
 		return c.out1(c.vec(asm.PABSD, c.xm(v33))), true
 	}
@@ -3815,7 +3803,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 															v644 := c.arg0(v642)
 															v657 := c.arg0(v655)
 															if v644 == v657 {
-																// lower_vector.rules:218
+																// lower_vector.rules:222
 																return c.out1(c.vcomm(asm.PMADDWD, v640, v644)), true
 															}
 														}
@@ -3837,7 +3825,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v658 := c.arg0(v633)
 						v659 := c.arg0(v646)
 						if v658 == v659 {
-							// lower_vector.rules:222
+							// lower_vector.rules:226
 							return c.out1(c.vop(asm.PMADDWD, c.xmm(v658), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
@@ -3850,7 +3838,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v660 := c.arg0(v633)
 						v661 := c.arg0(v646)
 						if v660 == v661 {
-							// lower_vector.rules:226
+							// lower_vector.rules:230
 							a1 := c.xmm(v660)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
@@ -3858,7 +3846,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		// lower_vector.rules:210
+		// lower_vector.rules:214
 		v631 := c.arg1(v0)
 		return c.out1(c.vop(asm.PHADDD, c.xmm(v630), c.xm(v631))), true
 	case ir.I16X8:
@@ -3874,7 +3862,7 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v658 := c.arg0(v633)
 						v659 := c.arg0(v646)
 						if v658 == v659 {
-							// lower_vector.rules:220
+							// lower_vector.rules:224
 							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v658)))), true
 						}
 					}
@@ -3887,18 +3875,18 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 						v660 := c.arg0(v633)
 						v661 := c.arg0(v646)
 						if v660 == v661 {
-							// lower_vector.rules:224
+							// lower_vector.rules:228
 							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v660), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
-		// lower_vector.rules:209
+		// lower_vector.rules:213
 		v631 := c.arg1(v0)
 		return c.out1(c.vop(asm.PHADDW, c.xmm(v630), c.xm(v631))), true
 	case ir.I8X16:
-		// lower_vector.rules:212
+		// lower_vector.rules:216
 		v630 := c.arg0(v0)
 		v631 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v630)), c.operandReg(c.byteSums(c.xmm(v631))))), true
@@ -3913,12 +3901,12 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v599 := c.hasAvx512()
 		if v599 {
-			// lower_vector.rules:256
+			// lower_vector.rules:260
 			v74 := c.arg0(v0)
 			a1 := c.xmm(v74)
 			return c.out1(c.ternary(15, a1, a1, c.operandReg(a1))), true
 		}
-		// lower_vector.rules:244
+		// lower_vector.rules:248
 		v74 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v74), c.operandMem(c.onesMask()))), true
 	}
@@ -3928,7 +3916,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v74))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:173
+		// lower_float.rules:174
 		v74 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v74), c.operandMem(c.onesMask()))), true
 	}
@@ -3948,13 +3936,13 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	case ir.I8X16:
 		v733 := c.hasAvx()
 		if v733 {
-			// lower_vector.rules:277
+			// lower_vector.rules:281
 			v729 := c.arg0(v0)
 			v730 := c.arg1(v0)
 			v731 := c.arg2(v0)
 			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
-		// lower_vector.rules:282
+		// lower_vector.rules:286
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
@@ -3962,13 +3950,13 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	case ir.I32X4:
 		v733 := c.hasAvx()
 		if v733 {
-			// lower_vector.rules:278
+			// lower_vector.rules:282
 			v729 := c.arg0(v0)
 			v730 := c.arg1(v0)
 			v731 := c.arg2(v0)
 			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
-		// lower_vector.rules:284
+		// lower_vector.rules:288
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
@@ -3976,13 +3964,13 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	case ir.F32X4:
 		v733 := c.hasAvx()
 		if v733 {
-			// lower_vector.rules:279
+			// lower_vector.rules:283
 			v729 := c.arg0(v0)
 			v730 := c.arg1(v0)
 			v731 := c.arg2(v0)
 			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
-		// lower_vector.rules:285
+		// lower_vector.rules:289
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
@@ -3990,13 +3978,13 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	case ir.I64X2:
 		v733 := c.hasAvx()
 		if v733 {
-			// lower_vector.rules:280
+			// lower_vector.rules:284
 			v729 := c.arg0(v0)
 			v730 := c.arg1(v0)
 			v731 := c.arg2(v0)
 			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
-		// lower_vector.rules:286
+		// lower_vector.rules:290
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
@@ -4004,19 +3992,19 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	case ir.F64X2:
 		v733 := c.hasAvx()
 		if v733 {
-			// lower_vector.rules:281
+			// lower_vector.rules:285
 			v729 := c.arg0(v0)
 			v730 := c.arg1(v0)
 			v731 := c.arg2(v0)
 			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
 		}
-		// lower_vector.rules:287
+		// lower_vector.rules:291
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
 		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
 	case ir.I16X8:
-		// lower_vector.rules:283
+		// lower_vector.rules:287
 		v729 := c.arg0(v0)
 		v730 := c.arg1(v0)
 		v731 := c.arg2(v0)
@@ -4036,7 +4024,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v735, ok := c.intVec(v201); ok {
-				// lower_vector.rules:384
+				// lower_vector.rules:388
 				v199 := c.arg1(v0)
 				return c.out1(c.vcomm(c.eqOp(v735), v198, v199)), true
 			}
@@ -4044,7 +4032,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v735, ok := c.intVec(v201); ok {
-				// lower_vector.rules:385
+				// lower_vector.rules:389
 				v199 := c.arg1(v0)
 				return c.out1(c.vgt(v735, c.xmm(v198), c.xm(v199))), true
 			}
@@ -4052,7 +4040,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v735, ok := c.intVec(v201); ok {
-				// lower_vector.rules:386
+				// lower_vector.rules:390
 				v199 := c.arg1(v0)
 				return c.out1(c.vgt(v735, c.xmm(v199), c.xm(v198))), true
 			}
@@ -4060,7 +4048,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v737, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:413
+				// lower_vector.rules:417
 				v199 := c.arg1(v0)
 				return c.out1(c.vextreme(c.umaxOp(v737), c.eqOp(v737), v198, v199)), true
 			}
@@ -4068,7 +4056,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v737, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:414
+				// lower_vector.rules:418
 				v199 := c.arg1(v0)
 				return c.out1(c.vextreme(c.uminOp(v737), c.eqOp(v737), v198, v199)), true
 			}
@@ -4076,7 +4064,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v737, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:415
+				// lower_vector.rules:419
 				v199 := c.arg1(v0)
 				return c.out1(c.vextreme(c.smaxOp(v737), c.eqOp(v737), v198, v199)), true
 			}
@@ -4084,7 +4072,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 			v198 := c.arg0(v0)
 			v201 := c.valueType(v198)
 			if v737, ok := c.narrowLanes(v201); ok {
-				// lower_vector.rules:416
+				// lower_vector.rules:420
 				v199 := c.arg1(v0)
 				return c.out1(c.vextreme(c.sminOp(v737), c.eqOp(v737), v198, v199)), true
 			}
@@ -4092,7 +4080,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		v198 := c.arg0(v0)
 		v201 := c.valueType(v198)
 		if v735, ok := c.intVec(v201); ok {
-			// lower_vector.rules:383
+			// lower_vector.rules:387
 			v199 := c.arg1(v0)
 			return c.out1(c.vcmp(v735, v197, c.xmm(v198), c.xmm(v199))), true
 		}
@@ -4124,53 +4112,53 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	case ir.I8X16:
 		v846 := c.arg1(v0)
 		if v849, ok := c.sinkableLoad(v846); ok {
-			// lower_vector.rules:645
+			// lower_vector.rules:649
 			v845 := c.arg0(v0)
 			v847 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
-		// lower_vector.rules:644
+		// lower_vector.rules:648
 		v845 := c.arg0(v0)
 		v847 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I16X8:
 		v846 := c.arg1(v0)
 		if v849, ok := c.sinkableLoad(v846); ok {
-			// lower_vector.rules:647
+			// lower_vector.rules:651
 			v845 := c.arg0(v0)
 			v847 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
-		// lower_vector.rules:646
+		// lower_vector.rules:650
 		v845 := c.arg0(v0)
 		v847 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I32X4:
 		v846 := c.arg1(v0)
 		if v849, ok := c.sinkableLoad(v846); ok {
-			// lower_vector.rules:649
+			// lower_vector.rules:653
 			v845 := c.arg0(v0)
 			v847 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
-		// lower_vector.rules:648
+		// lower_vector.rules:652
 		v845 := c.arg0(v0)
 		v847 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.I64X2:
 		v846 := c.arg1(v0)
 		if v849, ok := c.sinkableLoad(v846); ok {
-			// lower_vector.rules:651
+			// lower_vector.rules:655
 			v845 := c.arg0(v0)
 			v847 := c.lane(v0)
 			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
 		}
-		// lower_vector.rules:650
+		// lower_vector.rules:654
 		v845 := c.arg0(v0)
 		v847 := c.lane(v0)
 		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
 	case ir.F32X4:
-		// lower_vector.rules:652
+		// lower_vector.rules:656
 		v845 := c.arg0(v0)
 		v846 := c.arg1(v0)
 		v847 := c.lane(v0)
@@ -4179,12 +4167,12 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 		v847 := c.lane(v0)
 		switch v847 {
 		case 0:
-			// lower_vector.rules:653
+			// lower_vector.rules:657
 			v846 := c.arg1(v0)
 			v845 := c.arg0(v0)
 			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v846), c.xmm(v845), 2)), true
 		case 1:
-			// lower_vector.rules:654
+			// lower_vector.rules:658
 			v845 := c.arg0(v0)
 			v846 := c.arg1(v0)
 			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v845), c.operandReg(c.xmm(v846)))), true
@@ -4201,47 +4189,47 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	case ir.I32:
 		v862 := c.lane(v0)
 		if v862 == 0 {
-			// lower_vector.rules:686
+			// lower_vector.rules:690
 			v861 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v861))), true
 		}
-		// lower_vector.rules:684
+		// lower_vector.rules:688
 		v861 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v861), c.laneU8(v862))), true
 	case ir.I64:
 		v862 := c.lane(v0)
 		if v862 == 0 {
-			// lower_vector.rules:687
+			// lower_vector.rules:691
 			v861 := c.arg0(v0)
 			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v861))), true
 		}
-		// lower_vector.rules:685
+		// lower_vector.rules:689
 		v861 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v861), c.laneU8(v862))), true
 	}
 	v862 := c.lane(v0)
 	if v862 == 0 {
 		if v215, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:688
+			// lower_vector.rules:692
 			v861 := c.arg0(v0)
 			return c.out1(c.lowLane(v215, c.xmm(v861))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:682
+		// lower_vector.rules:686
 		v861 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v861), c.laneU8(v862))), true
 	case ir.I16:
-		// lower_vector.rules:683
+		// lower_vector.rules:687
 		v861 := c.arg0(v0)
 		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v861), c.laneU8(v862))), true
 	case ir.F32:
-		// lower_vector.rules:689
+		// lower_vector.rules:693
 		v861 := c.arg0(v0)
 		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v861), c.laneU8(v862)))), true
 	case ir.F64:
-		// lower_vector.rules:690
+		// lower_vector.rules:694
 		v861 := c.arg0(v0)
 		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v861), 238))), true
 	}
@@ -4256,29 +4244,29 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	case ir.I32X4:
 		v863 := c.arg0(v0)
 		if v865, ok := c.sinkableLoad(v863); ok {
-			// lower_vector.rules:694
+			// lower_vector.rules:698
 			return c.out1(c.loadXmm(ir.F32, c.sink(v865))), true
 		}
 	case ir.I64X2:
 		v863 := c.arg0(v0)
 		if v865, ok := c.sinkableLoad(v863); ok {
-			// lower_vector.rules:695
+			// lower_vector.rules:699
 			return c.out1(c.loadXmm(ir.F64, c.sink(v865))), true
 		}
-		// lower_vector.rules:693
+		// lower_vector.rules:697
 		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v863)))), true
 	case ir.F32X4:
-		// lower_vector.rules:696
+		// lower_vector.rules:700
 		v863 := c.arg0(v0)
 		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v863), c.xmm(v863), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:697
+		// lower_vector.rules:701
 		v863 := c.arg0(v0)
 		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v863)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:692
+			// lower_vector.rules:696
 			v863 := c.arg0(v0)
 			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v863)))), true
 		}
@@ -4318,7 +4306,7 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
 	}
 	if v587, ok := c.intVec(v2); ok {
-		// lower_vector.rules:112
+		// lower_vector.rules:116
 		v32 := c.arg0(v0)
 		return c.out1(c.vsub(v587, c.vecZero(), c.xm(v32))), true
 	}
@@ -4342,7 +4330,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v78)), c.operandReg(c.low(v77))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v78)), c.operandReg(c.high(v77))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:246
+		// lower_vector.rules:250
 		v77 := c.arg0(v0)
 		v78 := c.arg1(v0)
 		return c.out1(c.orX(c.xmm(v77), c.operandReg(c.xorX(c.xmm(v78), c.operandMem(c.onesMask()))))), true
@@ -4367,7 +4355,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v79), c.operandReg(c.low(v80)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v79), c.operandReg(c.high(v80)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		// lower_vector.rules:247
+		// lower_vector.rules:251
 		v79 := c.arg0(v0)
 		v80 := c.arg1(v0)
 		return c.out1(c.xorX(c.xmm(v79), c.operandReg(c.xorX(c.xmm(v80), c.operandMem(c.onesMask()))))), true
@@ -4764,7 +4752,7 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 		v205 := c.arg0(v0)
 		v208 := c.valueType(v205)
 		if v739, ok := c.floatVec(v208); ok {
-			// lower_vector.rules:437
+			// lower_vector.rules:441
 			v204 := c.floatCc(v0)
 			v206 := c.arg1(v0)
 			return c.out1(c.vfcmp(c.fcmpOp(v739), v204, c.xmm(v205), c.xmm(v206))), true
@@ -4800,22 +4788,22 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:93
+		// lower_float.rules:94
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64:
-		// lower_float.rules:94
+		// lower_float.rules:95
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
 	case ir.F32X4:
-		// lower_vector.rules:471
+		// lower_vector.rules:475
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPS, c.xmm(v233), c.xm(v234))), true
 	case ir.F64X2:
-		// lower_vector.rules:472
+		// lower_vector.rules:476
 		v233 := c.arg0(v0)
 		v234 := c.arg1(v0)
 		return c.out1(c.vop(asm.SUBPD, c.xmm(v233), c.xm(v234))), true
@@ -4829,22 +4817,22 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:101
+		// lower_float.rules:102
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64:
-		// lower_float.rules:102
+		// lower_float.rules:103
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
 	case ir.F32X4:
-		// lower_vector.rules:475
+		// lower_vector.rules:479
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPS, c.xmm(v241), c.xm(v242))), true
 	case ir.F64X2:
-		// lower_vector.rules:476
+		// lower_vector.rules:480
 		v241 := c.arg0(v0)
 		v242 := c.arg1(v0)
 		return c.out1(c.vop(asm.DIVPD, c.xmm(v241), c.xm(v242))), true
@@ -4858,19 +4846,19 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:103
+		// lower_float.rules:104
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v243))), true
 	case ir.F64:
-		// lower_float.rules:104
+		// lower_float.rules:105
 		v243 := c.arg0(v0)
 		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
 	case ir.F32X4:
-		// lower_vector.rules:477
+		// lower_vector.rules:481
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPS, c.xm(v243))), true
 	case ir.F64X2:
-		// lower_vector.rules:478
+		// lower_vector.rules:482
 		v243 := c.arg0(v0)
 		return c.out1(c.vec(asm.SQRTPD, c.xm(v243))), true
 	}
@@ -4882,14 +4870,14 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:106
+		// lower_float.rules:107
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		return c.out1(c.minMax(v215, false, c.xmm(v244), c.xmm(v245))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:508
+		// lower_vector.rules:512
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a1 := c.xmm(v244)
@@ -4898,7 +4886,7 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:513
+		// lower_vector.rules:517
 		v244 := c.arg0(v0)
 		v245 := c.arg1(v0)
 		a5 := c.xmm(v244)
@@ -4915,14 +4903,14 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:107
+		// lower_float.rules:108
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		return c.out1(c.minMax(v215, true, c.xmm(v246), c.xmm(v247))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:519
+		// lower_vector.rules:523
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a1 := c.xmm(v246)
@@ -4933,7 +4921,7 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:526
+		// lower_vector.rules:530
 		v246 := c.arg0(v0)
 		v247 := c.arg1(v0)
 		a7 := c.xmm(v246)
@@ -4952,12 +4940,12 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:150
+		// lower_float.rules:151
 		v265 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
 	}
 	if v750, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:491
+		// lower_vector.rules:495
 		v265 := c.arg0(v0)
 		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v750)))), true
 	}
@@ -4969,12 +4957,12 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:151
+		// lower_float.rules:152
 		v266 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
 	}
 	if v750, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:492
+		// lower_vector.rules:496
 		v266 := c.arg0(v0)
 		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v750)))), true
 	}
@@ -4986,14 +4974,14 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:152
+		// lower_float.rules:153
 		v267 := c.arg0(v0)
 		v268 := c.arg1(v0)
 		m1 := c.loadMask(c.signMask(v215))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
 	}
 	if v750, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:493
+		// lower_vector.rules:497
 		v268 := c.arg1(v0)
 		v267 := c.arg0(v0)
 		return c.out1(c.chooseX(c.loadMask(c.signMask(v750)), c.xmm(v268), c.xmm(v267))), true
@@ -5007,19 +4995,19 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:158
+		// lower_float.rules:159
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v269))), true
 	case ir.F64:
-		// lower_float.rules:159
+		// lower_float.rules:160
 		v269 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
 	case ir.F32X4:
-		// lower_vector.rules:497
+		// lower_vector.rules:501
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:498
+		// lower_vector.rules:502
 		v269 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
 	}
@@ -5032,19 +5020,19 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:160
+		// lower_float.rules:161
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v270))), true
 	case ir.F64:
-		// lower_float.rules:161
+		// lower_float.rules:162
 		v270 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
 	case ir.F32X4:
-		// lower_vector.rules:499
+		// lower_vector.rules:503
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:500
+		// lower_vector.rules:504
 		v270 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
 	}
@@ -5057,19 +5045,19 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:162
+		// lower_float.rules:163
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v271))), true
 	case ir.F64:
-		// lower_float.rules:163
+		// lower_float.rules:164
 		v271 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
 	case ir.F32X4:
-		// lower_vector.rules:501
+		// lower_vector.rules:505
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:502
+		// lower_vector.rules:506
 		v271 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
 	}
@@ -5082,21 +5070,78 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		// lower_float.rules:164
+		// lower_float.rules:165
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v272))), true
 	case ir.F64:
-		// lower_float.rules:165
+		// lower_float.rules:166
 		v272 := c.arg0(v0)
 		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
 	case ir.F32X4:
-		// lower_vector.rules:503
+		// lower_vector.rules:507
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:504
+		// lower_vector.rules:508
 		v272 := c.arg0(v0)
 		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFpromote is the part of lower for one case.
+func (c *lower) lower_OpFpromote(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F64:
+		v273 := c.arg0(v0)
+		v275 := c.valueType(v273)
+		switch v275 {
+		case ir.F32:
+			// lower_float.rules:180
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v273))), true
+		case ir.F16:
+			// lower_small.rules:74
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.operandReg(c.halfToSingle(c.xmm(v273))))), true
+		}
+	case ir.F32:
+		v273 := c.arg0(v0)
+		v275 := c.valueType(v273)
+		if v275 == ir.F16 {
+			// lower_small.rules:73
+			return c.out1(c.lowLane(ir.F32, c.halfToSingle(c.xmm(v273)))), true
+		}
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFdemote is the part of lower for one case.
+func (c *lower) lower_OpFdemote(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v276 := c.arg0(v0)
+		v278 := c.valueType(v276)
+		if v278 == ir.F64 {
+			// lower_float.rules:181
+			return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v276))), true
+		}
+	case ir.F16:
+		v276 := c.arg0(v0)
+		v278 := c.valueType(v276)
+		switch v278 {
+		case ir.F32:
+			// lower_small.rules:75
+			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.xmm(v276)))), true
+		case ir.F64:
+			// lower_small.rules:78
+			a1 := c.xmm(v276)
+			low2 := c.vop(asm.PADDQ, c.andX(a1, c.operandMem(c.constPool128(536870911, 536870911))), c.operandMem(c.constPool128(536870911, 536870911)))
+			odd3 := c.andX(c.orX(low2, c.operandReg(a1)), c.operandMem(c.constPool128(18446744073172680704, 18446744073172680704)))
+			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.sseUnary(asm.CVTSD2SS, c.operandReg(odd3))))), true
+		}
 	}
 	var none out
 	return none, false
@@ -5109,11 +5154,11 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 	if v293, ok := c.tyScalarFloat(v291); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:193
+			// lower_float.rules:194
 			return c.out1(c.cvtToInt(true, v293, v14, c.xmm(v289))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:195
+			// lower_float.rules:196
 			r1 := c.cvtToInt(true, v293, ir.I32, c.xmm(v289))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -5130,11 +5175,11 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 	if v298, ok := c.tyScalarFloat(v296); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:194
+			// lower_float.rules:195
 			return c.out1(c.cvtToInt(false, v298, v14, c.xmm(v294))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:199
+			// lower_float.rules:200
 			r1 := c.cvtToInt(false, v298, ir.I32, c.xmm(v294))
 			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
@@ -5151,11 +5196,11 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	if v303, ok := c.tyScalarFloat(v301); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:203
+			// lower_float.rules:204
 			return c.out1(c.cvtToIntSat(true, v303, v14, c.xmm(v299))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:205
+			// lower_float.rules:206
 			r1 := c.cvtToIntSat(true, v303, ir.I32, c.xmm(v299))
 			low2 := c.immConst(ir.I32, c.sminImm(v89))
 			high3 := c.immConst(ir.I32, c.smaxImm(v89))
@@ -5166,7 +5211,7 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v301 == ir.F32X4 {
-			// lower_vector.rules:569
+			// lower_vector.rules:573
 			a5 := c.xmm(v299)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
@@ -5185,11 +5230,11 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	if v308, ok := c.tyScalarFloat(v306); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:204
+			// lower_float.rules:205
 			return c.out1(c.cvtToIntSat(false, v308, v14, c.xmm(v304))), true
 		}
 		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:211
+			// lower_float.rules:212
 			r1 := c.cvtToIntSat(false, v308, ir.I32, c.xmm(v304))
 			high2 := c.immConst(ir.I32, c.umaxImm(v89))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
@@ -5198,7 +5243,7 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
 		if v306 == ir.F32X4 {
-			// lower_vector.rules:576
+			// lower_vector.rules:580
 			n3 := c.vop(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
@@ -5527,12 +5572,12 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:114
+		// lower_vector.rules:118
 		v588 := c.arg0(v0)
 		v589 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PADDUSB, v588, v589)), true
 	case ir.I16X8:
-		// lower_vector.rules:115
+		// lower_vector.rules:119
 		v588 := c.arg0(v0)
 		v589 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PADDUSW, v588, v589)), true
@@ -5546,12 +5591,12 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:116
+		// lower_vector.rules:120
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PADDSB, v590, v591)), true
 	case ir.I16X8:
-		// lower_vector.rules:117
+		// lower_vector.rules:121
 		v590 := c.arg0(v0)
 		v591 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PADDSW, v590, v591)), true
@@ -5565,12 +5610,12 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:118
+		// lower_vector.rules:122
 		v592 := c.arg0(v0)
 		v593 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v592), c.xm(v593))), true
 	case ir.I16X8:
-		// lower_vector.rules:119
+		// lower_vector.rules:123
 		v592 := c.arg0(v0)
 		v593 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v592), c.xm(v593))), true
@@ -5584,12 +5629,12 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:120
+		// lower_vector.rules:124
 		v594 := c.arg0(v0)
 		v595 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSUBSB, c.xmm(v594), c.xm(v595))), true
 	case ir.I16X8:
-		// lower_vector.rules:121
+		// lower_vector.rules:125
 		v594 := c.arg0(v0)
 		v595 := c.arg1(v0)
 		return c.out1(c.vop(asm.PSUBSW, c.xmm(v594), c.xm(v595))), true
@@ -5603,12 +5648,12 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:122
+		// lower_vector.rules:126
 		v596 := c.arg0(v0)
 		v597 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PAVGB, v596, v597)), true
 	case ir.I16X8:
-		// lower_vector.rules:123
+		// lower_vector.rules:127
 		v596 := c.arg0(v0)
 		v597 := c.arg1(v0)
 		return c.out1(c.vcomm(asm.PAVGW, v596, v597)), true
@@ -5622,15 +5667,15 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 	v741 := c.arg0(v0)
 	v743 := c.valueType(v741)
 	if v745, ok := c.intVec(v743); ok {
-		// lower_vector.rules:440
+		// lower_vector.rules:444
 		return c.out1(c.setcc(c.allTrue(v745, c.xmm(v741)))), true
 	}
 	switch v743 {
 	case ir.F32X4:
-		// lower_vector.rules:442
+		// lower_vector.rules:446
 		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v741)))), true
 	case ir.F64X2:
-		// lower_vector.rules:443
+		// lower_vector.rules:447
 		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v741)))), true
 	}
 	var none out
@@ -5645,61 +5690,61 @@ func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:452
+			// lower_vector.rules:456
 			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:458
+			// lower_vector.rules:462
 			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:453
+			// lower_vector.rules:457
 			return c.out1(c.maskOfWords(c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:459
+			// lower_vector.rules:463
 			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:454
+			// lower_vector.rules:458
 			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:460
+			// lower_vector.rules:464
 			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:455
+			// lower_vector.rules:459
 			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:461
+			// lower_vector.rules:465
 			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:456
+			// lower_vector.rules:460
 			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:462
+			// lower_vector.rules:466
 			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:457
+			// lower_vector.rules:461
 			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:463
+			// lower_vector.rules:467
 			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
 		}
 	}
@@ -5727,7 +5772,7 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 							if v780 == ir.OpVconst {
 								v781 := c.constant(v779)
 								if _, ok := c.zeroConstant(v781); ok {
-									// lower_vector.rules:586
+									// lower_vector.rules:590
 									a1 := c.xmm(v775)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
@@ -5740,12 +5785,12 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:597
+		// lower_vector.rules:601
 		v768 := c.arg0(v0)
 		v769 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v768), c.xm(v769))), true
 	case ir.I16X8:
-		// lower_vector.rules:598
+		// lower_vector.rules:602
 		v768 := c.arg0(v0)
 		v769 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v768), c.xm(v769))), true
@@ -5759,12 +5804,12 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:599
+		// lower_vector.rules:603
 		v800 := c.arg0(v0)
 		v801 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v800), c.xm(v801))), true
 	case ir.I16X8:
-		// lower_vector.rules:600
+		// lower_vector.rules:604
 		v800 := c.arg0(v0)
 		v801 := c.arg1(v0)
 		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v800), c.xm(v801))), true
@@ -5778,15 +5823,15 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:602
+		// lower_vector.rules:606
 		v802 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v802)))), true
 	case ir.I32X4:
-		// lower_vector.rules:603
+		// lower_vector.rules:607
 		v802 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v802)))), true
 	case ir.I64X2:
-		// lower_vector.rules:604
+		// lower_vector.rules:608
 		v802 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v802)))), true
 	}
@@ -5799,15 +5844,15 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:605
+		// lower_vector.rules:609
 		v803 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v803)))), true
 	case ir.I32X4:
-		// lower_vector.rules:606
+		// lower_vector.rules:610
 		v803 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v803)))), true
 	case ir.I64X2:
-		// lower_vector.rules:607
+		// lower_vector.rules:611
 		v803 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v803)))), true
 	}
@@ -5820,15 +5865,15 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:610
+		// lower_vector.rules:614
 		v804 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	case ir.I32X4:
-		// lower_vector.rules:611
+		// lower_vector.rules:615
 		v804 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	case ir.I64X2:
-		// lower_vector.rules:612
+		// lower_vector.rules:616
 		v804 := c.arg0(v0)
 		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v804))))), true
 	}
@@ -5841,15 +5886,15 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:613
+		// lower_vector.rules:617
 		v805 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:614
+		// lower_vector.rules:618
 		v805 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:615
+		// lower_vector.rules:619
 		v805 := c.arg0(v0)
 		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v805), c.operandReg(c.vecZero()))), true
 	}
@@ -5969,14 +6014,14 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				return c.fcmpCond(v15, v16, v17)
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:444
+			// lower_vector.rules:448
 			v75 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
 			v76 := c.arg0(v6)
 			v78 := c.valueType(v76)
 			if v80, ok := c.intVec(v78); ok {
-				// lower_vector.rules:445
+				// lower_vector.rules:449
 				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
@@ -6110,59 +6155,59 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:243
+		// lower_float.rules:244
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:244
+		// lower_float.rules:245
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:245
+		// lower_float.rules:246
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:246
+		// lower_float.rules:247
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:247
+		// lower_float.rules:248
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:248
+		// lower_float.rules:249
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:249
+		// lower_float.rules:250
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:250
+		// lower_float.rules:251
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:251
+		// lower_float.rules:252
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:252
+		// lower_float.rules:253
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:253
+		// lower_float.rules:254
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:254
+		// lower_float.rules:255
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:255
+		// lower_float.rules:256
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:256
+		// lower_float.rules:257
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
@@ -6567,421 +6612,421 @@ func (c *lower) zeros() pair {
 	return c.makePair(z1, z1)
 }
 
-// andX is the term and_x of lower_vector.rules:62.
+// andX is the term and_x of lower_vector.rules:66.
 func (c *lower) andX(v0 machine.Reg, v1 operand) machine.Reg {
-	// lower_vector.rules:63
+	// lower_vector.rules:67
 	return c.vop(asm.PAND, v0, v1)
 }
 
-// orX is the term or_x of lower_vector.rules:64.
+// orX is the term or_x of lower_vector.rules:68.
 func (c *lower) orX(v0 machine.Reg, v1 operand) machine.Reg {
-	// lower_vector.rules:65
+	// lower_vector.rules:69
 	return c.vop(asm.POR, v0, v1)
 }
 
-// xorX is the term xor_x of lower_vector.rules:66.
+// xorX is the term xor_x of lower_vector.rules:70.
 func (c *lower) xorX(v0 machine.Reg, v1 operand) machine.Reg {
-	// lower_vector.rules:67
+	// lower_vector.rules:71
 	return c.vop(asm.PXOR, v0, v1)
 }
 
-// andnX is the term andn_x of lower_vector.rules:69.
+// andnX is the term andn_x of lower_vector.rules:73.
 func (c *lower) andnX(v0 machine.Reg, v1 operand) machine.Reg {
-	// lower_vector.rules:70
+	// lower_vector.rules:74
 	return c.vop(asm.PANDN, v0, v1)
 }
 
-// chooseX is the term choose_x of lower_vector.rules:72.
+// chooseX is the term choose_x of lower_vector.rules:76.
 func (c *lower) chooseX(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	v4 := c.hasAvx512()
 	if v4 {
-		// lower_vector.rules:74
+		// lower_vector.rules:78
 		return c.ternary(202, v0, v1, c.operandReg(v2))
 	}
-	// lower_vector.rules:73
+	// lower_vector.rules:77
 	return c.orX(c.andX(v1, c.operandReg(v0)), c.operandReg(c.andnX(v0, c.operandReg(v2))))
 }
 
-// chooseLanes is the term choose_lanes of lower_vector.rules:76.
+// chooseLanes is the term choose_lanes of lower_vector.rules:80.
 func (c *lower) chooseLanes(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) machine.Reg {
 	v6 := c.hasAvx512()
 	if v6 {
-		// lower_vector.rules:79
+		// lower_vector.rules:83
 		return c.chooseX(v0, v1, v2)
 	}
 	v4 := c.hasAvx()
 	if v4 {
-		// lower_vector.rules:78
+		// lower_vector.rules:82
 		return c.blend(asm.VPBLENDVB, v0, v1, v2)
 	}
-	// lower_vector.rules:77
+	// lower_vector.rules:81
 	return c.chooseX(v0, v1, v2)
 }
 
-// addOp is the term add_op of lower_vector.rules:100.
+// addOp is the term add_op of lower_vector.rules:104.
 func (c *lower) addOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:101
+		// lower_vector.rules:105
 		return asm.PADDB
 	case ir.I16X8:
-		// lower_vector.rules:102
+		// lower_vector.rules:106
 		return asm.PADDW
 	case ir.I32X4:
-		// lower_vector.rules:103
+		// lower_vector.rules:107
 		return asm.PADDD
 	case ir.I64X2:
-		// lower_vector.rules:104
+		// lower_vector.rules:108
 		return asm.PADDQ
 	}
-	panic("lower_vector.rules:100:1: no rule of add_op matches")
+	panic("lower_vector.rules:104:1: no rule of add_op matches")
 }
 
-// vsub is the term vsub of lower_vector.rules:105.
+// vsub is the term vsub of lower_vector.rules:109.
 func (c *lower) vsub(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:106
+		// lower_vector.rules:110
 		return c.vop(asm.PSUBB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:107
+		// lower_vector.rules:111
 		return c.vop(asm.PSUBW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:108
+		// lower_vector.rules:112
 		return c.vop(asm.PSUBD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:109
+		// lower_vector.rules:113
 		return c.vop(asm.PSUBQ, v1, v2)
 	}
-	panic("lower_vector.rules:105:1: no rule of vsub matches")
+	panic("lower_vector.rules:109:1: no rule of vsub matches")
 }
 
-// halfCross is the term half_cross of lower_vector.rules:175.
+// halfCross is the term half_cross of lower_vector.rules:179.
 func (c *lower) halfCross(v0 ir.Value, v1 ir.Value) machine.Reg {
-	// lower_vector.rules:176
+	// lower_vector.rules:180
 	a1 := c.xmm(v0)
 	b2 := c.xmm(c.lowPart(v1))
 	cross3 := c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2))
 	return c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))
 }
 
-// product is the term product of lower_vector.rules:186.
+// product is the term product of lower_vector.rules:190.
 func (c *lower) product(v0 asm.VecOp, v1 asm.VecOp, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:187
+	// lower_vector.rules:191
 	return c.vop(v0, c.vop(asm.PMULLW, v2, c.operandReg(v3)), c.operandReg(c.vop(v1, v2, c.operandReg(v3))))
 }
 
-// spreadLow is the term spread_low of lower_vector.rules:192.
+// spreadLow is the term spread_low of lower_vector.rules:196.
 func (c *lower) spreadLow(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:193
+	// lower_vector.rules:197
 	return c.vecImm(asm.PSHUFD, v0, 80)
 }
 
-// spreadHigh is the term spread_high of lower_vector.rules:194.
+// spreadHigh is the term spread_high of lower_vector.rules:198.
 func (c *lower) spreadHigh(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:195
+	// lower_vector.rules:199
 	return c.vecImm(asm.PSHUFD, v0, 250)
 }
 
-// pickQ is the term pick_q of lower_vector.rules:196.
+// pickQ is the term pick_q of lower_vector.rules:200.
 func (c *lower) pickQ(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:197
+	// lower_vector.rules:201
 	return c.chooseLanes(c.vcmp(ir.I64X2, v0, v1, v2), v1, v2)
 }
 
-// byteSums is the term byte_sums of lower_vector.rules:214.
+// byteSums is the term byte_sums of lower_vector.rules:218.
 func (c *lower) byteSums(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:215
+	// lower_vector.rules:219
 	return c.andX(c.vop(asm.PADDB, v0, c.operandReg(c.vecShift(asm.PSRLW_I, v0, 8))), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 }
 
-// amount is the term amount of lower_vector.rules:291.
+// amount is the term amount of lower_vector.rules:295.
 func (c *lower) amount(v0 ir.Value, v1 int32) machine.Reg {
-	// lower_vector.rules:292
+	// lower_vector.rules:296
 	return c.sseFromGpr(asm.MOVD, c.operandReg(c.alu(asm.AND, asm.S32, c.gprLow(v0), c.operandImm(v1))))
 }
 
-// veq is the term veq of lower_vector.rules:354.
+// veq is the term veq of lower_vector.rules:358.
 func (c *lower) veq(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:355
+		// lower_vector.rules:359
 		return c.vop(asm.PCMPEQB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:356
+		// lower_vector.rules:360
 		return c.vop(asm.PCMPEQW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:357
+		// lower_vector.rules:361
 		return c.vop(asm.PCMPEQD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:358
+		// lower_vector.rules:362
 		return c.vop(asm.PCMPEQQ, v1, v2)
 	}
-	panic("lower_vector.rules:354:1: no rule of veq matches")
+	panic("lower_vector.rules:358:1: no rule of veq matches")
 }
 
-// vgt is the term vgt of lower_vector.rules:359.
+// vgt is the term vgt of lower_vector.rules:363.
 func (c *lower) vgt(v0 ir.Type, v1 machine.Reg, v2 operand) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:360
+		// lower_vector.rules:364
 		return c.vop(asm.PCMPGTB, v1, v2)
 	case ir.I16X8:
-		// lower_vector.rules:361
+		// lower_vector.rules:365
 		return c.vop(asm.PCMPGTW, v1, v2)
 	case ir.I32X4:
-		// lower_vector.rules:362
+		// lower_vector.rules:366
 		return c.vop(asm.PCMPGTD, v1, v2)
 	case ir.I64X2:
-		// lower_vector.rules:363
+		// lower_vector.rules:367
 		return c.vop(asm.PCMPGTQ, v1, v2)
 	}
-	panic("lower_vector.rules:359:1: no rule of vgt matches")
+	panic("lower_vector.rules:363:1: no rule of vgt matches")
 }
 
-// topBits is the term top_bits of lower_vector.rules:365.
+// topBits is the term top_bits of lower_vector.rules:369.
 func (c *lower) topBits(v0 ir.Type) machine.Reg {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:366
+		// lower_vector.rules:370
 		return c.vecConst(9259542123273814144, 9259542123273814144)
 	case ir.I16X8:
-		// lower_vector.rules:367
+		// lower_vector.rules:371
 		return c.vecConst(9223512776490647552, 9223512776490647552)
 	case ir.I32X4:
-		// lower_vector.rules:368
+		// lower_vector.rules:372
 		return c.vecConst(9223372039002259456, 9223372039002259456)
 	case ir.I64X2:
-		// lower_vector.rules:369
+		// lower_vector.rules:373
 		return c.vecConst(9223372036854775808, 9223372036854775808)
 	}
-	panic("lower_vector.rules:365:1: no rule of top_bits matches")
+	panic("lower_vector.rules:369:1: no rule of top_bits matches")
 }
 
-// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:370.
+// vgtUnsigned is the term vgt_unsigned of lower_vector.rules:374.
 func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.Reg {
-	// lower_vector.rules:371
+	// lower_vector.rules:375
 	t1 := c.topBits(v0)
 	return c.vgt(v0, c.xorX(v1, c.operandReg(t1)), c.operandReg(c.xorX(v2, c.operandReg(t1))))
 }
 
-// vcmp is the term vcmp of lower_vector.rules:372.
+// vcmp is the term vcmp of lower_vector.rules:376.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.Equal:
-		// lower_vector.rules:373
+		// lower_vector.rules:377
 		return c.veq(v0, v2, c.operandReg(v3))
 	case ir.NotEqual:
-		// lower_vector.rules:374
+		// lower_vector.rules:378
 		return c.xorX(c.veq(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:375
+		// lower_vector.rules:379
 		return c.vgt(v0, v2, c.operandReg(v3))
 	case ir.SignedLessThan:
-		// lower_vector.rules:376
+		// lower_vector.rules:380
 		return c.vgt(v0, v3, c.operandReg(v2))
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:377
+		// lower_vector.rules:381
 		return c.xorX(c.vgt(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:378
+		// lower_vector.rules:382
 		return c.xorX(c.vgt(v0, v3, c.operandReg(v2)), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:379
+		// lower_vector.rules:383
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:380
+		// lower_vector.rules:384
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:381
+		// lower_vector.rules:385
 		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:382
+		// lower_vector.rules:386
 		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.operandMem(c.onesMask()))
 	}
-	panic("lower_vector.rules:372:1: no rule of vcmp matches")
+	panic("lower_vector.rules:376:1: no rule of vcmp matches")
 }
 
-// eqOp is the term eq_op of lower_vector.rules:387.
+// eqOp is the term eq_op of lower_vector.rules:391.
 func (c *lower) eqOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:388
+		// lower_vector.rules:392
 		return asm.PCMPEQB
 	case ir.I16X8:
-		// lower_vector.rules:389
+		// lower_vector.rules:393
 		return asm.PCMPEQW
 	case ir.I32X4:
-		// lower_vector.rules:390
+		// lower_vector.rules:394
 		return asm.PCMPEQD
 	case ir.I64X2:
-		// lower_vector.rules:391
+		// lower_vector.rules:395
 		return asm.PCMPEQQ
 	}
-	panic("lower_vector.rules:387:1: no rule of eq_op matches")
+	panic("lower_vector.rules:391:1: no rule of eq_op matches")
 }
 
-// umaxOp is the term umax_op of lower_vector.rules:395.
+// umaxOp is the term umax_op of lower_vector.rules:399.
 func (c *lower) umaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:396
+		// lower_vector.rules:400
 		return asm.PMAXUB
 	case ir.I16X8:
-		// lower_vector.rules:397
+		// lower_vector.rules:401
 		return asm.PMAXUW
 	case ir.I32X4:
-		// lower_vector.rules:398
+		// lower_vector.rules:402
 		return asm.PMAXUD
 	}
-	panic("lower_vector.rules:395:1: no rule of umax_op matches")
+	panic("lower_vector.rules:399:1: no rule of umax_op matches")
 }
 
-// uminOp is the term umin_op of lower_vector.rules:399.
+// uminOp is the term umin_op of lower_vector.rules:403.
 func (c *lower) uminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:400
+		// lower_vector.rules:404
 		return asm.PMINUB
 	case ir.I16X8:
-		// lower_vector.rules:401
+		// lower_vector.rules:405
 		return asm.PMINUW
 	case ir.I32X4:
-		// lower_vector.rules:402
+		// lower_vector.rules:406
 		return asm.PMINUD
 	}
-	panic("lower_vector.rules:399:1: no rule of umin_op matches")
+	panic("lower_vector.rules:403:1: no rule of umin_op matches")
 }
 
-// smaxOp is the term smax_op of lower_vector.rules:403.
+// smaxOp is the term smax_op of lower_vector.rules:407.
 func (c *lower) smaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:404
+		// lower_vector.rules:408
 		return asm.PMAXSB
 	case ir.I16X8:
-		// lower_vector.rules:405
+		// lower_vector.rules:409
 		return asm.PMAXSW
 	case ir.I32X4:
-		// lower_vector.rules:406
+		// lower_vector.rules:410
 		return asm.PMAXSD
 	}
-	panic("lower_vector.rules:403:1: no rule of smax_op matches")
+	panic("lower_vector.rules:407:1: no rule of smax_op matches")
 }
 
-// sminOp is the term smin_op of lower_vector.rules:407.
+// sminOp is the term smin_op of lower_vector.rules:411.
 func (c *lower) sminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:408
+		// lower_vector.rules:412
 		return asm.PMINSB
 	case ir.I16X8:
-		// lower_vector.rules:409
+		// lower_vector.rules:413
 		return asm.PMINSW
 	case ir.I32X4:
-		// lower_vector.rules:410
+		// lower_vector.rules:414
 		return asm.PMINSD
 	}
-	panic("lower_vector.rules:407:1: no rule of smin_op matches")
+	panic("lower_vector.rules:411:1: no rule of smin_op matches")
 }
 
-// vextreme is the term vextreme of lower_vector.rules:411.
+// vextreme is the term vextreme of lower_vector.rules:415.
 func (c *lower) vextreme(v0 asm.VecOp, v1 asm.VecOp, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_vector.rules:412
+	// lower_vector.rules:416
 	a1 := c.xmm(v2)
 	return c.vop(v1, c.vop(v0, a1, c.xm(v3)), c.operandReg(a1))
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:419.
+// fcmpOp is the term fcmp_op of lower_vector.rules:423.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:420
+		// lower_vector.rules:424
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:421
+		// lower_vector.rules:425
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:419:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:423:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:422.
+// vfcmp is the term vfcmp of lower_vector.rules:426.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:423
+		// lower_vector.rules:427
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:424
+		// lower_vector.rules:428
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:425
+		// lower_vector.rules:429
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:426
+		// lower_vector.rules:430
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:427
+		// lower_vector.rules:431
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:428
+		// lower_vector.rules:432
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:429
+		// lower_vector.rules:433
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:430
+		// lower_vector.rules:434
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:431
+		// lower_vector.rules:435
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:432
+		// lower_vector.rules:436
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:433
+		// lower_vector.rules:437
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:434
+		// lower_vector.rules:438
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:435
+		// lower_vector.rules:439
 		return c.andX(c.sseImm(v0, v2, v3, 4), c.operandReg(c.sseImm(v0, v2, v3, 7)))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:436
+		// lower_vector.rules:440
 		return c.orX(c.sseImm(v0, v2, v3, 0), c.operandReg(c.sseImm(v0, v2, v3, 3)))
 	}
-	panic("lower_vector.rules:422:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:426:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:446.
+// anyTrue is the term any_true of lower_vector.rules:450.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:447
+	// lower_vector.rules:451
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:448.
+// allTrue is the term all_true of lower_vector.rules:452.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:449
+	// lower_vector.rules:453
 	z1 := c.veq(v0, v1, c.operandReg(c.vecZero()))
 	return c.ptest(asm.E, z1, z1)
 }
 
-// maskOfWords is the term mask_of_words of lower_vector.rules:464.
+// maskOfWords is the term mask_of_words of lower_vector.rules:468.
 func (c *lower) maskOfWords(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:465
+	// lower_vector.rules:469
 	return c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, v0, c.operandReg(v0))), 8)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:488.
+// fmaLane is the term fma_lane of lower_vector.rules:492.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:489
+	// lower_vector.rules:493
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:608.
+// highHalf is the term high_half of lower_vector.rules:612.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:609
+	// lower_vector.rules:613
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 
@@ -6995,4 +7040,40 @@ func (c *lower) join(v0 ir.Value) machine.Reg {
 func (c *lower) split(v0 machine.Reg) pair {
 	// lower_small.rules:57
 	return c.makePair(c.sseToGpr(asm.MOVQ_ST, v0), c.vecExtract(asm.PEXTRQ, v0, 1))
+}
+
+// halfToSingle is the term half_to_single of lower_small.rules:84.
+func (c *lower) halfToSingle(v0 machine.Reg) machine.Reg {
+	v2 := c.hasF16c()
+	if v2 {
+		// lower_small.rules:85
+		return c.vec(asm.VCVTPH2PS, c.operandReg(v0))
+	}
+	// lower_small.rules:88
+	h1 := c.vecShift(asm.PSLLD_I, v0, 16)
+	sign2 := c.andX(h1, c.operandMem(c.constPool128(9223372039002259456, 9223372039002259456)))
+	e3 := c.vecShift(asm.PSRLD_I, c.xorX(h1, c.operandReg(sign2)), 3)
+	special4 := c.andX(c.vop(asm.PCMPGTD, e3, c.operandMem(c.constPool128(1116892703552962559, 1116892703552962559))), c.operandMem(c.constPool128(9187343241974906880, 9187343241974906880)))
+	m5 := c.orX(c.sse(asm.MULSS, e3, c.operandMem(c.constPool128(8610882489537265664, 8610882489537265664))), c.operandReg(special4))
+	return c.orX(c.sse(asm.MULSS, m5, c.operandMem(c.constPool128(4575657222473777152, 4575657222473777152))), c.operandReg(sign2))
+}
+
+// singleToHalf is the term single_to_half of lower_small.rules:96.
+func (c *lower) singleToHalf(v0 machine.Reg) machine.Reg {
+	v2 := c.hasF16c()
+	if v2 {
+		// lower_small.rules:97
+		return c.vecImm(asm.VCVTPS2PH, v0, 0)
+	}
+	// lower_small.rules:100
+	sign1 := c.andX(v0, c.operandMem(c.constPool128(9223372039002259456, 9223372039002259456)))
+	a2 := c.xorX(v0, c.operandReg(sign1))
+	top3 := c.vecShift(asm.PSRLD_I, a2, 13)
+	last4 := c.andX(top3, c.operandMem(c.constPool128(4294967297, 4294967297)))
+	rounded5 := c.vecShift(asm.PSRLD_I, c.vop(asm.PADDD, c.vop(asm.PADDD, a2, c.operandMem(c.constPool128(14411536398832111615, 14411536398832111615))), c.operandReg(last4)), 13)
+	normal6 := c.vop(asm.PMINSD, rounded5, c.operandMem(c.constPool128(136339441875968, 136339441875968)))
+	subnormal7 := c.vop(asm.PSUBD, c.sse(asm.ADDSS, a2, c.operandMem(c.constPool128(4539628425446424576, 4539628425446424576))), c.operandMem(c.constPool128(4539628425446424576, 4539628425446424576)))
+	nan8 := c.orX(c.andX(top3, c.operandMem(c.constPool128(4393751544831, 4393751544831))), c.operandMem(c.constPool128(138538465132032, 138538465132032)))
+	number9 := c.chooseX(c.vop(asm.PCMPGTD, a2, c.operandMem(c.constPool128(4071254059795873791, 4071254059795873791))), normal6, subnormal7)
+	return c.orX(c.chooseX(c.vop(asm.PCMPGTD, a2, c.operandMem(c.constPool128(9187343241974906880, 9187343241974906880))), nan8, number9), c.operandReg(c.vecShift(asm.PSRLD_I, sign1, 16)))
 }
