@@ -34,6 +34,7 @@ type Backend struct {
 	retArea    uint32 // largest result area of a callee
 	tailRoom   uint32
 	makesCalls bool
+	left       uint32           // emitting: the newest call whose return address was taken, none if there is none; see hasLeft
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
 	tryAt      []uint32      // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
@@ -73,6 +74,7 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	b.retPtr, b.err = machine.NoReg, nil
 	b.nextCall, b.nextBlock = none, -1
 	b.outgoing, b.retArea, b.tailRoom, b.makesCalls = 0, 0, 0, false
+	b.left = none
 	b.clobbered = regalloc.PRegSet{}
 	b.tryRegs = b.tryRegs[:0]
 	if b.tryAt = b.tryAt[:0]; len(f.ExceptionTables) != 0 {

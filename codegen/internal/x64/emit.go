@@ -582,7 +582,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpTailCall, OpTailCallR:
 		b.emitTailCall(e, n, in)
 	case OpRet:
-		b.emitReturn(e)
+		b.emitReturn(e, n)
 	case OpArgs, OpNop:
 	case OpSymbol:
 		b.emitSymbol(e, in)

@@ -305,18 +305,24 @@ func (b *Backend) goEpilogue(e *machine.Emitter) {
 	b.body(e)
 }
 
-// leave takes the frame down.
+// leave takes the frame down. The stack pointer, which a body moves only around
+// calls, is computed from itself where that is possible: taken from the frame
+// pointer, it would wait for the load that restored that in the callee, and a
+// row of returns would be a chain of loads.
 func (b *Backend) leave(e *machine.Emitter) {
 	a := &b.asm
 	b.restoreSaved(e)
-	if e.Frame.Size != 0 || e.Frame.Align > 16 {
+	switch {
+	case e.Frame.Align > 16:
 		a.RR(asm.MOV, asm.S64, asm.RSP, asm.RBP)
+	case e.Frame.Size != 0:
+		a.RI(asm.ADD, asm.S64, asm.RSP, int32(e.Frame.Size))
 	}
 	a.Pop(asm.RBP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
 }
 
-func (b *Backend) emitReturn(e *machine.Emitter) {
+func (b *Backend) emitReturn(e *machine.Emitter, n uint32) {
 	a := &b.asm
 	if b.conv == &goConv {
 		b.goEpilogue(e)
@@ -327,15 +333,37 @@ func (b *Backend) emitReturn(e *machine.Emitter) {
 	if b.conv.CalleePops {
 		pop = e.Frame.Incoming
 	}
-	if pop <= 0xffff {
+	if pop <= 0xffff && !b.hasLeft(e, n) {
 		a.Ret(uint16(pop))
 	} else {
-		// More than the instruction can say. r11 carries no result.
+		// More than the instruction can say, or it would be mispredicted. r11 carries
+		// no result.
 		a.Pop(asm.R11)
-		a.RI(asm.ADD, asm.S64, asm.RSP, int32(pop))
+		if pop != 0 {
+			a.RI(asm.ADD, asm.S64, asm.RSP, int32(pop))
+		}
 		a.JmpR(asm.R11)
 	}
 	b.body(e)
+}
+
+// hasLeft reports whether instruction n, a return, comes after a call in its
+// block that left for another stack: one whose return address was taken. The
+// processor predicts a return by the last call it saw, which then was the other
+// side's call that resumed this code, so that the prediction is always wrong.
+// An indirect jump is predicted by where it went before, which in a loop is
+// mostly right.
+func (b *Backend) hasLeft(e *machine.Emitter, n uint32) bool {
+	if b.left == none {
+		return false
+	}
+	for i := b.left + 1; i < n; i++ {
+		if Table[e.VC.Insts[i].Op].Flags&machine.OpTerm != 0 {
+			b.left = none // so that each instruction is looked at once
+			return false
+		}
+	}
+	return true
 }
 
 func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
@@ -356,6 +384,7 @@ func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 	e.Buf.Call(len(a.Buf), n)
 	if info.Label != machine.NoLabel {
 		b.bind(e, e.Label(info.Label))
+		b.left = n
 	}
 	if info.Pop != 0 {
 		a.RI(asm.SUB, asm.S64, asm.RSP, int32(info.Pop))
