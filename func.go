@@ -94,17 +94,18 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	buffer := unsafe.Slice((*uint64)(p), f.slots)
-	for i := range buffer {
-		buffer[i] = stack[i]
+	// Without a slice of the buffer, whose making would be checked for overflow.
+	stack = stack[:f.slots]
+	for i, v := range stack {
+		*(*uint64)(unsafe.Add(p, 8*i)) = v
 	}
 	if status := f.vm.Enter(p); status != vm.Done {
 		if err := f.finish(ctx, p, status); err != nil {
 			return err
 		}
 	}
-	for i, v := range buffer {
-		stack[i] = v
+	for i := range stack {
+		stack[i] = *(*uint64)(unsafe.Add(p, 8*i))
 	}
 	f.end(p)
 	return nil
@@ -123,6 +124,9 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 		if err := f.store.acquireTaken(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if p := f.vm.Room(); p != nil {
+		return p, nil
 	}
 	p, err := f.vm.Begin(ctx, raw)
 	if err != nil {

@@ -96,11 +96,23 @@ func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
 // Begin makes room for a call of f: f.BufferWords() words, with undefined
 // contents. Raw is arguments that have been lowered already: the external
 // references among them stay alive.
+//
+// Where [Func.Room] is not nil, Begin returns it.
 func (f *Func) Begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {
-	if p := f.store.ready; p != nil && f.simple {
+	if p := f.Room(); p != nil {
 		return p, nil
 	}
 	return f.store.begin(ctx, f, raw)
+}
+
+// Room is the room for a call that needs nothing else to begin, or nil. It is
+// small enough to be inlined, as a call of Begin would be a good part of what
+// such a call costs.
+func (f *Func) Room() unsafe.Pointer {
+	if !f.simple {
+		return nil
+	}
+	return f.store.ready
 }
 
 // begin is Begin in general: the room is on the native stack, and the call has
