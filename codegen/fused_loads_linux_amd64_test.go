@@ -83,13 +83,16 @@ func TestFusedLoads(t *testing.T) {
 	if err := jit.Supported(); err != nil {
 		t.Skip(err)
 	}
-	cases := fusedCases()
 	const avx2 = "has_avx has_avx2 has_fma has_f16c has_bmi1 has_bmi2 has_lzcnt "
 	for _, level := range [][2]string{
 		{"sse42", ""}, {"avx", "has_avx"}, {"avx2", avx2},
 		{"avx512", avx2 + "has_avx512f has_avx512vl has_avx512dq has_avx512bw has_avx512vbmi has_avx512bitalg"},
 	} {
-		t.Run(level[0], func(t *testing.T) { runFused(t, cases, strings.Fields(level[1])) })
+		for _, opt := range []string{"none", "speed"} {
+			t.Run(level[0]+"/"+opt, func(t *testing.T) {
+				runFused(t, fusedCases(), append(strings.Fields(level[1]), "opt_level="+opt))
+			})
+		}
 	}
 }
 
@@ -98,7 +101,7 @@ func runFused(t *testing.T, cases []fusedCase, settings []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range append([]string{"opt_level=none"}, settings...) {
+	for _, s := range settings {
 		if err := b.Set(s); err != nil {
 			t.Fatal(err)
 		}
