@@ -227,7 +227,3 @@ func (s *Stack) Live() (low uintptr, size int) {
 	low &^= 7
 	return low, int(s.exec + layout.StackRegionSize - low)
 }
-
-// Pointer is a pointer to memory at addr that native code also sees, such as
-// what [Stack.Push] returned. It must not outlive that memory.
-func Pointer(addr uintptr) unsafe.Pointer { return pointer(addr) }

@@ -246,7 +246,7 @@ func (d *memDir) OpenFile(name string, flag int) (File, error) {
 		return nil, syscall.ELOOP
 	}
 	n.opens++
-	return &memFile{m: d.m, n: n}, nil
+	return &memFile{memHandle{m: d.m, n: n}}, nil
 }
 
 func (d *memDir) Mkdir(name string) error {
@@ -381,11 +381,26 @@ func (d *memDir) Rmdir(name string) error {
 
 func (d *memDir) Close() error { return nil }
 
-type memFile struct {
+// memHandle is an open file or directory.
+type memHandle struct {
 	m      *Mem
 	n      *memNode
 	closed bool
 }
+
+func (h *memHandle) Close() error {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	if h.closed {
+		return fs.ErrClosed
+	}
+	h.closed = true
+	h.n.opens--
+	h.m.release(h.n)
+	return nil
+}
+
+type memFile struct{ memHandle }
 
 func (f *memFile) ReadAt(b []byte, offset int64) (int, error) {
 	f.m.mu.Lock()
@@ -483,15 +498,3 @@ func (f *memFile) SetTimes(atime, mtime time.Time) error {
 }
 
 func (f *memFile) Sync() error { return nil }
-
-func (f *memFile) Close() error {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if f.closed {
-		return fs.ErrClosed
-	}
-	f.closed = true
-	f.n.opens--
-	f.m.release(f.n)
-	return nil
-}

@@ -41,7 +41,7 @@ func (m *Mem) WriteFile(name string, data []byte) error {
 	case n.mode == fs.ModeDir:
 		return fail(syscall.EISDIR)
 	}
-	f := &memFile{m: m, n: n}
+	f := &memFile{memHandle{m: m, n: n}}
 	if err := f.resize(int64(len(data))); err != nil {
 		return fail(err)
 	}
@@ -147,7 +147,7 @@ func (m *Mem) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &openNode{m: m, n: n, name: path.Base(name)}
+	f := &openNode{memHandle: memHandle{m: m, n: n}, name: path.Base(name)}
 	for name, e := range n.entries {
 		f.list = append(f.list, fs.FileInfoToDirEntry(&memInfo{name, e.stat()}))
 	}
@@ -215,12 +215,10 @@ func (i *memInfo) Sys() any           { return i.stat }
 
 // openNode is a file or directory that Open has opened.
 type openNode struct {
-	m      *Mem
-	n      *memNode
-	name   string
-	at     int64
-	list   []fs.DirEntry // what is left of a directory
-	closed bool
+	memHandle
+	name string
+	at   int64
+	list []fs.DirEntry // what is left of a directory
 }
 
 func (f *openNode) Stat() (fs.FileInfo, error) {
@@ -242,7 +240,7 @@ func (f *openNode) Read(b []byte) (int, error) {
 }
 
 func (f *openNode) ReadAt(b []byte, offset int64) (int, error) {
-	return (&memFile{m: f.m, n: f.n}).ReadAt(b, offset)
+	return (&memFile{memHandle{m: f.m, n: f.n}}).ReadAt(b, offset)
 }
 
 func (f *openNode) ReadDir(n int) ([]fs.DirEntry, error) {
@@ -258,16 +256,4 @@ func (f *openNode) ReadDir(n int) ([]fs.DirEntry, error) {
 	list := f.list[:n]
 	f.list = f.list[n:]
 	return list, nil
-}
-
-func (f *openNode) Close() error {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if f.closed {
-		return fs.ErrClosed
-	}
-	f.closed = true
-	f.n.opens--
-	f.m.release(f.n)
-	return nil
 }

@@ -70,8 +70,6 @@ func (s *sequence) next(n int) int {
 	return b % n
 }
 
-func (s *sequence) bool() bool { return s.next(2) == 1 }
-
 var plainPaths = [...]string{"a", "b", "a/b", "b/a", "d", "d/a", "e", "d/e", "d/e/a", "f"}
 
 var elements = [...]string{"a", "b", "a", "d", "d", "e", "f", "lf", "ld", "up", "out", "abs", "dang", "loop", "..", "..", ".", ""}
