@@ -329,3 +329,27 @@ func TestPointersAndCollector(t *testing.T) {
 	<-stopped
 	runtime.KeepAlive(live)
 }
+
+// TestTypedPlaces: each argument of four and of five comes to its place.
+func TestTypedPlaces(t *testing.T) {
+	ctx := context.Background()
+	m := newWith(t, Config{})
+	ids := define(t, m,
+		"function %four(i64, i64, i64, i64) -> i64 {\nblock0(v0: i64, v1: i64, v2: i64, v3: i64):\n v4 = iconst.i64 10\n v5 = imul v0, v4\n v6 = iadd v5, v1\n v7 = imul v6, v4\n v8 = iadd v7, v2\n v9 = imul v8, v4\n v10 = iadd v9, v3\n return v10\n}",
+		"function %five(i64, i64, i64, i64, i64) -> i64 {\nblock0(v0: i64, v1: i64, v2: i64, v3: i64, v11: i64):\n v4 = iconst.i64 10\n v5 = imul v0, v4\n v6 = iadd v5, v1\n v7 = imul v6, v4\n v8 = iadd v7, v2\n v9 = imul v8, v4\n v10 = iadd v9, v3\n v12 = imul v10, v4\n v13 = iadd v12, v11\n return v13\n}",
+	)
+	four, err := Func4[int64, int64, int64, int64, int64](m, ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := four(ctx, 1, 2, 3, 4); err != nil || got != 1234 {
+		t.Errorf("four: %v, %v, want 1234", got, err)
+	}
+	five, err := Func5[int64, int64, int64, int64, int64, int64](m, ids[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := five(ctx, 1, 2, 3, 4, 5); err != nil || got != 12345 {
+		t.Errorf("five: %v, %v, want 12345", got, err)
+	}
+}
