@@ -110,6 +110,14 @@ func (m *Machine) define(name ir.Name, fn function) uint64 {
 	return funcAddress(i)
 }
 
+// Address is the address of the function of that name, or 0 if there is none.
+func (m *Machine) Address(name ir.Name) uint64 {
+	if i, ok := m.names[name]; ok {
+		return funcAddress(i)
+	}
+	return 0
+}
+
 // Functions have addresses that no memory has.
 const codeBase = 0x7c0d_0000_0000
 
@@ -337,6 +345,26 @@ func (m *Machine) branch(fr *frame, inst ir.Inst, dest int) ir.Inst {
 	return f.FirstInst(b)
 }
 
+// dropCallerContext takes the caller's context out of the arguments in m.buf if the
+// callee has no such parameter: it comes in a register of its own, which most
+// functions ignore.
+func (m *Machine) dropCallerContext(f *ir.Function, d *ir.InstData, target int) {
+	callee := m.funcs[target].f
+	if d.Op != ir.OpCallIndirect && d.Op != ir.OpReturnCallIndirect || callee == nil {
+		return
+	}
+	sig := &f.Sigs[d.Ref]
+	if len(sig.Params) != len(callee.Sig.Params)+1 {
+		return
+	}
+	for i := range sig.Params {
+		if sig.Params[i].Purpose == ir.CallerContext && i < len(m.buf) {
+			m.buf = append(m.buf[:i], m.buf[i+1:]...)
+			return
+		}
+	}
+}
+
 // call runs a call of any kind: a host function at once, others by a new frame.
 func (m *Machine) call(fr *frame, inst ir.Inst, d *ir.InstData, args []ir.Value) error {
 	f := fr.f
@@ -355,6 +383,7 @@ func (m *Machine) call(fr *frame, inst ir.Inst, d *ir.InstData, args []ir.Value)
 		args = args[1:]
 	}
 	m.collect(fr, args)
+	m.dropCallerContext(f, d, target)
 	top := &m.frames[len(m.frames)-1]
 	tail := d.Op == ir.OpReturnCall || d.Op == ir.OpReturnCallIndirect
 	if h := m.funcs[target].host; h != nil {

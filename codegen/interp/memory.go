@@ -20,21 +20,37 @@ type region struct {
 	data []byte
 }
 
-// stackBase is within 32 bits, for programs with addresses of that size.
-const stackBase = 0x5000_0000
+// StackBase is the lowest address of the stack, which has DefaultStack bytes. It is
+// a multiple of that size, and within 32 bits, for programs with addresses of that
+// size.
+const StackBase = 0x5000_0000
 
 func (m *memory) init() {
 	if m.stack == nil {
 		m.stack = make([]byte, DefaultStack)
-		m.base = stackBase
+		m.base = StackBase
 	}
 }
 
 func (m *memory) top() uint64 { return m.base + uint64(len(m.stack)) }
 
-// Map makes data the program's memory at an address.
+// Map makes data the program's memory at an address, in place of what may have been
+// mapped at that same address before.
 func (m *Machine) Map(addr uint64, data []byte) {
+	for i := range m.memory.regions {
+		if r := &m.memory.regions[i]; r.addr == addr {
+			r.data = data
+			return
+		}
+	}
 	m.memory.regions = append(m.memory.regions, region{addr, data})
+}
+
+// Bytes is the program's memory of n bytes at an address, to read and write; nil if
+// they are not all memory. The stack is memory, too.
+func (m *Machine) Bytes(addr uint64, n int) []byte {
+	m.memory.init()
+	return m.memory.bytes(addr, n)
 }
 
 // bytes is the n bytes at addr; nil if they are not all memory.

@@ -64,7 +64,7 @@ func (m *Machine) step(fr *frame, inst ir.Inst, d *ir.InstData) error {
 		m.pinned = in[0]
 	case ir.OpGetFramePointer, ir.OpGetStackPointer:
 		r = word(fr.sp)
-	case ir.OpGetReturnAddress:
+	case ir.OpGetReturnAddress, ir.OpGetCallReturnAddress:
 		r = word(codeBase - 16)
 	case ir.OpUaddOverflowTrap:
 		n := to.Bits()

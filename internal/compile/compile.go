@@ -148,6 +148,28 @@ func Functions(data []byte, o *Options, do func(f *ir.Function) error) error {
 	return nil
 }
 
+// Routines is Functions for the routines that stand for instructions.
+func Routines(data []byte, o *Options, do func(f *ir.Function) error) error {
+	if o == nil {
+		o = &Options{}
+	}
+	m, _, err := prepare(data, o)
+	if err != nil {
+		return err
+	}
+	var tr translate.Translator
+	f := ir.NewFunction(ir.Name{}, ir.Signature{})
+	for r := range m.NumRoutines() {
+		if err := tr.Routine(m, translate.Routine(r), f); err != nil {
+			return err
+		}
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // prepare decodes a module and prepares its translation.
 func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error) {
 	target := o.Target
