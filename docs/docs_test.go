@@ -215,7 +215,7 @@ func init() {
 	for _, path := range []string{
 		"bytes", "context", "crypto/ed25519", "embed", "encoding/binary", "errors", "fmt", "io", "io/fs", "log", "math", "net", "net/http", "os", "path/filepath", "runtime",
 		"slices", "strings", "sync", "testing/fstest", "time",
-		module, module + "/wasi/vfs", module + "/wasi/wasip1", module + "/wasm", module + "/wat",
+		module, module + "/snapshot", module + "/wasi/vfs", module + "/wasi/wasip1", module + "/wasm", module + "/wat",
 	} {
 		packages[path[strings.LastIndex(path, "/")+1:]] = path
 	}
@@ -250,7 +250,7 @@ func TestNames(t *testing.T) {
 			exported(t, name, filepath.Join("..", path), known)
 		}
 	}
-	qualified := regexp.MustCompile(`\b(davit|wasip1|vfs|wasm|wat)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
+	qualified := regexp.MustCompile(`\b(davit|snapshot|wasip1|vfs|wasm|wat)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
 	for _, file := range append(guides(t), "../CHANGELOG.md", "../RATIONALE.md", "llms.txt") {
 		data, err := os.ReadFile(file)
 		if err != nil {
