@@ -25,27 +25,3 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
-
-// FuzzRuns: the parts of a memory and the zeros between them make it up.
-func FuzzRuns(f *testing.F) {
-	f.Add([]byte{}, 16)
-	f.Add(append(make([]byte, 20), 1, 0, 0, 2), 2)
-	f.Add(append([]byte{1}, make([]byte, 40)...), 16)
-	f.Fuzz(func(t *testing.T, data []byte, gap int) {
-		if gap < 1 || gap > 1<<20 {
-			return
-		}
-		again := make([]byte, len(data))
-		end := -gap
-		for _, s := range runs(data, gap) {
-			if s.start-end < gap || s.end <= s.start || data[s.start] == 0 || data[s.end-1] == 0 {
-				t.Fatalf("part %v after %d", s, end)
-			}
-			end = s.end
-			copy(again[s.start:s.end], data[s.start:s.end])
-		}
-		if !bytes.Equal(again, data) {
-			t.Fatalf("%x becomes %x", data, again)
-		}
-	})
-}
