@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/wat"
@@ -68,9 +65,8 @@ type apiRow struct {
 	davit, wazero func(n int) error
 }
 
-// apiCosts prints what operations of the API cost beside wazero: medians of
-// time, and bytes and allocations on the Go heap.
-func apiCosts(runs int) error {
+// apiCosts measures what operations of the API cost beside wazero.
+func (b *bench) apiCosts() ([]*table, error) {
 	ctx := context.Background()
 	code := apiModule()
 	d, err := newDavitAPI(ctx, code)
@@ -101,64 +97,33 @@ func apiCosts(runs int) error {
 		apiRow{"instantiate, call, close", 500, d.instantiate(1), w.instantiate(1)},
 		apiRow{"of 1,000 at a time", 1000, d.instantiate(1000), w.instantiate(1000)},
 	)
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "\tdavit: ns\tB\tallocs\twazero: ns\tB\tallocs\tratio\t")
-	for _, r := range rows {
-		a, b, err := measurePair(runs, r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-		fmt.Fprintf(out, "%s\t%.1f\t%.0f\t%.1f\t", r.name, a.ns, a.bytes, a.allocs)
-		if r.wazero != nil {
-			fmt.Fprintf(out, "%.1f\t%.0f\t%.1f\t%.2f\t", b.ns, b.bytes, b.allocs, a.ns/b.ns)
-		}
-		fmt.Fprintln(out)
-	}
-	return out.Flush()
-}
-
-// cost is that of one operation.
-type cost struct{ ns, bytes, allocs float64 }
-
-// measurePair measures both sides of a row in turn, and gives medians.
-func measurePair(runs int, r apiRow) (a, b cost, err error) {
-	sides := []func(int) error{r.davit, r.wazero}
-	costs := make([][]cost, len(sides))
-	for k := range runs + 1 {
+	t := b.newTable("api", "Calls and instances", "ns", []string{"davit", "wazero"})
+	t.About = "Operations of the embedding API, from Go. Behind the time: allocations on the Go heap, if there are any."
+	for _, x := range rows {
+		b.progress(t, x.name)
+		r := t.add(x.name)
+		sides := []func(int) error{x.davit, x.wazero}
+		allocs := make([][]float64, len(sides))
 		for i, do := range sides {
 			if do == nil {
-				continue
+				r.Cells[i].Note = absentNote
 			}
+		}
+		b.sample(r.Cells, b.runs, func(i int) (float64, error) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			start := time.Now()
-			if err := do(r.n); err != nil {
-				return a, b, err
-			}
-			d := time.Since(start)
+			c, err := measureCost(func() error { return sides[i](x.n) })
 			runtime.ReadMemStats(&after)
-			n := float64(r.n)
-			if k > 0 { // the first warms up
-				costs[i] = append(costs[i], cost{float64(d) / n, float64(after.TotalAlloc-before.TotalAlloc) / n, float64(after.Mallocs-before.Mallocs) / n})
+			allocs[i] = append(allocs[i], float64(after.Mallocs-before.Mallocs)/float64(x.n))
+			return float64(c.wall) / float64(x.n), err
+		})
+		for i := range r.Cells {
+			if c := &r.Cells[i]; c.ok() && median(allocs[i]) >= 0.5 {
+				c.Note = fmt.Sprintf("%.0f allocations", median(allocs[i]))
 			}
 		}
 	}
-	return medianCost(costs[0]), medianCost(costs[1]), nil
-}
-
-func medianCost(c []cost) cost {
-	if len(c) == 0 {
-		return cost{}
-	}
-	pick := func(of func(cost) float64) float64 {
-		x := make([]float64, len(c))
-		for i := range c {
-			x[i] = of(c[i])
-		}
-		slices.Sort(x)
-		return x[len(x)/2]
-	}
-	return cost{pick(func(c cost) float64 { return c.ns }), pick(func(c cost) float64 { return c.bytes }), pick(func(c cost) float64 { return c.allocs })}
+	return []*table{t}, nil
 }
 
 // text is the string that is passed.

@@ -10,73 +10,212 @@ import (
 	"time"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/artifact"
 	"github.com/davit-wasm/davit/wasi/wasip1"
 	"github.com/davit-wasm/davit/wat"
 )
 
-type davitEngine struct{}
-
-func newDavit() engine { return davitEngine{} }
-
-func (davitEngine) name() string { return "davit" }
-
-func (davitEngine) load(wasm []byte) (kernelModule, error) {
-	e, err := davit.NewEngine(nil)
-	if err != nil {
-		return nil, err
-	}
-	m, err := e.Compile(context.Background(), wasm)
-	if err != nil {
-		return nil, err
-	}
-	s, err := davit.NewStore(e, nil)
-	if err != nil {
-		return nil, err
-	}
-	l := davit.NewLinker(e)
-	t := davit.FuncType{Params: []davit.ValType{davit.I32}, Results: []davit.ValType{davit.I32}}
-	if err := l.DefineFunc("env", "nop", t, func(context.Context, *davit.Caller, []uint64) error { return nil }); err != nil {
-		return nil, err
-	}
-	in, err := l.Instantiate(context.Background(), s, m)
-	if err != nil {
-		return nil, err
-	}
-	return &davitModule{s, in}, nil
+// davitEngine is davit with a configuration.
+type davitEngine struct {
+	label  string
+	engine *davit.Engine
 }
 
-func (davitEngine) compile(wasm []byte) error {
-	e, err := davit.NewEngine(&davit.Config{CompileWorkers: 1})
+func newDavit(options string, threads int) (engine, error) {
+	c, err := davitConfig(options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, err := e.Compile(context.Background(), wasm)
+	c.CompileWorkers = threads
+	e, err := davit.NewEngine(&c)
+	return &davitEngine{label("davit", options), e}, err
+}
+
+func (e *davitEngine) name() string { return e.label }
+func (e *davitEngine) pid() int     { return os.Getpid() }
+func (e *davitEngine) close()       {}
+
+func (e *davitEngine) compile(wasm []byte) (module, cost, error) {
+	var m *davit.Module
+	c, err := measureCost(func() (err error) {
+		m, err = e.engine.Compile(context.Background(), wasm)
+		return err
+	})
+	return &davitModule{e.engine, m}, c, err
+}
+
+func (e *davitEngine) textSize(wasm []byte) (int, error) {
+	m, err := e.engine.Compile(context.Background(), wasm)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	m.Close()
-	return nil
+	defer m.Close()
+	data, err := m.Serialize()
+	if err != nil {
+		return 0, err
+	}
+	_, _, im, err := artifact.Inspect(data)
+	if err != nil {
+		return 0, err
+	}
+	return len(im.Text), nil
 }
 
 type davitModule struct {
-	s  *davit.Store
-	in *davit.Instance
+	engine *davit.Engine
+	module *davit.Module
 }
 
-func (m *davitModule) call(export string, arg int32, n int) (int32, error) {
-	f := m.in.Func(export)
+func (m *davitModule) close() { m.module.Close() }
+
+// linker defines all that modules may import, for one instance.
+func (m *davitModule) linker(process *wasip1.Process, w *stopwatch) (*davit.Linker, error) {
+	l := davit.NewLinker(m.engine)
+	if err := process.Define(l); err != nil {
+		return nil, err
+	}
+	for name, f := range map[string]func(){"start": w.start, "end": w.end} {
+		err := l.DefineFunc("bench", name, davit.FuncType{}, func(context.Context, *davit.Caller, []uint64) error {
+			f()
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	t := davit.FuncType{Params: []davit.ValType{davit.I32}, Results: []davit.ValType{davit.I32}}
+	return l, l.DefineFunc("env", "nop", t, func(context.Context, *davit.Caller, []uint64) error { return nil })
+}
+
+func (m *davitModule) run(dir string, stdout *os.File) (time.Duration, error) {
+	ctx := context.Background()
+	process, err := wasip1.New(&wasip1.Config{
+		Args:   []string{"benchmark"},
+		Stdout: stdout,
+		Mounts: []wasip1.Mount{{Host: dir, Guest: ".", ReadOnly: true}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer process.Close()
+	s, err := davit.NewStore(m.engine, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	var w stopwatch
+	l, err := m.linker(process, &w)
+	if err != nil {
+		return 0, err
+	}
+	in, err := l.Instantiate(ctx, s, m.module)
+	if err != nil {
+		return 0, err
+	}
+	err = in.Func("_start").CallRaw(ctx, nil)
+	if exit, ok := errors.AsType[*davit.ExitError](err); ok && exit.Code == 0 {
+		err = nil
+	}
+	return w.took, err
+}
+
+func (m *davitModule) instantiate(n int) (cost, error) {
+	process, err := wasip1.New(nil)
+	if err != nil {
+		return cost{}, err
+	}
+	defer process.Close()
+	l, err := m.linker(process, new(stopwatch))
+	if err != nil {
+		return cost{}, err
+	}
+	pre, err := l.InstancePre(m.module)
+	if err != nil {
+		return cost{}, err
+	}
+	return measureCost(func() error {
+		for range n {
+			s, err := davit.NewStore(m.engine, nil)
+			if err != nil {
+				return err
+			}
+			_, err = pre.Instantiate(context.Background(), s)
+			if err := errors.Join(err, s.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (m *davitModule) exports() (exports, error) {
+	process, err := wasip1.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	l, err := m.linker(process, new(stopwatch))
+	if err != nil {
+		return nil, err
+	}
+	s, err := davit.NewStore(m.engine, nil)
+	if err != nil {
+		return nil, err
+	}
+	in, err := l.Instantiate(context.Background(), s, m.module)
+	return &davitExports{process, s, in}, err
+}
+
+type davitExports struct {
+	process *wasip1.Process
+	store   *davit.Store
+	in      *davit.Instance
+}
+
+func (x *davitExports) call(export string, arg int32, n int) (int32, time.Duration, error) {
+	f := x.in.Func(export)
 	ctx := context.Background()
 	var stack [1]uint64
+	start := threadTime()
 	for range n {
 		stack[0] = uint64(uint32(arg))
 		if err := f.CallRaw(ctx, stack[:]); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	return int32(stack[0]), nil
+	return int32(stack[0]), threadTime() - start, nil
 }
 
-func (m *davitModule) close() { m.s.Close() }
+func (x *davitExports) close() {
+	x.store.Close()
+	x.process.Close()
+}
+
+// davitConfig is the configuration for options, which are joined by +: bounds,
+// epoch, quick (what compiles fastest), cpu=MODEL, and NAME=VALUE for a setting
+// of the code generator.
+func davitConfig(options string) (c davit.Config, err error) {
+	if options == "" {
+		return c, nil
+	}
+	for option := range strings.SplitSeq(options, "+") {
+		name, value, ok := strings.Cut(option, "=")
+		switch {
+		case option == "bounds":
+			c.ExplicitBounds = true
+		case option == "epoch":
+			c.Interruption = davit.InterruptionEpoch
+		case option == "quick":
+			c.Settings = append(c.Settings, "opt_level=none", "regalloc_algorithm=single_pass")
+		case ok && name == "cpu":
+			c.CPU = value
+		case ok:
+			c.Settings = append(c.Settings, option)
+		default:
+			return c, fmt.Errorf("unknown option %q of davit", option)
+		}
+	}
+	return c, nil
+}
 
 // newSpinner is a loop in WebAssembly that runs until stop is set, for each
 // goroutine that calls it.
@@ -111,102 +250,4 @@ func newSpinner() (spin func(ctx context.Context, stop *atomic.Bool) error, clos
 		return err
 	}
 	return spin, func() { m.Close() }, nil
-}
-
-type davitCorpus struct {
-	label  string
-	engine *davit.Engine
-}
-
-// davitConfig is the configuration for options, which are joined by +: bounds,
-// epoch, cpu=MODEL, and NAME=VALUE for a setting of the code generator.
-func davitConfig(options string) (c davit.Config, err error) {
-	if options == "" {
-		return c, nil
-	}
-	for option := range strings.SplitSeq(options, "+") {
-		name, value, ok := strings.Cut(option, "=")
-		switch {
-		case option == "bounds":
-			c.ExplicitBounds = true
-		case option == "epoch":
-			c.Interruption = davit.InterruptionEpoch
-		case ok && name == "cpu":
-			c.CPU = value
-		case ok:
-			c.Settings = append(c.Settings, option)
-		default:
-			return c, fmt.Errorf("unknown option %q of davit", option)
-		}
-	}
-	return c, nil
-}
-
-func newDavitCorpus(option string) (corpusEngine, error) {
-	c, err := davitConfig(option)
-	if err != nil {
-		return nil, err
-	}
-	e, err := davit.NewEngine(&c)
-	return &davitCorpus{label("davit", option), e}, err
-}
-
-func (e *davitCorpus) name() string { return e.label }
-func (e *davitCorpus) close()       {}
-
-func (e *davitCorpus) program(wasm []byte) (program, time.Duration, error) {
-	start := processTime()
-	m, err := e.engine.Compile(context.Background(), wasm)
-	if err != nil {
-		return nil, 0, err
-	}
-	return &davitProgram{e.engine, m}, processTime() - start, nil
-}
-
-type davitProgram struct {
-	engine *davit.Engine
-	module *davit.Module
-}
-
-func (p *davitProgram) close() { p.module.Close() }
-
-func (p *davitProgram) run(dir string, stdout *os.File) (time.Duration, error) {
-	ctx := context.Background()
-	process, err := wasip1.New(&wasip1.Config{
-		Args:   []string{"benchmark"},
-		Stdout: stdout,
-		Mounts: []wasip1.Mount{{Host: dir, Guest: ".", ReadOnly: true}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	defer process.Close()
-	s, err := davit.NewStore(p.engine, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	l := davit.NewLinker(p.engine)
-	if err := process.Define(l); err != nil {
-		return 0, err
-	}
-	var w stopwatch
-	for name, f := range map[string]func(){"start": w.start, "end": w.end} {
-		err := l.DefineFunc("bench", name, davit.FuncType{}, func(context.Context, *davit.Caller, []uint64) error {
-			f()
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-	}
-	in, err := l.Instantiate(ctx, s, p.module)
-	if err != nil {
-		return 0, err
-	}
-	err = in.Func("_start").CallRaw(ctx, nil)
-	if exit, ok := errors.AsType[*davit.ExitError](err); ok && exit.Code == 0 {
-		err = nil
-	}
-	return w.took, err
 }

@@ -57,10 +57,10 @@ func fuzz(engines string, seed, n uint64, save string) error {
 		case "wazero":
 			e, tail = wazeroFuzz{context.Background()}, false
 		case "v8":
-			var v corpusEngine
-			if v, err = newV8Corpus(option); err == nil {
+			var v *v8Engine
+			if v, err = startV8(option, 0); err == nil {
 				defer v.close()
-				e = v8Fuzz{v.(*v8Corpus)}
+				e = v8Fuzz{v}
 			}
 		default:
 			err = fmt.Errorf("unknown engine %q", name)
@@ -429,15 +429,15 @@ func bitsOf(v any) uint64 {
 }
 
 // v8Fuzz is V8.
-type v8Fuzz struct{ *v8Corpus }
+type v8Fuzz struct{ *v8Engine }
 
 func (e v8Fuzz) run(code []byte, calls []fuzzCall, globals []string) ([]string, error) {
-	p, _, err := e.program(code)
+	p, _, err := e.compile(code)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	a, err := e.ask(v8Request{Op: "fuzz", ID: p.(*v8Program).id, Calls: calls, Globals: globals})
+	a, err := e.ask(v8Request{Op: "fuzz", ID: p.(*v8Module).id, Calls: calls, Globals: globals})
 	if err != nil {
 		return nil, err
 	}

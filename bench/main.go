@@ -1,222 +1,234 @@
 // Command bench runs davit beside its peers: the same work in turn, in one
-// process, and prints medians and ratios of medians with their spread.
-//
-//	go run . [-runs 9] [-compile FILE.wasm] [-kernels DIR]
-//	go run . -corpus [-runs 9] [-engines davit,wasmtime,wazero,v8] [PATTERN]
-//	go run . -api [-runs 9]
-//	go run . -health 100
-//	go run . -fuzz 1000 [-seed 1] [-save DIR] [-engines davit,davit:bounds,wazero]
-//
-// The corpus is that of the Sightglass suite: processor time between its start
-// and end marks, compilation by all processors together. Engines take an option
-// after a colon: wasmtime:none, v8:liftoff; davit takes several, joined by +:
-// bounds, epoch, cpu=MODEL, NAME=VALUE for a setting of the code generator.
-// -fuzz runs random modules by all engines and compares what they do.
-// -kernels names a folder with other kernels: micro.wat, and spec.json, which
-// says what to call and how often.
+// process, and prints medians, their spread, and ratios of medians. See
+// README.md.
 //
 // It is a module of its own, so that the peers are no dependencies of davit.
 package main
 
 import (
-	"context"
-	_ "embed"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
-
-	"github.com/davit-wasm/davit/wat"
 )
 
-//go:embed kernels.wat
-var kernels []byte
+const usage = `Measure davit beside its peers.
 
-// engine is a peer.
-type engine interface {
-	name() string
-	// load compiles and instantiates the kernels.
-	load(wasm []byte) (kernelModule, error)
-	// compile compiles a module on one thread and forgets it.
-	compile(wasm []byte) error
+  go run . -all [-quick] [-report out.html] [-json out.json]   everything
+  go run . -tables NAME,NAME [PATTERN]                         some tables, rows that match
+  go run . -corpus [PATTERN]                                   the same as -tables execution
+  go run . -kernels DIR [PATTERN]                              the same as -tables kernels, with other kernels
+  go run . -api                                                the same as -tables api
+  go run . -from old.json -report out.html                     what was measured before
+  go run . -health 100                                         collections and deadlines beside loops
+  go run . -fuzz 1000 [-seed 1] [-save DIR]                    random modules by all engines
+
+Engines take options after a colon. davit: bounds, epoch, quick, cpu=MODEL,
+NAME=VALUE for a setting of the code generator, joined by +; wasmtime: none; v8:
+liftoff.
+
+`
+
+// A family is tables that are measured together.
+type family struct {
+	name    string
+	measure func(b *bench) ([]*table, error)
 }
 
-// kernelModule is an instance of the kernels, whose exports are (i32) → i32.
-type kernelModule interface {
-	// call calls an export n times.
-	call(export string, arg int32, n int) (int32, error)
-	close()
-}
-
-// row is a measurement: ops operations by n calls with arg.
-type row struct {
-	name, export string
-	arg          int32
-	n, ops       int
-	unit         string
-	scale        float64 // nanoseconds per unit
-}
-
-var rows = []row{
-	{"Go→wasm call", "id", 1, 1_000_000, 1_000_000, "ns", 1},
-	{"wasm→Go→wasm", "g2h", 1_000_000, 1, 1_000_000, "ns", 1},
-	{"memory: i32 sum", "memsum", 200, 1, 200 * 65536, "ns", 1},
-	{"fib(35)", "fib", 35, 1, 1, "ms", 1e6},
+var families = []family{
+	{"execution", (*bench).execution},
+	{"compile", (*bench).compilations},
+	{"size", (*bench).sizes},
+	{"instantiate", (*bench).instantiations},
+	{"kernels", (*bench).microKernels},
+	{"api", (*bench).apiCosts},
+	{"native", (*bench).nativeKernels},
+	{"native-compile", (*bench).nativeCompilation},
 }
 
 func main() {
-	runs := flag.Int("runs", 9, "measurements of each row and engine, of which the median counts")
-	module := flag.String("compile", filepath.Join("..", "..", "shared", "real", "esbuild.wasm"), "module whose compilation on one thread is measured; none if empty")
-	trials := flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
-	folder := flag.String("kernels", "", "folder with other kernels than the built-in ones")
-	costs := flag.Bool("api", false, "instead, print what operations of the embedding API cost beside wazero")
-	programs := flag.Bool("corpus", false, "instead, run the programs of the corpus whose names match the argument")
-	dir := flag.String("dir", filepath.Join("..", "..", "shared", "bench", "sightglass"), "folder of the corpus")
-	engines := flag.String("engines", "davit,wasmtime,wazero,v8", "who runs the corpus")
-	modules := flag.Uint64("fuzz", 0, "instead, run so many random modules by all engines, and compare")
-	seed := flag.Uint64("seed", 1, "the first random module")
-	save := flag.String("save", "", "folder for random modules that engines disagree on")
-	flag.Parse()
-	var err error
-	switch {
-	case *modules > 0:
-		err = fuzz(*engines, *seed, *modules, *save)
-	case *trials > 0:
-		err = health(*trials)
-	case *costs:
-		err = apiCosts(*runs)
-	case *programs:
-		err = corpus(*dir, *engines, flag.Arg(0), *runs)
-	default:
-		err = run(*runs, *module, *folder)
+	shared := filepath.Join("..", "..", "shared")
+	var (
+		all      = flag.Bool("all", false, "measure everything")
+		tables   = flag.String("tables", "", "measure these tables, with commas between them: "+familyNames())
+		corpus   = flag.Bool("corpus", false, "measure the programs of the corpus")
+		costs    = flag.Bool("api", false, "measure operations of the embedding API")
+		quick    = flag.Bool("quick", false, "a part of everything, in a minute or two")
+		specs    = flag.String("engines", "davit,wasmtime,wazero,v8", "who is measured")
+		base     = flag.String("base", "", "the engine that others are compared with (default: wasmtime, or else the last one)")
+		runs     = flag.Int("runs", 0, "samples of each row and engine, of which the median counts (default 9, with -quick 3)")
+		budget   = flag.Duration("budget", 30*time.Second, "fewer samples of rows that take longer, but 3 at least")
+		dir      = flag.String("dir", filepath.Join(shared, "bench", "sightglass"), "folder of the corpus")
+		kernels  = flag.String("kernels", "", "folder of kernels: micro.wat, and spec.json, which says what to call and how often (default: the built-in ones)")
+		real     = flag.String("real", filepath.Join(shared, "real"), "folder of larger modules")
+		page     = flag.String("report", "", "write a web page with charts to this file")
+		jsonFile = flag.String("json", "", "write all samples to this file")
+		markdown = flag.Bool("markdown", false, "print tables in Markdown")
+		old      = flag.String("compare", "", "say what is different from this file, which -json wrote")
+		from     = flag.String("from", "", "measure nothing: take the numbers from this file, which -json wrote")
+		verbose  = flag.Bool("v", false, "say what is under way")
+
+		child   = flag.String("child", "", "compile the module that the argument names by this engine once, and print what it costs in JSON")
+		threads = flag.Int("threads", 0, "threads that -child compiles on; 0 are all processors")
+		trials  = flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
+		modules = flag.Uint64("fuzz", 0, "instead, run so many random modules by all engines, and compare")
+		seed    = flag.Uint64("seed", 1, "the first random module")
+		save    = flag.String("save", "", "folder for random modules that engines disagree on")
+	)
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
 	}
+	flag.Parse()
+	b := &bench{
+		specs: strings.Split(*specs, ","), base: *base, runs: *runs, budget: *budget, quick: *quick,
+		corpus: *dir, kernels: *kernels, real: *real, log: io.Discard,
+	}
+	if b.runs == 0 {
+		b.runs = 9
+		if *quick {
+			b.runs = leastRuns
+		}
+	}
+	if *verbose {
+		b.log = os.Stderr
+	}
+	var err error
+	if b.match, err = regexp.Compile(flag.Arg(0)); err != nil {
+		fail(err)
+	}
+	want := *tables
+	switch {
+	case *child != "":
+		fail(compileChild(*child, *threads, flag.Arg(0)))
+		return
+	case *modules > 0:
+		fail(fuzz(*specs, *seed, *modules, *save))
+		return
+	case *trials > 0:
+		fail(health(*trials))
+		return
+	case *all:
+		want = familyNames()
+		if _, err := os.Stat(filepath.Join(shared, "bench", "micro")); err == nil && *kernels == "" {
+			b.kernels = filepath.Join(shared, "bench", "micro")
+		}
+	case want != "", *from != "":
+	case *corpus:
+		want = "execution"
+	case *costs:
+		want = "api"
+	case *kernels != "":
+		want = "kernels"
+	default:
+		flag.Usage()
+		os.Exit(2)
+	}
+	outputs := outputs{page: *page, json: *jsonFile, markdown: *markdown, old: *old}
+	if *from != "" {
+		r, err := readReport(*from)
+		if err == nil {
+			for _, t := range r.Tables {
+				outputs.table(t)
+			}
+			err = outputs.finish(r)
+		}
+		fail(err)
+		return
+	}
+	fail(b.measure(strings.Split(want, ","), &outputs))
+}
+
+// fail ends the program if there is an error.
+func fail(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// readKernels reads the kernels in a folder.
-func readKernels(dir string) (text []byte, rows []row, err error) {
-	spec, err := os.ReadFile(filepath.Join(dir, "spec.json"))
-	if err != nil {
-		return nil, nil, err
+func familyNames() string {
+	var list []string
+	for _, f := range families {
+		list = append(list, f.name)
 	}
-	var list []struct {
-		Name, Export string
-		Arg          int32
-		N, Ops       int
-		Unit         string
-	}
-	if err := json.Unmarshal(spec, &list); err != nil {
-		return nil, nil, err
-	}
-	for _, k := range list {
-		rows = append(rows, row{k.Name, k.Export, k.Arg, k.N, k.Ops, k.Unit, 1})
-	}
-	text, err = os.ReadFile(filepath.Join(dir, "micro.wat"))
-	return text, rows, err
+	return strings.Join(list, ",")
 }
 
-func run(runs int, module, dir string) error {
-	text, rows := kernels, rows
-	if dir != "" {
-		var err error
-		if text, rows, err = readKernels(dir); err != nil {
+// measure measures families of tables and puts them out.
+func (b *bench) measure(want []string, out *outputs) (err error) {
+	if b.temp, err = os.MkdirTemp("", "bench"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.temp)
+	b.noise = newNoise()
+	r := &report{Started: time.Now().Round(time.Second), Machine: machine(), Engines: versions(b.specs), Noise: b.noise}
+	for _, name := range want {
+		i := slices.IndexFunc(families, func(f family) bool { return f.name == name })
+		if i < 0 {
+			return fmt.Errorf("unknown table %q: %s are known", name, familyNames())
+		}
+		tables, err := families[i].measure(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, t := range tables {
+			out.table(t)
+		}
+		r.Tables = append(r.Tables, tables...)
+	}
+	b.noise.end()
+	r.Absent, r.Took = b.absent, time.Since(r.Started).Seconds()
+	return out.finish(r)
+}
+
+// outputs is where results go.
+type outputs struct {
+	page, json, old string
+	markdown        bool
+}
+
+// table prints a table as soon as it is there.
+func (o *outputs) table(t *table) {
+	if o.markdown {
+		t.markdown(os.Stdout)
+		return
+	}
+	t.print(os.Stdout)
+}
+
+// finish writes files, and fails if an engine has.
+func (o *outputs) finish(r *report) error {
+	fmt.Println()
+	for _, line := range r.Absent {
+		fmt.Println(line)
+	}
+	fmt.Println(r.Noise.verdict())
+	if o.json != "" {
+		if err := r.write(o.json); err != nil {
 			return err
 		}
 	}
-	wasm, err := wat.Compile(text, nil)
-	if err != nil {
-		return err
-	}
-	wasmtime, err := newWasmtime()
-	if err != nil {
-		return err
-	}
-	v8, err := newV8()
-	if err != nil {
-		return err
-	}
-	defer v8.close()
-	engines := []engine{newDavit(), newWazero(context.Background()), wasmtime, v8}
-	modules := make([]kernelModule, len(engines))
-	for i, e := range engines {
-		if modules[i], err = e.load(wasm); err != nil {
-			return fmt.Errorf("%s: %w", e.name(), err)
-		}
-		defer modules[i].close()
-	}
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	defer out.Flush()
-	fmt.Fprint(out, "\t")
-	for _, e := range engines {
-		fmt.Fprintf(out, "%s\tspread\t", e.name())
-	}
-	for _, e := range engines[1:] {
-		fmt.Fprintf(out, "/ %s\t", e.name())
-	}
-	fmt.Fprintln(out)
-	for _, r := range rows {
-		times := make([][]float64, len(engines))
-		var want int32
-		for k := range runs + 1 {
-			for i := range engines {
-				start := time.Now()
-				got, err := modules[i].call(r.export, r.arg, r.n)
-				d := float64(time.Since(start)) / float64(r.ops) / r.scale
-				if err != nil {
-					return fmt.Errorf("%s: %s: %w", engines[i].name(), r.name, err)
-				}
-				if i == 0 {
-					want = got
-				} else if got != want {
-					return fmt.Errorf("%s: %s is %d, elsewhere %d", engines[i].name(), r.name, got, want)
-				}
-				if k > 0 { // the first warms up
-					times[i] = append(times[i], d)
-				}
-			}
-		}
-		print(out, r.name, r.unit, times)
-	}
-	if module == "" {
-		return nil
-	}
-	b, err := os.ReadFile(module)
-	if err != nil {
-		return err
-	}
-	times := make([][]float64, len(engines))
-	for range min(runs, 3) {
-		for i, e := range engines {
-			start := time.Now()
-			if err := e.compile(b); err != nil {
-				return fmt.Errorf("%s: %w", e.name(), err)
-			}
-			times[i] = append(times[i], time.Since(start).Seconds())
+	if o.page != "" {
+		if err := r.writePage(o.page); err != nil {
+			return err
 		}
 	}
-	print(out, "compile "+filepath.Base(module)+", one thread", "s", times)
+	if o.old != "" {
+		old, err := readReport(o.old)
+		if err != nil {
+			return err
+		}
+		compare(os.Stdout, old, r)
+	}
+	if list := r.failures(); len(list) > 0 {
+		return errors.New("failures:\n" + strings.Join(list, "\n"))
+	}
 	return nil
-}
-
-// print writes a line: median and range of each engine, ratios of the first
-// one's median to those of the others.
-func print(out *tabwriter.Writer, name, unit string, times [][]float64) {
-	fmt.Fprintf(out, "%s\t", name)
-	medians := make([]float64, len(times))
-	for i, t := range times {
-		slices.Sort(t)
-		medians[i] = t[len(t)/2]
-		fmt.Fprintf(out, "%.2f %s\t%.2f–%.2f\t", medians[i], unit, t[0], t[len(t)-1])
-	}
-	for _, m := range medians[1:] {
-		fmt.Fprintf(out, "%.2f\t", medians[0]/m)
-	}
-	fmt.Fprintln(out)
 }

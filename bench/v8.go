@@ -16,8 +16,8 @@ import (
 //go:embed v8.mjs
 var v8Script []byte
 
-// v8Corpus is a process of node, to which requests go by its standard input.
-type v8Corpus struct {
+// v8Engine is a process of node, to which requests go by its standard input.
+type v8Engine struct {
 	label  string
 	script string
 	cmd    *exec.Cmd
@@ -25,9 +25,17 @@ type v8Corpus struct {
 	out    *bufio.Reader
 }
 
-// newV8Corpus starts node. Modules are compiled at once by the optimizing
-// compiler, or with the option liftoff by the quick one alone.
-func newV8Corpus(option string) (corpusEngine, error) {
+// newV8 starts node. Modules are compiled at once by the optimizing compiler, or
+// with the option liftoff by the quick one alone.
+func newV8(option string, threads int) (engine, error) {
+	e, err := startV8(option, threads)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func startV8(option string, threads int) (*v8Engine, error) {
 	// Without the last flag node 20 crashes now and then in WASI calls.
 	flags := []string{"--no-warnings", "--no-wasm-lazy-compilation", "--no-wasm-tier-up", "--no-turbo-fast-api-calls"}
 	switch option {
@@ -38,6 +46,14 @@ func newV8Corpus(option string) (corpusEngine, error) {
 	default:
 		return nil, fmt.Errorf("unknown option %q of v8", option)
 	}
+	if threads > 0 {
+		// The thread that asks for a module compiles too.
+		flags = append(flags, fmt.Sprintf("--wasm-num-compilation-tasks=%d", threads-1))
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", errAbsent)
+	}
 	f, err := os.CreateTemp("", "bench-*.mjs")
 	if err != nil {
 		return nil, err
@@ -46,7 +62,7 @@ func newV8Corpus(option string) (corpusEngine, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	e := &v8Corpus{label: label("v8", option), script: f.Name(), cmd: exec.Command("node", append(flags, f.Name())...)}
+	e := &v8Engine{label: label("v8", option), script: f.Name(), cmd: exec.Command(node, append(flags, f.Name())...)}
 	e.cmd.Stderr = os.Stderr
 	if e.in, err = e.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -56,51 +72,29 @@ func newV8Corpus(option string) (corpusEngine, error) {
 		return nil, err
 	}
 	e.out = bufio.NewReader(out)
-	return e, e.cmd.Start()
+	if err := e.cmd.Start(); err != nil {
+		return nil, err
+	}
+	// The first module pays for what V8 sets up once.
+	m, _, err := e.compile([]byte("\x00asm\x01\x00\x00\x00"))
+	if err != nil {
+		e.close()
+		return nil, err
+	}
+	m.close()
+	return e, nil
 }
 
-func (e *v8Corpus) name() string { return e.label }
+func (e *v8Engine) name() string { return e.label }
+func (e *v8Engine) pid() int     { return e.cmd.Process.Pid }
 
-func (e *v8Corpus) close() {
+func (e *v8Engine) close() {
 	e.in.Close()
 	e.cmd.Wait()
 	os.Remove(e.script)
 }
 
-// newV8 is V8 as an engine for kernels.
-func newV8() (*v8Kernels, error) {
-	e, err := newV8Corpus("")
-	if err != nil {
-		return nil, err
-	}
-	return &v8Kernels{e.(*v8Corpus)}, nil
-}
-
-// v8Kernels runs the kernels; the time of a request is part of what is measured.
-type v8Kernels struct{ *v8Corpus }
-
-func (e *v8Kernels) load(wasm []byte) (kernelModule, error) {
-	p, _, err := e.program(wasm)
-	if err != nil {
-		return nil, err
-	}
-	return v8Module{p.(*v8Program)}, nil
-}
-
-func (e *v8Kernels) compile(wasm []byte) error {
-	p, _, err := e.program(wasm)
-	if err == nil {
-		p.close()
-	}
-	return err
-}
-
-type v8Module struct{ *v8Program }
-
-func (m v8Module) call(export string, arg int32, n int) (int32, error) {
-	a, err := m.engine.ask(v8Request{Op: "call", ID: m.id, Export: export, Arg: arg, N: n})
-	return a.Result, err
-}
+func (e *v8Engine) textSize([]byte) (int, error) { return 0, errNoSize }
 
 type v8Request struct {
 	Op     string `json:"op"`
@@ -138,7 +132,8 @@ func (b *jsonBits) UnmarshalJSON(data []byte) error {
 
 type v8Answer struct {
 	ID     int     `json:"id"`
-	Took   float64 `json:"took"` // nanoseconds
+	Took   float64 `json:"took"` // nanoseconds of all processors
+	Wall   float64 `json:"wall"` // nanoseconds
 	Result int32   `json:"result"`
 	Error  string  `json:"error"`
 
@@ -150,7 +145,7 @@ type v8Answer struct {
 	GlobalTypes []string   `json:"globalTypes"`
 }
 
-func (e *v8Corpus) ask(r v8Request) (a v8Answer, err error) {
+func (e *v8Engine) ask(r v8Request) (a v8Answer, err error) {
 	if err := json.NewEncoder(e.in).Encode(r); err != nil {
 		return a, err
 	}
@@ -167,28 +162,50 @@ func (e *v8Corpus) ask(r v8Request) (a v8Answer, err error) {
 	return a, nil
 }
 
-func (e *v8Corpus) program(wasm []byte) (program, time.Duration, error) {
+func (e *v8Engine) compile(wasm []byte) (module, cost, error) {
 	f, err := os.CreateTemp("", "bench-*.wasm")
 	if err != nil {
-		return nil, 0, err
+		return nil, cost{}, err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(wasm)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, 0, err
+		return nil, cost{}, err
 	}
 	a, err := e.ask(v8Request{Op: "compile", Path: f.Name()})
-	return &v8Program{e, a.ID}, time.Duration(a.Took), err
+	return &v8Module{e, a.ID}, a.cost(), err
 }
 
-type v8Program struct {
-	engine *v8Corpus
+func (a *v8Answer) cost() cost { return cost{time.Duration(a.Wall), time.Duration(a.Took)} }
+
+type v8Module struct {
+	engine *v8Engine
 	id     int
 }
 
-func (p *v8Program) run(dir string, stdout *os.File) (time.Duration, error) {
-	a, err := p.engine.ask(v8Request{Op: "run", ID: p.id, Dir: dir, Stdout: stdout.Name()})
+func (m *v8Module) close() { m.engine.ask(v8Request{Op: "forget", ID: m.id}) }
+
+func (m *v8Module) run(dir string, stdout *os.File) (time.Duration, error) {
+	a, err := m.engine.ask(v8Request{Op: "run", ID: m.id, Dir: dir, Stdout: stdout.Name()})
 	return time.Duration(a.Took), err
 }
 
-func (p *v8Program) close() { p.engine.ask(v8Request{Op: "forget", ID: p.id}) }
+func (m *v8Module) instantiate(n int) (cost, error) {
+	a, err := m.engine.ask(v8Request{Op: "instantiate", ID: m.id, N: n})
+	return a.cost(), err
+}
+
+func (m *v8Module) exports() (exports, error) {
+	_, err := m.engine.ask(v8Request{Op: "exports", ID: m.id})
+	return v8Exports{m}, err
+}
+
+// v8Exports is the instance that node keeps of a module.
+type v8Exports struct{ *v8Module }
+
+func (x v8Exports) close() { x.engine.ask(v8Request{Op: "drop", ID: x.id}) }
+
+func (x v8Exports) call(export string, arg int32, n int) (int32, time.Duration, error) {
+	a, err := x.engine.ask(v8Request{Op: "call", ID: x.id, Export: export, Arg: arg, N: n})
+	return a.Result, time.Duration(a.Took), err
+}

@@ -11,21 +11,31 @@ const cpu = () => {
   return (u.user + u.system) * 1000;
 };
 
-function compile({ path }) {
-  const bytes = readFileSync(path);
-  const start = cpu();
-  const module = new WebAssembly.Module(bytes);
-  const took = cpu() - start;
-  return { id: modules.push(module) - 1, took };
+// Calls work and says what it cost.
+function measure(work) {
+  const wall = performance.now(), start = cpu();
+  const result = work();
+  return { result, took: cpu() - start, wall: (performance.now() - wall) * 1e6 };
 }
 
-function run({ id, dir, stdout }) {
+function compile({ path }) {
+  const bytes = readFileSync(path);
+  const { result, took, wall } = measure(() => new WebAssembly.Module(bytes));
+  return { id: modules.push(result) - 1, took, wall };
+}
+
+function newWASI(dir, stdout) {
   const open = (path) => openSync(path, "r+");
   const wasi = new WASI({
-    version: "preview1", args: ["benchmark"], preopens: { ".": dir },
+    version: "preview1", args: ["benchmark"], preopens: dir ? { ".": dir } : {},
     stdin: open("/dev/null"), stdout: open(stdout), stderr: open("/dev/null"), returnOnExit: true,
   });
   programs.push(wasi);
+  return wasi;
+}
+
+function run({ id, dir, stdout }) {
+  const wasi = newWASI(dir, stdout);
   let started = 0, took = 0;
   const bench = {
     start() { started = cpu(); },
@@ -37,14 +47,43 @@ function run({ id, dir, stdout }) {
   return { took };
 }
 
+// All that modules may import, for instances that do not run programs.
+let imports;
+function allImports() {
+  return imports ??= {
+    wasi_snapshot_preview1: newWASI(undefined, "/dev/null").wasiImport,
+    bench: { start() {}, end() {} }, env: { nop: (x) => x },
+  };
+}
+
+function instantiate({ id, n }) {
+  const imports = allImports();
+  const { took, wall } = measure(() => {
+    for (let i = 0; i < n; i++) new WebAssembly.Instance(modules[id], imports);
+  });
+  return { took, wall };
+}
+
 const instances = [];
 
+function exports({ id }) {
+  instances[id] = new WebAssembly.Instance(modules[id], allImports());
+  return {};
+}
+
+function drop({ id }) {
+  instances[id] = undefined;
+  return {};
+}
+
 function call({ id, export: name, arg, n }) {
-  instances[id] ??= new WebAssembly.Instance(modules[id], { env: { nop: (x) => x } });
   const f = instances[id].exports[name];
-  let result;
-  for (let i = 0; i < n; i++) result = f(arg);
-  return { result };
+  const { result, took } = measure(() => {
+    let last;
+    for (let i = 0; i < n; i++) last = f(arg);
+    return last;
+  });
+  return { result, took };
 }
 
 function forget({ id }) {
@@ -110,7 +149,7 @@ function globalType(g) {
   return big === 1e300 ? "f64" : big === Infinity ? "f32" : "i32";
 }
 
-const operations = { fuzz, compile, run, call, forget };
+const operations = { fuzz, compile, run, instantiate, exports, drop, call, forget };
 
 function answer(line) {
   const request = JSON.parse(line);

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"debug/elf"
 	"fmt"
 	"os"
 	"time"
@@ -8,7 +10,11 @@ import (
 	"github.com/bytecodealliance/wasmtime-go/v39"
 )
 
-type wasmtimeEngine struct{ engine *wasmtime.Engine }
+// wasmtimeEngine is Wasmtime with a configuration.
+type wasmtimeEngine struct {
+	label  string
+	engine *wasmtime.Engine
+}
 
 func newWasmtimeConfig(option string) (*wasmtime.Config, error) {
 	c := wasmtime.NewConfig()
@@ -23,95 +29,79 @@ func newWasmtimeConfig(option string) (*wasmtime.Config, error) {
 	return c, nil
 }
 
-func newWasmtime() (engine, error) {
-	c, err := newWasmtimeConfig("")
-	if err != nil {
-		return nil, err
-	}
-	c.SetParallelCompilation(false)
-	return wasmtimeEngine{wasmtime.NewEngineWithConfig(c)}, nil
-}
-
-func (wasmtimeEngine) name() string { return "wasmtime" }
-
-func (e wasmtimeEngine) load(wasm []byte) (kernelModule, error) {
-	m, err := wasmtime.NewModule(e.engine, wasm)
-	if err != nil {
-		return nil, err
-	}
-	s := wasmtime.NewStore(e.engine)
-	l := wasmtime.NewLinker(e.engine)
-	if err := l.FuncWrap("env", "nop", func(x int32) int32 { return x }); err != nil {
-		return nil, err
-	}
-	in, err := l.Instantiate(s, m)
-	if err != nil {
-		return nil, err
-	}
-	return &wasmtimeModule{s, in}, nil
-}
-
-func (e wasmtimeEngine) compile(wasm []byte) error {
-	m, err := wasmtime.NewModule(e.engine, wasm)
-	if err == nil {
-		m.Close()
-	}
-	return err
-}
-
-type wasmtimeModule struct {
-	s  *wasmtime.Store
-	in *wasmtime.Instance
-}
-
-func (m *wasmtimeModule) call(export string, arg int32, n int) (int32, error) {
-	f := m.in.GetFunc(m.s, export)
-	var r any
-	for range n {
-		var err error
-		if r, err = f.Call(m.s, arg); err != nil {
-			return 0, err
-		}
-	}
-	return r.(int32), nil
-}
-
-func (m *wasmtimeModule) close() { m.s.Close() }
-
-type wasmtimeCorpus struct {
-	label  string
-	engine *wasmtime.Engine
-}
-
-func newWasmtimeCorpus(option string) (corpusEngine, error) {
+func newWasmtime(option string, threads int) (engine, error) {
 	c, err := newWasmtimeConfig(option)
 	if err != nil {
 		return nil, err
 	}
-	return &wasmtimeCorpus{label("wasmtime", option), wasmtime.NewEngineWithConfig(c)}, nil
+	switch threads {
+	case 0:
+	case 1:
+		c.SetParallelCompilation(false)
+	default:
+		return nil, fmt.Errorf("wasmtime compiles on one thread or on all")
+	}
+	return &wasmtimeEngine{label("wasmtime", option), wasmtime.NewEngineWithConfig(c)}, nil
 }
 
-func (e *wasmtimeCorpus) name() string { return e.label }
-func (e *wasmtimeCorpus) close()       { e.engine.Close() }
+func (e *wasmtimeEngine) name() string { return e.label }
+func (e *wasmtimeEngine) pid() int     { return os.Getpid() }
+func (e *wasmtimeEngine) close()       { e.engine.Close() }
 
-func (e *wasmtimeCorpus) program(wasm []byte) (program, time.Duration, error) {
-	start := processTime()
+func (e *wasmtimeEngine) compile(wasm []byte) (module, cost, error) {
+	var m *wasmtime.Module
+	c, err := measureCost(func() (err error) {
+		m, err = wasmtime.NewModule(e.engine, wasm)
+		return err
+	})
+	return &wasmtimeModule{e.engine, m}, c, err
+}
+
+func (e *wasmtimeEngine) textSize(wasm []byte) (int, error) {
 	m, err := wasmtime.NewModule(e.engine, wasm)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	return &wasmtimeProgram{e.engine, m}, processTime() - start, nil
+	defer m.Close()
+	data, err := m.Serialize()
+	if err != nil {
+		return 0, err
+	}
+	file, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		return 0, err
+	}
+	text := file.Section(".text")
+	if text == nil {
+		return 0, errNoSize
+	}
+	return int(text.Size), nil
 }
 
-type wasmtimeProgram struct {
+type wasmtimeModule struct {
 	engine *wasmtime.Engine
 	module *wasmtime.Module
 }
 
-func (p *wasmtimeProgram) close() { p.module.Close() }
+func (m *wasmtimeModule) close() { m.module.Close() }
 
-func (p *wasmtimeProgram) run(dir string, stdout *os.File) (time.Duration, error) {
-	s := wasmtime.NewStore(p.engine)
+// linker defines all that modules may import.
+func (m *wasmtimeModule) linker(w *stopwatch) (*wasmtime.Linker, error) {
+	l := wasmtime.NewLinker(m.engine)
+	if err := l.DefineWasi(); err != nil {
+		return nil, err
+	}
+	if err := l.FuncWrap("bench", "start", w.start); err != nil {
+		return nil, err
+	}
+	if err := l.FuncWrap("bench", "end", w.end); err != nil {
+		return nil, err
+	}
+	return l, l.FuncWrap("env", "nop", func(x int32) int32 { return x })
+}
+
+func (m *wasmtimeModule) run(dir string, stdout *os.File) (time.Duration, error) {
+	s := wasmtime.NewStore(m.engine)
 	defer s.Close()
 	c := wasmtime.NewWasiConfig()
 	c.SetArgv([]string{"benchmark"})
@@ -125,19 +115,13 @@ func (p *wasmtimeProgram) run(dir string, stdout *os.File) (time.Duration, error
 		return 0, err
 	}
 	s.SetWasi(c)
-	l := wasmtime.NewLinker(p.engine)
-	defer l.Close()
-	if err := l.DefineWasi(); err != nil {
-		return 0, err
-	}
 	var w stopwatch
-	if err := l.FuncWrap("bench", "start", w.start); err != nil {
+	l, err := m.linker(&w)
+	if err != nil {
 		return 0, err
 	}
-	if err := l.FuncWrap("bench", "end", w.end); err != nil {
-		return 0, err
-	}
-	in, err := l.Instantiate(s, p.module)
+	defer l.Close()
+	in, err := l.Instantiate(s, m.module)
 	if err != nil {
 		return 0, err
 	}
@@ -149,15 +133,59 @@ func (p *wasmtimeProgram) run(dir string, stdout *os.File) (time.Duration, error
 	return w.took, nil
 }
 
+func (m *wasmtimeModule) instantiate(n int) (cost, error) {
+	l, err := m.linker(new(stopwatch))
+	if err != nil {
+		return cost{}, err
+	}
+	defer l.Close()
+	return measureCost(func() error {
+		for range n {
+			s := wasmtime.NewStore(m.engine)
+			s.SetWasi(wasmtime.NewWasiConfig())
+			_, err := l.Instantiate(s, m.module)
+			s.Close()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (m *wasmtimeModule) exports() (exports, error) {
+	l, err := m.linker(new(stopwatch))
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	s := wasmtime.NewStore(m.engine)
+	s.SetWasi(wasmtime.NewWasiConfig())
+	in, err := l.Instantiate(s, m.module)
+	return &wasmtimeExports{s, in}, err
+}
+
+type wasmtimeExports struct {
+	store *wasmtime.Store
+	in    *wasmtime.Instance
+}
+
+func (x *wasmtimeExports) call(export string, arg int32, n int) (int32, time.Duration, error) {
+	f := x.in.GetFunc(x.store, export)
+	var r any
+	start := threadTime()
+	for range n {
+		var err error
+		if r, err = f.Call(x.store, arg); err != nil {
+			return 0, 0, err
+		}
+	}
+	return r.(int32), threadTime() - start, nil
+}
+
+func (x *wasmtimeExports) close() { x.store.Close() }
+
 func exitedWell(e *wasmtime.Error) bool {
 	code, ok := e.ExitStatus()
 	return ok && code == 0
-}
-
-// label is the name of an engine with an option.
-func label(name, option string) string {
-	if option == "" {
-		return name
-	}
-	return name + ":" + option
 }
