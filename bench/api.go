@@ -71,11 +71,11 @@ func (b *bench) apiCosts() ([]*table, error) {
 	code := apiModule()
 	d, err := newDavitAPI(ctx, code)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, err := newWazeroAPI(ctx, code)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer w.runtime.Close(ctx)
 	const calls = 200_000
@@ -119,7 +119,7 @@ func (b *bench) apiCosts() ([]*table, error) {
 		})
 		for i := range r.Cells {
 			if c := &r.Cells[i]; c.ok() && median(allocs[i]) >= 0.5 {
-				c.Note = fmt.Sprintf("%.0f allocations", median(allocs[i]))
+				c.Note = fmt.Sprintf("allocates %.0f×", median(allocs[i]))
 			}
 		}
 	}

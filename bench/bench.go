@@ -18,18 +18,20 @@ import (
 
 // bench is what all tables need to be measured.
 type bench struct {
-	specs   []string // the engines' names with options
-	base    string   // the engine that others are compared with
-	runs    int
-	budget  time.Duration // after which a row has enough samples, if there are three
-	quick   bool
-	match   *regexp.Regexp // programs and kernels
-	corpus  string         // folder of the Sightglass suite
-	kernels string         // folder of kernels; "" for the built-in ones
-	real    string         // folder of larger modules
-	temp    string         // folder for what is built
-	log     io.Writer      // says what is under way
-	noise   *noise
+	specs []string // the engines' names with options
+	base  string   // the engine that others are compared with
+	runs  int
+	// compilations is how many samples there are of what is compiled.
+	compilations int
+	budget       time.Duration // after which a row has enough samples, if there are three
+	quick        bool
+	match        *regexp.Regexp // programs and kernels
+	corpus       string         // folder of the Sightglass suite
+	kernels      string         // folder of kernels; "" for the built-in ones
+	real         string         // folder of larger modules
+	temp         string         // folder for what is built
+	log          io.Writer      // says what is under way
+	noise        *noise
 
 	absent []string // what is not installed, a line each
 }
@@ -237,6 +239,14 @@ func codeBytes(b []byte) (int, error) {
 		n += len(m.Code[i].Body)
 	}
 	return n, nil
+}
+
+// another is the same module with a section that no other has, for engines that
+// remember what they have compiled.
+func another(code []byte, k int) []byte {
+	name := fmt.Sprintf("another%d", k)
+	section := append([]byte{0, byte(len(name) + 2), byte(len(name))}, name+"\x00"...) // wazero wants something behind the name
+	return append(slices.Clone(code), section...)
 }
 
 // progress says what is under way.

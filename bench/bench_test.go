@@ -29,7 +29,7 @@ func TestFuzz(t *testing.T) {
 
 // testBench measures as little as there is.
 func testBench(t *testing.T, specs ...string) *bench {
-	return &bench{specs: specs, runs: 1, budget: time.Hour, quick: true, match: regexp.MustCompile(""), temp: t.TempDir(), log: io.Discard, noise: newNoise()}
+	return &bench{specs: specs, runs: 1, compilations: 1, budget: time.Hour, quick: true, match: regexp.MustCompile(""), temp: t.TempDir(), log: io.Discard, noise: newNoise()}
 }
 
 // TestErrors: a corpus that is not there is an error, and so are unknown

@@ -146,9 +146,9 @@ func (b *bench) bigModules() (list []bigModule, err error) {
 	return list, nil
 }
 
-// compilations measures the compilation of large modules, each in a process of
+// compiling measures the compilation of large modules, each in a process of
 // its own, with the memory that it needs.
-func (b *bench) compilations() ([]*table, error) {
+func (b *bench) compiling() ([]*table, error) {
 	list, err := b.bigModules()
 	if err != nil {
 		return nil, err
@@ -176,7 +176,6 @@ func (b *bench) compilations() ([]*table, error) {
 	peak := b.newTable("memory-peak", "Memory while compiling", "MB", specs)
 	peak.About = "By how much the resident set grows at most meanwhile."
 
-	runs := min(b.runs, leastRuns)
 	for _, m := range list {
 		code, err := os.ReadFile(m.path)
 		if err != nil {
@@ -196,7 +195,7 @@ func (b *bench) compilations() ([]*table, error) {
 		b.progress(one, m.name)
 		oneRow := one.add(m.name)
 		walls := make([][]float64, len(specs))
-		b.sample(oneRow.Cells, runs, func(i int) (float64, error) {
+		b.sample(oneRow.Cells, b.compilations, func(i int) (float64, error) {
 			c, err := compileApart(specs[i], 1, m.path)
 			walls[i] = append(walls[i], c.Wall)
 			return c.CPU, err
@@ -206,7 +205,7 @@ func (b *bench) compilations() ([]*table, error) {
 		b.progress(wall, m.name)
 		wallRow, cpuRow, growthRow, peakRow := wall.add(m.name), cpu.add(m.name), growth.add(m.name), peak.add(m.name)
 		all := make([][]compilation, len(specs))
-		b.sample(wallRow.Cells, runs, func(i int) (float64, error) {
+		b.sample(wallRow.Cells, b.compilations, func(i int) (float64, error) {
 			c, err := compileApart(specs[i], 0, m.path)
 			all[i] = append(all[i], c)
 			return c.Wall, err
@@ -232,7 +231,7 @@ func (b *bench) compilations() ([]*table, error) {
 		}
 		b.progress(fast, m.name)
 		fastRow := fast.add(m.name)
-		b.sample(fastRow.Cells, runs, func(i int) (float64, error) {
+		b.sample(fastRow.Cells, b.compilations, func(i int) (float64, error) {
 			c, err := compileApart(quick[i], 1, m.path)
 			return c.CPU, err
 		})

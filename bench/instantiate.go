@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -12,9 +10,15 @@ import (
 // instantiatedPrograms are programs of different sizes of code and data.
 var instantiatedPrograms = regexp.MustCompile(`^(bz2|quicksort|sqlite3|shootout-fib2|tinygo-json)$`)
 
+var quickInstantiated = regexp.MustCompile(`^(quicksort|sqlite3)$`)
+
 // instantiations measures how long instances take to make and to free.
 func (b *bench) instantiations() ([]*table, error) {
-	list, _, err := findCorpus(b.corpus, instantiatedPrograms)
+	match := instantiatedPrograms
+	if b.quick {
+		match = quickInstantiated
+	}
+	list, _, err := findCorpus(b.corpus, match)
 	if err != nil {
 		return nil, err
 	}
@@ -43,13 +47,14 @@ func (b *bench) instantiations() ([]*table, error) {
 			}
 			defer m.close()
 			modules[i] = m
-			// As many as take some 50 ms are made for a sample.
+			// As many as take some 30 ms are made for a sample.
 			const trial = 10
 			c, err := m.instantiate(trial)
 			if err != nil {
-				r.Cells[i].fail(fmt.Errorf("%s: %w", filepath.Base(p.path), err))
+				r.Cells[i].fail(err)
+				continue
 			}
-			counts[i] = min(max(trial*int(50*time.Millisecond/max(c.cpu, time.Microsecond)), trial), 2000)
+			counts[i] = min(max(trial*int(30*time.Millisecond/max(c.cpu, time.Microsecond)), trial), 2000)
 		}
 		b.sample(r.Cells, b.runs, func(i int) (float64, error) {
 			c, err := modules[i].instantiate(counts[i])

@@ -34,7 +34,7 @@ var kernelSpec = []kernel{
 }
 
 // quickKernels are those of a quick run.
-var quickKernels = regexp.MustCompile(`call|chain|br_table|memory.copy|rmw|simd|fib`)
+var quickKernels = regexp.MustCompile(`->|call_indirect|br_table|memory.copy 16|rmw|simd|fib`)
 
 // readKernels reads the kernels of a folder, micro.wat and spec.json, or the
 // built-in ones if it is "".

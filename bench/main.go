@@ -43,7 +43,7 @@ type family struct {
 
 var families = []family{
 	{"execution", (*bench).execution},
-	{"compile", (*bench).compilations},
+	{"compile", (*bench).compiling},
 	{"size", (*bench).sizes},
 	{"instantiate", (*bench).instantiations},
 	{"kernels", (*bench).microKernels},
@@ -95,6 +95,10 @@ func main() {
 		if *quick {
 			b.runs = leastRuns
 		}
+	}
+	b.compilations = min(b.runs, leastRuns)
+	if *quick {
+		b.compilations = 1
 	}
 	if *verbose {
 		b.log = os.Stderr

@@ -202,7 +202,7 @@ func (b *bench) nativeCompilation() ([]*table, error) {
 		if err := toWasm(source, path); err != nil {
 			return nil, err
 		}
-		b.sample(r.Cells, min(b.runs, leastRuns), func(i int) (float64, error) {
+		b.sample(r.Cells, b.compilations, func(i int) (float64, error) {
 			if i < len(specs) {
 				c, err := compileApart(specs[i], 1, path)
 				return c.CPU, err

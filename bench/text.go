@@ -10,6 +10,8 @@ import (
 // digits is a measurement with three digits that count.
 func digits(x float64) string {
 	switch {
+	case x >= 1e6:
+		return digits(x/1e6) + "M"
 	case x >= 100 || x == 0:
 		return fmt.Sprintf("%.0f", x)
 	case x >= 10:

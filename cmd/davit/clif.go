@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/davit-wasm/davit/codegen/clif"
 	"github.com/davit-wasm/davit/codegen/isa"
@@ -156,10 +155,7 @@ func eachFunction(paths []string, do func(i int, path string, f *clif.Func) erro
 func disassemble(code []byte) string {
 	var out strings.Builder
 	for at := 0; at < len(code); {
-		n, text := 1, fmt.Sprintf(".byte 0x%02x", code[at])
-		if in, err := x86asm.Decode(code[at:], 64); err == nil {
-			n, text = in.Len, strings.TrimSpace(x86asm.GNUSyntax(in, uint64(at), nil))
-		}
+		n, text := instruction(code[at:], uint64(at), nil)
 		fmt.Fprintf(&out, "%5x:  %s\n", at, text)
 		at += n
 	}

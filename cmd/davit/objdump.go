@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -142,7 +143,7 @@ func (d *dump) function(w io.Writer, f *image.Function) {
 	fmt.Fprintf(w, "\n%08x <%s>:%s\n", f.Offset, d.name(f), what)
 	for at := f.Offset; at < f.Offset+f.Size; {
 		code := im.Text[at : f.Offset+f.Size]
-		n, text := d.instruction(code, uint64(at))
+		n, text := instruction(code, uint64(at), d.symbol)
 		var notes []string
 		if i := sort.Search(len(im.AddrMap), func(i int) bool { return im.AddrMap[i].Offset >= at }); i < len(im.AddrMap) && im.AddrMap[i].Offset < at+uint32(n) {
 			if x := im.AddrMap[i].Wasm; x != image.NoAddress {
@@ -162,8 +163,8 @@ func (d *dump) function(w io.Writer, f *image.Function) {
 }
 
 // instruction is the length and the text of the instruction that code begins
-// with.
-func (d *dump) instruction(code []byte, at uint64) (n int, text string) {
+// with; symbol names the targets of calls.
+func instruction(code []byte, at uint64, symbol x86asm.SymLookup) (n int, text string) {
 	in, err := x86asm.Decode(code, 64)
 	if size := vexLen(code); size > 0 && (err != nil || in.Len != size) {
 		// The disassembler does not know all vector instructions.
@@ -172,15 +173,24 @@ func (d *dump) instruction(code []byte, at uint64) (n int, text string) {
 		}
 		return size, fmt.Sprintf(".byte % x", code[:size])
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return 1, fmt.Sprintf(".byte %02x", code[0])
-	case in.Op != x86asm.CALL:
-		// Else numbers would be taken for addresses.
-		return in.Len, strings.TrimSpace(x86asm.GNUSyntax(in, at, nil))
 	}
-	return in.Len, strings.TrimSpace(x86asm.GNUSyntax(in, at, d.symbol))
+	if in.Op != x86asm.CALL {
+		symbol = nil // else numbers would be taken for addresses
+	}
+	text = strings.TrimSpace(x86asm.GNUSyntax(in, at, symbol))
+	return in.Len, displacement.ReplaceAllStringFunc(text, func(s string) string {
+		v, err := strconv.ParseUint(s[2:len(s)-1], 16, 32)
+		if err != nil {
+			return s
+		}
+		return fmt.Sprintf("-%#x(", -int64(int32(v)))
+	})
 }
+
+// displacement matches negative ones, which the disassembler takes for positive.
+var displacement = regexp.MustCompile(`0x[89a-f][0-9a-f]{7}\(`)
 
 // symbol is the function at an address, for the disassembler.
 func (d *dump) symbol(at uint64) (string, uint64) {
