@@ -158,6 +158,9 @@ var unrunnable = map[string]string{
 // findCorpus is the benchmarks below a folder that match, and lines about those
 // that cannot be run.
 func findCorpus(dir string, match *regexp.Regexp) (list []*benchmark, skipped []string, err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil, err
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*", "*.wasm"))
 	if err != nil {
 		return nil, nil, err

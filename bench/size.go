@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 )
 
 // sizes measures the machine code of the corpus and of large modules. It is the
@@ -21,7 +22,10 @@ func (b *bench) sizes() ([]*table, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, m := range big[1:] { // the first is of the corpus
+		for _, m := range big {
+			if slices.ContainsFunc(list, func(p *benchmark) bool { return p.name == m.name }) {
+				continue
+			}
 			code, err := os.ReadFile(m.path)
 			if err != nil {
 				return nil, err
