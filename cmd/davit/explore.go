@@ -132,7 +132,7 @@ type exploredFunc struct {
 	Name    string           `json:"name"`
 	Sizes   []int            `json:"sizes"` // of the code that it becomes, in bytes, by variants
 	Samples int64            `json:"samples"`
-	Columns []exploredColumn `json:"columns"` // left to right
+	Columns []exploredColumn `json:"-"` // left to right
 }
 
 // Kinds of columns.
@@ -175,15 +175,25 @@ func (c *exploredColumn) at(offset uint32) int {
 	return sort.Search(len(c.Lines), func(i int) bool { at, _ := codeOffset(c.Lines[i].Text); return at > offset }) - 1
 }
 
+// write writes the page. The columns of each function are an element of their
+// own, which is not read before the function is shown.
 func (p *exploredPage) write(w io.Writer) error {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return err
+	encode := func(v any) template.JS {
+		data, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // there are strings and numbers only
+		}
+		return template.JS(data)
+	}
+	columns := make([]template.JS, len(p.Functions))
+	for i := range p.Functions {
+		columns[i] = encode(p.Functions[i].Columns)
 	}
 	return exploreTemplate.Execute(w, struct {
-		File string
-		Data template.JS
-	}{p.File, template.JS(data)})
+		File    string
+		Data    template.JS
+		Columns []template.JS
+	}{p.File, encode(p), columns})
 }
 
 type explorer struct {
