@@ -106,11 +106,21 @@ func (t *table) add(name string) *row {
 // is always the one after the longest. Columns that fail, or that the caller has
 // failed before, are left out.
 func (b *bench) sample(cells []cell, runs int, do func(col int) (float64, error)) {
+	b.rounds(cells, 1, runs, do)
+}
+
+// sampleApart is sample for compilations that have processes of their own, where
+// there is nothing to warm up.
+func (b *bench) sampleApart(cells []cell, do func(col int) (float64, error)) {
+	b.rounds(cells, 0, b.compilations, do)
+}
+
+func (b *bench) rounds(cells []cell, warm, runs int, do func(col int) (float64, error)) {
 	runtime.GC() // what was before does not count
 	b.noise.spin()
 	start := time.Now()
-	for k := range runs + 1 {
-		if k > leastRuns && time.Since(start) > b.budget {
+	for k := range warm + runs {
+		if k >= warm+leastRuns && time.Since(start) > b.budget {
 			break
 		}
 		for j := range cells {
@@ -123,7 +133,7 @@ func (b *bench) sample(cells []cell, runs int, do func(col int) (float64, error)
 			switch {
 			case err != nil:
 				c.fail(err)
-			case k > 0: // the first warms up
+			case k >= warm:
 				c.Samples = append(c.Samples, x)
 			}
 		}

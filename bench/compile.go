@@ -195,7 +195,7 @@ func (b *bench) compiling() ([]*table, error) {
 		b.progress(one, m.name)
 		oneRow := one.add(m.name)
 		walls := make([][]float64, len(specs))
-		b.sample(oneRow.Cells, b.compilations, func(i int) (float64, error) {
+		b.sampleApart(oneRow.Cells, func(i int) (float64, error) {
 			c, err := compileApart(specs[i], 1, m.path)
 			walls[i] = append(walls[i], c.Wall)
 			return c.CPU, err
@@ -205,7 +205,7 @@ func (b *bench) compiling() ([]*table, error) {
 		b.progress(wall, m.name)
 		wallRow, cpuRow, growthRow, peakRow := wall.add(m.name), cpu.add(m.name), growth.add(m.name), peak.add(m.name)
 		all := make([][]compilation, len(specs))
-		b.sample(wallRow.Cells, b.compilations, func(i int) (float64, error) {
+		b.sampleApart(wallRow.Cells, func(i int) (float64, error) {
 			c, err := compileApart(specs[i], 0, m.path)
 			all[i] = append(all[i], c)
 			return c.Wall, err
@@ -218,9 +218,9 @@ func (b *bench) compiling() ([]*table, error) {
 				continue
 			}
 			if oneRow.Cells[i].ok() {
-				wallRow.Cells[i].Note = fmt.Sprintf("%.2f×", median(walls[i][1:])/median(wallRow.Cells[i].Samples))
+				wallRow.Cells[i].Note = fmt.Sprintf("%.2f×", median(walls[i])/median(wallRow.Cells[i].Samples))
 			}
-			for _, c := range all[i][1:] { // the first warmed up
+			for _, c := range all[i] {
 				cpuRow.Cells[i].Samples = append(cpuRow.Cells[i].Samples, c.CPU)
 				growthRow.Cells[i].Samples = append(growthRow.Cells[i].Samples, c.Growth)
 				peakRow.Cells[i].Samples = append(peakRow.Cells[i].Samples, c.Peak)
@@ -231,7 +231,7 @@ func (b *bench) compiling() ([]*table, error) {
 		}
 		b.progress(fast, m.name)
 		fastRow := fast.add(m.name)
-		b.sample(fastRow.Cells, b.compilations, func(i int) (float64, error) {
+		b.sampleApart(fastRow.Cells, func(i int) (float64, error) {
 			c, err := compileApart(quick[i], 1, m.path)
 			return c.CPU, err
 		})

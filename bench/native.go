@@ -188,10 +188,11 @@ func (b *bench) nativeCompilation() ([]*table, error) {
 	}
 	t := b.newTable("native-compile", "Compiling beside C compilers", "s", cols)
 	t.About = "Processor time, on one thread, for a C program that is made for this: C compilers from C to object files, engines from the WebAssembly that clang -O2 made of it to machine code in memory."
-	for _, n := range []int{200, 2000} {
-		if b.quick && n > 200 {
-			break
-		}
+	sizes := []int{200, 2000}
+	if b.quick {
+		sizes = []int{40}
+	}
+	for _, n := range sizes {
 		name := fmt.Sprintf("%d functions", n)
 		b.progress(t, name)
 		r := t.add(name)
@@ -202,7 +203,7 @@ func (b *bench) nativeCompilation() ([]*table, error) {
 		if err := toWasm(source, path); err != nil {
 			return nil, err
 		}
-		b.sample(r.Cells, b.compilations, func(i int) (float64, error) {
+		b.sampleApart(r.Cells, func(i int) (float64, error) {
 			if i < len(specs) {
 				c, err := compileApart(specs[i], 1, path)
 				return c.CPU, err
