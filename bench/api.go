@@ -106,7 +106,7 @@ func (b *bench) apiCosts() ([]*table, error) {
 		allocs := make([][]float64, len(sides))
 		for i, do := range sides {
 			if do == nil {
-				r.Cells[i].Note = absentNote
+				r.Cells[i].Absent = true
 			}
 		}
 		b.sample(r.Cells, b.runs, func(i int) (float64, error) {

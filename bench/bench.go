@@ -126,7 +126,7 @@ func (b *bench) rounds(cells []cell, warm, runs int, do func(col int) (float64, 
 		for j := range cells {
 			i := (j + k) % len(cells)
 			c := &cells[i]
-			if c.Error != "" || c.Note == absentNote {
+			if c.Error != "" || c.Absent {
 				continue
 			}
 			x, err := do(i)
@@ -140,15 +140,12 @@ func (b *bench) rounds(cells []cell, warm, runs int, do func(col int) (float64, 
 	}
 }
 
-// absentNote stands in a cell that has nothing to measure.
-const absentNote = "–"
-
 // fail makes a cell one that has failed.
 func (c *cell) fail(err error) {
 	c.Samples = nil
 	c.Error, _, _ = strings.Cut(err.Error(), "\n")
 	if errors.Is(err, errNoSize) {
-		c.Error, c.Note = "", absentNote
+		c.Error, c.Absent = "", true
 	}
 }
 

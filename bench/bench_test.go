@@ -194,7 +194,7 @@ func TestMeans(t *testing.T) {
 	for _, m := range tab.means() {
 		got += fmt.Sprintf("%s %.2f; ", m.Name, m.Ratios[0])
 	}
-	if want := "geometric mean of 8 3.56; geometric mean of 2 with vectors 2.00; geometric mean of 7 without outliers 2.00; "; got != want {
+	if want := "geometric mean of 8 3.56; mean of 2 with vectors 2.00; mean of 7 without outliers 2.00; "; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	if list := tab.failures(); len(list) != 1 || list[0] != "t: a: failed: why" {

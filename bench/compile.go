@@ -70,9 +70,9 @@ func memoryOf(pid int) (rss, peak float64, err error) {
 		kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
 		switch name {
 		case "VmRSS":
-			rss = kb / 1000 * 1.024
+			rss = kb * 1024 / 1e6
 		case "VmHWM":
-			peak = kb / 1000 * 1.024
+			peak = kb * 1024 / 1e6
 		default:
 			continue
 		}
@@ -213,7 +213,7 @@ func (b *bench) compiling() ([]*table, error) {
 		for i := range specs {
 			if !wallRow.Cells[i].ok() {
 				for _, r := range []*row{cpuRow, growthRow, peakRow} {
-					r.Cells[i].Note = absentNote
+					r.Cells[i].Absent = true
 				}
 				continue
 			}

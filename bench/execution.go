@@ -65,7 +65,7 @@ func (b *bench) execution() ([]*table, error) {
 				m.close()
 			}
 			if c.Cells[i].Error != "" { // told once
-				c.Cells[i] = cell{Note: absentNote}
+				c.Cells[i] = cell{Absent: true}
 			}
 		}
 	}

@@ -115,6 +115,9 @@ func (t *table) page() pageTable {
 		for i := range r.Cells {
 			c := &r.Cells[i]
 			x := pageCell{Note: c.Note, Spread: c.spreadText(), Error: c.Error}
+			if c.Absent {
+				x.Median = c.text()
+			}
 			if c.ok() {
 				x.Median, x.Best = digits(median(c.Samples)), median(c.Samples) == best
 			}
@@ -176,7 +179,7 @@ type mark struct {
 // The layout of a chart, in pixels.
 const (
 	chartWidth  = 960
-	chartLabels = 230
+	chartLabels = 250
 	chartLine1  = 46 // the first line
 	chartStep   = 22
 )

@@ -39,6 +39,9 @@ func readReport(path string) (*report, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if r.Noise == nil {
+		r.Noise = &noise{}
+	}
 	for _, t := range r.Tables {
 		for _, row := range t.Rows {
 			if len(row.Cells) != len(t.Cols) || t.Base < 0 || t.Base >= len(t.Cols) {
@@ -78,27 +81,30 @@ func versions(specs []string) (list []string) {
 		for _, m := range info.Deps {
 			modules[m.Path] = m.Version
 		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				modules["davit"] = s.Value[:min(12, len(s.Value))]
-			}
-		}
 	}
 	for _, spec := range specs {
 		kind, _, _ := strings.Cut(spec, ":")
 		version := ""
 		switch kind {
 		case "davit":
-			version = modules["davit"]
+			version = output("git", "describe", "--always", "--dirty")
 		case "wasmtime":
 			version = modules["github.com/bytecodealliance/wasmtime-go/v39"]
 		case "wazero":
 			version = modules["github.com/tetratelabs/wazero"]
 		case "v8":
-			out, _ := exec.Command("node", "-p", "process.versions.v8 + ' in node ' + process.versions.node").Output()
-			version = strings.TrimSpace(string(out))
+			version = output("node", "-p", "process.versions.v8 + ' in node ' + process.versions.node")
 		}
 		list = append(list, strings.TrimSpace(spec+" "+version))
 	}
 	return list
+}
+
+// output is what a program prints; "" if it cannot be run.
+func output(name string, args ...string) string {
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }

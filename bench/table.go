@@ -31,8 +31,9 @@ type row struct {
 // A cell is what was measured of a column, or why it was not.
 type cell struct {
 	Samples []float64 `json:"samples,omitempty"`
-	Note    string    `json:"note,omitempty"`  // stands behind the median
-	Error   string    `json:"error,omitempty"` // a failure
+	Note    string    `json:"note,omitempty"`   // stands behind the median
+	Error   string    `json:"error,omitempty"`  // a failure
+	Absent  bool      `json:"absent,omitempty"` // there is nothing to measure
 }
 
 // ok reports whether there is a number.
@@ -89,9 +90,12 @@ func (t *table) means() (list []mean) {
 		case rows < 2, name != "" && len(list) == 0:
 			return
 		case least == most:
-			m.Name = fmt.Sprintf("geometric mean of %d%s", most, name)
+			m.Name = fmt.Sprintf("mean of %d%s", most, name)
 		default:
-			m.Name = fmt.Sprintf("geometric mean of %d to %d%s", least, most, name)
+			m.Name = fmt.Sprintf("mean of %d to %d%s", least, most, name)
+		}
+		if name == "" {
+			m.Name = "geometric " + m.Name
 		}
 		list = append(list, m)
 	}

@@ -27,8 +27,10 @@ func (c *cell) text() string {
 	switch {
 	case c.Error != "":
 		return "failed"
+	case c.Absent:
+		return "–"
 	case !c.ok():
-		return c.Note
+		return ""
 	case c.Note != "":
 		return digits(median(c.Samples)) + " (" + c.Note + ")"
 	}
@@ -112,11 +114,11 @@ func (t *table) markdown(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(t.Cols)))
-	cell := func(ratio, note string) string {
-		if note != "" && ratio != "" {
-			return ratio + " (" + note + ")"
+	ratio := func(r *row, i int) string {
+		if note := r.Cells[i].Note; note != "" {
+			return t.ratioText(r, i) + " (" + note + ")"
 		}
-		return ratio + note
+		return t.ratioText(r, i)
 	}
 	for _, r := range t.Rows {
 		fmt.Fprintf(w, "| %s | %s |", escapeMarkdown(r.Name), r.Cells[t.Base].text())
@@ -124,10 +126,10 @@ func (t *table) markdown(w io.Writer) {
 			c := &r.Cells[i]
 			switch {
 			case i == t.Base:
-			case c.Error != "":
-				fmt.Fprint(w, " failed |")
+			case !c.ok():
+				fmt.Fprintf(w, " %s |", c.text())
 			default:
-				fmt.Fprintf(w, " %s |", cell(t.ratioText(r, i), c.Note))
+				fmt.Fprintf(w, " %s |", ratio(r, i))
 			}
 		}
 		fmt.Fprintln(w)
