@@ -200,10 +200,12 @@ func TestMeans(t *testing.T) {
 	if list := tab.failures(); len(list) != 1 || list[0] != "t: a: failed: why" {
 		t.Error(list)
 	}
+	alone := tab.add("alone")
+	alone.Cells[0].Samples, alone.Cells[1].Absent = []float64{7}, true
 	var text bytes.Buffer
 	tab.print(&text)
 	tab.markdown(&text)
-	for _, want := range []string{"(10.00)", "| row7 | 1.00 | 200.00 |", "| **geometric mean of 8** | | **3.56** |", "failed"} {
+	for _, want := range []string{"(10.00)", "| row7 | 1.00 | 200.00 |", "| alone | – | 7.00 ms |", "| **geometric mean of 8** | | **3.56** |", "failed"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}

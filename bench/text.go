@@ -115,6 +115,9 @@ func (t *table) markdown(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(t.Cols)))
 	ratio := func(r *row, i int) string {
+		if !r.Cells[t.Base].ok() {
+			return r.Cells[i].text() + " " + t.Unit
+		}
 		if note := r.Cells[i].Note; note != "" {
 			return t.ratioText(r, i) + " (" + note + ")"
 		}
