@@ -37,6 +37,7 @@ type Backend struct {
 	left       uint32           // emitting: the newest call whose return address was taken, none if there is none; see hasLeft
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
+	cold       []coldPart
 	tryAt      []uint32      // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
 	tryRegs    []machine.Reg // see try
 	zext       []bool        // by value: an i32 whose register has a clear upper half

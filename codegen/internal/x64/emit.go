@@ -58,7 +58,7 @@ type outOfLineTrap struct {
 // StartCode gives the back end the slice to append the function to, and
 // EndCode takes it back.
 func (b *Backend) StartCode(code []byte) {
-	b.asm.Buf, b.traps, b.flags = code, b.traps[:0], flagResult{inst: none}
+	b.asm.Buf, b.traps, b.cold, b.flags = code, b.traps[:0], b.cold[:0], flagResult{inst: none}
 }
 
 // EndCode returns the code.
@@ -165,6 +165,9 @@ func (b *Backend) ud2(e *machine.Emitter, code ir.TrapCode) {
 
 // Epilogue implements machine.EmitBackend.
 func (b *Backend) Epilogue(e *machine.Emitter) {
+	for i := range b.cold {
+		b.emitCold(e, &b.cold[i])
+	}
 	for _, t := range b.traps {
 		b.bind(e, t.label)
 		e.Buf.Source(len(b.asm.Buf), t.loc)
@@ -348,7 +351,11 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 	case OpMulx:
 		a.BMI(asm.MULX, size, hw(r[0]), hw(r[1]), hw(r[3]))
 	case OpRorx:
-		a.Rorx(size, hw(r[0]), hw(r[1]), uint8(in.Imm))
+		if hw(r[0]) == hw(r[1]) {
+			a.RI(asm.ROR, size, hw(r[0]), int32(in.Imm)) // half as many bytes
+		} else {
+			a.Rorx(size, hw(r[0]), hw(r[1]), uint8(in.Imm))
+		}
 	case OpLock:
 		b.trapHere(e, in)
 		a.Lock()
@@ -390,6 +397,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		}
 	case OpBitTest:
 		a.RR(op, size, hw(r[0]), hw(r[1]))
+	case OpBitOp:
+		a.RR(op, size, hw(r[0]), hw(r[2]))
 	case OpCmpRI:
 		switch {
 		case r[0].IsSlot():
@@ -408,11 +417,10 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 			a.MR(op, size, mem(e, in), hw(r[0]))
 		}
 		b.ripFixup(e, in)
-	case OpSetcc:
+	case OpZero:
+		a.Zero(hw(r[0]))
+	case OpSetcc, OpSetccIn:
 		a.Setcc(cc, hw(r[0]))
-	case OpSetccZX:
-		a.Setcc(cc, hw(r[0]))
-		a.RR(asm.MOVZX8, asm.S32, hw(r[0]), hw(r[0]))
 	case OpCmov:
 		if r[2].IsSlot() {
 			a.CmovM(cc, max(size, asm.S32), hw(r[0]), slot(e, r[2]))
@@ -511,14 +519,10 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		b.minMax(e, in)
 	case OpCvtU64ToF:
 		b.cvtU64ToF(e, in)
-	case OpCvtFToS:
-		b.cvtFToS(e, in, false)
-	case OpCvtFToSSat:
-		b.cvtFToS(e, in, true)
-	case OpCvtFToU:
+	case OpCvtFToS, OpCvtFToSSat:
+		b.cvtFToS(e, in)
+	case OpCvtFToU, OpCvtFToUSat:
 		b.cvtFToU(e, in)
-	case OpCvtFToUSat:
-		b.cvtFToUSat(e, in)
 
 	case OpJmp:
 		if to := e.Dest(in.Aux); !e.Falls(to) {
@@ -562,8 +566,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		index, t, u := hw(r[0]), hw(r[1]), hw(r[2])
 		a.RM(asm.LEA, asm.S64, t, asm.RIPRel(0))
 		b.relative(e, e.JumpTable(in.Aux))
-		a.RR(asm.MOV, asm.S32, u, index) // the upper half is unknown
-		a.RM(asm.MOVSX32, asm.S64, u, asm.Indexed(t, u, 2, 0))
+		a.RM(asm.MOVSX32, asm.S64, u, asm.Indexed(t, index, 2, 0))
 		a.RR(asm.ADD, asm.S64, t, u)
 		a.JmpR(t)
 	case OpJmpTree:

@@ -62,7 +62,7 @@ func flagsDead(e *machine.Emitter, n uint32) bool {
 	for k := n + 1; k < n+1+look; k++ {
 		in := &e.VC.Insts[k]
 		switch in.Op {
-		case OpSetcc, OpSetccZX, OpCmov, OpCmovM, OpCmovX, OpTrapIf, OpTrapIf2, OpJcc, OpJcc2:
+		case OpSetcc, OpSetccIn, OpCmov, OpCmovM, OpCmovX, OpTrapIf, OpTrapIf2, OpJcc, OpJcc2:
 			return false
 		case OpAluRR, OpAluRI, OpAluRM, OpAluMR, OpAluMI:
 			switch asm.Op(in.Sub) {
@@ -71,7 +71,7 @@ func flagsDead(e *machine.Emitter, n uint32) bool {
 			case asm.ADD, asm.SUB, asm.AND, asm.OR, asm.XOR, asm.IMUL:
 				return true
 			}
-		case OpCmpRR, OpCmpRI, OpCmpRM, OpCmpMR, OpCmpMI, OpXmmCmp, OpXmmCmpM, OpCall, OpCallR, OpCallM:
+		case OpZero, OpCmpRR, OpCmpRI, OpCmpRM, OpCmpMR, OpCmpMI, OpXmmCmp, OpXmmCmpM, OpCall, OpCallR, OpCallM:
 			return true
 		}
 		if Table[in.Op].Flags&machine.OpTerm != 0 {

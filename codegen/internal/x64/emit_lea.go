@@ -21,6 +21,10 @@ func (b *Backend) addForLea(size asm.Size, in *machine.Inst) bool {
 			a.RR(asm.MOV, size, dst, base)
 		case dst != base:
 			return false
+		case in.Disp == 1:
+			a.R(asm.INC, size, dst) // joined with a jump as an add is, in fewer bytes
+		case in.Disp == -1:
+			a.R(asm.DEC, size, dst)
 		case in.Disp == 128: // its negation fits a byte
 			a.RI(asm.SUB, size, dst, -128)
 		default:

@@ -9,7 +9,52 @@ import (
 	"github.com/davit-wasm/davit/codegen/ir"
 )
 
-// This file emits the shapes that are sequences with branches of their own.
+// This file emits the shapes that are sequences with branches of their own. What
+// is seldom needed of them lies behind the function ([coldPart]), so that the rest is
+// straight and jumps nowhere.
+
+// coldPart is the part of an instruction that lies behind the function.
+type coldPart struct {
+	in          machine.Inst
+	enter, back machine.Label
+	loc         uint32
+}
+
+// unlikely jumps to the cold part of in ([Backend.emitCold]), if
+// the condition holds. The caller binds the label, to which that jumps back.
+func (b *Backend) unlikely(e *machine.Emitter, in *machine.Inst, cc asm.Cond) (back machine.Label) {
+	t := coldPart{*in, e.Buf.NewLabel(), e.Buf.NewLabel(), b.loc}
+	b.cold = append(b.cold, t)
+	b.jcc(e, cc, t.enter)
+	return t.back
+}
+
+// emitCold emits the unlikely part of an instruction.
+func (b *Backend) emitCold(e *machine.Emitter, t *coldPart) {
+	b.bind(e, t.enter)
+	e.Buf.Source(len(b.asm.Buf), t.loc)
+	in := &t.in
+	switch in.Op {
+	case OpSrem:
+		b.asm.Zero(asm.RDX)
+	case OpXmmMinMax:
+		b.minMaxCold(e, in, t.back)
+	case OpCvtU64ToF:
+		b.cvtU64ToFCold(in)
+	case OpCvtFToS:
+		b.cvtFToSCold(e, in)
+	case OpCvtFToSSat:
+		b.cvtFToSSatCold(e, in, t.back)
+	case OpCvtFToU:
+		b.cvtFToUCold(e, in, t.back)
+		return
+	case OpCvtFToUSat:
+		b.cvtFToUSatCold(e, in, t.back)
+	default:
+		panic("x64: no cold part of " + Table[in.Op].Name)
+	}
+	b.jmp(e, t.back)
+}
 
 // srem is a division whose remainder is wanted: the least number divided by −1
 // faults in idiv, but its remainder is 0.
@@ -17,15 +62,11 @@ func (b *Backend) srem(e *machine.Emitter, in *machine.Inst) {
 	a := &b.asm
 	size := asm.Size(in.Size)
 	d := hw(in.R[4])
-	divide, done := e.Buf.NewLabel(), e.Buf.NewLabel()
 	a.RI(asm.CMP, size, d, -1)
-	b.jcc(e, asm.NE, divide)
-	a.Zero(asm.RDX)
-	b.jmp(e, done)
-	b.bind(e, divide)
+	back := b.unlikely(e, in, asm.E)
 	b.trapHere(e, in)
 	a.R(asm.IDIV, size, d)
-	b.bind(e, done)
+	b.bind(e, back)
 }
 
 // rmwLoop is an atomic read-modify-write for which there is no instruction.
@@ -86,13 +127,15 @@ func (b *Backend) rmwLoop(e *machine.Emitter, in *machine.Inst) {
 
 // floatOps are the scalar operations of one format.
 type floatOps struct {
-	ucomis, add, sub, min, max, mov asm.VecOp // mov: integer register to xmm
-	size                            asm.Size
+	ucomis, add, sub, min, max asm.VecOp
+	mov                        asm.VecOp // the bits in an integer register
+	fromInt, toUint            asm.VecOp // 64 bits, signed; unsigned
+	size                       asm.Size
 }
 
 var floats = [2]floatOps{
-	{asm.UCOMISS, asm.ADDSS, asm.SUBSS, asm.MINSS, asm.MAXSS, asm.MOVD, asm.S32},
-	{asm.UCOMISD, asm.ADDSD, asm.SUBSD, asm.MINSD, asm.MAXSD, asm.MOVQ, asm.S64},
+	{asm.UCOMISS, asm.ADDSS, asm.SUBSS, asm.MINSS, asm.MAXSS, asm.MOVD, asm.CVTSI2SS_64, asm.VCVTTSS2USI_64, asm.S32},
+	{asm.UCOMISD, asm.ADDSD, asm.SUBSD, asm.MINSD, asm.MAXSD, asm.MOVQ, asm.CVTSI2SD_64, asm.VCVTTSD2USI_64, asm.S64},
 }
 
 func floatOf(size asm.Size) *floatOps {
@@ -107,34 +150,41 @@ func floatOf(size asm.Size) *floatOps {
 
 // truncate emits cvttss2si or cvttsd2si to 32 or 64 bits.
 func (b *Backend) truncate(f *floatOps, to asm.Size, dst, src asm.Reg) {
-	op := [2][2]asm.VecOp{{asm.CVTTSS2SI_32, asm.CVTTSS2SI_64}, {asm.CVTTSD2SI_32, asm.CVTTSD2SI_64}}[f.size-asm.S32][max(to, asm.S32)-asm.S32]
+	op := [2][2]asm.VecOp{{asm.CVTTSS2SI_32, asm.CVTTSS2SI_64}, {asm.CVTTSD2SI_32, asm.CVTTSD2SI_64}}[f.size-asm.S32][to-asm.S32]
 	b.asm.SSE(op, dst, src)
 }
 
 // minMax is fmin or fmax. Both of x86's instructions return the second operand
-// for equal operands and for NaN; so equal ones, which may be zeros with
-// different signs, are joined by or (min) and and (max), and a NaN is made from
-// unordered ones by adding them.
+// for equal operands and for NaN. Both of that the zero flag tells after ucomis;
+// then equal ones, which may be zeros with different signs, are joined by or (min)
+// and and (max), and a NaN is made from unordered ones by adding them.
 func (b *Backend) minMax(e *machine.Emitter, in *machine.Inst) {
+	f := floatOf(asm.Size(in.Size))
+	d, x := hw(in.R[0]), hw(in.R[2])
+	b.asm.SSE(f.ucomis, d, x)
+	back := b.unlikely(e, in, asm.E)
+	op := f.min
+	if in.Cond == 1 {
+		op = f.max
+	}
+	b.asm.SSE(op, d, x)
+	b.bind(e, back)
+}
+
+func (b *Backend) minMaxCold(e *machine.Emitter, in *machine.Inst, back machine.Label) {
 	a := &b.asm
 	f := floatOf(asm.Size(in.Size))
 	d, x := hw(in.R[0]), hw(in.R[2])
-	differ, done, nan := e.Buf.NewLabel(), e.Buf.NewLabel(), e.Buf.NewLabel()
-	a.SSE(f.ucomis, d, x)
-	b.jcc(e, asm.NE, differ)
+	nan := e.Buf.NewLabel()
 	b.jcc(e, asm.P, nan)
-	op, join := f.min, asm.ORPS
+	join := asm.ORPS
 	if in.Cond == 1 {
-		op, join = f.max, asm.ANDPS
+		join = asm.ANDPS
 	}
 	a.SSE(join, d, x)
-	b.jmp(e, done)
+	b.jmp(e, back)
 	b.bind(e, nan)
 	a.SSE(f.add, d, x)
-	b.jmp(e, done)
-	b.bind(e, differ)
-	a.SSE(op, d, x)
-	b.bind(e, done)
 }
 
 // cvtU64ToF converts an unsigned integer with the signed instruction. One with
@@ -142,114 +192,86 @@ func (b *Backend) minMax(e *machine.Emitter, in *machine.Inst) {
 // rounding comes out the same, and the result doubled.
 func (b *Backend) cvtU64ToF(e *machine.Emitter, in *machine.Inst) {
 	a := &b.asm
-	f := floatOf(asm.Size(in.Size))
-	cvt := asm.CVTSI2SS_64
-	if f.size == asm.S64 {
-		cvt = asm.CVTSI2SD_64
-	}
-	d, x, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2]), hw(in.R[3])
-	top, done := e.Buf.NewLabel(), e.Buf.NewLabel()
+	d, x := hw(in.R[0]), hw(in.R[1])
 	a.SSE(asm.XORPS, d, d)
 	a.RR(asm.TEST, asm.S64, x, x)
-	b.jcc(e, asm.S, top)
-	a.SSE(cvt, d, x)
-	b.jmp(e, done)
-	b.bind(e, top)
+	back := b.unlikely(e, in, asm.S)
+	a.SSE(floatOf(asm.Size(in.Size)).fromInt, d, x)
+	b.bind(e, back)
+}
+
+func (b *Backend) cvtU64ToFCold(in *machine.Inst) {
+	a := &b.asm
+	f := floatOf(asm.Size(in.Size))
+	d, x, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2]), hw(in.R[3])
 	a.RR(asm.MOV, asm.S64, t, x)
 	a.RI(asm.SHR, asm.S64, t, 1)
 	a.RR(asm.MOV, asm.S64, u, x)
 	a.RI(asm.AND, asm.S32, u, 1)
 	a.RR(asm.OR, asm.S64, t, u)
-	a.SSE(cvt, d, t)
+	a.SSE(f.fromInt, d, t)
 	a.SSE(f.add, d, d)
-	b.bind(e, done)
 }
 
 // cvtFToS converts to a signed integer. The instruction returns the least
 // integer for whatever does not fit; only then is there more to find out.
-func (b *Backend) cvtFToS(e *machine.Emitter, in *machine.Inst, saturate bool) {
+func (b *Backend) cvtFToS(e *machine.Emitter, in *machine.Inst) {
+	to := asm.Size(in.Size)
+	d, x := hw(in.R[0]), hw(in.R[1])
+	b.truncate(floatOf(asm.Size(in.Cond)), to, d, x)
+	b.asm.RI(asm.CMP, to, d, 1) // overflows for the least integer
+	b.bind(e, b.unlikely(e, in, asm.O))
+}
+
+func (b *Backend) cvtFToSSatCold(e *machine.Emitter, in *machine.Inst, back machine.Label) {
 	a := &b.asm
 	f := floatOf(asm.Size(in.Cond))
 	to := asm.Size(in.Size)
-	wide := max(to, asm.S32)
 	d, x, t := hw(in.R[0]), hw(in.R[1]), hw(in.R[2])
-	done := e.Buf.NewLabel()
-	b.truncate(f, wide, d, x)
-	a.RI(asm.CMP, wide, d, 1)
-	b.jcc(e, asm.NO, done)
+	ordered := e.Buf.NewLabel()
 	a.SSE(f.ucomis, x, x)
-	if saturate {
-		ordered := e.Buf.NewLabel()
-		b.jcc(e, asm.NP, ordered)
-		a.Zero(d)
-		b.jmp(e, done)
-		b.bind(e, ordered)
-		a.SSE(asm.XORPS, t, t)
-		a.SSE(f.ucomis, t, x)
-		b.jcc(e, asm.AE, done) // negative: the least integer it is
-		most := int64(math.MaxInt32)
-		if wide == asm.S64 {
-			most = math.MaxInt64
-		}
-		a.MovRI(wide, d, most)
-		b.bind(e, done)
-		if to < asm.S32 {
-			b.clamp(e, d, to)
-		}
-		return
-	}
+	b.jcc(e, asm.NP, ordered)
+	a.Zero(d)
+	b.jmp(e, back)
+	b.bind(e, ordered)
+	a.SSE(asm.XORPS, t, t)
+	a.SSE(f.ucomis, t, x)
+	b.jcc(e, asm.AE, back) // negative: the least integer it is
+	a.MovRI(to, d, int64(uint64(math.MaxInt64)>>(64-to.Bits())))
+}
+
+func (b *Backend) cvtFToSCold(e *machine.Emitter, in *machine.Inst) {
+	a := &b.asm
+	f := floatOf(asm.Size(in.Cond))
+	to := asm.Size(in.Size)
+	d, x, t := hw(in.R[0]), hw(in.R[1]), hw(in.R[2])
+	a.SSE(f.ucomis, x, x)
 	ordered := e.Buf.NewLabel()
 	b.jcc(e, asm.NP, ordered)
 	b.ud2(e, ir.TrapBadConversionToInt)
 	b.bind(e, ordered)
 	// The least integer is right for numbers above the limit: for f64 to i32
 	// that minus 1, and else, as there is nothing in between, from itself on.
-	limit, bad := -math.Exp2(float64(wide.Bits()-1)), asm.B
-	if f.size == asm.S64 && wide == asm.S32 {
+	limit, bad := -math.Exp2(float64(to.Bits()-1)), asm.B
+	if f.size == asm.S64 && to == asm.S32 {
 		limit, bad = limit-1, asm.BE
 	}
 	bits := int64(math.Float64bits(limit))
 	if f.size == asm.S32 {
 		bits = int64(math.Float32bits(float32(limit)))
 	}
-	overflow := e.Buf.NewLabel()
+	overflow, again := e.Buf.NewLabel(), e.Buf.NewLabel()
 	a.MovRI(f.size, d, bits)
 	a.SSE(f.mov, t, d)
 	a.SSE(f.ucomis, x, t)
 	b.jcc(e, bad, overflow)
 	a.SSE(asm.XORPS, t, t)
 	a.SSE(f.ucomis, t, x)
-	again := e.Buf.NewLabel()
 	b.jcc(e, asm.AE, again)
 	b.bind(e, overflow)
 	b.ud2(e, ir.TrapIntegerOverflow)
 	b.bind(e, again)
-	b.truncate(f, wide, d, x)
-	b.bind(e, done)
-	if to < asm.S32 {
-		least, most := int32(-1)<<(to.Bits()-1), int32(1)<<(to.Bits()-1)-1
-		l := b.trapLabel(e, uint8(ir.TrapIntegerOverflow), b.loc)
-		a.RI(asm.CMP, asm.S32, d, most)
-		b.jcc(e, asm.G, l)
-		a.RI(asm.CMP, asm.S32, d, least)
-		b.jcc(e, asm.L, l)
-	}
-}
-
-// clamp brings a signed 32-bit integer into the range of a narrower type.
-func (b *Backend) clamp(e *machine.Emitter, d asm.Reg, to asm.Size) {
-	a := &b.asm
-	least, most := int32(-1)<<(to.Bits()-1), int32(1)<<(to.Bits()-1)-1
-	low, done := e.Buf.NewLabel(), e.Buf.NewLabel()
-	a.RI(asm.CMP, asm.S32, d, most)
-	b.jcc(e, asm.LE, low)
-	a.MovRI(asm.S32, d, int64(most))
-	b.jmp(e, done)
-	b.bind(e, low)
-	a.RI(asm.CMP, asm.S32, d, least)
-	b.jcc(e, asm.GE, done)
-	a.MovRI(asm.S32, d, int64(least))
-	b.bind(e, done)
+	b.truncate(f, to, d, x)
 }
 
 // exp2Bits is 2**n in the format.
@@ -260,89 +282,87 @@ func (f *floatOps) exp2Bits(n int) int64 {
 	return int64(math.Float64bits(math.Exp2(float64(n))))
 }
 
-// cvtFToU converts to an unsigned integer. Up to 32 bits that is a conversion to
-// a signed one of 64 bits with a look at the result. For 64 bits, what is 2⁶³ or
-// more is brought below by a subtraction, which is exact.
+// cvtFToU converts to an unsigned integer, with a trap or saturating. To 32 bits
+// that is a conversion to a signed one of 64 bits, of which the upper half must
+// come out as zero. To 64 bits, AVX-512 has an instruction, which returns the most
+// for what does not fit (a number that no float is), and else the signed
+// conversion does for what is less than 2⁶³; anything else comes out negative.
 func (b *Backend) cvtFToU(e *machine.Emitter, in *machine.Inst) {
 	a := &b.asm
 	f := floatOf(asm.Size(in.Cond))
-	to := asm.Size(in.Size)
-	d, x, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2]), hw(in.R[3])
-	done, bad := e.Buf.NewLabel(), e.Buf.NewLabel()
-	if to < asm.S64 {
+	d, x, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[3])
+	cc := asm.S
+	switch {
+	case asm.Size(in.Size) == asm.S32:
 		b.truncate(f, asm.S64, d, x)
-		a.MovRI(asm.S64, u, 1<<to.Bits()-1)
-		a.RR(asm.CMP, asm.S64, d, u)
-		b.jcc(e, asm.BE, done)
-	} else {
-		large := e.Buf.NewLabel()
+		a.RR(asm.MOV, asm.S32, u, d)
+		a.RR(asm.CMP, asm.S64, u, d)
+		cc = asm.NE
+	case b.isa.X64.HasAVX512F:
+		a.EVEX(f.toUint, asm.EVEX{}, d, asm.NoReg, x)
+		a.RI(asm.CMP, asm.S64, d, -1)
+		cc = asm.E
+	default:
+		b.truncate(f, asm.S64, d, x)
+		a.RR(asm.TEST, asm.S64, d, d)
+	}
+	b.bind(e, b.unlikely(e, in, cc))
+}
+
+// upperHalf converts x, a number not below 2⁶³, which is brought below by a
+// subtraction: that is exact. It goes to bad if x is 2⁶⁴ or more.
+func (b *Backend) upperHalf(e *machine.Emitter, f *floatOps, d, x, t, u asm.Reg, bad machine.Label) {
+	a := &b.asm
+	a.SSE(f.sub, t, x) // −(x − 2⁶³)
+	b.truncate(f, asm.S64, d, t)
+	a.R(asm.NEG, asm.S64, d)
+	b.jcc(e, asm.S, bad)
+	a.MovRI(asm.S64, u, math.MinInt64)
+	a.RR(asm.OR, asm.S64, d, u)
+}
+
+func (b *Backend) cvtFToUCold(e *machine.Emitter, in *machine.Inst, back machine.Label) {
+	a := &b.asm
+	f := floatOf(asm.Size(in.Cond))
+	d, x, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2]), hw(in.R[3])
+	bad, ordered := e.Buf.NewLabel(), e.Buf.NewLabel()
+	if asm.Size(in.Size) == asm.S64 && !b.isa.X64.HasAVX512F {
 		a.MovRI(f.size, u, f.exp2Bits(63))
 		a.SSE(f.mov, t, u)
 		a.SSE(f.ucomis, x, t)
-		b.jcc(e, asm.P, bad)
-		b.jcc(e, asm.AE, large)
-		b.truncate(f, asm.S64, d, x)
-		a.RR(asm.TEST, asm.S64, d, d)
-		b.jcc(e, asm.NS, done)
-		b.jmp(e, bad)
-		b.bind(e, large)
-		a.SSE(f.sub, t, x) // −(x − 2⁶³)
-		b.truncate(f, asm.S64, d, t)
-		a.R(asm.NEG, asm.S64, d)
-		b.jcc(e, asm.S, bad)
-		a.MovRI(asm.S64, u, math.MinInt64)
-		a.RR(asm.OR, asm.S64, d, u)
-		b.jmp(e, done)
+		b.jcc(e, asm.B, bad) // below or unordered
+		b.upperHalf(e, f, d, x, t, u, bad)
+		b.jmp(e, back)
 	}
 	b.bind(e, bad)
-	ordered := e.Buf.NewLabel()
 	a.SSE(f.ucomis, x, x)
 	b.jcc(e, asm.NP, ordered)
 	b.ud2(e, ir.TrapBadConversionToInt)
 	b.bind(e, ordered)
 	b.ud2(e, ir.TrapIntegerOverflow)
-	b.bind(e, done)
 }
 
-// cvtFToUSat is cvtFToU with saturation: negative numbers and NaN become 0.
-func (b *Backend) cvtFToUSat(e *machine.Emitter, in *machine.Inst) {
+// cvtFToUSatCold has what is not in range: negative numbers and NaN become 0.
+func (b *Backend) cvtFToUSatCold(e *machine.Emitter, in *machine.Inst, back machine.Label) {
 	a := &b.asm
 	f := floatOf(asm.Size(in.Cond))
 	to := asm.Size(in.Size)
 	d, x, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2]), hw(in.R[3])
-	done, positive := e.Buf.NewLabel(), e.Buf.NewLabel()
+	positive, most := e.Buf.NewLabel(), e.Buf.NewLabel()
 	a.SSE(asm.XORPS, t, t)
 	a.SSE(f.ucomis, x, t)
 	b.jcc(e, asm.AE, positive) // neither below nor unordered
 	a.Zero(d)
-	b.jmp(e, done)
+	b.jmp(e, back)
 	b.bind(e, positive)
-	if to < asm.S64 {
-		b.truncate(f, asm.S64, d, x)
-		a.MovRI(asm.S64, u, 1<<to.Bits()-1)
-		a.RR(asm.CMP, asm.S64, d, u)
-		a.Cmov(asm.A, asm.S64, d, u) // what does not fit 64 bits either has the top bit set
-		b.bind(e, done)
-		return
+	if to == asm.S64 && !b.isa.X64.HasAVX512F {
+		a.MovRI(f.size, u, f.exp2Bits(63))
+		a.SSE(f.mov, t, u)
+		b.upperHalf(e, f, d, x, t, u, most)
+		b.jmp(e, back)
 	}
-	large, most := e.Buf.NewLabel(), e.Buf.NewLabel()
-	a.MovRI(f.size, u, f.exp2Bits(63))
-	a.SSE(f.mov, t, u)
-	a.SSE(f.ucomis, x, t)
-	b.jcc(e, asm.AE, large)
-	b.truncate(f, asm.S64, d, x)
-	b.jmp(e, done)
-	b.bind(e, large)
-	a.SSE(f.sub, t, x)
-	b.truncate(f, asm.S64, d, t)
-	a.R(asm.NEG, asm.S64, d)
-	b.jcc(e, asm.S, most)
-	a.MovRI(asm.S64, u, math.MinInt64)
-	a.RR(asm.OR, asm.S64, d, u)
-	b.jmp(e, done)
 	b.bind(e, most)
-	a.MovRI(asm.S64, d, -1)
-	b.bind(e, done)
+	a.MovRI(to, d, -1)
 }
 
 // jumpTree goes to the block of entry R0 of a jump table, or the last if there are

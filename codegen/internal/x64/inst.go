@@ -60,7 +60,7 @@ const (
 	OpBMI       // R0 = R1 Sub R2, an asm.BMIOp; R1 may be absent; size S32, S64
 	OpBMIM      // R0 = R1 Sub mem
 	OpMulx      // R0 high, R1 low = R2 (rdx) * R3
-	OpRorx      // R0 = R1 rotated by Imm
+	OpRorx      // R0 = R1 rotated right by Imm; flags are undefined
 	OpLock      // lock mem Sub R0: ADD AND OR XOR SUB …
 	OpXadd      // R0=R1; lock xadd mem, R0
 	OpXchg      // R0=R1; xchg mem, R0
@@ -76,10 +76,12 @@ const (
 	OpCmpRI   // R0x Sub Imm
 	OpCmpRM   // R0 Sub mem
 	OpBitTest // BT R0, R1: the carry flag is the bit
+	OpBitOp   // R0=R1 Sub R2: BTS BTR BTC
 	OpCmpMR   // mem Sub R0
 	OpCmpMI   // mem Sub Imm
+	OpZero    // R0 = 0, and flags are changed: what OpSetccIn begins with
 	OpSetcc   // R0 = low byte 0 or 1, the rest undefined
-	OpSetccZX // R0 = 0 or 1 in all 64 bits
+	OpSetccIn // R0=R1 with 0 or 1 as its low byte
 	OpCmov    // R0=R1, R2x if Cond; size S16 and up
 	OpCmovM   // R0=R1, mem if Cond
 	OpCmovX   // R0=R1, R2 if Cond, for xmm registers: a short branch
@@ -116,7 +118,7 @@ const (
 	OpJmp         // to block Aux
 	OpJcc         // to block Aux if Cond, else to block Imm
 	OpJcc2        // to block Aux if Cond or the condition in Sub, else to block Imm
-	OpJmpTable    // to block of index R0 (32 bits) in jump table Aux; R1, R2 temporaries
+	OpJmpTable    // to block of index R0 (64 bits) in jump table Aux; R1, R2 temporaries
 	OpJmpTableChk // likewise, to the last entry's block if R0 is no index
 	OpJmpTree     // the same by comparisons, without temporaries
 	OpUd2         // trap with Trap; ends a block
@@ -219,11 +221,13 @@ var Table = func() []machine.OpInfo {
 		OpCmpRR:   {Name: "cmp", Slots: slots{u, x}},
 		OpCmpRI:   {Name: "cmp", Slots: slots{x}},
 		OpBitTest: {Name: "bt", Slots: slots{u, u}},
+		OpBitOp:   {Name: "bit", Slots: slots{d1, u, u}},
 		OpCmpRM:   {Name: "cmp", Slots: mem(u), Flags: m},
 		OpCmpMR:   {Name: "cmp", Slots: mem(u), Flags: m},
 		OpCmpMI:   {Name: "cmp", Slots: mem(), Flags: m},
+		OpZero:    {Name: "zero", Slots: slots{d}},
 		OpSetcc:   {Name: "set", Slots: slots{d}},
-		OpSetccZX: {Name: "set", Slots: slots{d}},
+		OpSetccIn: {Name: "set", Slots: slots{d1, u}},
 		OpCmov:    {Name: "cmov", Slots: slots{d1, u, x}},
 		OpCmovM:   {Name: "cmov", Slots: mem(d1, u), Flags: m},
 		OpCmovX:   {Name: "cmov", Slots: slots{d1, u, ul}},
@@ -258,8 +262,8 @@ var Table = func() []machine.OpInfo {
 		OpJmp:         {Name: "jmp", Flags: machine.OpTerm | machine.OpJump},
 		OpJcc:         {Name: "jcc", Flags: machine.OpTerm},
 		OpJcc2:        {Name: "jcc", Flags: machine.OpTerm},
-		OpJmpTable:    {Name: "jmp_table", Slots: slots{ul, de, de}, Flags: machine.OpTerm},
-		OpJmpTableChk: {Name: "jmp_table", Slots: slots{ul, de, de}, Flags: machine.OpTerm},
+		OpJmpTable:    {Name: "jmp_table", Slots: slots{u, de, d}, Flags: machine.OpTerm},
+		OpJmpTableChk: {Name: "jmp_table", Slots: slots{u, de, d}, Flags: machine.OpTerm},
 		OpJmpTree:     {Name: "jmp_tree", Slots: slots{u}, Flags: machine.OpTerm},
 		OpUd2:         {Name: "ud2", Flags: machine.OpTerm},
 		OpDebug:       {Name: "int3"},

@@ -182,6 +182,114 @@ func (c *lower) setcc(k cond) machine.Reg {
 	return c.alu(op, asm.S32, d, operand{reg: e})
 }
 
+// setccZero makes the condition 0 or 1 in all 64 bits. The register is cleared before the comparison: that costs no execution
+// (AMD, Software Optimization Guide for the Zen 5 Microarchitecture, "Zeroing idioms"), keeps set from waiting for what was in the
+// register before, and leaves nothing to extend.
+func (c *lower) setccZero(k cond) machine.Reg {
+	if k.join != joinNone || k.kind == condNow {
+		return c.movzx(asm.S8, operand{reg: c.setcc(k)})
+	}
+	z := c.newGpr()
+	c.l.Emit(New(OpZero, 0, asm.S32, z))
+	c.setFlags(&k)
+	d := c.newGpr()
+	c.emitCond(OpSetccIn, asm.S8, k.cc, d, z)
+	return d
+}
+
+// A carry is a comparison whose outcome, 0 or 1, the carry flag is after subtracting y, or the constant k, from x; or one less
+// that outcome if inverted is set.
+type carry struct {
+	x, y     ir.Value
+	k        int32
+	isConst  bool
+	inverted bool
+}
+
+// carryOf matches an extended comparison that can be had as a carry and that nothing else needs.
+func (c *lower) carryOf(v ir.Value) (carry, bool) {
+	if !c.l.SingleUse(v) || c.l.Used(v) {
+		return carry{}, false
+	}
+	i, ok := c.defInst(v)
+	if !ok || c.opcode(i) != ir.OpUextend {
+		return carry{}, false
+	}
+	if i, ok = c.defInst(c.arg0(i)); !ok || c.opcode(i) != ir.OpIcmp {
+		return carry{}, false
+	}
+	k := carry{x: c.arg0(i), y: c.arg1(i)}
+	t := c.valueType(k.x)
+	if _, ok := c.fitsIn64(t); !ok {
+		return k, false
+	}
+	n, isConst := c.sconst(k.y)
+	switch cc := c.intCc(i); cc {
+	case ir.Equal, ir.NotEqual:
+		// Zero is what is less than one.
+		k.inverted, k.isConst, k.k = cc == ir.NotEqual, true, 1
+		return k, isConst && n == 0
+	case ir.UnsignedLessThan, ir.UnsignedGreaterThanOrEqual:
+		k.inverted = cc == ir.UnsignedGreaterThanOrEqual
+	case ir.UnsignedGreaterThan, ir.UnsignedLessThanOrEqual:
+		if !isConst {
+			k.x, k.y, k.inverted = k.y, k.x, cc == ir.UnsignedLessThanOrEqual
+			return k, true
+		}
+		// At most n is less than n+1.
+		if n == -1 {
+			return k, false
+		}
+		unused := 64 - t.Bits()
+		n = (n + 1) << unused >> unused
+		k.inverted = cc == ir.UnsignedGreaterThan
+	default:
+		return k, false
+	}
+	k.k, k.isConst = int32(n), isConst
+	return k, !isConst || fitsInt32(n)
+}
+
+// setCarry emits the comparison.
+func (c *lower) setCarry(k *carry) {
+	b := operand{kind: operandConst, imm: k.k}
+	if !k.isConst {
+		b = c.rmiExact(k.y)
+	}
+	cmp := c.condCmp(asm.B, c.sizeOf(c.valueType(k.x)), c.gpr(k.x), b)
+	c.setFlags(&cmp)
+}
+
+// addCarry is a and the outcome of the comparison, subCarry a less that.
+func (c *lower) addCarry(size asm.Size, a machine.Reg, k carry) machine.Reg {
+	c.setCarry(&k)
+	if k.inverted {
+		return c.alu(asm.SBB, size, a, c.operandImm(-1))
+	}
+	return c.alu(asm.ADC, size, a, c.operandImm(0))
+}
+
+func (c *lower) subCarry(size asm.Size, a machine.Reg, k carry) machine.Reg {
+	c.setCarry(&k)
+	if k.inverted {
+		return c.alu(asm.ADC, size, a, c.operandImm(-1))
+	}
+	return c.alu(asm.SBB, size, a, c.operandImm(0))
+}
+
+// add3 is a+b and the outcome of the comparison, and sub3 a-b less that; of comparisons that are not inverted.
+func (c *lower) add3(size asm.Size, a, b machine.Reg, k carry) machine.Reg {
+	c.setCarry(&k)
+	return c.alu(asm.ADC, size, a, operand{reg: b})
+}
+
+func (c *lower) sub3(size asm.Size, a, b machine.Reg, k carry) machine.Reg {
+	c.setCarry(&k)
+	return c.alu(asm.SBB, size, a, operand{reg: b})
+}
+
+func (c *lower) direct(k carry) bool { return !k.inverted }
+
 func (c *lower) selectGpr(size asm.Size, k cond, yes, no machine.Reg) machine.Reg {
 	return c.choose(OpCmov, size, ir.I64, k, yes, no)
 }

@@ -2,6 +2,7 @@ package x64
 
 import (
 	"github.com/davit-wasm/davit/codegen/internal/machine"
+	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/internal/x64/asm"
 	"github.com/davit-wasm/davit/codegen/ir"
 )
@@ -129,6 +130,22 @@ func (c *lower) shiftCl(op asm.Op, size asm.Size, a, n machine.Reg) machine.Reg 
 	return d
 }
 
+func (c *lower) rotateRight(size asm.Size, a machine.Reg, n uint8) machine.Reg {
+	if n == 0 {
+		return c.same(size, a)
+	}
+	d := c.newGpr()
+	c.l.Emit(NewImm(OpRorx, 0, size, int64(n), d, a))
+	return d
+}
+
+// bitOp sets, clears or complements bit n of a.
+func (c *lower) bitOp(op asm.Op, size asm.Size, a, n machine.Reg) machine.Reg {
+	d := c.newGpr()
+	c.l.Emit(New(OpBitOp, uint16(op), size, d, a, n))
+	return d
+}
+
 func (c *lower) bmi(op asm.BMIOp, size asm.Size, a machine.Reg, b operand) machine.Reg {
 	d := c.newGpr()
 	if b.kind == operandInMem {
@@ -221,6 +238,15 @@ func (c *lower) divWide(signed bool, size asm.Size, lo, hi machine.Reg, d operan
 	return p
 }
 
+// remainder is the signed remainder of hi:lo, for any divisor but 0.
+func (c *lower) remainder(size asm.Size, lo, hi, d machine.Reg, code ir.TrapCode) machine.Reg {
+	r := c.newGpr()
+	in := New(OpSrem, uint16(asm.IDIV), size, c.newGpr(), r, lo, hi, d)
+	in.Trap = uint8(code)
+	c.l.Emit(in)
+	return r
+}
+
 func (c *lower) signBits(size asm.Size, a machine.Reg) machine.Reg {
 	d := c.newGpr()
 	c.l.Emit(New(OpSignA, 0, size, d, a))
@@ -307,12 +333,20 @@ func (c *lower) xmmUnary(op asm.VecOp, d machine.Reg, x operand, flags uint8, im
 	}
 	if x.kind == operandInMem {
 		in = NewMem(load, uint16(op), 0, x.mem, d)
+	} else if flags&FlagBreak != 0 && x.reg.Class() == regalloc.Float && c.hasAvx() && op.HasVEX() && op.HasSecondSource() {
+		// What is kept of a register is kept of the operand, which is there anyway.
+		in = New(OpVexRR, uint16(op), 0, d, x.reg, x.reg)
+		flags &^= FlagBreak
 	} else {
 		in = New(un, uint16(op), 0, d, x.reg)
 	}
 	in.Flags, in.Imm = flags, imm
 	c.l.Emit(in)
 	return d
+}
+
+func (c *lower) cvtMerged(op asm.VecOp, a, x machine.Reg) machine.Reg {
+	return c.xmmBinary(op, c.newXmm(ir.F64), a, operand{reg: x})
 }
 
 func (c *lower) sseUnary(op asm.VecOp, x operand) machine.Reg {

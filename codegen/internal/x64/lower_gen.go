@@ -16,6 +16,14 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpBand(v0); ok {
 			return r, true
 		}
+	case ir.OpIadd:
+		if r, ok := c.lower_OpIadd(v0); ok {
+			return r, true
+		}
+	case ir.OpIsub:
+		if r, ok := c.lower_OpIsub(v0); ok {
+			return r, true
+		}
 	case ir.OpBxor:
 		if r, ok := c.lower_OpBxor(v0); ok {
 			return r, true
@@ -36,12 +44,28 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpStore(v0); ok {
 			return r, true
 		}
-	case ir.OpIadd:
-		if r, ok := c.lower_OpIadd(v0); ok {
-			return r, true
-		}
 	case ir.OpImul:
 		if r, ok := c.lower_OpImul(v0); ok {
+			return r, true
+		}
+	case ir.OpUshr:
+		if r, ok := c.lower_OpUshr(v0); ok {
+			return r, true
+		}
+	case ir.OpIstore8:
+		if r, ok := c.lower_OpIstore8(v0); ok {
+			return r, true
+		}
+	case ir.OpIstore16:
+		if r, ok := c.lower_OpIstore16(v0); ok {
+			return r, true
+		}
+	case ir.OpIshl:
+		if r, ok := c.lower_OpIshl(v0); ok {
+			return r, true
+		}
+	case ir.OpBrTable:
+		if r, ok := c.lower_OpBrTable(v0); ok {
 			return r, true
 		}
 	case ir.OpSshr:
@@ -56,46 +80,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpFcvtFromUint(v0); ok {
 			return r, true
 		}
-	case ir.OpIsub:
-		if r, ok := c.lower_OpIsub(v0); ok {
-			return r, true
-		}
-	case ir.OpIshl:
-		if r, ok := c.lower_OpIshl(v0); ok {
-			return r, true
-		}
-	case ir.OpUshr:
-		if r, ok := c.lower_OpUshr(v0); ok {
-			return r, true
-		}
-	case ir.OpFadd:
-		if r, ok := c.lower_OpFadd(v0); ok {
-			return r, true
-		}
-	case ir.OpFmul:
-		if r, ok := c.lower_OpFmul(v0); ok {
-			return r, true
-		}
-	case ir.OpIstore8:
-		if r, ok := c.lower_OpIstore8(v0); ok {
-			return r, true
-		}
-	case ir.OpIstore16:
-		if r, ok := c.lower_OpIstore16(v0); ok {
-			return r, true
-		}
-	case ir.OpBrTable:
-		if r, ok := c.lower_OpBrTable(v0); ok {
-			return r, true
-		}
-	case ir.OpBitselect:
-		if r, ok := c.lower_OpBitselect(v0); ok {
-			return r, true
-		}
-	case ir.OpSplat:
-		if r, ok := c.lower_OpSplat(v0); ok {
-			return r, true
-		}
 	case ir.OpBandNot:
 		if r, ok := c.lower_OpBandNot(v0); ok {
 			return r, true
@@ -106,6 +90,30 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpRotr:
 		if r, ok := c.lower_OpRotr(v0); ok {
+			return r, true
+		}
+	case ir.OpFadd:
+		if r, ok := c.lower_OpFadd(v0); ok {
+			return r, true
+		}
+	case ir.OpFmul:
+		if r, ok := c.lower_OpFmul(v0); ok {
+			return r, true
+		}
+	case ir.OpBitselect:
+		if r, ok := c.lower_OpBitselect(v0); ok {
+			return r, true
+		}
+	case ir.OpSplat:
+		if r, ok := c.lower_OpSplat(v0); ok {
+			return r, true
+		}
+	case ir.OpUmulhi:
+		if r, ok := c.lower_OpUmulhi(v0); ok {
+			return r, true
+		}
+	case ir.OpSmulhi:
+		if r, ok := c.lower_OpSmulhi(v0); ok {
 			return r, true
 		}
 	case ir.OpSdiv:
@@ -208,14 +216,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpBxorNot(v0); ok {
 			return r, true
 		}
-	case ir.OpUmulhi:
-		if r, ok := c.lower_OpUmulhi(v0); ok {
-			return r, true
-		}
-	case ir.OpSmulhi:
-		if r, ok := c.lower_OpSmulhi(v0); ok {
-			return r, true
-		}
 	case ir.OpUdiv:
 		if r, ok := c.lower_OpUdiv(v0); ok {
 			return r, true
@@ -247,13 +247,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:191
-			v155 := c.arg0(v0)
-			v156 := c.arg1(v0)
-			v157 := c.arg2(v0)
-			a1 := c.gpr(v155)
-			b2 := c.gpr(v156)
-			c.carryIn(v157)
+			// lower_int.rules:263
+			v303 := c.arg0(v0)
+			v304 := c.arg1(v0)
+			v305 := c.arg2(v0)
+			a1 := c.gpr(v303)
+			b2 := c.gpr(v304)
+			c.carryIn(v305)
 			s3 := c.alu(asm.ADC, c.sizeOf(v4), a1, c.operandReg(b2))
 			o4 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s3, o4), true
@@ -261,13 +261,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:193
-			v158 := c.arg0(v0)
-			v159 := c.arg1(v0)
-			v160 := c.arg2(v0)
-			a5 := c.gpr(v158)
-			b6 := c.gpr(v159)
-			c.carryIn(v160)
+			// lower_int.rules:265
+			v306 := c.arg0(v0)
+			v307 := c.arg1(v0)
+			v308 := c.arg2(v0)
+			a5 := c.gpr(v306)
+			b6 := c.gpr(v307)
+			c.carryIn(v308)
 			s7 := c.alu(asm.ADC, c.sizeOf(v4), a5, c.operandReg(b6))
 			o8 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s7, o8), true
@@ -275,13 +275,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:195
-			v161 := c.arg0(v0)
-			v162 := c.arg1(v0)
-			v163 := c.arg2(v0)
-			a9 := c.gpr(v161)
-			b10 := c.gpr(v162)
-			c.carryIn(v163)
+			// lower_int.rules:267
+			v309 := c.arg0(v0)
+			v310 := c.arg1(v0)
+			v311 := c.arg2(v0)
+			a9 := c.gpr(v309)
+			b10 := c.gpr(v310)
+			c.carryIn(v311)
 			s11 := c.alu(asm.SBB, c.sizeOf(v4), a9, c.operandReg(b10))
 			o12 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s11, o12), true
@@ -289,13 +289,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:197
-			v164 := c.arg0(v0)
-			v165 := c.arg1(v0)
-			v166 := c.arg2(v0)
-			a13 := c.gpr(v164)
-			b14 := c.gpr(v165)
-			c.carryIn(v166)
+			// lower_int.rules:269
+			v312 := c.arg0(v0)
+			v313 := c.arg1(v0)
+			v314 := c.arg2(v0)
+			a13 := c.gpr(v312)
+			b14 := c.gpr(v313)
+			c.carryIn(v314)
 			s15 := c.alu(asm.SBB, c.sizeOf(v4), a13, c.operandReg(b14))
 			o16 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s15, o16), true
@@ -327,9 +327,9 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpIreduce:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:275
-			v179 := c.arg0(v0)
-			return c.out1(c.gprLow(v179)), true
+			// lower_int.rules:347
+			v327 := c.arg0(v0)
+			return c.out1(c.gprLow(v327)), true
 		}
 	case ir.OpBmask:
 		if r, ok := c.lower_OpBmask(v0); ok {
@@ -345,12 +345,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpF32const:
 		// lower_float.rules:79
-		v225 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F32, v225)), true
+		v390 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F32, v390)), true
 	case ir.OpF64const:
 		// lower_float.rules:80
-		v226 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F64, v226)), true
+		v391 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F64, v391)), true
 	case ir.OpFsub:
 		if r, ok := c.lower_OpFsub(v0); ok {
 			return r, true
@@ -452,127 +452,127 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:133
-		v508 := c.stackSlot(v0)
-		v509 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v508, v509))), true
+		// lower_mem.rules:196
+		v859 := c.stackSlot(v0)
+		v860 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v859, v860))), true
 	case ir.OpJump:
-		// lower_control.rules:12
+		// lower_control.rules:13
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v510 := c.arg0(v0)
-		v512 := c.valueType(v510)
-		if _, ok := c.scalarInt(v512); ok {
-			// lower_control.rules:13
-			return c.branchOn(c.condOf(v510)), true
+		v861 := c.arg0(v0)
+		v863 := c.valueType(v861)
+		if _, ok := c.scalarInt(v863); ok {
+			// lower_control.rules:14
+			return c.branchOn(c.condOf(v861)), true
 		}
 	case ir.OpCall:
-		// lower_control.rules:54
-		v520 := c.funcRef(v0)
-		return c.callDirect(v520), true
+		// lower_control.rules:61
+		v873 := c.funcRef(v0)
+		return c.callDirect(v873), true
 	case ir.OpCallIndirect:
-		// lower_control.rules:55
-		v521 := c.sigRef(v0)
-		v522 := c.arg0(v0)
-		return c.callRegister(v521, v522), true
+		// lower_control.rules:62
+		v874 := c.sigRef(v0)
+		v875 := c.arg0(v0)
+		return c.callRegister(v874, v875), true
 	case ir.OpReturnCall:
-		// lower_control.rules:56
-		v523 := c.funcRef(v0)
-		return c.tailCallDirect(v523), true
+		// lower_control.rules:63
+		v876 := c.funcRef(v0)
+		return c.tailCallDirect(v876), true
 	case ir.OpReturnCallIndirect:
-		// lower_control.rules:57
-		v524 := c.sigRef(v0)
-		v525 := c.arg0(v0)
-		return c.tailCallRegister(v524, v525), true
+		// lower_control.rules:64
+		v877 := c.sigRef(v0)
+		v878 := c.arg0(v0)
+		return c.tailCallRegister(v877, v878), true
 	case ir.OpReturn:
-		// lower_control.rules:58
+		// lower_control.rules:65
 		return c.ret(), true
 	case ir.OpTryCall:
-		// lower_control.rules:64
-		v526 := c.funcRef(v0)
-		return c.tryCallDirect(v526), true
-	case ir.OpTryCallIndirect:
-		// lower_control.rules:65
-		v527 := c.sigRef(v0)
-		v528 := c.arg0(v0)
-		return c.tryCallRegister(v527, v528), true
-	case ir.OpTrap:
 		// lower_control.rules:71
-		v529 := c.trapCode(v0)
-		return c.ud2(v529), true
+		v879 := c.funcRef(v0)
+		return c.tryCallDirect(v879), true
+	case ir.OpTryCallIndirect:
+		// lower_control.rules:72
+		v880 := c.sigRef(v0)
+		v881 := c.arg0(v0)
+		return c.tryCallRegister(v880, v881), true
+	case ir.OpTrap:
+		// lower_control.rules:78
+		v882 := c.trapCode(v0)
+		return c.ud2(v882), true
 	case ir.OpTrapnz:
-		v530 := c.arg0(v0)
-		v533 := c.valueType(v530)
-		if _, ok := c.scalarInt(v533); ok {
-			// lower_control.rules:72
-			v531 := c.trapCode(v0)
-			c.trapIf(c.condOf(v530), v531)
+		v883 := c.arg0(v0)
+		v886 := c.valueType(v883)
+		if _, ok := c.scalarInt(v886); ok {
+			// lower_control.rules:79
+			v884 := c.trapCode(v0)
+			c.trapIf(c.condOf(v883), v884)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v536 := c.arg0(v0)
-		v539 := c.valueType(v536)
-		if _, ok := c.scalarInt(v539); ok {
-			// lower_control.rules:73
-			v537 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v536)), v537)
+		v889 := c.arg0(v0)
+		v892 := c.valueType(v889)
+		if _, ok := c.scalarInt(v892); ok {
+			// lower_control.rules:80
+			v890 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v889)), v890)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
-		// lower_control.rules:78
+		// lower_control.rules:85
 		c.plain(OpDebug)
 		return c.outNone(), true
 	case ir.OpNop:
-		// lower_control.rules:79
+		// lower_control.rules:86
 		return c.outNone(), true
 	case ir.OpSequencePoint:
-		// lower_control.rules:80
+		// lower_control.rules:87
 		c.plain(OpNop)
 		return c.outNone(), true
 	case ir.OpFence:
-		// lower_control.rules:81
+		// lower_control.rules:88
 		c.plain(OpFence)
 		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:89
-		v542 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v542)), true
+		// lower_control.rules:96
+		v895 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v895)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:90
-		v543 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v543)), true
+		// lower_control.rules:97
+		v896 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v896)), true
 	case ir.OpTlsValue:
-		// lower_control.rules:94
-		v544 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v544)), true
+		// lower_control.rules:101
+		v897 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v897)), true
 	case ir.OpStackSwitch:
-		// lower_control.rules:100
-		v545 := c.arg0(v0)
-		v546 := c.arg1(v0)
-		v547 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v545), c.gpr(v546), c.gpr(v547))), true
+		// lower_control.rules:107
+		v898 := c.arg0(v0)
+		v899 := c.arg1(v0)
+		v900 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v898), c.gpr(v899), c.gpr(v900))), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:114
+		// lower_control.rules:121
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:115
+		// lower_control.rules:122
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:116
+		// lower_control.rules:123
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:117
+		// lower_control.rules:124
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:118
-		v548 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v548))
+		// lower_control.rules:125
+		v901 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v901))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:119
+		// lower_control.rules:126
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpGetExceptionHandlerAddress:
-		// lower_control.rules:123
+		// lower_control.rules:130
 		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -596,8 +596,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:100
-		v585 := c.constant(v0)
-		return c.out1(c.vecPool(v585)), true
+		v938 := c.constant(v0)
+		return c.out1(c.vecPool(v938)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -620,27 +620,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:208
-		v624 := c.arg0(v0)
-		v625 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v624, v625)), true
+		v975 := c.arg0(v0)
+		v976 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v975, v976)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:209
-			v626 := c.arg0(v0)
-			v627 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v626, v627)
+			v977 := c.arg0(v0)
+			v978 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v977, v978)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:212
-		v629 := c.arg1(v0)
-		v628 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v629), c.xm(v628))), true
+		v980 := c.arg1(v0)
+		v979 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v980), c.xm(v979))), true
 	case ir.OpVanyTrue:
 		// lower_vector.rules:443
-		v740 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v740)))), true
+		v1091 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v1091)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -651,20 +651,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:569
-		v763 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v763)))), true
+		v1114 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1114)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:570
-		v764 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v764)))), true
+		v1115 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1115)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v765 := c.arg0(v0)
-			v767 := c.valueType(v765)
-			if v767 == ir.F32X4 {
+			v1116 := c.arg0(v0)
+			v1118 := c.valueType(v1116)
+			if v1118 == ir.F32X4 {
 				// lower_vector.rules:571
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v765))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1116))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -674,23 +674,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v784 := c.arg0(v0)
-			v787 := c.valueType(v784)
-			if v787 == ir.I64X2 {
-				if v789, ok := c.defInst(v784); ok {
-					v790 := c.opcode(v789)
-					if v790 == ir.OpFcvtToUintSat {
-						v791 := c.arg0(v789)
-						v793 := c.valueType(v791)
-						if v793 == ir.F64X2 {
-							v785 := c.arg1(v0)
-							if v795, ok := c.defInst(v785); ok {
-								v796 := c.opcode(v795)
-								if v796 == ir.OpVconst {
-									v797 := c.constant(v795)
-									if _, ok := c.zeroConstant(v797); ok {
+			v1135 := c.arg0(v0)
+			v1138 := c.valueType(v1135)
+			if v1138 == ir.I64X2 {
+				if v1140, ok := c.defInst(v1135); ok {
+					v1141 := c.opcode(v1140)
+					if v1141 == ir.OpFcvtToUintSat {
+						v1142 := c.arg0(v1140)
+						v1144 := c.valueType(v1142)
+						if v1144 == ir.F64X2 {
+							v1136 := c.arg1(v0)
+							if v1146, ok := c.defInst(v1136); ok {
+								v1147 := c.opcode(v1146)
+								if v1147 == ir.OpVconst {
+									v1148 := c.constant(v1146)
+									if _, ok := c.zeroConstant(v1148); ok {
 										// lower_vector.rules:595
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v791), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1142), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -723,77 +723,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v806 := c.memFlags(v0)
-		if v810, ok := c.littleEndian(v806); ok {
+		v1157 := c.memFlags(v0)
+		if v1161, ok := c.littleEndian(v1157); ok {
 			// lower_vector.rules:621
-			v807 := c.arg0(v0)
-			v808 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v810, v807, v808)))), true
+			v1158 := c.arg0(v0)
+			v1159 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1161, v1158, v1159)))), true
 		}
 	case ir.OpSload8x8:
-		v811 := c.memFlags(v0)
-		if v815, ok := c.littleEndian(v811); ok {
+		v1162 := c.memFlags(v0)
+		if v1166, ok := c.littleEndian(v1162); ok {
 			// lower_vector.rules:622
-			v812 := c.arg0(v0)
-			v813 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v815, v812, v813)))), true
+			v1163 := c.arg0(v0)
+			v1164 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1166, v1163, v1164)))), true
 		}
 	case ir.OpUload16x4:
-		v816 := c.memFlags(v0)
-		if v820, ok := c.littleEndian(v816); ok {
+		v1167 := c.memFlags(v0)
+		if v1171, ok := c.littleEndian(v1167); ok {
 			// lower_vector.rules:623
-			v817 := c.arg0(v0)
-			v818 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v820, v817, v818)))), true
+			v1168 := c.arg0(v0)
+			v1169 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1171, v1168, v1169)))), true
 		}
 	case ir.OpSload16x4:
-		v821 := c.memFlags(v0)
-		if v825, ok := c.littleEndian(v821); ok {
+		v1172 := c.memFlags(v0)
+		if v1176, ok := c.littleEndian(v1172); ok {
 			// lower_vector.rules:624
-			v822 := c.arg0(v0)
-			v823 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v825, v822, v823)))), true
+			v1173 := c.arg0(v0)
+			v1174 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1176, v1173, v1174)))), true
 		}
 	case ir.OpUload32x2:
-		v826 := c.memFlags(v0)
-		if v830, ok := c.littleEndian(v826); ok {
+		v1177 := c.memFlags(v0)
+		if v1181, ok := c.littleEndian(v1177); ok {
 			// lower_vector.rules:625
-			v827 := c.arg0(v0)
-			v828 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v830, v827, v828)))), true
+			v1178 := c.arg0(v0)
+			v1179 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1181, v1178, v1179)))), true
 		}
 	case ir.OpSload32x2:
-		v831 := c.memFlags(v0)
-		if v835, ok := c.littleEndian(v831); ok {
+		v1182 := c.memFlags(v0)
+		if v1186, ok := c.littleEndian(v1182); ok {
 			// lower_vector.rules:626
-			v832 := c.arg0(v0)
-			v833 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v835, v832, v833)))), true
+			v1183 := c.arg0(v0)
+			v1184 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1186, v1183, v1184)))), true
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:707
-		v866 := c.arg0(v0)
-		v867 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v866), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v867)))))), true
+		v1214 := c.arg0(v0)
+		v1215 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1214), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1215)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:709
-		v868 := c.arg0(v0)
-		v869 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v868), c.xm(v869))), true
+		v1216 := c.arg0(v0)
+		v1217 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1216), c.xm(v1217))), true
 	case ir.OpShuffle:
 		// lower_vector.rules:710
-		v870 := c.arg0(v0)
-		v871 := c.arg1(v0)
-		v872 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v870, v871, v872)), true
+		v1218 := c.arg0(v0)
+		v1219 := c.arg1(v0)
+		v1220 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v1218, v1219, v1220)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v873 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v873)))), true
+		v1221 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1221)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v874 := c.constant(v0)
-		return c.out1(c.vecPool(v874)), true
+		v1222 := c.constant(v0)
+		return c.out1(c.vecPool(v1222)), true
 	}
 	var none out
 	return none, false
@@ -803,982 +803,279 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v47 := c.hasBmi1()
-		if v47 {
-			v35 := c.arg1(v0)
-			if v43, ok := c.defInst(v35); ok {
-				v44 := c.opcode(v43)
-				if v44 == ir.OpIneg {
-					v34 := c.arg0(v0)
-					v56 := c.arg0(v43)
-					if v34 == v56 {
-						// lower_int.rules:48
-						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v34))), true
+		v124 := c.hasBmi2()
+		if v124 {
+			v87 := c.arg1(v0)
+			if v105, ok := c.decremented(v87); ok {
+				if v117, ok := c.defInst(v105); ok {
+					v118 := c.opcode(v117)
+					if v118 == ir.OpIshl {
+						v119 := c.arg0(v117)
+						if v122, ok := c.uconst(v119); ok {
+							if v122 == 1 {
+								// lower_int.rules:79
+								v86 := c.arg0(v0)
+								v120 := c.arg1(v117)
+								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v120))), true
+							}
+						}
 					}
 				}
 			}
-			v34 := c.arg0(v0)
-			if v49, ok := c.defInst(v34); ok {
-				v50 := c.opcode(v49)
-				if v50 == ir.OpIneg {
-					v57 := c.arg0(v49)
-					if v35 == v57 {
-						// lower_int.rules:49
-						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v57))), true
+			v86 := c.arg0(v0)
+			if v107, ok := c.decremented(v86); ok {
+				if v126, ok := c.defInst(v107); ok {
+					v127 := c.opcode(v126)
+					if v127 == ir.OpIshl {
+						v128 := c.arg0(v126)
+						if v131, ok := c.uconst(v128); ok {
+							if v131 == 1 {
+								// lower_int.rules:80
+								v129 := c.arg1(v126)
+								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v129))), true
+							}
+						}
 					}
-				}
-			}
-			if v53, ok := c.decremented(v35); ok {
-				if v34 == v53 {
-					// lower_int.rules:46
-					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v34))), true
-				}
-			}
-			if v55, ok := c.decremented(v34); ok {
-				if v35 == v55 {
-					// lower_int.rules:47
-					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v55))), true
-				}
-			}
-			if v43, ok := c.defInst(v35); ok {
-				v44 := c.opcode(v43)
-				if v44 == ir.OpBnot {
-					// lower_int.rules:40
-					v45 := c.arg0(v43)
-					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v45), c.rm(v34))), true
-				}
-			}
-			if v49, ok := c.defInst(v34); ok {
-				v50 := c.opcode(v49)
-				if v50 == ir.OpBnot {
-					// lower_int.rules:41
-					v51 := c.arg0(v49)
-					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v51), c.rm(v35))), true
 				}
 			}
 		}
-		v35 := c.arg1(v0)
-		if v39, ok := c.uconst(v35); ok {
-			if v39 == 65535 {
-				// lower_int.rules:37
-				v34 := c.arg0(v0)
-				return c.out1(c.movzx(asm.S16, c.operandReg(c.gpr(v34)))), true
+		v87 := c.arg1(v0)
+		if v95, ok := c.defInst(v87); ok {
+			v96 := c.opcode(v95)
+			switch v96 {
+			case ir.OpBnot:
+				v97 := c.arg0(v95)
+				if v133, ok := c.defInst(v97); ok {
+					v134 := c.opcode(v133)
+					if v134 == ir.OpIshl {
+						v135 := c.arg0(v133)
+						if v177, ok := c.uconst(v135); ok {
+							if v177 == 1 {
+								// lower_int.rules:97
+								v86 := c.arg0(v0)
+								v136 := c.arg1(v133)
+								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v136))), true
+							}
+						}
+					}
+				}
+			case ir.OpRotl:
+				v180 := c.arg0(v95)
+				if v183, ok := c.sconst(v180); ok {
+					if v183 == -2 {
+						// lower_int.rules:99
+						v86 := c.arg0(v0)
+						v181 := c.arg1(v95)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v181))), true
+					}
+				}
+			}
+		}
+		v86 := c.arg0(v0)
+		if v101, ok := c.defInst(v86); ok {
+			v102 := c.opcode(v101)
+			switch v102 {
+			case ir.OpBnot:
+				v103 := c.arg0(v101)
+				if v140, ok := c.defInst(v103); ok {
+					v141 := c.opcode(v140)
+					if v141 == ir.OpIshl {
+						v142 := c.arg0(v140)
+						if v179, ok := c.uconst(v142); ok {
+							if v179 == 1 {
+								// lower_int.rules:98
+								v143 := c.arg1(v140)
+								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v143))), true
+							}
+						}
+					}
+				}
+			case ir.OpRotl:
+				v184 := c.arg0(v101)
+				if v187, ok := c.sconst(v184); ok {
+					if v187 == -2 {
+						// lower_int.rules:100
+						v185 := c.arg1(v101)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v185))), true
+					}
+				}
+			}
+		}
+		if v124 {
+			if v95, ok := c.defInst(v87); ok {
+				v96 := c.opcode(v95)
+				if v96 == ir.OpBnot {
+					v97 := c.arg0(v95)
+					if v133, ok := c.defInst(v97); ok {
+						v134 := c.opcode(v133)
+						if v134 == ir.OpIshl {
+							v135 := c.arg0(v133)
+							if v138, ok := c.sconst(v135); ok {
+								if v138 == -1 {
+									// lower_int.rules:81
+									v136 := c.arg1(v133)
+									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v136))), true
+								}
+							}
+						}
+					}
+				}
+			}
+			if v101, ok := c.defInst(v86); ok {
+				v102 := c.opcode(v101)
+				if v102 == ir.OpBnot {
+					v103 := c.arg0(v101)
+					if v140, ok := c.defInst(v103); ok {
+						v141 := c.opcode(v140)
+						if v141 == ir.OpIshl {
+							v142 := c.arg0(v140)
+							if v145, ok := c.sconst(v142); ok {
+								if v145 == -1 {
+									// lower_int.rules:82
+									v143 := c.arg1(v140)
+									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v143))), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+		v99 := c.hasBmi1()
+		if v99 {
+			if v95, ok := c.defInst(v87); ok {
+				v96 := c.opcode(v95)
+				if v96 == ir.OpIneg {
+					v108 := c.arg0(v95)
+					if v86 == v108 {
+						// lower_int.rules:73
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v86))), true
+					}
+				}
+			}
+			if v101, ok := c.defInst(v86); ok {
+				v102 := c.opcode(v101)
+				if v102 == ir.OpIneg {
+					v109 := c.arg0(v101)
+					if v87 == v109 {
+						// lower_int.rules:74
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v109))), true
+					}
+				}
+			}
+			if v105, ok := c.decremented(v87); ok {
+				if v86 == v105 {
+					// lower_int.rules:71
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v86))), true
+				}
+			}
+			if v107, ok := c.decremented(v86); ok {
+				if v87 == v107 {
+					// lower_int.rules:72
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v107))), true
+				}
+			}
+			if v95, ok := c.defInst(v87); ok {
+				v96 := c.opcode(v95)
+				if v96 == ir.OpBnot {
+					// lower_int.rules:65
+					v97 := c.arg0(v95)
+					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v97), c.rm(v86))), true
+				}
+			}
+			if v101, ok := c.defInst(v86); ok {
+				v102 := c.opcode(v101)
+				if v102 == ir.OpBnot {
+					// lower_int.rules:66
+					v103 := c.arg0(v101)
+					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v103), c.rm(v87))), true
+				}
+			}
+		}
+		if v91, ok := c.uconst(v87); ok {
+			if v91 == 65535 {
+				// lower_int.rules:62
+				return c.out1(c.movzx(asm.S16, c.operandReg(c.gpr(v86)))), true
 			}
 		}
 	}
-	v35 := c.arg1(v0)
-	if v39, ok := c.uconst(v35); ok {
-		switch v39 {
+	v87 := c.arg1(v0)
+	if v91, ok := c.uconst(v87); ok {
+		switch v91 {
 		case 255:
 			if _, ok := c.fitsIn64(v2); ok {
-				// lower_int.rules:36
-				v34 := c.arg0(v0)
-				return c.out1(c.movzx(asm.S8, c.operandReg(c.gpr(v34)))), true
+				// lower_int.rules:61
+				v86 := c.arg0(v0)
+				return c.out1(c.movzx(asm.S8, c.operandReg(c.gpr(v86)))), true
 			}
 		case 4294967295:
 			if v2 == ir.I64 {
-				// lower_int.rules:38
-				v34 := c.arg0(v0)
-				return c.out1(c.movzx(asm.S32, c.operandReg(c.gpr(v34)))), true
+				// lower_int.rules:63
+				v86 := c.arg0(v0)
+				return c.out1(c.movzx(asm.S32, c.operandReg(c.gpr(v86)))), true
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v34 := c.arg0(v0)
-		if v37, ok := c.simm32(v34); ok {
-			// lower_int.rules:35
-			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v35), c.operandImm(v37))), true
+		v86 := c.arg0(v0)
+		if v89, ok := c.simm32(v86); ok {
+			// lower_int.rules:60
+			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v87), c.operandImm(v89))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v599 := c.hasAvx512()
-		if v599 {
-			if v711, ok := c.onlyUse(v35); ok {
-				if v713, ok := c.defInst(v711); ok {
-					v714 := c.opcode(v713)
-					if v714 == ir.OpBand {
+		v455 := c.hasAvx512()
+		if v455 {
+			if v1062, ok := c.onlyUse(v87); ok {
+				if v1064, ok := c.defInst(v1062); ok {
+					v1065 := c.opcode(v1064)
+					if v1065 == ir.OpBand {
 						// lower_vector.rules:266
-						v715 := c.arg0(v713)
-						v716 := c.arg1(v713)
-						v34 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v715), c.xmm(v716), c.xm(v34))), true
+						v1066 := c.arg0(v1064)
+						v1067 := c.arg1(v1064)
+						v86 := c.arg0(v0)
+						return c.out1(c.ternary(128, c.xmm(v1066), c.xmm(v1067), c.xm(v86))), true
 					}
 				}
 			}
-			v34 := c.arg0(v0)
-			if v704, ok := c.onlyUse(v34); ok {
-				if v706, ok := c.defInst(v704); ok {
-					v707 := c.opcode(v706)
-					if v707 == ir.OpBand {
+			v86 := c.arg0(v0)
+			if v1055, ok := c.onlyUse(v86); ok {
+				if v1057, ok := c.defInst(v1055); ok {
+					v1058 := c.opcode(v1057)
+					if v1058 == ir.OpBand {
 						// lower_vector.rules:265
-						v708 := c.arg0(v706)
-						v709 := c.arg1(v706)
-						return c.out1(c.ternary(128, c.xmm(v708), c.xmm(v709), c.xm(v35))), true
+						v1059 := c.arg0(v1057)
+						v1060 := c.arg1(v1057)
+						return c.out1(c.ternary(128, c.xmm(v1059), c.xmm(v1060), c.xm(v87))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:245
-		v34 := c.arg0(v0)
-		return c.out1(c.vcomm(asm.PAND, v34, v35)), true
+		v86 := c.arg0(v0)
+		return c.out1(c.vcomm(asm.PAND, v86, v87)), true
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v34 := c.arg0(v0)
-		if v41, ok := c.sinkableLoad(v34); ok {
-			// lower_int.rules:39
-			return c.out1(c.alu(asm.AND, c.sizeOf(v14), c.gpr(v35), c.operandMem(c.sink(v41)))), true
+		v86 := c.arg0(v0)
+		if v93, ok := c.sinkableLoad(v86); ok {
+			// lower_int.rules:64
+			return c.out1(c.alu(asm.AND, c.sizeOf(v14), c.gpr(v87), c.operandMem(c.sink(v93)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:34
-		v34 := c.arg0(v0)
-		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v34), c.rmi(v35))), true
+		// lower_int.rules:59
+		v86 := c.arg0(v0)
+		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v86), c.rmi(v87))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:170
-		v34 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v34), c.operandReg(c.xmm(v35)))), true
+		v86 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v86), c.operandReg(c.xmm(v87)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:94
-		v34 := c.arg0(v0)
-		return c.outPair(c.bothHalves(asm.AND, v34, v35)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBxor is the part of lower for one case.
-func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
-	v47 := c.hasBmi1()
-	if v47 {
-		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
-			v59 := c.arg1(v0)
-			if v61, ok := c.decremented(v59); ok {
-				v58 := c.arg0(v0)
-				if v58 == v61 {
-					// lower_int.rules:50
-					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v58))), true
-				}
-			}
-			v58 := c.arg0(v0)
-			if v63, ok := c.decremented(v58); ok {
-				if v59 == v63 {
-					// lower_int.rules:51
-					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v63))), true
-				}
-			}
-		}
-	}
-	v2 := c.resultType(v0)
-	if _, ok := c.tyVec128(v2); ok {
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		v728 := c.rotation(v58, v59)
-		if v728 {
-			// lower_vector.rules:278
-			return c.out1(c.rotate(v58, v59)), true
-		}
-		v599 := c.hasAvx512()
-		if v599 {
-			if v683, ok := c.onlyUse(v59); ok {
-				if v685, ok := c.defInst(v683); ok {
-					v686 := c.opcode(v685)
-					if v686 == ir.OpBand {
-						// lower_vector.rules:268
-						v719 := c.arg0(v685)
-						v720 := c.arg1(v685)
-						return c.out1(c.ternary(120, c.xmm(v58), c.xmm(v719), c.xm(v720))), true
-					}
-				}
-			}
-			if v676, ok := c.onlyUse(v58); ok {
-				if v678, ok := c.defInst(v676); ok {
-					v679 := c.opcode(v678)
-					if v679 == ir.OpBand {
-						// lower_vector.rules:267
-						v717 := c.arg0(v678)
-						v718 := c.arg1(v678)
-						return c.out1(c.ternary(120, c.xmm(v59), c.xmm(v717), c.xm(v718))), true
-					}
-				}
-			}
-			if v683, ok := c.onlyUse(v59); ok {
-				if v685, ok := c.defInst(v683); ok {
-					v686 := c.opcode(v685)
-					if v686 == ir.OpBxor {
-						// lower_vector.rules:262
-						v687 := c.arg0(v685)
-						v688 := c.arg1(v685)
-						return c.out1(c.ternary(150, c.xmm(v687), c.xmm(v688), c.xm(v58))), true
-					}
-				}
-			}
-			if v676, ok := c.onlyUse(v58); ok {
-				if v678, ok := c.defInst(v676); ok {
-					v679 := c.opcode(v678)
-					if v679 == ir.OpBxor {
-						// lower_vector.rules:261
-						v680 := c.arg0(v678)
-						v681 := c.arg1(v678)
-						return c.out1(c.ternary(150, c.xmm(v680), c.xmm(v681), c.xm(v59))), true
-					}
-				}
-			}
-		}
-		// lower_vector.rules:247
-		return c.out1(c.vcomm(asm.PXOR, v58, v59)), true
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		v58 := c.arg0(v0)
-		if v71, ok := c.simm32(v58); ok {
-			// lower_int.rules:57
-			v59 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v59), c.operandImm(v71))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v58 := c.arg0(v0)
-		if v73, ok := c.sinkableLoad(v58); ok {
-			// lower_int.rules:58
-			v59 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v59), c.operandMem(c.sink(v73)))), true
-		}
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:56
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v58), c.rmi(v59))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:172
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v58), c.operandReg(c.xmm(v59)))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:96
-		v58 := c.arg0(v0)
-		v59 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.XOR, v58, v59)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUextend is the part of lower for one case.
-func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if _, ok := c.fitsIn64(v2); ok {
-		v180 := c.arg0(v0)
-		if v851, ok := c.defInst(v180); ok {
-			v852 := c.opcode(v851)
-			if v852 == ir.OpExtractlane {
-				v853 := c.arg0(v851)
-				v856 := c.valueType(v853)
-				switch v856 {
-				case ir.I8X16:
-					// lower_vector.rules:665
-					v854 := c.lane(v851)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v853), c.laneU8(v854))), true
-				case ir.I16X8:
-					// lower_vector.rules:666
-					v854 := c.lane(v851)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v853), c.laneU8(v854))), true
-				}
-			}
-		}
-		if v186, ok := c.sinkableLoad(v180); ok {
-			// lower_int.rules:279
-			v184 := c.valueType(v180)
-			return c.out1(c.movzx(c.sizeOf(v184), c.operandMem(c.sink(v186)))), true
-		}
-	}
-	switch v2 {
-	case ir.I64:
-		v180 := c.arg0(v0)
-		if v182, ok := c.zeroUpper32(v180); ok {
-			// lower_int.rules:278
-			return c.out1(c.gpr(v182)), true
-		}
-	case ir.I128:
-		// lower_wide.rules:191
-		v180 := c.arg0(v0)
-		return c.outPair(c.makePair(c.zext64(v180), c.immConst(ir.I64, 0))), true
-	}
-	if _, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:277
-		v180 := c.arg0(v0)
-		return c.out1(c.zext64(v180)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFma is the part of lower for one case.
-func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v252 := c.hasFma()
-		if v252 {
-			v250 := c.arg2(v0)
-			if v262, ok := c.defInst(v250); ok {
-				v263 := c.opcode(v262)
-				if v263 == ir.OpFneg {
-					v248 := c.arg0(v0)
-					if v258, ok := c.defInst(v248); ok {
-						v259 := c.opcode(v258)
-						if v259 == ir.OpFneg {
-							// lower_float.rules:135
-							v260 := c.arg0(v258)
-							v249 := c.arg1(v0)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
-						}
-					}
-					v249 := c.arg1(v0)
-					if v254, ok := c.defInst(v249); ok {
-						v255 := c.opcode(v254)
-						if v255 == ir.OpFneg {
-							// lower_float.rules:131
-							v256 := c.arg0(v254)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
-						}
-					}
-					// lower_float.rules:127
-					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
-				}
-			}
-			v248 := c.arg0(v0)
-			if v258, ok := c.defInst(v248); ok {
-				v259 := c.opcode(v258)
-				if v259 == ir.OpFneg {
-					// lower_float.rules:123
-					v260 := c.arg0(v258)
-					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
-				}
-			}
-			v249 := c.arg1(v0)
-			if v254, ok := c.defInst(v249); ok {
-				v255 := c.opcode(v254)
-				if v255 == ir.OpFneg {
-					// lower_float.rules:119
-					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
-				}
-			}
-			// lower_float.rules:115
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
-		}
-	case ir.F64:
-		v252 := c.hasFma()
-		if v252 {
-			v250 := c.arg2(v0)
-			if v262, ok := c.defInst(v250); ok {
-				v263 := c.opcode(v262)
-				if v263 == ir.OpFneg {
-					v248 := c.arg0(v0)
-					if v258, ok := c.defInst(v248); ok {
-						v259 := c.opcode(v258)
-						if v259 == ir.OpFneg {
-							// lower_float.rules:136
-							v260 := c.arg0(v258)
-							v249 := c.arg1(v0)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
-						}
-					}
-					v249 := c.arg1(v0)
-					if v254, ok := c.defInst(v249); ok {
-						v255 := c.opcode(v254)
-						if v255 == ir.OpFneg {
-							// lower_float.rules:132
-							v256 := c.arg0(v254)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
-						}
-					}
-					// lower_float.rules:128
-					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
-				}
-			}
-			v248 := c.arg0(v0)
-			if v258, ok := c.defInst(v248); ok {
-				v259 := c.opcode(v258)
-				if v259 == ir.OpFneg {
-					// lower_float.rules:124
-					v260 := c.arg0(v258)
-					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
-				}
-			}
-			v249 := c.arg1(v0)
-			if v254, ok := c.defInst(v249); ok {
-				v255 := c.opcode(v254)
-				if v255 == ir.OpFneg {
-					// lower_float.rules:120
-					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
-				}
-			}
-			// lower_float.rules:116
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
-		}
-	case ir.F32X4:
-		v252 := c.hasFma()
-		if v252 {
-			v250 := c.arg2(v0)
-			if v262, ok := c.defInst(v250); ok {
-				v263 := c.opcode(v262)
-				if v263 == ir.OpFneg {
-					v248 := c.arg0(v0)
-					if v258, ok := c.defInst(v248); ok {
-						v259 := c.opcode(v258)
-						if v259 == ir.OpFneg {
-							// lower_float.rules:137
-							v260 := c.arg0(v258)
-							v249 := c.arg1(v0)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
-						}
-					}
-					v249 := c.arg1(v0)
-					if v254, ok := c.defInst(v249); ok {
-						v255 := c.opcode(v254)
-						if v255 == ir.OpFneg {
-							// lower_float.rules:133
-							v256 := c.arg0(v254)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
-						}
-					}
-					// lower_float.rules:129
-					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
-				}
-			}
-			v248 := c.arg0(v0)
-			if v258, ok := c.defInst(v248); ok {
-				v259 := c.opcode(v258)
-				if v259 == ir.OpFneg {
-					// lower_float.rules:125
-					v260 := c.arg0(v258)
-					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
-				}
-			}
-			v249 := c.arg1(v0)
-			if v254, ok := c.defInst(v249); ok {
-				v255 := c.opcode(v254)
-				if v255 == ir.OpFneg {
-					// lower_float.rules:121
-					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
-				}
-			}
-			// lower_float.rules:117
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
-		}
-		// lower_vector.rules:487
-		v248 := c.arg0(v0)
-		v249 := c.arg1(v0)
-		v250 := c.arg2(v0)
-		a1 := c.xmm(v248)
-		b2 := c.xmm(v249)
-		k3 := c.xmm(v250)
-		return c.out1(c.vop(asm.MOVLHPS, c.vop(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.vop(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
-	case ir.F64X2:
-		v252 := c.hasFma()
-		if v252 {
-			v250 := c.arg2(v0)
-			if v262, ok := c.defInst(v250); ok {
-				v263 := c.opcode(v262)
-				if v263 == ir.OpFneg {
-					v248 := c.arg0(v0)
-					if v258, ok := c.defInst(v248); ok {
-						v259 := c.opcode(v258)
-						if v259 == ir.OpFneg {
-							// lower_float.rules:138
-							v260 := c.arg0(v258)
-							v249 := c.arg1(v0)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v260), c.xmm(v249), c.xm(v264))), true
-						}
-					}
-					v249 := c.arg1(v0)
-					if v254, ok := c.defInst(v249); ok {
-						v255 := c.opcode(v254)
-						if v255 == ir.OpFneg {
-							// lower_float.rules:134
-							v256 := c.arg0(v254)
-							v264 := c.arg0(v262)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v248), c.xmm(v256), c.xm(v264))), true
-						}
-					}
-					// lower_float.rules:130
-					v264 := c.arg0(v262)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v248), c.xmm(v249), c.xm(v264))), true
-				}
-			}
-			v248 := c.arg0(v0)
-			if v258, ok := c.defInst(v248); ok {
-				v259 := c.opcode(v258)
-				if v259 == ir.OpFneg {
-					// lower_float.rules:126
-					v260 := c.arg0(v258)
-					v249 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v260), c.xmm(v249), c.xm(v250))), true
-				}
-			}
-			v249 := c.arg1(v0)
-			if v254, ok := c.defInst(v249); ok {
-				v255 := c.opcode(v254)
-				if v255 == ir.OpFneg {
-					// lower_float.rules:122
-					v256 := c.arg0(v254)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v248), c.xmm(v256), c.xm(v250))), true
-				}
-			}
-			// lower_float.rules:118
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v248), c.xmm(v249), c.xm(v250))), true
-		}
-		// lower_vector.rules:484
-		v248 := c.arg0(v0)
-		v249 := c.arg1(v0)
-		v250 := c.arg2(v0)
-		a4 := c.xmm(v248)
-		b5 := c.xmm(v249)
-		k6 := c.xmm(v250)
-		return c.out1(c.vop(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
-	}
-	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:113
-		v248 := c.arg0(v0)
-		v249 := c.arg1(v0)
-		v250 := c.arg2(v0)
-		return c.out1(c.callFma(v215, c.xmm(v248), c.xmm(v249), c.xmm(v250))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBor is the part of lower for one case.
-func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if _, ok := c.tyVec128(v2); ok {
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		v726 := c.rotation(v64, v65)
-		if v726 {
-			// lower_vector.rules:277
-			return c.out1(c.rotate(v64, v65)), true
-		}
-		v599 := c.hasAvx512()
-		if v599 {
-			if v697, ok := c.onlyUse(v65); ok {
-				if v699, ok := c.defInst(v697); ok {
-					v700 := c.opcode(v699)
-					if v700 == ir.OpBand {
-						// lower_vector.rules:270
-						v723 := c.arg0(v699)
-						v724 := c.arg1(v699)
-						return c.out1(c.ternary(248, c.xmm(v64), c.xmm(v723), c.xm(v724))), true
-					}
-				}
-			}
-			if v690, ok := c.onlyUse(v64); ok {
-				if v692, ok := c.defInst(v690); ok {
-					v693 := c.opcode(v692)
-					if v693 == ir.OpBand {
-						// lower_vector.rules:269
-						v721 := c.arg0(v692)
-						v722 := c.arg1(v692)
-						return c.out1(c.ternary(248, c.xmm(v65), c.xmm(v721), c.xm(v722))), true
-					}
-				}
-			}
-			if v697, ok := c.onlyUse(v65); ok {
-				if v699, ok := c.defInst(v697); ok {
-					v700 := c.opcode(v699)
-					if v700 == ir.OpBor {
-						// lower_vector.rules:264
-						v701 := c.arg0(v699)
-						v702 := c.arg1(v699)
-						return c.out1(c.ternary(254, c.xmm(v701), c.xmm(v702), c.xm(v64))), true
-					}
-				}
-			}
-			if v690, ok := c.onlyUse(v64); ok {
-				if v692, ok := c.defInst(v690); ok {
-					v693 := c.opcode(v692)
-					if v693 == ir.OpBor {
-						// lower_vector.rules:263
-						v694 := c.arg0(v692)
-						v695 := c.arg1(v692)
-						return c.out1(c.ternary(254, c.xmm(v694), c.xmm(v695), c.xm(v65))), true
-					}
-				}
-			}
-		}
-		// lower_vector.rules:246
-		return c.out1(c.vcomm(asm.POR, v64, v65)), true
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		v64 := c.arg0(v0)
-		if v67, ok := c.simm32(v64); ok {
-			// lower_int.rules:54
-			v65 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v65), c.operandImm(v67))), true
-		}
-	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v64 := c.arg0(v0)
-		if v69, ok := c.sinkableLoad(v64); ok {
-			// lower_int.rules:55
-			v65 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v65), c.operandMem(c.sink(v69)))), true
-		}
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:53
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v64), c.rmi(v65))), true
-	}
-	if _, ok := c.tyScalarFloat(v2); ok {
-		// lower_float.rules:171
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.out1(c.sse(asm.ORPS, c.xmm(v64), c.operandReg(c.xmm(v65)))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:95
-		v64 := c.arg0(v0)
-		v65 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.OR, v64, v65)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpStore is the part of lower for one case.
-func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v374 := c.memFlags(v0)
-	if v379, ok := c.littleEndian(v374); ok {
-		v375 := c.arg0(v0)
-		if v435, ok := c.defInst(v375); ok {
-			v436 := c.opcode(v435)
-			switch v436 {
-			case ir.OpExtractlane:
-				v857 := c.arg0(v435)
-				v860 := c.valueType(v857)
-				switch v860 {
-				case ir.I32X4:
-					v858 := c.lane(v435)
-					if v858 == 0 {
-						// lower_vector.rules:678
-						v376 := c.arg1(v0)
-						v377 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v379, v376, v377), c.xmm(v857))
-						return c.outNone(), true
-					}
-					// lower_vector.rules:674
-					v376 := c.arg1(v0)
-					v377 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
-					return c.outNone(), true
-				case ir.I64X2:
-					v858 := c.lane(v435)
-					switch v858 {
-					case 0:
-						// lower_vector.rules:680
-						v376 := c.arg1(v0)
-						v377 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v379, v376, v377), c.xmm(v857))
-						return c.outNone(), true
-					case 1:
-						// lower_vector.rules:682
-						v376 := c.arg1(v0)
-						v377 := c.offset(v0)
-						c.storeHalf(c.amode(v379, v376, v377), c.xmm(v857))
-						return c.outNone(), true
-					}
-					// lower_vector.rules:676
-					v376 := c.arg1(v0)
-					v377 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
-					return c.outNone(), true
-				case ir.I8X16:
-					// lower_vector.rules:670
-					v376 := c.arg1(v0)
-					v377 := c.offset(v0)
-					v858 := c.lane(v435)
-					c.storeLane(asm.PEXTRB, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
-					return c.outNone(), true
-				case ir.I16X8:
-					// lower_vector.rules:672
-					v376 := c.arg1(v0)
-					v377 := c.offset(v0)
-					v858 := c.lane(v435)
-					c.storeLane(asm.PEXTRW, c.amode(v379, v376, v377), c.xmm(v857), c.laneU8(v858))
-					return c.outNone(), true
-				}
-			case ir.OpBitcast:
-				v381 := c.valueType(v375)
-				if _, ok := c.fitsIn64(v381); ok {
-					v438 := c.arg0(v435)
-					v440 := c.valueType(v438)
-					if v444, ok := c.tyScalarFloat(v440); ok {
-						// lower_mem.rules:89
-						v376 := c.arg1(v0)
-						v377 := c.offset(v0)
-						c.storeXmm(v444, c.amode(v379, v376, v377), c.xmm(v438))
-						return c.outNone(), true
-					}
-				}
-				if v431, ok := c.tyScalarFloat(v381); ok {
-					v438 := c.arg0(v435)
-					v440 := c.valueType(v438)
-					if _, ok := c.fitsIn64(v440); ok {
-						// lower_mem.rules:87
-						v376 := c.arg1(v0)
-						v377 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v431), v379, c.gpr(v438), v376, v377), true
-					}
-				}
-			}
-		}
-		v381 := c.valueType(v375)
-		if v383, ok := c.fitsIn64(v381); ok {
-			if v448, ok := c.onlyUse(v375); ok {
-				if v450, ok := c.defInst(v448); ok {
-					v451 := c.opcode(v450)
-					switch v451 {
-					case ir.OpIadd:
-						v452 := c.arg0(v450)
-						if v455, ok := c.sinkableLoad(v452); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v457 := c.sameAddress(v455, v379, v376, v377)
-							if v457 {
-								// lower_mem.rules:108
-								v453 := c.arg1(v450)
-								return c.rmw(asm.ADD, v383, v455, v453), true
-							}
-						}
-						v453 := c.arg1(v450)
-						if v459, ok := c.sinkableLoad(v453); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v461 := c.sameAddress(v459, v379, v376, v377)
-							if v461 {
-								// lower_mem.rules:110
-								return c.rmw(asm.ADD, v383, v459, v452), true
-							}
-						}
-					case ir.OpIsub:
-						v462 := c.arg0(v450)
-						if v465, ok := c.sinkableLoad(v462); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v467 := c.sameAddress(v465, v379, v376, v377)
-							if v467 {
-								// lower_mem.rules:112
-								v463 := c.arg1(v450)
-								return c.rmw(asm.SUB, v383, v465, v463), true
-							}
-						}
-					case ir.OpBand:
-						v468 := c.arg0(v450)
-						if v471, ok := c.sinkableLoad(v468); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v473 := c.sameAddress(v471, v379, v376, v377)
-							if v473 {
-								// lower_mem.rules:114
-								v469 := c.arg1(v450)
-								return c.rmw(asm.AND, v383, v471, v469), true
-							}
-						}
-						v469 := c.arg1(v450)
-						if v475, ok := c.sinkableLoad(v469); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v477 := c.sameAddress(v475, v379, v376, v377)
-							if v477 {
-								// lower_mem.rules:116
-								return c.rmw(asm.AND, v383, v475, v468), true
-							}
-						}
-					case ir.OpBor:
-						v478 := c.arg0(v450)
-						if v481, ok := c.sinkableLoad(v478); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v483 := c.sameAddress(v481, v379, v376, v377)
-							if v483 {
-								// lower_mem.rules:118
-								v479 := c.arg1(v450)
-								return c.rmw(asm.OR, v383, v481, v479), true
-							}
-						}
-						v479 := c.arg1(v450)
-						if v485, ok := c.sinkableLoad(v479); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v487 := c.sameAddress(v485, v379, v376, v377)
-							if v487 {
-								// lower_mem.rules:120
-								return c.rmw(asm.OR, v383, v485, v478), true
-							}
-						}
-					case ir.OpBxor:
-						v488 := c.arg0(v450)
-						if v491, ok := c.sinkableLoad(v488); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v493 := c.sameAddress(v491, v379, v376, v377)
-							if v493 {
-								// lower_mem.rules:122
-								v489 := c.arg1(v450)
-								return c.rmw(asm.XOR, v383, v491, v489), true
-							}
-						}
-						v489 := c.arg1(v450)
-						if v495, ok := c.sinkableLoad(v489); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v497 := c.sameAddress(v495, v379, v376, v377)
-							if v497 {
-								// lower_mem.rules:124
-								return c.rmw(asm.XOR, v383, v495, v488), true
-							}
-						}
-					case ir.OpBnot:
-						v498 := c.arg0(v450)
-						if v500, ok := c.sinkableLoad(v498); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v502 := c.sameAddress(v500, v379, v376, v377)
-							if v502 {
-								// lower_mem.rules:126
-								c.unaryStore(asm.NOT, c.sizeOf(v383), c.sink(v500))
-								return c.outNone(), true
-							}
-						}
-					case ir.OpIneg:
-						v503 := c.arg0(v450)
-						if v505, ok := c.sinkableLoad(v503); ok {
-							v376 := c.arg1(v0)
-							v377 := c.offset(v0)
-							v507 := c.sameAddress(v505, v379, v376, v377)
-							if v507 {
-								// lower_mem.rules:128
-								c.unaryStore(asm.NEG, c.sizeOf(v383), c.sink(v505))
-								return c.outNone(), true
-							}
-						}
-					}
-				}
-			}
-			if v423, ok := c.simm32(v375); ok {
-				// lower_mem.rules:74
-				v376 := c.arg1(v0)
-				v377 := c.offset(v0)
-				c.storeImm(c.sizeOf(v383), c.amode(v379, v376, v377), v423)
-				return c.outNone(), true
-			}
-			// lower_mem.rules:59
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v383), v379, c.gpr(v375), v376, v377), true
-		}
-		if v431, ok := c.tyScalarFloat(v381); ok {
-			if v433, ok := c.floatImm32(v375); ok {
-				// lower_mem.rules:83
-				v376 := c.arg1(v0)
-				v377 := c.offset(v0)
-				c.storeImm(c.sizeOf(v431), c.amode(v379, v376, v377), v433)
-				return c.outNone(), true
-			}
-			// lower_mem.rules:91
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeXmm(v431, c.amode(v379, v376, v377), c.xmm(v375))
-			return c.outNone(), true
-		}
-		if v446, ok := c.tyVec128(v381); ok {
-			// lower_mem.rules:93
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeXmm(v446, c.amode(v379, v376, v377), c.xmm(v375))
-			return c.outNone(), true
-		}
-		switch v381 {
-		case ir.I128:
-			// lower_wide.rules:245
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			m1 := c.amode(v379, v376, v377)
-			c.storeGpr(asm.S64, m1, c.low(v375))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v375))
-			return c.outNone(), true
-		case ir.F128:
-			// lower_small.rules:30
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeXmm(ir.F128, c.amode(v379, v376, v377), c.xmm(v375))
-			return c.outNone(), true
-		}
-		if _, ok := c.tySmall16(v381); ok {
-			// lower_small.rules:27
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			return c.storeInt(asm.S16, v379, c.sseToGpr(asm.MOVD_ST, c.xmm(v375)), v376, v377), true
-		}
-		if _, ok := c.tySmall32(v381); ok {
-			// lower_small.rules:28
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeXmm(ir.F32, c.amode(v379, v376, v377), c.xmm(v375))
-			return c.outNone(), true
-		}
-		if _, ok := c.tySmall64(v381); ok {
-			// lower_small.rules:29
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			c.storeXmm(ir.F64, c.amode(v379, v376, v377), c.xmm(v375))
-			return c.outNone(), true
-		}
-	}
-	if v415, ok := c.bigEndian(v374); ok {
-		v375 := c.arg0(v0)
-		v381 := c.valueType(v375)
-		if v383, ok := c.fitsIn64(v381); ok {
-			// lower_mem.rules:68
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v383), v415, c.swapBytes(v383, c.gpr(v375)), v376, v377), true
-		}
-		switch v381 {
-		case ir.F32:
-			// lower_mem.rules:72
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			return c.storeInt(asm.S32, v415, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v375))), v376, v377), true
-		case ir.F64:
-			// lower_mem.rules:73
-			v376 := c.arg1(v0)
-			v377 := c.offset(v0)
-			return c.storeInt(asm.S64, v415, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v375))), v376, v377), true
-		}
+		v86 := c.arg0(v0)
+		return c.outPair(c.bothHalves(asm.AND, v86, v87)), true
 	}
 	var none out
 	return none, false
@@ -1787,6 +1084,76 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 // lower_OpIadd is the part of lower for one case.
 func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v7 := c.arg0(v0)
+		if v37, ok := c.onlyUse(v7); ok {
+			if v39, ok := c.defInst(v37); ok {
+				v40 := c.opcode(v39)
+				if v40 == ir.OpIadd {
+					v8 := c.arg1(v0)
+					if v29, ok := c.carryOf(v8); ok {
+						v44 := c.direct(v29)
+						if v44 {
+							// lower_int.rules:35
+							v41 := c.arg0(v39)
+							v42 := c.arg1(v39)
+							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v41), c.gpr(v42), v29)), true
+						}
+					}
+				}
+			}
+		}
+		v8 := c.arg1(v0)
+		if v46, ok := c.onlyUse(v8); ok {
+			if v48, ok := c.defInst(v46); ok {
+				v49 := c.opcode(v48)
+				if v49 == ir.OpIadd {
+					if v31, ok := c.carryOf(v7); ok {
+						v53 := c.direct(v31)
+						if v53 {
+							// lower_int.rules:36
+							v50 := c.arg0(v48)
+							v51 := c.arg1(v48)
+							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v50), c.gpr(v51), v31)), true
+						}
+					}
+					v51 := c.arg1(v48)
+					if v55, ok := c.carryOf(v51); ok {
+						v57 := c.direct(v55)
+						if v57 {
+							// lower_int.rules:37
+							v50 := c.arg0(v48)
+							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v7), c.gpr(v50), v55)), true
+						}
+					}
+				}
+			}
+		}
+		if v37, ok := c.onlyUse(v7); ok {
+			if v39, ok := c.defInst(v37); ok {
+				v40 := c.opcode(v39)
+				if v40 == ir.OpIadd {
+					v42 := c.arg1(v39)
+					if v59, ok := c.carryOf(v42); ok {
+						v61 := c.direct(v59)
+						if v61 {
+							// lower_int.rules:38
+							v41 := c.arg0(v39)
+							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v8), c.gpr(v41), v59)), true
+						}
+					}
+				}
+			}
+		}
+		if v29, ok := c.carryOf(v8); ok {
+			// lower_int.rules:32
+			return c.out1(c.addCarry(c.sizeOf(v14), c.gpr(v7), v29)), true
+		}
+		if v31, ok := c.carryOf(v7); ok {
+			// lower_int.rules:33
+			return c.out1(c.addCarry(c.sizeOf(v14), c.gpr(v8), v31)), true
+		}
+	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		v8 := c.arg1(v0)
 		if v10, ok := c.simm32(v8); ok {
@@ -1838,11 +1205,1066 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v587, ok := c.intVec(v2); ok {
+	if v940, ok := c.intVec(v2); ok {
 		// lower_vector.rules:114
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v587), v7, v8)), true
+		return c.out1(c.vcomm(c.addOp(v940), v7, v8)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIsub is the part of lower for one case.
+func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v32 := c.arg0(v0)
+		if v63, ok := c.onlyUse(v32); ok {
+			if v65, ok := c.defInst(v63); ok {
+				v66 := c.opcode(v65)
+				if v66 == ir.OpIsub {
+					v33 := c.arg1(v0)
+					if v35, ok := c.carryOf(v33); ok {
+						v70 := c.direct(v35)
+						if v70 {
+							// lower_int.rules:39
+							v67 := c.arg0(v65)
+							v68 := c.arg1(v65)
+							return c.out1(c.sub3(c.sizeOf(v14), c.gpr(v67), c.gpr(v68), v35)), true
+						}
+					}
+				}
+			}
+		}
+		v33 := c.arg1(v0)
+		if v72, ok := c.onlyUse(v33); ok {
+			if v74, ok := c.defInst(v72); ok {
+				v75 := c.opcode(v74)
+				if v75 == ir.OpIadd {
+					v77 := c.arg1(v74)
+					if v79, ok := c.carryOf(v77); ok {
+						v81 := c.direct(v79)
+						if v81 {
+							// lower_int.rules:40
+							v76 := c.arg0(v74)
+							return c.out1(c.sub3(c.sizeOf(v14), c.gpr(v32), c.gpr(v76), v79)), true
+						}
+					}
+				}
+			}
+		}
+		if v35, ok := c.carryOf(v33); ok {
+			// lower_int.rules:34
+			return c.out1(c.subCarry(c.sizeOf(v14), c.gpr(v32), v35)), true
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		v33 := c.arg1(v0)
+		if v83, ok := c.negSimm32(v33); ok {
+			// lower_int.rules:47
+			v32 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v32), v83)), true
+		}
+		// lower_int.rules:46
+		v32 := c.arg0(v0)
+		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v32), c.rmi(v33))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:54
+		v32 := c.arg0(v0)
+		v33 := c.arg1(v0)
+		return c.outPair(c.chain(asm.SUB, asm.SBB, v32, v33)), true
+	}
+	if v940, ok := c.intVec(v2); ok {
+		// lower_vector.rules:115
+		v32 := c.arg0(v0)
+		v33 := c.arg1(v0)
+		return c.out1(c.vsub(v940, c.xmm(v32), c.xm(v33))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBxor is the part of lower for one case.
+func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v99 := c.hasBmi1()
+		if v99 {
+			v111 := c.arg1(v0)
+			if v113, ok := c.decremented(v111); ok {
+				v110 := c.arg0(v0)
+				if v110 == v113 {
+					// lower_int.rules:75
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v110))), true
+				}
+			}
+			v110 := c.arg0(v0)
+			if v115, ok := c.decremented(v110); ok {
+				if v111 == v115 {
+					// lower_int.rules:76
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v115))), true
+				}
+			}
+		}
+		v111 := c.arg1(v0)
+		if v163, ok := c.defInst(v111); ok {
+			v164 := c.opcode(v163)
+			if v164 == ir.OpIshl {
+				v165 := c.arg0(v163)
+				if v168, ok := c.uconst(v165); ok {
+					if v168 == 1 {
+						// lower_int.rules:95
+						v110 := c.arg0(v0)
+						v166 := c.arg1(v163)
+						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v110), c.gprLow(v166))), true
+					}
+				}
+			}
+		}
+		v110 := c.arg0(v0)
+		if v170, ok := c.defInst(v110); ok {
+			v171 := c.opcode(v170)
+			if v171 == ir.OpIshl {
+				v172 := c.arg0(v170)
+				if v175, ok := c.uconst(v172); ok {
+					if v175 == 1 {
+						// lower_int.rules:96
+						v173 := c.arg1(v170)
+						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v111), c.gprLow(v173))), true
+					}
+				}
+			}
+		}
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		v110 := c.arg0(v0)
+		v111 := c.arg1(v0)
+		v1079 := c.rotation(v110, v111)
+		if v1079 {
+			// lower_vector.rules:278
+			return c.out1(c.rotate(v110, v111)), true
+		}
+		v455 := c.hasAvx512()
+		if v455 {
+			if v1034, ok := c.onlyUse(v111); ok {
+				if v1036, ok := c.defInst(v1034); ok {
+					v1037 := c.opcode(v1036)
+					if v1037 == ir.OpBand {
+						// lower_vector.rules:268
+						v1070 := c.arg0(v1036)
+						v1071 := c.arg1(v1036)
+						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1070), c.xm(v1071))), true
+					}
+				}
+			}
+			if v1027, ok := c.onlyUse(v110); ok {
+				if v1029, ok := c.defInst(v1027); ok {
+					v1030 := c.opcode(v1029)
+					if v1030 == ir.OpBand {
+						// lower_vector.rules:267
+						v1068 := c.arg0(v1029)
+						v1069 := c.arg1(v1029)
+						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1068), c.xm(v1069))), true
+					}
+				}
+			}
+			if v1034, ok := c.onlyUse(v111); ok {
+				if v1036, ok := c.defInst(v1034); ok {
+					v1037 := c.opcode(v1036)
+					if v1037 == ir.OpBxor {
+						// lower_vector.rules:262
+						v1038 := c.arg0(v1036)
+						v1039 := c.arg1(v1036)
+						return c.out1(c.ternary(150, c.xmm(v1038), c.xmm(v1039), c.xm(v110))), true
+					}
+				}
+			}
+			if v1027, ok := c.onlyUse(v110); ok {
+				if v1029, ok := c.defInst(v1027); ok {
+					v1030 := c.opcode(v1029)
+					if v1030 == ir.OpBxor {
+						// lower_vector.rules:261
+						v1031 := c.arg0(v1029)
+						v1032 := c.arg1(v1029)
+						return c.out1(c.ternary(150, c.xmm(v1031), c.xmm(v1032), c.xm(v111))), true
+					}
+				}
+			}
+		}
+		// lower_vector.rules:247
+		return c.out1(c.vcomm(asm.PXOR, v110, v111)), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		v110 := c.arg0(v0)
+		if v202, ok := c.simm32(v110); ok {
+			// lower_int.rules:107
+			v111 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v111), c.operandImm(v202))), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v110 := c.arg0(v0)
+		if v204, ok := c.sinkableLoad(v110); ok {
+			// lower_int.rules:108
+			v111 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v111), c.operandMem(c.sink(v204)))), true
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:106
+		v110 := c.arg0(v0)
+		v111 := c.arg1(v0)
+		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v110), c.rmi(v111))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:172
+		v110 := c.arg0(v0)
+		v111 := c.arg1(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v110), c.operandReg(c.xmm(v111)))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:96
+		v110 := c.arg0(v0)
+		v111 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.XOR, v110, v111)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUextend is the part of lower for one case.
+func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.fitsIn64(v2); ok {
+		v328 := c.arg0(v0)
+		if v336, ok := c.defInst(v328); ok {
+			v337 := c.opcode(v336)
+			switch v337 {
+			case ir.OpExtractlane:
+				v1201 := c.arg0(v336)
+				v1204 := c.valueType(v1201)
+				switch v1204 {
+				case ir.I8X16:
+					// lower_vector.rules:665
+					v1202 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1201), c.laneU8(v1202))), true
+				case ir.I16X8:
+					// lower_vector.rules:666
+					v1202 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1201), c.laneU8(v1202))), true
+				}
+			case ir.OpIcmp:
+				v339 := c.arg0(v336)
+				v342 := c.valueType(v339)
+				if _, ok := c.fitsIn64(v342); ok {
+					// lower_int.rules:352
+					v338 := c.intCc(v336)
+					v340 := c.arg1(v336)
+					return c.out1(c.setccZero(c.icmpCond(v338, v339, v340))), true
+				}
+			case ir.OpFcmp:
+				v346 := c.arg0(v336)
+				v349 := c.valueType(v346)
+				if _, ok := c.tyScalarFloat(v349); ok {
+					// lower_int.rules:353
+					v345 := c.floatCc(v336)
+					v347 := c.arg1(v336)
+					return c.out1(c.setccZero(c.fcmpCond(v345, v346, v347))), true
+				}
+			}
+		}
+		if v334, ok := c.sinkableLoad(v328); ok {
+			// lower_int.rules:351
+			v332 := c.valueType(v328)
+			return c.out1(c.movzx(c.sizeOf(v332), c.operandMem(c.sink(v334)))), true
+		}
+	}
+	switch v2 {
+	case ir.I64:
+		v328 := c.arg0(v0)
+		if v330, ok := c.zeroUpper32(v328); ok {
+			// lower_int.rules:350
+			return c.out1(c.gpr(v330)), true
+		}
+	case ir.I128:
+		// lower_wide.rules:191
+		v328 := c.arg0(v0)
+		return c.outPair(c.makePair(c.zext64(v328), c.immConst(ir.I64, 0))), true
+	}
+	if _, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:349
+		v328 := c.arg0(v0)
+		return c.out1(c.zext64(v328)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFma is the part of lower for one case.
+func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v417 := c.hasFma()
+		if v417 {
+			v415 := c.arg2(v0)
+			if v427, ok := c.defInst(v415); ok {
+				v428 := c.opcode(v427)
+				if v428 == ir.OpFneg {
+					v413 := c.arg0(v0)
+					if v423, ok := c.defInst(v413); ok {
+						v424 := c.opcode(v423)
+						if v424 == ir.OpFneg {
+							// lower_float.rules:135
+							v425 := c.arg0(v423)
+							v414 := c.arg1(v0)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+						}
+					}
+					v414 := c.arg1(v0)
+					if v419, ok := c.defInst(v414); ok {
+						v420 := c.opcode(v419)
+						if v420 == ir.OpFneg {
+							// lower_float.rules:131
+							v421 := c.arg0(v419)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+						}
+					}
+					// lower_float.rules:127
+					v429 := c.arg0(v427)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+				}
+			}
+			v413 := c.arg0(v0)
+			if v423, ok := c.defInst(v413); ok {
+				v424 := c.opcode(v423)
+				if v424 == ir.OpFneg {
+					// lower_float.rules:123
+					v425 := c.arg0(v423)
+					v414 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+				}
+			}
+			v414 := c.arg1(v0)
+			if v419, ok := c.defInst(v414); ok {
+				v420 := c.opcode(v419)
+				if v420 == ir.OpFneg {
+					// lower_float.rules:119
+					v421 := c.arg0(v419)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+				}
+			}
+			// lower_float.rules:115
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+		}
+	case ir.F64:
+		v417 := c.hasFma()
+		if v417 {
+			v415 := c.arg2(v0)
+			if v427, ok := c.defInst(v415); ok {
+				v428 := c.opcode(v427)
+				if v428 == ir.OpFneg {
+					v413 := c.arg0(v0)
+					if v423, ok := c.defInst(v413); ok {
+						v424 := c.opcode(v423)
+						if v424 == ir.OpFneg {
+							// lower_float.rules:136
+							v425 := c.arg0(v423)
+							v414 := c.arg1(v0)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+						}
+					}
+					v414 := c.arg1(v0)
+					if v419, ok := c.defInst(v414); ok {
+						v420 := c.opcode(v419)
+						if v420 == ir.OpFneg {
+							// lower_float.rules:132
+							v421 := c.arg0(v419)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+						}
+					}
+					// lower_float.rules:128
+					v429 := c.arg0(v427)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+				}
+			}
+			v413 := c.arg0(v0)
+			if v423, ok := c.defInst(v413); ok {
+				v424 := c.opcode(v423)
+				if v424 == ir.OpFneg {
+					// lower_float.rules:124
+					v425 := c.arg0(v423)
+					v414 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+				}
+			}
+			v414 := c.arg1(v0)
+			if v419, ok := c.defInst(v414); ok {
+				v420 := c.opcode(v419)
+				if v420 == ir.OpFneg {
+					// lower_float.rules:120
+					v421 := c.arg0(v419)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+				}
+			}
+			// lower_float.rules:116
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+		}
+	case ir.F32X4:
+		v417 := c.hasFma()
+		if v417 {
+			v415 := c.arg2(v0)
+			if v427, ok := c.defInst(v415); ok {
+				v428 := c.opcode(v427)
+				if v428 == ir.OpFneg {
+					v413 := c.arg0(v0)
+					if v423, ok := c.defInst(v413); ok {
+						v424 := c.opcode(v423)
+						if v424 == ir.OpFneg {
+							// lower_float.rules:137
+							v425 := c.arg0(v423)
+							v414 := c.arg1(v0)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+						}
+					}
+					v414 := c.arg1(v0)
+					if v419, ok := c.defInst(v414); ok {
+						v420 := c.opcode(v419)
+						if v420 == ir.OpFneg {
+							// lower_float.rules:133
+							v421 := c.arg0(v419)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+						}
+					}
+					// lower_float.rules:129
+					v429 := c.arg0(v427)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+				}
+			}
+			v413 := c.arg0(v0)
+			if v423, ok := c.defInst(v413); ok {
+				v424 := c.opcode(v423)
+				if v424 == ir.OpFneg {
+					// lower_float.rules:125
+					v425 := c.arg0(v423)
+					v414 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+				}
+			}
+			v414 := c.arg1(v0)
+			if v419, ok := c.defInst(v414); ok {
+				v420 := c.opcode(v419)
+				if v420 == ir.OpFneg {
+					// lower_float.rules:121
+					v421 := c.arg0(v419)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+				}
+			}
+			// lower_float.rules:117
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+		}
+		// lower_vector.rules:487
+		v413 := c.arg0(v0)
+		v414 := c.arg1(v0)
+		v415 := c.arg2(v0)
+		a1 := c.xmm(v413)
+		b2 := c.xmm(v414)
+		k3 := c.xmm(v415)
+		return c.out1(c.vop(asm.MOVLHPS, c.vop(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.vop(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
+	case ir.F64X2:
+		v417 := c.hasFma()
+		if v417 {
+			v415 := c.arg2(v0)
+			if v427, ok := c.defInst(v415); ok {
+				v428 := c.opcode(v427)
+				if v428 == ir.OpFneg {
+					v413 := c.arg0(v0)
+					if v423, ok := c.defInst(v413); ok {
+						v424 := c.opcode(v423)
+						if v424 == ir.OpFneg {
+							// lower_float.rules:138
+							v425 := c.arg0(v423)
+							v414 := c.arg1(v0)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+						}
+					}
+					v414 := c.arg1(v0)
+					if v419, ok := c.defInst(v414); ok {
+						v420 := c.opcode(v419)
+						if v420 == ir.OpFneg {
+							// lower_float.rules:134
+							v421 := c.arg0(v419)
+							v429 := c.arg0(v427)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+						}
+					}
+					// lower_float.rules:130
+					v429 := c.arg0(v427)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+				}
+			}
+			v413 := c.arg0(v0)
+			if v423, ok := c.defInst(v413); ok {
+				v424 := c.opcode(v423)
+				if v424 == ir.OpFneg {
+					// lower_float.rules:126
+					v425 := c.arg0(v423)
+					v414 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+				}
+			}
+			v414 := c.arg1(v0)
+			if v419, ok := c.defInst(v414); ok {
+				v420 := c.opcode(v419)
+				if v420 == ir.OpFneg {
+					// lower_float.rules:122
+					v421 := c.arg0(v419)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+				}
+			}
+			// lower_float.rules:118
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+		}
+		// lower_vector.rules:484
+		v413 := c.arg0(v0)
+		v414 := c.arg1(v0)
+		v415 := c.arg2(v0)
+		a4 := c.xmm(v413)
+		b5 := c.xmm(v414)
+		k6 := c.xmm(v415)
+		return c.out1(c.vop(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
+	}
+	if v380, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:113
+		v413 := c.arg0(v0)
+		v414 := c.arg1(v0)
+		v415 := c.arg2(v0)
+		return c.out1(c.callFma(v380, c.xmm(v413), c.xmm(v414), c.xmm(v415))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBor is the part of lower for one case.
+func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if _, ok := c.tyVec128(v2); ok {
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		v1077 := c.rotation(v146, v147)
+		if v1077 {
+			// lower_vector.rules:277
+			return c.out1(c.rotate(v146, v147)), true
+		}
+		v455 := c.hasAvx512()
+		if v455 {
+			if v1048, ok := c.onlyUse(v147); ok {
+				if v1050, ok := c.defInst(v1048); ok {
+					v1051 := c.opcode(v1050)
+					if v1051 == ir.OpBand {
+						// lower_vector.rules:270
+						v1074 := c.arg0(v1050)
+						v1075 := c.arg1(v1050)
+						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1074), c.xm(v1075))), true
+					}
+				}
+			}
+			if v1041, ok := c.onlyUse(v146); ok {
+				if v1043, ok := c.defInst(v1041); ok {
+					v1044 := c.opcode(v1043)
+					if v1044 == ir.OpBand {
+						// lower_vector.rules:269
+						v1072 := c.arg0(v1043)
+						v1073 := c.arg1(v1043)
+						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1072), c.xm(v1073))), true
+					}
+				}
+			}
+			if v1048, ok := c.onlyUse(v147); ok {
+				if v1050, ok := c.defInst(v1048); ok {
+					v1051 := c.opcode(v1050)
+					if v1051 == ir.OpBor {
+						// lower_vector.rules:264
+						v1052 := c.arg0(v1050)
+						v1053 := c.arg1(v1050)
+						return c.out1(c.ternary(254, c.xmm(v1052), c.xmm(v1053), c.xm(v146))), true
+					}
+				}
+			}
+			if v1041, ok := c.onlyUse(v146); ok {
+				if v1043, ok := c.defInst(v1041); ok {
+					v1044 := c.opcode(v1043)
+					if v1044 == ir.OpBor {
+						// lower_vector.rules:263
+						v1045 := c.arg0(v1043)
+						v1046 := c.arg1(v1043)
+						return c.out1(c.ternary(254, c.xmm(v1045), c.xmm(v1046), c.xm(v147))), true
+					}
+				}
+			}
+		}
+		// lower_vector.rules:246
+		return c.out1(c.vcomm(asm.POR, v146, v147)), true
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v147 := c.arg1(v0)
+		if v149, ok := c.defInst(v147); ok {
+			v150 := c.opcode(v149)
+			if v150 == ir.OpIshl {
+				v151 := c.arg0(v149)
+				if v154, ok := c.uconst(v151); ok {
+					if v154 == 1 {
+						// lower_int.rules:93
+						v146 := c.arg0(v0)
+						v152 := c.arg1(v149)
+						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v146), c.gprLow(v152))), true
+					}
+				}
+			}
+		}
+		v146 := c.arg0(v0)
+		if v156, ok := c.defInst(v146); ok {
+			v157 := c.opcode(v156)
+			if v157 == ir.OpIshl {
+				v158 := c.arg0(v156)
+				if v161, ok := c.uconst(v158); ok {
+					if v161 == 1 {
+						// lower_int.rules:94
+						v159 := c.arg1(v156)
+						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v147), c.gprLow(v159))), true
+					}
+				}
+			}
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		v146 := c.arg0(v0)
+		if v198, ok := c.simm32(v146); ok {
+			// lower_int.rules:104
+			v147 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v147), c.operandImm(v198))), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v146 := c.arg0(v0)
+		if v200, ok := c.sinkableLoad(v146); ok {
+			// lower_int.rules:105
+			v147 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v147), c.operandMem(c.sink(v200)))), true
+		}
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:103
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v146), c.rmi(v147))), true
+	}
+	if _, ok := c.tyScalarFloat(v2); ok {
+		// lower_float.rules:171
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		return c.out1(c.sse(asm.ORPS, c.xmm(v146), c.operandReg(c.xmm(v147)))), true
+	}
+	if v2 == ir.I128 {
+		// lower_wide.rules:95
+		v146 := c.arg0(v0)
+		v147 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.OR, v146, v147)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpStore is the part of lower for one case.
+func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
+	v541 := c.memFlags(v0)
+	if v546, ok := c.littleEndian(v541); ok {
+		v542 := c.arg0(v0)
+		if v602, ok := c.defInst(v542); ok {
+			v603 := c.opcode(v602)
+			switch v603 {
+			case ir.OpExtractlane:
+				v1205 := c.arg0(v602)
+				v1208 := c.valueType(v1205)
+				switch v1208 {
+				case ir.I32X4:
+					v1206 := c.lane(v602)
+					if v1206 == 0 {
+						// lower_vector.rules:678
+						v543 := c.arg1(v0)
+						v544 := c.offset(v0)
+						c.storeXmm(ir.F32, c.amode(v546, v543, v544), c.xmm(v1205))
+						return c.outNone(), true
+					}
+					// lower_vector.rules:674
+					v543 := c.arg1(v0)
+					v544 := c.offset(v0)
+					c.storeLane(asm.PEXTRD, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					return c.outNone(), true
+				case ir.I64X2:
+					v1206 := c.lane(v602)
+					switch v1206 {
+					case 0:
+						// lower_vector.rules:680
+						v543 := c.arg1(v0)
+						v544 := c.offset(v0)
+						c.storeXmm(ir.F64, c.amode(v546, v543, v544), c.xmm(v1205))
+						return c.outNone(), true
+					case 1:
+						// lower_vector.rules:682
+						v543 := c.arg1(v0)
+						v544 := c.offset(v0)
+						c.storeHalf(c.amode(v546, v543, v544), c.xmm(v1205))
+						return c.outNone(), true
+					}
+					// lower_vector.rules:676
+					v543 := c.arg1(v0)
+					v544 := c.offset(v0)
+					c.storeLane(asm.PEXTRQ, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					return c.outNone(), true
+				case ir.I8X16:
+					// lower_vector.rules:670
+					v543 := c.arg1(v0)
+					v544 := c.offset(v0)
+					v1206 := c.lane(v602)
+					c.storeLane(asm.PEXTRB, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					return c.outNone(), true
+				case ir.I16X8:
+					// lower_vector.rules:672
+					v543 := c.arg1(v0)
+					v544 := c.offset(v0)
+					v1206 := c.lane(v602)
+					c.storeLane(asm.PEXTRW, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					return c.outNone(), true
+				}
+			case ir.OpBitcast:
+				v548 := c.valueType(v542)
+				if _, ok := c.fitsIn64(v548); ok {
+					v605 := c.arg0(v602)
+					v607 := c.valueType(v605)
+					if v611, ok := c.tyScalarFloat(v607); ok {
+						// lower_mem.rules:89
+						v543 := c.arg1(v0)
+						v544 := c.offset(v0)
+						c.storeXmm(v611, c.amode(v546, v543, v544), c.xmm(v605))
+						return c.outNone(), true
+					}
+				}
+				if v598, ok := c.tyScalarFloat(v548); ok {
+					v605 := c.arg0(v602)
+					v607 := c.valueType(v605)
+					if _, ok := c.fitsIn64(v607); ok {
+						// lower_mem.rules:87
+						v543 := c.arg1(v0)
+						v544 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v598), v546, c.gpr(v605), v543, v544), true
+					}
+				}
+			}
+		}
+		v548 := c.valueType(v542)
+		if v550, ok := c.fitsIn64(v548); ok {
+			if v615, ok := c.onlyUse(v542); ok {
+				if v617, ok := c.defInst(v615); ok {
+					v618 := c.opcode(v617)
+					switch v618 {
+					case ir.OpIadd:
+						v619 := c.arg0(v617)
+						if v622, ok := c.sinkableLoad(v619); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v624 := c.sameAddress(v622, v546, v543, v544)
+							if v624 {
+								// lower_mem.rules:108
+								v620 := c.arg1(v617)
+								return c.rmw(asm.ADD, v550, v622, v620), true
+							}
+						}
+						v620 := c.arg1(v617)
+						if v626, ok := c.sinkableLoad(v620); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v628 := c.sameAddress(v626, v546, v543, v544)
+							if v628 {
+								// lower_mem.rules:110
+								return c.rmw(asm.ADD, v550, v626, v619), true
+							}
+						}
+					case ir.OpIsub:
+						v629 := c.arg0(v617)
+						if v632, ok := c.sinkableLoad(v629); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v634 := c.sameAddress(v632, v546, v543, v544)
+							if v634 {
+								// lower_mem.rules:112
+								v630 := c.arg1(v617)
+								return c.rmw(asm.SUB, v550, v632, v630), true
+							}
+						}
+					case ir.OpBand:
+						v635 := c.arg0(v617)
+						if v638, ok := c.sinkableLoad(v635); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v640 := c.sameAddress(v638, v546, v543, v544)
+							if v640 {
+								// lower_mem.rules:114
+								v636 := c.arg1(v617)
+								return c.rmw(asm.AND, v550, v638, v636), true
+							}
+						}
+						v636 := c.arg1(v617)
+						if v642, ok := c.sinkableLoad(v636); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v644 := c.sameAddress(v642, v546, v543, v544)
+							if v644 {
+								// lower_mem.rules:116
+								return c.rmw(asm.AND, v550, v642, v635), true
+							}
+						}
+					case ir.OpBor:
+						v645 := c.arg0(v617)
+						if v648, ok := c.sinkableLoad(v645); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v650 := c.sameAddress(v648, v546, v543, v544)
+							if v650 {
+								// lower_mem.rules:118
+								v646 := c.arg1(v617)
+								return c.rmw(asm.OR, v550, v648, v646), true
+							}
+						}
+						v646 := c.arg1(v617)
+						if v652, ok := c.sinkableLoad(v646); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v654 := c.sameAddress(v652, v546, v543, v544)
+							if v654 {
+								// lower_mem.rules:120
+								return c.rmw(asm.OR, v550, v652, v645), true
+							}
+						}
+					case ir.OpBxor:
+						v655 := c.arg0(v617)
+						if v658, ok := c.sinkableLoad(v655); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v660 := c.sameAddress(v658, v546, v543, v544)
+							if v660 {
+								// lower_mem.rules:122
+								v656 := c.arg1(v617)
+								return c.rmw(asm.XOR, v550, v658, v656), true
+							}
+						}
+						v656 := c.arg1(v617)
+						if v662, ok := c.sinkableLoad(v656); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v664 := c.sameAddress(v662, v546, v543, v544)
+							if v664 {
+								// lower_mem.rules:124
+								return c.rmw(asm.XOR, v550, v662, v655), true
+							}
+						}
+					case ir.OpBnot:
+						v665 := c.arg0(v617)
+						if v667, ok := c.sinkableLoad(v665); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v669 := c.sameAddress(v667, v546, v543, v544)
+							if v669 {
+								// lower_mem.rules:126
+								c.unaryStore(asm.NOT, c.sizeOf(v550), c.sink(v667))
+								return c.outNone(), true
+							}
+						}
+					case ir.OpIneg:
+						v670 := c.arg0(v617)
+						if v672, ok := c.sinkableLoad(v670); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v674 := c.sameAddress(v672, v546, v543, v544)
+							if v674 {
+								// lower_mem.rules:128
+								c.unaryStore(asm.NEG, c.sizeOf(v550), c.sink(v672))
+								return c.outNone(), true
+							}
+						}
+					case ir.OpIshl:
+						v819 := c.arg0(v617)
+						if v822, ok := c.sinkableLoad(v819); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v826 := c.sameAddress(v822, v546, v543, v544)
+							if v826 {
+								v820 := c.arg1(v617)
+								if v824, ok := c.uconst(v820); ok {
+									// lower_mem.rules:178
+									return c.shiftStore(asm.SHL, v550, v822, c.shiftAmount(v550, v824)), true
+								}
+							}
+						}
+					case ir.OpUshr:
+						v827 := c.arg0(v617)
+						if v830, ok := c.sinkableLoad(v827); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v834 := c.sameAddress(v830, v546, v543, v544)
+							if v834 {
+								v828 := c.arg1(v617)
+								if v832, ok := c.uconst(v828); ok {
+									// lower_mem.rules:180
+									return c.shiftStore(asm.SHR, v550, v830, c.shiftAmount(v550, v832)), true
+								}
+							}
+						}
+					case ir.OpSshr:
+						v835 := c.arg0(v617)
+						if v838, ok := c.sinkableLoad(v835); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v842 := c.sameAddress(v838, v546, v543, v544)
+							if v842 {
+								v836 := c.arg1(v617)
+								if v840, ok := c.uconst(v836); ok {
+									// lower_mem.rules:182
+									return c.shiftStore(asm.SAR, v550, v838, c.shiftAmount(v550, v840)), true
+								}
+							}
+						}
+					case ir.OpRotl:
+						v843 := c.arg0(v617)
+						if v846, ok := c.sinkableLoad(v843); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v850 := c.sameAddress(v846, v546, v543, v544)
+							if v850 {
+								v844 := c.arg1(v617)
+								if v848, ok := c.uconst(v844); ok {
+									// lower_mem.rules:184
+									return c.shiftStore(asm.ROL, v550, v846, c.shiftAmount(v550, v848)), true
+								}
+							}
+						}
+					case ir.OpRotr:
+						v851 := c.arg0(v617)
+						if v854, ok := c.sinkableLoad(v851); ok {
+							v543 := c.arg1(v0)
+							v544 := c.offset(v0)
+							v858 := c.sameAddress(v854, v546, v543, v544)
+							if v858 {
+								v852 := c.arg1(v617)
+								if v856, ok := c.uconst(v852); ok {
+									// lower_mem.rules:186
+									return c.shiftStore(asm.ROR, v550, v854, c.shiftAmount(v550, v856)), true
+								}
+							}
+						}
+					}
+				}
+			}
+			if v590, ok := c.simm32(v542); ok {
+				// lower_mem.rules:74
+				v543 := c.arg1(v0)
+				v544 := c.offset(v0)
+				c.storeImm(c.sizeOf(v550), c.amode(v546, v543, v544), v590)
+				return c.outNone(), true
+			}
+			// lower_mem.rules:59
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v550), v546, c.gpr(v542), v543, v544), true
+		}
+		if v598, ok := c.tyScalarFloat(v548); ok {
+			if v600, ok := c.floatImm32(v542); ok {
+				// lower_mem.rules:83
+				v543 := c.arg1(v0)
+				v544 := c.offset(v0)
+				c.storeImm(c.sizeOf(v598), c.amode(v546, v543, v544), v600)
+				return c.outNone(), true
+			}
+			// lower_mem.rules:91
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			c.storeXmm(v598, c.amode(v546, v543, v544), c.xmm(v542))
+			return c.outNone(), true
+		}
+		if v613, ok := c.tyVec128(v548); ok {
+			// lower_mem.rules:93
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			c.storeXmm(v613, c.amode(v546, v543, v544), c.xmm(v542))
+			return c.outNone(), true
+		}
+		switch v548 {
+		case ir.I128:
+			// lower_wide.rules:245
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			m1 := c.amode(v546, v543, v544)
+			c.storeGpr(asm.S64, m1, c.low(v542))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v542))
+			return c.outNone(), true
+		case ir.F128:
+			// lower_small.rules:30
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v546, v543, v544), c.xmm(v542))
+			return c.outNone(), true
+		}
+		if _, ok := c.tySmall16(v548); ok {
+			// lower_small.rules:27
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			return c.storeInt(asm.S16, v546, c.sseToGpr(asm.MOVD_ST, c.xmm(v542)), v543, v544), true
+		}
+		if _, ok := c.tySmall32(v548); ok {
+			// lower_small.rules:28
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v546, v543, v544), c.xmm(v542))
+			return c.outNone(), true
+		}
+		if _, ok := c.tySmall64(v548); ok {
+			// lower_small.rules:29
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v546, v543, v544), c.xmm(v542))
+			return c.outNone(), true
+		}
+	}
+	if v582, ok := c.bigEndian(v541); ok {
+		v542 := c.arg0(v0)
+		v548 := c.valueType(v542)
+		if v550, ok := c.fitsIn64(v548); ok {
+			// lower_mem.rules:68
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v550), v582, c.swapBytes(v550, c.gpr(v542)), v543, v544), true
+		}
+		switch v548 {
+		case ir.F32:
+			// lower_mem.rules:72
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			return c.storeInt(asm.S32, v582, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v542))), v543, v544), true
+		case ir.F64:
+			// lower_mem.rules:73
+			v543 := c.arg1(v0)
+			v544 := c.offset(v0)
+			return c.storeInt(asm.S64, v582, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v542))), v543, v544), true
+		}
 	}
 	var none out
 	return none, false
@@ -1851,191 +2273,802 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 // lower_OpImul is the part of lower for one case.
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
+	if v4, ok := c.fitsIn64(v2); ok {
+		v236 := c.arg1(v0)
+		if v244, ok := c.uconst(v236); ok {
+			if v246, ok := c.leaFactor(v244); ok {
+				// lower_int.rules:164
+				v235 := c.arg0(v0)
+				r1 := c.gpr(v235)
+				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r1, r1, v246, 0))), true
+			}
+		}
+		v235 := c.arg0(v0)
+		if v248, ok := c.uconst(v235); ok {
+			if v250, ok := c.leaFactor(v248); ok {
+				// lower_int.rules:165
+				r2 := c.gpr(v236)
+				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r2, r2, v250, 0))), true
+			}
+		}
+		if v240, ok := c.simm32(v236); ok {
+			// lower_int.rules:161
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v235), v240)), true
+		}
+		if v242, ok := c.simm32(v235); ok {
+			// lower_int.rules:162
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v236), v242)), true
+		}
+	}
 	switch v2 {
 	case ir.I64X2:
-		v108 := c.arg0(v0)
-		if v611, ok := c.defInst(v108); ok {
-			v612 := c.opcode(v611)
-			switch v612 {
+		v235 := c.arg0(v0)
+		if v962, ok := c.defInst(v235); ok {
+			v963 := c.opcode(v962)
+			switch v963 {
 			case ir.OpSwidenLow:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpSwidenLow {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpSwidenLow {
 						// lower_vector.rules:192
-						v613 := c.arg0(v611)
-						v617 := c.arg0(v615)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v613)), c.operandReg(c.spreadLow(c.xmm(v617))))), true
+						v964 := c.arg0(v962)
+						v968 := c.arg0(v966)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v964)), c.operandReg(c.spreadLow(c.xmm(v968))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpSwidenHigh {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpSwidenHigh {
 						// lower_vector.rules:193
-						v618 := c.arg0(v611)
-						v619 := c.arg0(v615)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v618)), c.operandReg(c.spreadHigh(c.xmm(v619))))), true
+						v969 := c.arg0(v962)
+						v970 := c.arg0(v966)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v969)), c.operandReg(c.spreadHigh(c.xmm(v970))))), true
 					}
 				}
 			case ir.OpUwidenLow:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpUwidenLow {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpUwidenLow {
 						// lower_vector.rules:194
-						v620 := c.arg0(v611)
-						v621 := c.arg0(v615)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v620)), c.operandReg(c.spreadLow(c.xmm(v621))))), true
+						v971 := c.arg0(v962)
+						v972 := c.arg0(v966)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v971)), c.operandReg(c.spreadLow(c.xmm(v972))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpUwidenHigh {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpUwidenHigh {
 						// lower_vector.rules:195
-						v622 := c.arg0(v611)
-						v623 := c.arg0(v615)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v622)), c.operandReg(c.spreadHigh(c.xmm(v623))))), true
+						v973 := c.arg0(v962)
+						v974 := c.arg0(v966)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v973)), c.operandReg(c.spreadHigh(c.xmm(v974))))), true
 					}
 				}
 			}
 		}
-		v109 := c.arg1(v0)
-		v605 := c.bothHighZero(v108, v109)
-		if v605 {
+		v236 := c.arg1(v0)
+		v956 := c.bothHighZero(v235, v236)
+		if v956 {
 			// lower_vector.rules:178
-			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v108), c.lowPart(v109))), true
+			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v235), c.lowPart(v236))), true
 		}
-		v601 := c.hasAvx512dq()
-		if v601 {
+		v952 := c.hasAvx512dq()
+		if v952 {
 			// lower_vector.rules:168
-			return c.out1(c.vcomm(asm.VPMULLQ, v108, v109)), true
+			return c.out1(c.vcomm(asm.VPMULLQ, v235, v236)), true
 		}
-		if v609, ok := c.highZero(v108); ok {
+		if v960, ok := c.highZero(v235); ok {
 			// lower_vector.rules:184
-			return c.out1(c.halfCross(v109, v609)), true
+			return c.out1(c.halfCross(v236, v960)), true
 		}
-		if v607, ok := c.highZero(v109); ok {
+		if v958, ok := c.highZero(v236); ok {
 			// lower_vector.rules:183
-			return c.out1(c.halfCross(v108, v607)), true
+			return c.out1(c.halfCross(v235, v958)), true
 		}
 		// lower_vector.rules:145
-		a1 := c.xmm(v108)
-		b2 := c.xmm(v109)
-		cross3 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a1, 32), c.operandReg(b2)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b2, 32), c.operandReg(a1))))
-		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross3, 32), c.operandReg(c.vop(asm.PMULUDQ, a1, c.operandReg(b2))))), true
+		a3 := c.xmm(v235)
+		b4 := c.xmm(v236)
+		cross5 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a3, 32), c.operandReg(b4)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b4, 32), c.operandReg(a3))))
+		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross5, 32), c.operandReg(c.vop(asm.PMULUDQ, a3, c.operandReg(b4))))), true
 	case ir.I32X4:
-		v108 := c.arg0(v0)
-		if v611, ok := c.defInst(v108); ok {
-			v612 := c.opcode(v611)
-			switch v612 {
+		v235 := c.arg0(v0)
+		if v962, ok := c.defInst(v235); ok {
+			v963 := c.opcode(v962)
+			switch v963 {
 			case ir.OpSwidenLow:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpSwidenLow {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpSwidenLow {
 						// lower_vector.rules:186
-						v613 := c.arg0(v611)
-						v617 := c.arg0(v615)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v613), c.xmm(v617))), true
+						v964 := c.arg0(v962)
+						v968 := c.arg0(v966)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v964), c.xmm(v968))), true
 					}
 				}
 			case ir.OpSwidenHigh:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpSwidenHigh {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpSwidenHigh {
 						// lower_vector.rules:187
-						v618 := c.arg0(v611)
-						v619 := c.arg0(v615)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v618), c.xmm(v619))), true
+						v969 := c.arg0(v962)
+						v970 := c.arg0(v966)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v969), c.xmm(v970))), true
 					}
 				}
 			case ir.OpUwidenLow:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpUwidenLow {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpUwidenLow {
 						// lower_vector.rules:188
-						v620 := c.arg0(v611)
-						v621 := c.arg0(v615)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v620), c.xmm(v621))), true
+						v971 := c.arg0(v962)
+						v972 := c.arg0(v966)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v971), c.xmm(v972))), true
 					}
 				}
 			case ir.OpUwidenHigh:
-				v109 := c.arg1(v0)
-				if v615, ok := c.defInst(v109); ok {
-					v616 := c.opcode(v615)
-					if v616 == ir.OpUwidenHigh {
+				v236 := c.arg1(v0)
+				if v966, ok := c.defInst(v236); ok {
+					v967 := c.opcode(v966)
+					if v967 == ir.OpUwidenHigh {
 						// lower_vector.rules:189
-						v622 := c.arg0(v611)
-						v623 := c.arg0(v615)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v622), c.xmm(v623))), true
+						v973 := c.arg0(v962)
+						v974 := c.arg0(v966)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v973), c.xmm(v974))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:137
-		v109 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULLD, v108, v109)), true
+		v236 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLD, v235, v236)), true
 	case ir.I128:
 		// lower_wide.rules:83
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		a4 := c.low(v108)
-		b5 := c.high(v108)
-		p6 := c.low(v109)
-		q7 := c.high(v109)
-		m8 := c.mulWide(false, asm.S64, a4, c.operandReg(p6))
-		h9 := c.add(asm.S64, c.mulLow(asm.S64, a4, c.operandReg(q7)), c.mulLow(asm.S64, b5, c.operandReg(p6)))
-		return c.outPair(c.makePair(c.first(m8), c.add(asm.S64, c.second(m8), h9))), true
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		a6 := c.low(v235)
+		b7 := c.high(v235)
+		p8 := c.low(v236)
+		q9 := c.high(v236)
+		m10 := c.mulWide(false, asm.S64, a6, c.operandReg(p8))
+		h11 := c.add(asm.S64, c.mulLow(asm.S64, a6, c.operandReg(q9)), c.mulLow(asm.S64, b7, c.operandReg(p8)))
+		return c.outPair(c.makePair(c.first(m10), c.add(asm.S64, c.second(m10), h11))), true
 	case ir.I16X8:
 		// lower_vector.rules:136
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULLW, v108, v109)), true
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLW, v235, v236)), true
 	case ir.I8X16:
 		// lower_vector.rules:139
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		a10 := c.xmm(v108)
-		b11 := c.xmm(v109)
-		even12 := c.andX(c.vop(asm.PMULLW, a10, c.operandReg(b11)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
-		odd13 := c.vop(asm.PMULLW, c.vecShift(asm.PSRLW_I, a10, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b11, 8)))
-		return c.out1(c.orX(even12, c.operandReg(c.vecShift(asm.PSLLW_I, odd13, 8)))), true
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		v109 := c.arg1(v0)
-		if v113, ok := c.simm32(v109); ok {
-			// lower_int.rules:103
-			v108 := c.arg0(v0)
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v108), v113)), true
-		}
-		v108 := c.arg0(v0)
-		if v115, ok := c.simm32(v108); ok {
-			// lower_int.rules:104
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v109), v115)), true
-		}
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		a12 := c.xmm(v235)
+		b13 := c.xmm(v236)
+		even14 := c.andX(c.vop(asm.PMULLW, a12, c.operandReg(b13)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
+		odd15 := c.vop(asm.PMULLW, c.vecShift(asm.PSRLW_I, a12, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b13, 8)))
+		return c.out1(c.orX(even14, c.operandReg(c.vecShift(asm.PSLLW_I, odd15, 8)))), true
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v108 := c.arg0(v0)
-		if v111, ok := c.sinkableLoad(v108); ok {
-			// lower_int.rules:102
-			v109 := c.arg1(v0)
-			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v109), c.operandMem(c.sink(v111)))), true
+		v235 := c.arg0(v0)
+		if v238, ok := c.sinkableLoad(v235); ok {
+			// lower_int.rules:160
+			v236 := c.arg1(v0)
+			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v236), c.operandMem(c.sink(v238)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:101
-		v108 := c.arg0(v0)
-		v109 := c.arg1(v0)
-		return c.out1(c.mulLow(c.size32(v4), c.gpr(v108), c.rm(v109))), true
+		// lower_int.rules:159
+		v235 := c.arg0(v0)
+		v236 := c.arg1(v0)
+		return c.out1(c.mulLow(c.size32(v4), c.gpr(v235), c.rm(v236))), true
 	}
 	var none out
 	return none, false
+}
+
+// lower_OpUshr is the part of lower for one case.
+func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.I32:
+		v219 := c.arg0(v0)
+		if v258, ok := c.onlyUse(v219); ok {
+			if v260, ok := c.defInst(v258); ok {
+				v261 := c.opcode(v260)
+				if v261 == ir.OpUmulhi {
+					v263 := c.arg1(v260)
+					if v265, ok := c.uconst(v263); ok {
+						v220 := c.arg1(v0)
+						if v222, ok := c.uconst(v220); ok {
+							// lower_int.rules:173
+							v262 := c.arg0(v260)
+							return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v262), c.operandReg(c.immConst(ir.I64, v265))), c.upperAmount(v222))), true
+						}
+					}
+				}
+			}
+		}
+	case ir.I16X8:
+		v220 := c.arg1(v0)
+		if v222, ok := c.uconst(v220); ok {
+			// lower_vector.rules:303
+			v219 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v219), c.laneAmount(ir.I16X8, v222))), true
+		}
+		// lower_vector.rules:329
+		v219 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLW, c.xmm(v219), c.operandReg(c.amount(v220, 15)))), true
+	case ir.I32X4:
+		v220 := c.arg1(v0)
+		if v222, ok := c.uconst(v220); ok {
+			// lower_vector.rules:304
+			v219 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v219), c.laneAmount(ir.I32X4, v222))), true
+		}
+		// lower_vector.rules:330
+		v219 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLD, c.xmm(v219), c.operandReg(c.amount(v220, 31)))), true
+	case ir.I64X2:
+		v220 := c.arg1(v0)
+		if v222, ok := c.uconst(v220); ok {
+			// lower_vector.rules:305
+			v219 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v219), c.laneAmount(ir.I64X2, v222))), true
+		}
+		// lower_vector.rules:331
+		v219 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLQ, c.xmm(v219), c.operandReg(c.amount(v220, 63)))), true
+	case ir.I8X16:
+		v220 := c.arg1(v0)
+		if v222, ok := c.uconst(v220); ok {
+			// lower_vector.rules:317
+			v219 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I8X16, v222)
+			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v219), n1), c.operandMem(c.bytesKept(false, n1)))), true
+		}
+		// lower_vector.rules:345
+		v219 := c.arg0(v0)
+		k2 := c.amount(v220, 7)
+		a3 := c.xmm(v219)
+		even4 := c.vop(asm.PSRLW, c.andX(a3, c.operandMem(c.constPool128(71777214294589695, 71777214294589695))), c.operandReg(k2))
+		odd5 := c.andX(c.vop(asm.PSRLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
+		return c.out1(c.orX(even4, c.operandReg(odd5))), true
+	case ir.I128:
+		// lower_wide.rules:135
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.outPair(c.shrWide(c.low(v219), c.high(v219), c.gprLow(v220))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		v220 := c.arg1(v0)
+		if v222, ok := c.uconst(v220); ok {
+			// lower_int.rules:133
+			v219 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v219), c.shiftAmount(v4, v222))), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		v124 := c.hasBmi2()
+		if v124 {
+			// lower_int.rules:131
+			v219 := c.arg0(v0)
+			v220 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v219), c.gprLow(v220))), true
+		}
+		// lower_int.rules:130
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v219), c.gprLow(v220))), true
+	}
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:132
+		v219 := c.arg0(v0)
+		v220 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v219), c.maskedAmount(v216, v220))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIstore8 is the part of lower for one case.
+func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
+	v551 := c.memFlags(v0)
+	if v556, ok := c.littleEndian(v551); ok {
+		v552 := c.arg0(v0)
+		if v676, ok := c.onlyUse(v552); ok {
+			if v678, ok := c.defInst(v676); ok {
+				v679 := c.opcode(v678)
+				switch v679 {
+				case ir.OpIadd:
+					v680 := c.arg0(v678)
+					if v683, v684, ok := c.narrowLoad(v680); ok {
+						if v683 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v686 := c.sameAddress(v684, v556, v553, v554)
+							if v686 {
+								// lower_mem.rules:132
+								v681 := c.arg1(v678)
+								return c.rmw(asm.ADD, ir.I8, v684, v681), true
+							}
+						}
+					}
+					v681 := c.arg1(v678)
+					if v688, v689, ok := c.narrowLoad(v681); ok {
+						if v688 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v691 := c.sameAddress(v689, v556, v553, v554)
+							if v691 {
+								// lower_mem.rules:134
+								return c.rmw(asm.ADD, ir.I8, v689, v680), true
+							}
+						}
+					}
+				case ir.OpIsub:
+					v692 := c.arg0(v678)
+					if v695, v696, ok := c.narrowLoad(v692); ok {
+						if v695 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v698 := c.sameAddress(v696, v556, v553, v554)
+							if v698 {
+								// lower_mem.rules:136
+								v693 := c.arg1(v678)
+								return c.rmw(asm.SUB, ir.I8, v696, v693), true
+							}
+						}
+					}
+				case ir.OpBand:
+					v699 := c.arg0(v678)
+					if v702, v703, ok := c.narrowLoad(v699); ok {
+						if v702 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v705 := c.sameAddress(v703, v556, v553, v554)
+							if v705 {
+								// lower_mem.rules:138
+								v700 := c.arg1(v678)
+								return c.rmw(asm.AND, ir.I8, v703, v700), true
+							}
+						}
+					}
+					v700 := c.arg1(v678)
+					if v707, v708, ok := c.narrowLoad(v700); ok {
+						if v707 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v710 := c.sameAddress(v708, v556, v553, v554)
+							if v710 {
+								// lower_mem.rules:140
+								return c.rmw(asm.AND, ir.I8, v708, v699), true
+							}
+						}
+					}
+				case ir.OpBor:
+					v711 := c.arg0(v678)
+					if v714, v715, ok := c.narrowLoad(v711); ok {
+						if v714 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v717 := c.sameAddress(v715, v556, v553, v554)
+							if v717 {
+								// lower_mem.rules:142
+								v712 := c.arg1(v678)
+								return c.rmw(asm.OR, ir.I8, v715, v712), true
+							}
+						}
+					}
+					v712 := c.arg1(v678)
+					if v719, v720, ok := c.narrowLoad(v712); ok {
+						if v719 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v722 := c.sameAddress(v720, v556, v553, v554)
+							if v722 {
+								// lower_mem.rules:144
+								return c.rmw(asm.OR, ir.I8, v720, v711), true
+							}
+						}
+					}
+				case ir.OpBxor:
+					v723 := c.arg0(v678)
+					if v726, v727, ok := c.narrowLoad(v723); ok {
+						if v726 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v729 := c.sameAddress(v727, v556, v553, v554)
+							if v729 {
+								// lower_mem.rules:146
+								v724 := c.arg1(v678)
+								return c.rmw(asm.XOR, ir.I8, v727, v724), true
+							}
+						}
+					}
+					v724 := c.arg1(v678)
+					if v731, v732, ok := c.narrowLoad(v724); ok {
+						if v731 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v734 := c.sameAddress(v732, v556, v553, v554)
+							if v734 {
+								// lower_mem.rules:148
+								return c.rmw(asm.XOR, ir.I8, v732, v723), true
+							}
+						}
+					}
+				case ir.OpBnot:
+					v735 := c.arg0(v678)
+					if v737, v738, ok := c.narrowLoad(v735); ok {
+						if v737 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v740 := c.sameAddress(v738, v556, v553, v554)
+							if v740 {
+								// lower_mem.rules:150
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I8), c.sink(v738))
+								return c.outNone(), true
+							}
+						}
+					}
+				case ir.OpIneg:
+					v741 := c.arg0(v678)
+					if v743, v744, ok := c.narrowLoad(v741); ok {
+						if v743 == ir.I8 {
+							v553 := c.arg1(v0)
+							v554 := c.offset(v0)
+							v746 := c.sameAddress(v744, v556, v553, v554)
+							if v746 {
+								// lower_mem.rules:152
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I8), c.sink(v744))
+								return c.outNone(), true
+							}
+						}
+					}
+				}
+			}
+		}
+		if v570, ok := c.defInst(v552); ok {
+			v571 := c.opcode(v570)
+			if v571 == ir.OpUextend {
+				// lower_mem.rules:64
+				v572 := c.arg0(v570)
+				v553 := c.arg1(v0)
+				v554 := c.offset(v0)
+				return c.storeInt(asm.S8, v556, c.gprLow(v572), v553, v554), true
+			}
+		}
+		if v592, ok := c.simm32(v552); ok {
+			// lower_mem.rules:76
+			v553 := c.arg1(v0)
+			v554 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v556, v553, v554), v592)
+			return c.outNone(), true
+		}
+		// lower_mem.rules:60
+		v553 := c.arg1(v0)
+		v554 := c.offset(v0)
+		return c.storeInt(asm.S8, v556, c.gpr(v552), v553, v554), true
+	}
+	if v584, ok := c.bigEndian(v551); ok {
+		// lower_mem.rules:69
+		v552 := c.arg0(v0)
+		v553 := c.arg1(v0)
+		v554 := c.offset(v0)
+		return c.storeInt(asm.S8, v584, c.gpr(v552), v553, v554), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIstore16 is the part of lower for one case.
+func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
+	v557 := c.memFlags(v0)
+	if v562, ok := c.littleEndian(v557); ok {
+		v558 := c.arg0(v0)
+		if v748, ok := c.onlyUse(v558); ok {
+			if v750, ok := c.defInst(v748); ok {
+				v751 := c.opcode(v750)
+				switch v751 {
+				case ir.OpIadd:
+					v752 := c.arg0(v750)
+					if v755, v756, ok := c.narrowLoad(v752); ok {
+						if v755 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v758 := c.sameAddress(v756, v562, v559, v560)
+							if v758 {
+								// lower_mem.rules:154
+								v753 := c.arg1(v750)
+								return c.rmw(asm.ADD, ir.I16, v756, v753), true
+							}
+						}
+					}
+					v753 := c.arg1(v750)
+					if v760, v761, ok := c.narrowLoad(v753); ok {
+						if v760 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v763 := c.sameAddress(v761, v562, v559, v560)
+							if v763 {
+								// lower_mem.rules:156
+								return c.rmw(asm.ADD, ir.I16, v761, v752), true
+							}
+						}
+					}
+				case ir.OpIsub:
+					v764 := c.arg0(v750)
+					if v767, v768, ok := c.narrowLoad(v764); ok {
+						if v767 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v770 := c.sameAddress(v768, v562, v559, v560)
+							if v770 {
+								// lower_mem.rules:158
+								v765 := c.arg1(v750)
+								return c.rmw(asm.SUB, ir.I16, v768, v765), true
+							}
+						}
+					}
+				case ir.OpBand:
+					v771 := c.arg0(v750)
+					if v774, v775, ok := c.narrowLoad(v771); ok {
+						if v774 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v777 := c.sameAddress(v775, v562, v559, v560)
+							if v777 {
+								// lower_mem.rules:160
+								v772 := c.arg1(v750)
+								return c.rmw(asm.AND, ir.I16, v775, v772), true
+							}
+						}
+					}
+					v772 := c.arg1(v750)
+					if v779, v780, ok := c.narrowLoad(v772); ok {
+						if v779 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v782 := c.sameAddress(v780, v562, v559, v560)
+							if v782 {
+								// lower_mem.rules:162
+								return c.rmw(asm.AND, ir.I16, v780, v771), true
+							}
+						}
+					}
+				case ir.OpBor:
+					v783 := c.arg0(v750)
+					if v786, v787, ok := c.narrowLoad(v783); ok {
+						if v786 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v789 := c.sameAddress(v787, v562, v559, v560)
+							if v789 {
+								// lower_mem.rules:164
+								v784 := c.arg1(v750)
+								return c.rmw(asm.OR, ir.I16, v787, v784), true
+							}
+						}
+					}
+					v784 := c.arg1(v750)
+					if v791, v792, ok := c.narrowLoad(v784); ok {
+						if v791 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v794 := c.sameAddress(v792, v562, v559, v560)
+							if v794 {
+								// lower_mem.rules:166
+								return c.rmw(asm.OR, ir.I16, v792, v783), true
+							}
+						}
+					}
+				case ir.OpBxor:
+					v795 := c.arg0(v750)
+					if v798, v799, ok := c.narrowLoad(v795); ok {
+						if v798 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v801 := c.sameAddress(v799, v562, v559, v560)
+							if v801 {
+								// lower_mem.rules:168
+								v796 := c.arg1(v750)
+								return c.rmw(asm.XOR, ir.I16, v799, v796), true
+							}
+						}
+					}
+					v796 := c.arg1(v750)
+					if v803, v804, ok := c.narrowLoad(v796); ok {
+						if v803 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v806 := c.sameAddress(v804, v562, v559, v560)
+							if v806 {
+								// lower_mem.rules:170
+								return c.rmw(asm.XOR, ir.I16, v804, v795), true
+							}
+						}
+					}
+				case ir.OpBnot:
+					v807 := c.arg0(v750)
+					if v809, v810, ok := c.narrowLoad(v807); ok {
+						if v809 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v812 := c.sameAddress(v810, v562, v559, v560)
+							if v812 {
+								// lower_mem.rules:172
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I16), c.sink(v810))
+								return c.outNone(), true
+							}
+						}
+					}
+				case ir.OpIneg:
+					v813 := c.arg0(v750)
+					if v815, v816, ok := c.narrowLoad(v813); ok {
+						if v815 == ir.I16 {
+							v559 := c.arg1(v0)
+							v560 := c.offset(v0)
+							v818 := c.sameAddress(v816, v562, v559, v560)
+							if v818 {
+								// lower_mem.rules:174
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I16), c.sink(v816))
+								return c.outNone(), true
+							}
+						}
+					}
+				}
+			}
+		}
+		if v574, ok := c.defInst(v558); ok {
+			v575 := c.opcode(v574)
+			if v575 == ir.OpUextend {
+				v576 := c.arg0(v574)
+				v578 := c.valueType(v576)
+				if _, ok := c.wideEnough16(v578); ok {
+					// lower_mem.rules:65
+					v559 := c.arg1(v0)
+					v560 := c.offset(v0)
+					return c.storeInt(asm.S16, v562, c.gpr(v576), v559, v560), true
+				}
+			}
+		}
+		if v594, ok := c.simm32(v558); ok {
+			// lower_mem.rules:78
+			v559 := c.arg1(v0)
+			v560 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v562, v559, v560), v594)
+			return c.outNone(), true
+		}
+		// lower_mem.rules:61
+		v559 := c.arg1(v0)
+		v560 := c.offset(v0)
+		return c.storeInt(asm.S16, v562, c.gpr(v558), v559, v560), true
+	}
+	if v586, ok := c.bigEndian(v557); ok {
+		// lower_mem.rules:70
+		v558 := c.arg0(v0)
+		v559 := c.arg1(v0)
+		v560 := c.offset(v0)
+		return c.storeInt(asm.S16, v586, c.swapBytes(ir.I16, c.gpr(v558)), v559, v560), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpIshl is the part of lower for one case.
+func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
+	v214 := c.arg1(v0)
+	if v218, ok := c.uconst(v214); ok {
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			if v218 == 1 {
+				// lower_int.rules:128
+				v213 := c.arg0(v0)
+				r1 := c.gpr(v213)
+				return c.out1(c.add(c.size32(v4), r1, r1)), true
+			}
+			// lower_int.rules:127
+			v213 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v213), c.shiftAmount(v4, v218))), true
+		}
+		switch v2 {
+		case ir.I16X8:
+			// lower_vector.rules:300
+			v213 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v213), c.laneAmount(ir.I16X8, v218))), true
+		case ir.I32X4:
+			// lower_vector.rules:301
+			v213 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v213), c.laneAmount(ir.I32X4, v218))), true
+		case ir.I64X2:
+			// lower_vector.rules:302
+			v213 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v213), c.laneAmount(ir.I64X2, v218))), true
+		case ir.I8X16:
+			// lower_vector.rules:315
+			v213 := c.arg0(v0)
+			n2 := c.laneAmount(ir.I8X16, v218)
+			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v213), n2), c.operandMem(c.bytesKept(true, n2)))), true
+		}
+	}
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v124 := c.hasBmi2()
+		if v124 {
+			// lower_int.rules:125
+			v213 := c.arg0(v0)
+			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v213), c.gprLow(v214))), true
+		}
+		// lower_int.rules:124
+		v213 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v213), c.gprLow(v214))), true
+	}
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:126
+		v213 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v213), c.maskedAmount(v216, v214))), true
+	}
+	switch v2 {
+	case ir.I128:
+		// lower_wide.rules:134
+		v213 := c.arg0(v0)
+		return c.outPair(c.shlWide(c.low(v213), c.high(v213), c.gprLow(v214))), true
+	case ir.I16X8:
+		// lower_vector.rules:326
+		v213 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLW, c.xmm(v213), c.operandReg(c.amount(v214, 15)))), true
+	case ir.I32X4:
+		// lower_vector.rules:327
+		v213 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLD, c.xmm(v213), c.operandReg(c.amount(v214, 31)))), true
+	case ir.I64X2:
+		// lower_vector.rules:328
+		v213 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLQ, c.xmm(v213), c.operandReg(c.amount(v214, 63)))), true
+	case ir.I8X16:
+		// lower_vector.rules:340
+		v213 := c.arg0(v0)
+		k3 := c.amount(v214, 7)
+		a4 := c.xmm(v213)
+		even5 := c.andX(c.vop(asm.PSLLW, a4, c.operandReg(k3)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
+		odd6 := c.vop(asm.PSLLW, c.andX(a4, c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920))), c.operandReg(k3))
+		return c.out1(c.orX(even5, c.operandReg(odd6))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBrTable is the part of lower for one case.
+func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
+	v872 := c.noJumpTables()
+	if v872 {
+		// lower_control.rules:34
+		v866 := c.arg0(v0)
+		return c.jumpTree(c.gpr(v866)), true
+	}
+	v866 := c.arg0(v0)
+	v870 := c.inTable(v866)
+	if v870 {
+		// lower_control.rules:29
+		return c.jumpTable(c.zext64(v866)), true
+	}
+	v868 := c.tableBranches()
+	if v868 {
+		// lower_control.rules:24
+		return c.checkedJumpTable(c.zext64(v866)), true
+	}
+	// lower_control.rules:21
+	last1 := c.tableLength()
+	i2 := c.gpr(v866)
+	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
 }
 
 // lower_OpSshr is the part of lower for one case.
@@ -2043,99 +3076,99 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v97 := c.arg1(v0)
-		if v99, ok := c.uconst(v97); ok {
-			v599 := c.hasAvx512()
-			if v599 {
+		v224 := c.arg1(v0)
+		if v226, ok := c.uconst(v224); ok {
+			v455 := c.hasAvx512()
+			if v455 {
 				// lower_vector.rules:308
-				v96 := c.arg0(v0)
-				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v96), c.laneAmount(ir.I64X2, v99))), true
+				v223 := c.arg0(v0)
+				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v223), c.laneAmount(ir.I64X2, v226))), true
 			}
 			// lower_vector.rules:311
-			v96 := c.arg0(v0)
-			n1 := c.laneAmount(ir.I64X2, v99)
+			v223 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I64X2, v226)
 			m2 := c.signShifted(ir.I64X2, n1)
-			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v96), n1), c.operandMem(m2)), c.operandMem(m2))), true
+			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v223), n1), c.operandMem(m2)), c.operandMem(m2))), true
 		}
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:309
-			v96 := c.arg0(v0)
-			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v96), c.operandReg(c.amount(v97, 63)))), true
+			v223 := c.arg0(v0)
+			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v223), c.operandReg(c.amount(v224, 63)))), true
 		}
 		// lower_vector.rules:335
-		v96 := c.arg0(v0)
-		k3 := c.amount(v97, 63)
+		v223 := c.arg0(v0)
+		k3 := c.amount(v224, 63)
 		m4 := c.vop(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k3))
-		return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vop(asm.PSRLQ, c.xmm(v96), c.operandReg(k3)), c.operandReg(m4)), c.operandReg(m4))), true
+		return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vop(asm.PSRLQ, c.xmm(v223), c.operandReg(k3)), c.operandReg(m4)), c.operandReg(m4))), true
 	case ir.I16X8:
-		v97 := c.arg1(v0)
-		if v99, ok := c.uconst(v97); ok {
+		v224 := c.arg1(v0)
+		if v226, ok := c.uconst(v224); ok {
 			// lower_vector.rules:306
-			v96 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v96), c.laneAmount(ir.I16X8, v99))), true
+			v223 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v223), c.laneAmount(ir.I16X8, v226))), true
 		}
 		// lower_vector.rules:332
-		v96 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRAW, c.xmm(v96), c.operandReg(c.amount(v97, 15)))), true
+		v223 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAW, c.xmm(v223), c.operandReg(c.amount(v224, 15)))), true
 	case ir.I32X4:
-		v97 := c.arg1(v0)
-		if v99, ok := c.uconst(v97); ok {
+		v224 := c.arg1(v0)
+		if v226, ok := c.uconst(v224); ok {
 			// lower_vector.rules:307
-			v96 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v96), c.laneAmount(ir.I32X4, v99))), true
+			v223 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v223), c.laneAmount(ir.I32X4, v226))), true
 		}
 		// lower_vector.rules:333
-		v96 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRAD, c.xmm(v96), c.operandReg(c.amount(v97, 31)))), true
+		v223 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAD, c.xmm(v223), c.operandReg(c.amount(v224, 31)))), true
 	case ir.I8X16:
-		v97 := c.arg1(v0)
-		if v99, ok := c.uconst(v97); ok {
+		v224 := c.arg1(v0)
+		if v226, ok := c.uconst(v224); ok {
 			// lower_vector.rules:319
-			v96 := c.arg0(v0)
-			n5 := c.laneAmount(ir.I8X16, v99)
+			v223 := c.arg0(v0)
+			n5 := c.laneAmount(ir.I8X16, v226)
 			m6 := c.signShifted(ir.I8X16, n5)
-			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v96), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
+			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v223), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
 		}
 		// lower_vector.rules:350
-		v96 := c.arg0(v0)
-		k7 := c.amount(v97, 7)
-		a8 := c.xmm(v96)
+		v223 := c.arg0(v0)
+		k7 := c.amount(v224, 7)
+		a8 := c.xmm(v223)
 		even9 := c.vecShift(asm.PSRLW_I, c.vop(asm.PSRAW, c.vecShift(asm.PSLLW_I, a8, 8), c.operandReg(k7)), 8)
 		odd10 := c.andX(c.vop(asm.PSRAW, a8, c.operandReg(k7)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
 		return c.out1(c.orX(even9, c.operandReg(odd10))), true
 	case ir.I128:
 		// lower_wide.rules:136
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.outPair(c.sarWide(c.low(v96), c.high(v96), c.gprLow(v97))), true
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.outPair(c.sarWide(c.low(v223), c.high(v223), c.gprLow(v224))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v97 := c.arg1(v0)
-		if v99, ok := c.uconst(v97); ok {
-			// lower_int.rules:87
-			v96 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v96), c.shiftAmount(v4, v99))), true
+		v224 := c.arg1(v0)
+		if v226, ok := c.uconst(v224); ok {
+			// lower_int.rules:138
+			v223 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v223), c.shiftAmount(v4, v226))), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		v87 := c.hasBmi2()
-		if v87 {
-			// lower_int.rules:85
-			v96 := c.arg0(v0)
-			v97 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v96), c.gprLow(v97))), true
+		v124 := c.hasBmi2()
+		if v124 {
+			// lower_int.rules:136
+			v223 := c.arg0(v0)
+			v224 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v223), c.gprLow(v224))), true
 		}
-		// lower_int.rules:84
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v96), c.gprLow(v97))), true
+		// lower_int.rules:135
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v223), c.gprLow(v224))), true
 	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:86
-		v96 := c.arg0(v0)
-		v97 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v96), c.maskedAmount(v89, v97))), true
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:137
+		v223 := c.arg0(v0)
+		v224 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v223), c.maskedAmount(v216, v224))), true
 	}
 	var none out
 	return none, false
@@ -2146,65 +3179,65 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v279 := c.arg0(v0)
-		if v752, ok := c.defInst(v279); ok {
-			v753 := c.opcode(v752)
-			if v753 == ir.OpSwidenLow {
-				v754 := c.arg0(v752)
-				v756 := c.valueType(v754)
-				if v756 == ir.I32X4 {
+		v444 := c.arg0(v0)
+		if v1103, ok := c.defInst(v444); ok {
+			v1104 := c.opcode(v1103)
+			if v1104 == ir.OpSwidenLow {
+				v1105 := c.arg0(v1103)
+				v1107 := c.valueType(v1105)
+				if v1107 == ir.I32X4 {
 					// lower_vector.rules:541
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v754)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1105)))), true
 				}
 			}
 		}
-		v281 := c.valueType(v279)
-		if v281 == ir.I64X2 {
-			v601 := c.hasAvx512dq()
-			if v601 {
+		v446 := c.valueType(v444)
+		if v446 == ir.I64X2 {
+			v952 := c.hasAvx512dq()
+			if v952 {
 				// lower_vector.rules:542
-				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v279))), true
+				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v444))), true
 			}
 			// lower_vector.rules:545
-			a1 := c.xmm(v279)
+			a1 := c.xmm(v444)
 			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if _, ok := c.ty8Or16(v281); ok {
+		v444 := c.arg0(v0)
+		v446 := c.valueType(v444)
+		if _, ok := c.ty8Or16(v446); ok {
 			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v279)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v444)))), true
 		}
-		switch v281 {
+		switch v446 {
 		case ir.I32:
 			// lower_float.rules:184
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v279))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v444))), true
 		case ir.I64:
 			// lower_float.rules:185
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v279))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v444))), true
 		}
 	case ir.F64:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if _, ok := c.ty8Or16(v281); ok {
+		v444 := c.arg0(v0)
+		v446 := c.valueType(v444)
+		if _, ok := c.ty8Or16(v446); ok {
 			// lower_float.rules:186
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v279)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v444)))), true
 		}
-		switch v281 {
+		switch v446 {
 		case ir.I32:
 			// lower_float.rules:187
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v279))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v444))), true
 		case ir.I64:
 			// lower_float.rules:188
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v279))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v444))), true
 		}
 	case ir.F32X4:
-		v279 := c.arg0(v0)
-		v281 := c.valueType(v279)
-		if v281 == ir.I32X4 {
+		v444 := c.arg0(v0)
+		v446 := c.valueType(v444)
+		if v446 == ir.I32X4 {
 			// lower_vector.rules:540
-			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v279))), true
+			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v444))), true
 		}
 	}
 	var none out
@@ -2216,632 +3249,83 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v284 := c.arg0(v0)
-		if v758, ok := c.defInst(v284); ok {
-			v759 := c.opcode(v758)
-			if v759 == ir.OpUwidenLow {
-				v760 := c.arg0(v758)
-				v762 := c.valueType(v760)
-				if v762 == ir.I32X4 {
+		v449 := c.arg0(v0)
+		if v1109, ok := c.defInst(v449); ok {
+			v1110 := c.opcode(v1109)
+			if v1110 == ir.OpUwidenLow {
+				v1111 := c.arg0(v1109)
+				v1113 := c.valueType(v1111)
+				if v1113 == ir.I32X4 {
 					// lower_vector.rules:566
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v760), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1111), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v286 := c.valueType(v284)
-		if v286 == ir.I64X2 {
-			v601 := c.hasAvx512dq()
-			if v601 {
+		v451 := c.valueType(v449)
+		if v451 == ir.I64X2 {
+			v952 := c.hasAvx512dq()
+			if v952 {
 				// lower_vector.rules:543
-				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v284))), true
+				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v449))), true
 			}
 			// lower_vector.rules:552
-			a2 := c.xmm(v284)
+			a2 := c.xmm(v449)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
 			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 			return c.out1(c.vop(asm.ADDPD, c.vop(asm.SUBPD, hi3, c.operandMem(c.constPool128(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32X4:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if v286 == ir.I32X4 {
-			v599 := c.hasAvx512()
-			if v599 {
+		v449 := c.arg0(v0)
+		v451 := c.valueType(v449)
+		if v451 == ir.I32X4 {
+			v455 := c.hasAvx512()
+			if v455 {
 				// lower_vector.rules:544
-				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v284))), true
+				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v449))), true
 			}
 			// lower_vector.rules:558
-			a5 := c.xmm(v284)
+			a5 := c.xmm(v449)
 			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.vop(asm.ADDPS, c.vop(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandMem(c.constPool128(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	case ir.F32:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if _, ok := c.fitsIn32(v286); ok {
+		v449 := c.arg0(v0)
+		v451 := c.valueType(v449)
+		if v451 == ir.I64 {
+			v455 := c.hasAvx512()
+			if v455 {
+				// lower_float.rules:193
+				return c.out1(c.cvtMerged(asm.VCVTUSI2SS_64, c.floatConst(ir.F32, 0), c.gpr(v449))), true
+			}
+		}
+		if _, ok := c.fitsIn32(v451); ok {
 			// lower_float.rules:190
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v284)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v449)))), true
 		}
 	case ir.F64:
-		v284 := c.arg0(v0)
-		v286 := c.valueType(v284)
-		if _, ok := c.fitsIn32(v286); ok {
+		v449 := c.arg0(v0)
+		v451 := c.valueType(v449)
+		if v451 == ir.I64 {
+			v455 := c.hasAvx512()
+			if v455 {
+				// lower_float.rules:194
+				return c.out1(c.cvtMerged(asm.VCVTUSI2SD_64, c.floatConst(ir.F64, 0), c.gpr(v449))), true
+			}
+		}
+		if _, ok := c.fitsIn32(v451); ok {
 			// lower_float.rules:191
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v284)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v449)))), true
 		}
 	}
-	v284 := c.arg0(v0)
-	v286 := c.valueType(v284)
-	if v286 == ir.I64 {
-		if v215, ok := c.tyScalarFloat(v2); ok {
+	v449 := c.arg0(v0)
+	v451 := c.valueType(v449)
+	if v451 == ir.I64 {
+		if v380, ok := c.tyScalarFloat(v2); ok {
 			// lower_float.rules:192
-			return c.out1(c.cvtU64(v215, c.gpr(v284))), true
+			return c.out1(c.cvtU64(v380, c.gpr(v449))), true
 		}
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIsub is the part of lower for one case.
-func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		v29 := c.arg1(v0)
-		if v31, ok := c.negSimm32(v29); ok {
-			// lower_int.rules:22
-			v28 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v28), v31)), true
-		}
-		// lower_int.rules:21
-		v28 := c.arg0(v0)
-		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v28), c.rmi(v29))), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:54
-		v28 := c.arg0(v0)
-		v29 := c.arg1(v0)
-		return c.outPair(c.chain(asm.SUB, asm.SBB, v28, v29)), true
-	}
-	if v587, ok := c.intVec(v2); ok {
-		// lower_vector.rules:115
-		v28 := c.arg0(v0)
-		v29 := c.arg1(v0)
-		return c.out1(c.vsub(v587, c.xmm(v28), c.xm(v29))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIshl is the part of lower for one case.
-func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
-	v85 := c.arg1(v0)
-	if v91, ok := c.uconst(v85); ok {
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:77
-			v84 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v84), c.shiftAmount(v4, v91))), true
-		}
-		switch v2 {
-		case ir.I16X8:
-			// lower_vector.rules:300
-			v84 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v84), c.laneAmount(ir.I16X8, v91))), true
-		case ir.I32X4:
-			// lower_vector.rules:301
-			v84 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v84), c.laneAmount(ir.I32X4, v91))), true
-		case ir.I64X2:
-			// lower_vector.rules:302
-			v84 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v84), c.laneAmount(ir.I64X2, v91))), true
-		case ir.I8X16:
-			// lower_vector.rules:315
-			v84 := c.arg0(v0)
-			n1 := c.laneAmount(ir.I8X16, v91)
-			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v84), n1), c.operandMem(c.bytesKept(true, n1)))), true
-		}
-	}
-	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v87 := c.hasBmi2()
-		if v87 {
-			// lower_int.rules:75
-			v84 := c.arg0(v0)
-			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v84), c.gprLow(v85))), true
-		}
-		// lower_int.rules:74
-		v84 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v84), c.gprLow(v85))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:76
-		v84 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v84), c.maskedAmount(v89, v85))), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:134
-		v84 := c.arg0(v0)
-		return c.outPair(c.shlWide(c.low(v84), c.high(v84), c.gprLow(v85))), true
-	case ir.I16X8:
-		// lower_vector.rules:326
-		v84 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLW, c.xmm(v84), c.operandReg(c.amount(v85, 15)))), true
-	case ir.I32X4:
-		// lower_vector.rules:327
-		v84 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLD, c.xmm(v84), c.operandReg(c.amount(v85, 31)))), true
-	case ir.I64X2:
-		// lower_vector.rules:328
-		v84 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLQ, c.xmm(v84), c.operandReg(c.amount(v85, 63)))), true
-	case ir.I8X16:
-		// lower_vector.rules:340
-		v84 := c.arg0(v0)
-		k2 := c.amount(v85, 7)
-		a3 := c.xmm(v84)
-		even4 := c.andX(c.vop(asm.PSLLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
-		odd5 := c.vop(asm.PSLLW, c.andX(a3, c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920))), c.operandReg(k2))
-		return c.out1(c.orX(even4, c.operandReg(odd5))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUshr is the part of lower for one case.
-func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
-	v93 := c.arg1(v0)
-	if v95, ok := c.uconst(v93); ok {
-		v2 := c.resultType(v0)
-		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:82
-			v92 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v92), c.shiftAmount(v4, v95))), true
-		}
-		switch v2 {
-		case ir.I16X8:
-			// lower_vector.rules:303
-			v92 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v92), c.laneAmount(ir.I16X8, v95))), true
-		case ir.I32X4:
-			// lower_vector.rules:304
-			v92 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v92), c.laneAmount(ir.I32X4, v95))), true
-		case ir.I64X2:
-			// lower_vector.rules:305
-			v92 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v92), c.laneAmount(ir.I64X2, v95))), true
-		case ir.I8X16:
-			// lower_vector.rules:317
-			v92 := c.arg0(v0)
-			n1 := c.laneAmount(ir.I8X16, v95)
-			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v92), n1), c.operandMem(c.bytesKept(false, n1)))), true
-		}
-	}
-	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v87 := c.hasBmi2()
-		if v87 {
-			// lower_int.rules:80
-			v92 := c.arg0(v0)
-			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v92), c.gprLow(v93))), true
-		}
-		// lower_int.rules:79
-		v92 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v92), c.gprLow(v93))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:81
-		v92 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v92), c.maskedAmount(v89, v93))), true
-	}
-	switch v2 {
-	case ir.I128:
-		// lower_wide.rules:135
-		v92 := c.arg0(v0)
-		return c.outPair(c.shrWide(c.low(v92), c.high(v92), c.gprLow(v93))), true
-	case ir.I16X8:
-		// lower_vector.rules:329
-		v92 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLW, c.xmm(v92), c.operandReg(c.amount(v93, 15)))), true
-	case ir.I32X4:
-		// lower_vector.rules:330
-		v92 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLD, c.xmm(v92), c.operandReg(c.amount(v93, 31)))), true
-	case ir.I64X2:
-		// lower_vector.rules:331
-		v92 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLQ, c.xmm(v92), c.operandReg(c.amount(v93, 63)))), true
-	case ir.I8X16:
-		// lower_vector.rules:345
-		v92 := c.arg0(v0)
-		k2 := c.amount(v93, 7)
-		a3 := c.xmm(v92)
-		even4 := c.vop(asm.PSRLW, c.andX(a3, c.operandMem(c.constPool128(71777214294589695, 71777214294589695))), c.operandReg(k2))
-		odd5 := c.andX(c.vop(asm.PSRLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
-		return c.out1(c.orX(even4, c.operandReg(odd5))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFadd is the part of lower for one case.
-func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v227 := c.arg0(v0)
-		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:91
-			v228 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.xm(v227))), true
-		}
-		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:90
-			v228 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v228), c.operandMem(c.sink(v230)))), true
-		}
-		// lower_float.rules:88
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSS, c.xmm(v227), c.xm(v228))), true
-	case ir.F64:
-		v227 := c.arg0(v0)
-		if _, ok := c.floatBits(v227); ok {
-			// lower_float.rules:93
-			v228 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.xm(v227))), true
-		}
-		if v230, ok := c.sinkableLoad(v227); ok {
-			// lower_float.rules:92
-			v228 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v228), c.operandMem(c.sink(v230)))), true
-		}
-		// lower_float.rules:89
-		v228 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSD, c.xmm(v227), c.xm(v228))), true
-	case ir.F32X4:
-		// lower_vector.rules:473
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.ADDPS, v227, v228)), true
-	case ir.F64X2:
-		// lower_vector.rules:474
-		v227 := c.arg0(v0)
-		v228 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.ADDPD, v227, v228)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpFmul is the part of lower for one case.
-func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32:
-		v235 := c.arg0(v0)
-		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:99
-			v236 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.xm(v235))), true
-		}
-		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:98
-			v236 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v236), c.operandMem(c.sink(v238)))), true
-		}
-		// lower_float.rules:96
-		v236 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSS, c.xmm(v235), c.xm(v236))), true
-	case ir.F64:
-		v235 := c.arg0(v0)
-		if _, ok := c.floatBits(v235); ok {
-			// lower_float.rules:101
-			v236 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.xm(v235))), true
-		}
-		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_float.rules:100
-			v236 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v236), c.operandMem(c.sink(v238)))), true
-		}
-		// lower_float.rules:97
-		v236 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSD, c.xmm(v235), c.xm(v236))), true
-	case ir.F32X4:
-		// lower_vector.rules:477
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.MULPS, v235, v236)), true
-	case ir.F64X2:
-		// lower_vector.rules:478
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.MULPD, v235, v236)), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIstore8 is the part of lower for one case.
-func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v384 := c.memFlags(v0)
-	if v389, ok := c.littleEndian(v384); ok {
-		v385 := c.arg0(v0)
-		if v403, ok := c.defInst(v385); ok {
-			v404 := c.opcode(v403)
-			if v404 == ir.OpUextend {
-				// lower_mem.rules:64
-				v405 := c.arg0(v403)
-				v386 := c.arg1(v0)
-				v387 := c.offset(v0)
-				return c.storeInt(asm.S8, v389, c.gprLow(v405), v386, v387), true
-			}
-		}
-		if v425, ok := c.simm32(v385); ok {
-			// lower_mem.rules:76
-			v386 := c.arg1(v0)
-			v387 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v389, v386, v387), v425)
-			return c.outNone(), true
-		}
-		// lower_mem.rules:60
-		v386 := c.arg1(v0)
-		v387 := c.offset(v0)
-		return c.storeInt(asm.S8, v389, c.gpr(v385), v386, v387), true
-	}
-	if v417, ok := c.bigEndian(v384); ok {
-		// lower_mem.rules:69
-		v385 := c.arg0(v0)
-		v386 := c.arg1(v0)
-		v387 := c.offset(v0)
-		return c.storeInt(asm.S8, v417, c.gpr(v385), v386, v387), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIstore16 is the part of lower for one case.
-func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v390 := c.memFlags(v0)
-	if v395, ok := c.littleEndian(v390); ok {
-		v391 := c.arg0(v0)
-		if v407, ok := c.defInst(v391); ok {
-			v408 := c.opcode(v407)
-			if v408 == ir.OpUextend {
-				v409 := c.arg0(v407)
-				v411 := c.valueType(v409)
-				if _, ok := c.wideEnough16(v411); ok {
-					// lower_mem.rules:65
-					v392 := c.arg1(v0)
-					v393 := c.offset(v0)
-					return c.storeInt(asm.S16, v395, c.gpr(v409), v392, v393), true
-				}
-			}
-		}
-		if v427, ok := c.simm32(v391); ok {
-			// lower_mem.rules:78
-			v392 := c.arg1(v0)
-			v393 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v395, v392, v393), v427)
-			return c.outNone(), true
-		}
-		// lower_mem.rules:61
-		v392 := c.arg1(v0)
-		v393 := c.offset(v0)
-		return c.storeInt(asm.S16, v395, c.gpr(v391), v392, v393), true
-	}
-	if v419, ok := c.bigEndian(v390); ok {
-		// lower_mem.rules:70
-		v391 := c.arg0(v0)
-		v392 := c.arg1(v0)
-		v393 := c.offset(v0)
-		return c.storeInt(asm.S16, v419, c.swapBytes(ir.I16, c.gpr(v391)), v392, v393), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpBrTable is the part of lower for one case.
-func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
-	v519 := c.noJumpTables()
-	if v519 {
-		// lower_control.rules:27
-		v515 := c.arg0(v0)
-		return c.jumpTree(c.gpr(v515)), true
-	}
-	v517 := c.tableBranches()
-	if v517 {
-		// lower_control.rules:23
-		v515 := c.arg0(v0)
-		return c.checkedJumpTable(c.gpr(v515)), true
-	}
-	// lower_control.rules:20
-	v515 := c.arg0(v0)
-	last1 := c.tableLength()
-	i2 := c.gpr(v515)
-	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
-}
-
-// lower_OpBitselect is the part of lower for one case.
-func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	switch v2 {
-	case ir.F32X4:
-		v81 := c.arg0(v0)
-		if v665, ok := c.defInst(v81); ok {
-			v666 := c.opcode(v665)
-			if v666 == ir.OpBitcast {
-				v668 := c.arg0(v665)
-				if v670, ok := c.defInst(v668); ok {
-					v671 := c.opcode(v670)
-					if v671 == ir.OpFcmp {
-						v672 := c.floatCc(v670)
-						switch v672 {
-						case ir.LessThan:
-							v82 := c.arg1(v0)
-							v673 := c.arg0(v670)
-							if v82 == v673 {
-								v83 := c.arg2(v0)
-								v674 := c.arg1(v670)
-								if v83 == v674 {
-									// lower_vector.rules:255
-									return c.out1(c.vop(asm.MINPS, c.xmm(v673), c.xm(v674))), true
-								}
-							}
-						case ir.GreaterThan:
-							v82 := c.arg1(v0)
-							v673 := c.arg0(v670)
-							if v82 == v673 {
-								v83 := c.arg2(v0)
-								v674 := c.arg1(v670)
-								if v83 == v674 {
-									// lower_vector.rules:257
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v673), c.xm(v674))), true
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	case ir.F64X2:
-		v81 := c.arg0(v0)
-		if v665, ok := c.defInst(v81); ok {
-			v666 := c.opcode(v665)
-			if v666 == ir.OpBitcast {
-				v668 := c.arg0(v665)
-				if v670, ok := c.defInst(v668); ok {
-					v671 := c.opcode(v670)
-					if v671 == ir.OpFcmp {
-						v672 := c.floatCc(v670)
-						switch v672 {
-						case ir.LessThan:
-							v82 := c.arg1(v0)
-							v673 := c.arg0(v670)
-							if v82 == v673 {
-								v83 := c.arg2(v0)
-								v674 := c.arg1(v670)
-								if v83 == v674 {
-									// lower_vector.rules:256
-									return c.out1(c.vop(asm.MINPD, c.xmm(v673), c.xm(v674))), true
-								}
-							}
-						case ir.GreaterThan:
-							v82 := c.arg1(v0)
-							v673 := c.arg0(v670)
-							if v82 == v673 {
-								v83 := c.arg2(v0)
-								v674 := c.arg1(v670)
-								if v83 == v674 {
-									// lower_vector.rules:258
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v673), c.xm(v674))), true
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	case ir.I128:
-		// lower_wide.rules:104
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v81), c.low(v82), c.low(v83)), c.selectBits(ir.I64, c.high(v81), c.high(v82), c.high(v83)))), true
-	}
-	if _, ok := c.tyVec128(v2); ok {
-		v81 := c.arg0(v0)
-		if v663, ok := c.laneMask(v81); ok {
-			// lower_vector.rules:253
-			v82 := c.arg1(v0)
-			v83 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v663), c.xmm(v82), c.xmm(v83))), true
-		}
-		// lower_vector.rules:252
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83))), true
-	}
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:66
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.selectBits(v4, c.gpr(v81), c.gpr(v82), c.gpr(v83))), true
-	}
-	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_vector.rules:279
-		v81 := c.arg0(v0)
-		v82 := c.arg1(v0)
-		v83 := c.arg2(v0)
-		return c.out1(c.lowLane(v215, c.chooseX(c.xmm(v81), c.xmm(v82), c.xmm(v83)))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSplat is the part of lower for one case.
-func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v217, ok := c.tyVec128(v2); ok {
-		v840 := c.splatsLoads(v217)
-		if v840 {
-			v836 := c.arg0(v0)
-			if v838, ok := c.sinkableLoad(v836); ok {
-				// lower_vector.rules:637
-				return c.out1(c.splatLoad(v217, v838)), true
-			}
-		}
-	}
-	v844 := c.hasAvx2()
-	if v844 {
-		if v587, ok := c.intVec(v2); ok {
-			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:638
-				v836 := c.arg0(v0)
-				return c.out1(c.splatReg(v587, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))))), true
-			}
-		}
-		switch v2 {
-		case ir.I64X2:
-			// lower_vector.rules:639
-			v836 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))))), true
-		case ir.F32X4:
-			// lower_vector.rules:640
-			v836 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v836))), true
-		}
-	}
-	switch v2 {
-	case ir.F64X2:
-		// lower_vector.rules:641
-		v836 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v836))), true
-	case ir.I8X16:
-		// lower_vector.rules:642
-		v836 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), c.operandReg(c.vecZero()))), true
-	case ir.I16X8:
-		// lower_vector.rules:643
-		v836 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0), 0)), true
-	case ir.I32X4:
-		// lower_vector.rules:644
-		v836 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v836))), 0)), true
-	case ir.I64X2:
-		// lower_vector.rules:645
-		v836 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v836))), 68)), true
-	case ir.F32X4:
-		// lower_vector.rules:646
-		v836 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v836), 0)), true
 	}
 	var none out
 	return none, false
@@ -2849,40 +3333,53 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 
 // lower_OpBandNot is the part of lower for one case.
 func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
-	v47 := c.hasBmi1()
-	if v47 {
-		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_int.rules:62
-			v76 := c.arg1(v0)
-			v75 := c.arg0(v0)
-			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v76), c.rm(v75))), true
+	v2 := c.resultType(v0)
+	if v14, ok := c.ty32Or64(v2); ok {
+		v189 := c.arg1(v0)
+		if v191, ok := c.defInst(v189); ok {
+			v192 := c.opcode(v191)
+			if v192 == ir.OpIshl {
+				v193 := c.arg0(v191)
+				if v196, ok := c.uconst(v193); ok {
+					if v196 == 1 {
+						// lower_int.rules:101
+						v188 := c.arg0(v0)
+						v194 := c.arg1(v191)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v188), c.gprLow(v194))), true
+					}
+				}
+			}
+		}
+		v99 := c.hasBmi1()
+		if v99 {
+			// lower_int.rules:112
+			v188 := c.arg0(v0)
+			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v189), c.rm(v188))), true
 		}
 	}
-	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:61
-		v76 := c.arg1(v0)
-		v75 := c.arg0(v0)
-		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v76)), c.operandReg(c.gpr(v75)))), true
+		// lower_int.rules:111
+		v189 := c.arg1(v0)
+		v188 := c.arg0(v0)
+		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v189)), c.operandReg(c.gpr(v188)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:173
-		v76 := c.arg1(v0)
-		v75 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDNPS, c.xmm(v76), c.operandReg(c.xmm(v75)))), true
+		v189 := c.arg1(v0)
+		v188 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDNPS, c.xmm(v189), c.operandReg(c.xmm(v188)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:98
-		v76 := c.arg1(v0)
-		v75 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v76)), c.operandReg(c.low(v75))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v76)), c.operandReg(c.high(v75))))), true
+		v189 := c.arg1(v0)
+		v188 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v189)), c.operandReg(c.low(v188))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v189)), c.operandReg(c.high(v188))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:249
-		v76 := c.arg1(v0)
-		v75 := c.arg0(v0)
-		return c.out1(c.andnX(c.xmm(v76), c.xm(v75))), true
+		v189 := c.arg1(v0)
+		v188 := c.arg0(v0)
+		return c.out1(c.andnX(c.xmm(v189), c.xm(v188))), true
 	}
 	var none out
 	return none, false
@@ -2890,25 +3387,36 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 
 // lower_OpRotl is the part of lower for one case.
 func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
+	v228 := c.arg1(v0)
+	if v230, ok := c.uconst(v228); ok {
+		v124 := c.hasBmi2()
+		if v124 {
+			v2 := c.resultType(v0)
+			if v14, ok := c.ty32Or64(v2); ok {
+				// lower_int.rules:148
+				v227 := c.arg0(v0)
+				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v227), c.oppositeAmount(v14, v230))), true
+			}
+		}
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_int.rules:146
+			v227 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.shiftAmount(v4, v230))), true
+		}
+	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v101 := c.arg1(v0)
-		if v103, ok := c.uconst(v101); ok {
-			// lower_int.rules:95
-			v100 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v100), c.shiftAmount(v4, v103))), true
-		}
-		// lower_int.rules:94
-		v100 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v100), c.gprLow(v101))), true
+		// lower_int.rules:145
+		v227 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.gprLow(v228))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:139
-		v101 := c.arg1(v0)
-		v100 := c.arg0(v0)
-		n1 := c.gprLow(v101)
-		a2 := c.low(v100)
-		b3 := c.high(v100)
+		v227 := c.arg0(v0)
+		n1 := c.gprLow(v228)
+		a2 := c.low(v227)
+		b3 := c.high(v227)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHLD, lo4, hi5, n1), c.shiftDouble(asm.SHLD, hi5, lo4, n1))), true
@@ -2919,28 +3427,372 @@ func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 
 // lower_OpRotr is the part of lower for one case.
 func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
+	v232 := c.arg1(v0)
+	if v234, ok := c.uconst(v232); ok {
+		v124 := c.hasBmi2()
+		if v124 {
+			v2 := c.resultType(v0)
+			if v14, ok := c.ty32Or64(v2); ok {
+				// lower_int.rules:149
+				v231 := c.arg0(v0)
+				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v231), c.shiftAmount(v14, v234))), true
+			}
+		}
+		v2 := c.resultType(v0)
+		if v4, ok := c.fitsIn64(v2); ok {
+			// lower_int.rules:155
+			v231 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.shiftAmount(v4, v234))), true
+		}
+	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v105 := c.arg1(v0)
-		if v107, ok := c.uconst(v105); ok {
-			// lower_int.rules:97
-			v104 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v104), c.shiftAmount(v4, v107))), true
-		}
-		// lower_int.rules:96
-		v104 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v104), c.gprLow(v105))), true
+		// lower_int.rules:154
+		v231 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.gprLow(v232))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:144
-		v105 := c.arg1(v0)
-		v104 := c.arg0(v0)
-		n1 := c.gprLow(v105)
-		a2 := c.low(v104)
-		b3 := c.high(v104)
+		v231 := c.arg0(v0)
+		n1 := c.gprLow(v232)
+		a2 := c.low(v231)
+		b3 := c.high(v231)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHRD, lo4, hi5, n1), c.shiftDouble(asm.SHRD, hi5, lo4, n1))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFadd is the part of lower for one case.
+func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v392 := c.arg0(v0)
+		if _, ok := c.floatBits(v392); ok {
+			// lower_float.rules:91
+			v393 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v393), c.xm(v392))), true
+		}
+		if v395, ok := c.sinkableLoad(v392); ok {
+			// lower_float.rules:90
+			v393 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v393), c.operandMem(c.sink(v395)))), true
+		}
+		// lower_float.rules:88
+		v393 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSS, c.xmm(v392), c.xm(v393))), true
+	case ir.F64:
+		v392 := c.arg0(v0)
+		if _, ok := c.floatBits(v392); ok {
+			// lower_float.rules:93
+			v393 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v393), c.xm(v392))), true
+		}
+		if v395, ok := c.sinkableLoad(v392); ok {
+			// lower_float.rules:92
+			v393 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v393), c.operandMem(c.sink(v395)))), true
+		}
+		// lower_float.rules:89
+		v393 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSD, c.xmm(v392), c.xm(v393))), true
+	case ir.F32X4:
+		// lower_vector.rules:473
+		v392 := c.arg0(v0)
+		v393 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.ADDPS, v392, v393)), true
+	case ir.F64X2:
+		// lower_vector.rules:474
+		v392 := c.arg0(v0)
+		v393 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.ADDPD, v392, v393)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpFmul is the part of lower for one case.
+func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32:
+		v400 := c.arg0(v0)
+		if _, ok := c.floatBits(v400); ok {
+			// lower_float.rules:99
+			v401 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v401), c.xm(v400))), true
+		}
+		if v403, ok := c.sinkableLoad(v400); ok {
+			// lower_float.rules:98
+			v401 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v401), c.operandMem(c.sink(v403)))), true
+		}
+		// lower_float.rules:96
+		v401 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSS, c.xmm(v400), c.xm(v401))), true
+	case ir.F64:
+		v400 := c.arg0(v0)
+		if _, ok := c.floatBits(v400); ok {
+			// lower_float.rules:101
+			v401 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v401), c.xm(v400))), true
+		}
+		if v403, ok := c.sinkableLoad(v400); ok {
+			// lower_float.rules:100
+			v401 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v401), c.operandMem(c.sink(v403)))), true
+		}
+		// lower_float.rules:97
+		v401 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSD, c.xmm(v400), c.xm(v401))), true
+	case ir.F32X4:
+		// lower_vector.rules:477
+		v400 := c.arg0(v0)
+		v401 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.MULPS, v400, v401)), true
+	case ir.F64X2:
+		// lower_vector.rules:478
+		v400 := c.arg0(v0)
+		v401 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.MULPD, v400, v401)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpBitselect is the part of lower for one case.
+func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	switch v2 {
+	case ir.F32X4:
+		v210 := c.arg0(v0)
+		if v1016, ok := c.defInst(v210); ok {
+			v1017 := c.opcode(v1016)
+			if v1017 == ir.OpBitcast {
+				v1019 := c.arg0(v1016)
+				if v1021, ok := c.defInst(v1019); ok {
+					v1022 := c.opcode(v1021)
+					if v1022 == ir.OpFcmp {
+						v1023 := c.floatCc(v1021)
+						switch v1023 {
+						case ir.LessThan:
+							v211 := c.arg1(v0)
+							v1024 := c.arg0(v1021)
+							if v211 == v1024 {
+								v212 := c.arg2(v0)
+								v1025 := c.arg1(v1021)
+								if v212 == v1025 {
+									// lower_vector.rules:255
+									return c.out1(c.vop(asm.MINPS, c.xmm(v1024), c.xm(v1025))), true
+								}
+							}
+						case ir.GreaterThan:
+							v211 := c.arg1(v0)
+							v1024 := c.arg0(v1021)
+							if v211 == v1024 {
+								v212 := c.arg2(v0)
+								v1025 := c.arg1(v1021)
+								if v212 == v1025 {
+									// lower_vector.rules:257
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v1024), c.xm(v1025))), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.F64X2:
+		v210 := c.arg0(v0)
+		if v1016, ok := c.defInst(v210); ok {
+			v1017 := c.opcode(v1016)
+			if v1017 == ir.OpBitcast {
+				v1019 := c.arg0(v1016)
+				if v1021, ok := c.defInst(v1019); ok {
+					v1022 := c.opcode(v1021)
+					if v1022 == ir.OpFcmp {
+						v1023 := c.floatCc(v1021)
+						switch v1023 {
+						case ir.LessThan:
+							v211 := c.arg1(v0)
+							v1024 := c.arg0(v1021)
+							if v211 == v1024 {
+								v212 := c.arg2(v0)
+								v1025 := c.arg1(v1021)
+								if v212 == v1025 {
+									// lower_vector.rules:256
+									return c.out1(c.vop(asm.MINPD, c.xmm(v1024), c.xm(v1025))), true
+								}
+							}
+						case ir.GreaterThan:
+							v211 := c.arg1(v0)
+							v1024 := c.arg0(v1021)
+							if v211 == v1024 {
+								v212 := c.arg2(v0)
+								v1025 := c.arg1(v1021)
+								if v212 == v1025 {
+									// lower_vector.rules:258
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v1024), c.xm(v1025))), true
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.I128:
+		// lower_wide.rules:104
+		v210 := c.arg0(v0)
+		v211 := c.arg1(v0)
+		v212 := c.arg2(v0)
+		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v210), c.low(v211), c.low(v212)), c.selectBits(ir.I64, c.high(v210), c.high(v211), c.high(v212)))), true
+	}
+	if _, ok := c.tyVec128(v2); ok {
+		v210 := c.arg0(v0)
+		if v1014, ok := c.laneMask(v210); ok {
+			// lower_vector.rules:253
+			v211 := c.arg1(v0)
+			v212 := c.arg2(v0)
+			return c.out1(c.chooseLanes(c.xmm(v1014), c.xmm(v211), c.xmm(v212))), true
+		}
+		// lower_vector.rules:252
+		v211 := c.arg1(v0)
+		v212 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212))), true
+	}
+	if v4, ok := c.fitsIn64(v2); ok {
+		// lower_int.rules:116
+		v210 := c.arg0(v0)
+		v211 := c.arg1(v0)
+		v212 := c.arg2(v0)
+		return c.out1(c.selectBits(v4, c.gpr(v210), c.gpr(v211), c.gpr(v212))), true
+	}
+	if v380, ok := c.tyScalarFloat(v2); ok {
+		// lower_vector.rules:279
+		v210 := c.arg0(v0)
+		v211 := c.arg1(v0)
+		v212 := c.arg2(v0)
+		return c.out1(c.lowLane(v380, c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212)))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSplat is the part of lower for one case.
+func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v382, ok := c.tyVec128(v2); ok {
+		v1191 := c.splatsLoads(v382)
+		if v1191 {
+			v1187 := c.arg0(v0)
+			if v1189, ok := c.sinkableLoad(v1187); ok {
+				// lower_vector.rules:637
+				return c.out1(c.splatLoad(v382, v1189)), true
+			}
+		}
+	}
+	v1195 := c.hasAvx2()
+	if v1195 {
+		if v940, ok := c.intVec(v2); ok {
+			if _, ok := c.tyLane32(v2); ok {
+				// lower_vector.rules:638
+				v1187 := c.arg0(v0)
+				return c.out1(c.splatReg(v940, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))))), true
+			}
+		}
+		switch v2 {
+		case ir.I64X2:
+			// lower_vector.rules:639
+			v1187 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1187))))), true
+		case ir.F32X4:
+			// lower_vector.rules:640
+			v1187 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v1187))), true
+		}
+	}
+	switch v2 {
+	case ir.F64X2:
+		// lower_vector.rules:641
+		v1187 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v1187))), true
+	case ir.I8X16:
+		// lower_vector.rules:642
+		v1187 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), c.operandReg(c.vecZero()))), true
+	case ir.I16X8:
+		// lower_vector.rules:643
+		v1187 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), 0), 0)), true
+	case ir.I32X4:
+		// lower_vector.rules:644
+		v1187 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), 0)), true
+	case ir.I64X2:
+		// lower_vector.rules:645
+		v1187 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1187))), 68)), true
+	case ir.F32X4:
+		// lower_vector.rules:646
+		v1187 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v1187), 0)), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpUmulhi is the part of lower for one case.
+func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v2 == ir.I32 {
+		v252 := c.arg1(v0)
+		if v256, ok := c.uconst(v252); ok {
+			// lower_int.rules:172
+			v251 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v251), c.operandReg(c.immConst(ir.I64, v256))), 32)), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:169
+		v251 := c.arg0(v0)
+		v252 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v251), c.rm(v252)))), true
+	}
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:179
+		v251 := c.arg0(v0)
+		v252 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v251), c.operandReg(c.zext32(v252))), c.tyBitsU8(v216))), true
+	}
+	var none out
+	return none, false
+}
+
+// lower_OpSmulhi is the part of lower for one case.
+func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v2 == ir.I32 {
+		v254 := c.arg1(v0)
+		if v267, ok := c.simm32(v254); ok {
+			// lower_int.rules:175
+			v253 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.imulImm(asm.S64, c.operandReg(c.sext64(v253)), v267), 32)), true
+		}
+	}
+	if v14, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:170
+		v253 := c.arg0(v0)
+		v254 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v253), c.rm(v254)))), true
+	}
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:181
+		v253 := c.arg0(v0)
+		v254 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v253), c.operandReg(c.sext32(v254))), c.tyBitsU8(v216))), true
 	}
 	var none out
 	return none, false
@@ -2950,38 +3802,38 @@ func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v125 := c.arg1(v0)
-		if v127, ok := c.sconst(v125); ok {
-			if _, ok := c.safeDivisor(v127); ok {
-				// lower_int.rules:133
-				v124 := c.arg0(v0)
-				a1 := c.gpr(v124)
-				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v125)), ir.TrapIntegerDivideByZero))), true
+		v273 := c.arg1(v0)
+		if v275, ok := c.sconst(v273); ok {
+			if _, ok := c.safeDivisor(v275); ok {
+				// lower_int.rules:203
+				v272 := c.arg0(v0)
+				a1 := c.gpr(v272)
+				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v273)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:127
-		v124 := c.arg0(v0)
-		a2 := c.gpr(v124)
-		b3 := c.gpr(v125)
+		// lower_int.rules:197
+		v272 := c.arg0(v0)
+		a2 := c.gpr(v272)
+		b3 := c.gpr(v273)
 		c.trapIf(c.condTest(asm.E, c.sizeOf(v14), b3, c.operandReg(b3)), ir.TrapIntegerDivideByZero)
 		return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(b3), ir.TrapIntegerOverflow))), true
 	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:139
-		v124 := c.arg0(v0)
-		v125 := c.arg1(v0)
-		a4 := c.sext32(v124)
-		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v125)), ir.TrapIntegerDivideByZero))
-		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:209
+		v272 := c.arg0(v0)
+		v273 := c.arg1(v0)
+		a4 := c.sext32(v272)
+		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v273)), ir.TrapIntegerDivideByZero))
+		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
 		return c.out1(q5), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:41
-		v125 := c.arg1(v0)
-		v124 := c.arg0(v0)
-		c.checkDivisor(v125)
-		c.checkQuotient(v124, v125)
-		return c.outPair(c.divideWide(wideSdiv, v124, v125)), true
+		v273 := c.arg1(v0)
+		v272 := c.arg0(v0)
+		c.checkDivisor(v273)
+		c.checkQuotient(v272, v273)
+		return c.outPair(c.divideWide(wideSdiv, v272, v273)), true
 	}
 	var none out
 	return none, false
@@ -2991,35 +3843,35 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v131 := c.arg1(v0)
-		if v133, ok := c.sconst(v131); ok {
-			if _, ok := c.safeDivisor(v133); ok {
-				// lower_int.rules:151
-				v130 := c.arg0(v0)
-				a1 := c.gpr(v130)
-				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v131)), ir.TrapIntegerDivideByZero))), true
+		v279 := c.arg1(v0)
+		if v281, ok := c.sconst(v279); ok {
+			if _, ok := c.safeDivisor(v281); ok {
+				// lower_int.rules:223
+				v278 := c.arg0(v0)
+				a1 := c.gpr(v278)
+				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v279)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:146
-		v130 := c.arg0(v0)
-		a2 := c.gpr(v130)
-		b3 := c.gpr(v131)
-		d4 := c.selectGpr(c.sizeOf(v14), c.condCmp(asm.E, c.sizeOf(v14), b3, c.operandImm(-1)), c.immConst(v14, 1), b3)
-		return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(d4), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:216
+		v278 := c.arg0(v0)
+		a2 := c.gpr(v278)
+		b3 := c.gpr(v279)
+		s4 := c.signBits(c.sizeOf(v14), a2)
+		return c.out1(c.remainder(c.sizeOf(v14), a2, s4, b3, ir.TrapIntegerDivideByZero)), true
 	}
 	if _, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:154
-		v130 := c.arg0(v0)
-		v131 := c.arg1(v0)
-		a5 := c.sext32(v130)
-		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v131)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:226
+		v278 := c.arg0(v0)
+		v279 := c.arg1(v0)
+		a5 := c.sext32(v278)
+		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v279)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:40
-		v131 := c.arg1(v0)
-		v130 := c.arg0(v0)
-		c.checkDivisor(v131)
-		return c.outPair(c.divideWide(wideSrem, v130, v131)), true
+		v279 := c.arg1(v0)
+		v278 := c.arg0(v0)
+		c.checkDivisor(v279)
+		return c.outPair(c.divideWide(wideSrem, v278, v279)), true
 	}
 	var none out
 	return none, false
@@ -3029,28 +3881,28 @@ func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v47 := c.hasBmi1()
-		if v47 {
-			// lower_int.rules:242
-			v173 := c.arg0(v0)
-			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v173))), true
+		v99 := c.hasBmi1()
+		if v99 {
+			// lower_int.rules:314
+			v321 := c.arg0(v0)
+			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v321))), true
 		}
-		// lower_int.rules:238
-		v173 := c.arg0(v0)
+		// lower_int.rules:310
+		v321 := c.arg0(v0)
 		none1 := c.immConst(v14, c.bitsImm(v14))
-		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v173))
+		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v321))
 		return c.out1(c.selectGpr(c.sizeOf(v14), c.condFlags(asm.E), none1, b2)), true
 	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:244
-		v173 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v173), c.operandImm(c.bitAbove(v89)))))), true
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:316
+		v321 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v321), c.operandImm(c.bitAbove(v216)))))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:157
-		v173 := c.arg0(v0)
-		a3 := c.low(v173)
-		b4 := c.high(v173)
+		v321 := c.arg0(v0)
+		a3 := c.low(v321)
+		b4 := c.high(v321)
 		fromHigh5 := c.addImm(asm.S64, c.ctzFrom(b4), 64)
 		fromLow6 := c.ctzFrom(a3)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, a3, c.operandReg(a3)), fromHigh5, fromLow6), c.immConst(ir.I64, 0))), true
@@ -3063,23 +3915,23 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		v174 := c.arg0(v0)
-		if v176, ok := c.sinkableLoad(v174); ok {
-			// lower_int.rules:252
-			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v176)))), true
+		v322 := c.arg0(v0)
+		if v324, ok := c.sinkableLoad(v322); ok {
+			// lower_int.rules:324
+			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v324)))), true
 		}
 	}
 	switch v2 {
 	case ir.I8X16:
-		v603 := c.hasAvx512bitalg()
-		if v603 {
+		v954 := c.hasAvx512bitalg()
+		if v954 {
 			// lower_vector.rules:169
-			v174 := c.arg0(v0)
-			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v174))), true
+			v322 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v322))), true
 		}
 		// lower_vector.rules:235
-		v174 := c.arg0(v0)
-		a1 := c.xmm(v174)
+		v322 := c.arg0(v0)
+		a1 := c.xmm(v322)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
 		table3 := c.vecConst(216737935419048192, 289078108257124865)
 		lo4 := c.andX(a1, c.operandReg(mask2))
@@ -3087,13 +3939,13 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.PADDB, c.vop(asm.PSHUFB, table3, c.operandReg(lo4)), c.operandReg(c.vop(asm.PSHUFB, table3, c.operandReg(hi5))))), true
 	case ir.I128:
 		// lower_wide.rules:174
-		v174 := c.arg0(v0)
-		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v174))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v174)))), c.immConst(ir.I64, 0))), true
+		v322 := c.arg0(v0)
+		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v322))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v322)))), c.immConst(ir.I64, 0))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:251
-		v174 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v174)))), true
+		// lower_int.rules:323
+		v322 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v322)))), true
 	}
 	var none out
 	return none, false
@@ -3103,20 +3955,20 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v187 := c.arg0(v0)
-		if v191, ok := c.sinkableLoad(v187); ok {
-			// lower_int.rules:281
-			v189 := c.valueType(v187)
-			return c.out1(c.movsx(c.sizeOf(v189), c.size32(v4), c.operandMem(c.sink(v191)))), true
+		v352 := c.arg0(v0)
+		if v356, ok := c.sinkableLoad(v352); ok {
+			// lower_int.rules:355
+			v354 := c.valueType(v352)
+			return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandMem(c.sink(v356)))), true
 		}
-		// lower_int.rules:280
-		v189 := c.valueType(v187)
-		return c.out1(c.movsx(c.sizeOf(v189), c.size32(v4), c.operandReg(c.gpr(v187)))), true
+		// lower_int.rules:354
+		v354 := c.valueType(v352)
+		return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandReg(c.gpr(v352)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:192
-		v187 := c.arg0(v0)
-		lo1 := c.sext64(v187)
+		v352 := c.arg0(v0)
+		lo1 := c.sext64(v352)
 		return c.outPair(c.makePair(lo1, c.shiftImm(asm.SAR, asm.S64, lo1, 63))), true
 	}
 	var none out
@@ -3127,85 +3979,85 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.ty32Or64(v2); ok {
-		v212 := c.arg1(v0)
-		if v222, ok := c.sconst(v212); ok {
-			switch v222 {
+		v377 := c.arg1(v0)
+		if v387, ok := c.sconst(v377); ok {
+			switch v387 {
 			case 1:
-				v213 := c.arg2(v0)
-				if v224, ok := c.sconst(v213); ok {
-					if v224 == 0 {
-						// lower_int.rules:298
-						v211 := c.arg0(v0)
-						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condOf(v211))))), true
+				v378 := c.arg2(v0)
+				if v389, ok := c.sconst(v378); ok {
+					if v389 == 0 {
+						// lower_int.rules:372
+						v376 := c.arg0(v0)
+						return c.out1(c.setccZero(c.condOf(v376))), true
 					}
 				}
 			case 0:
-				v213 := c.arg2(v0)
-				if v224, ok := c.sconst(v213); ok {
-					if v224 == 1 {
-						// lower_int.rules:299
-						v211 := c.arg0(v0)
-						return c.out1(c.movzx(asm.S8, c.operandReg(c.setcc(c.condInvert(c.condOf(v211)))))), true
+				v378 := c.arg2(v0)
+				if v389, ok := c.sconst(v378); ok {
+					if v389 == 1 {
+						// lower_int.rules:373
+						v376 := c.arg0(v0)
+						return c.out1(c.setccZero(c.condInvert(c.condOf(v376)))), true
 					}
 				}
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:293
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v211), c.gpr(v212), c.gpr(v213))), true
+		// lower_int.rules:367
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v376), c.gpr(v377), c.gpr(v378))), true
 	}
-	if v215, ok := c.tyScalarFloat(v2); ok {
-		// lower_int.rules:294
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v215, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+	if v380, ok := c.tyScalarFloat(v2); ok {
+		// lower_int.rules:368
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v380, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v217, ok := c.tyVec128(v2); ok {
-		// lower_int.rules:295
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v217, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+	if v382, ok := c.tyVec128(v2); ok {
+		// lower_int.rules:369
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v382, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
 	switch v2 {
 	case ir.I128:
 		// lower_wide.rules:228
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v211), c.low(v212), c.high(v212), c.low(v213), c.high(v213))), true
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v376), c.low(v377), c.high(v377), c.low(v378), c.high(v378))), true
 	case ir.F128:
 		// lower_small.rules:64
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v876, ok := c.tySmall16(v2); ok {
+	if v1224, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v876, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1224, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v878, ok := c.tySmall32(v2); ok {
+	if v1226, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v878, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1226, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v880, ok := c.tySmall64(v2); ok {
+	if v1228, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
-		v211 := c.arg0(v0)
-		v212 := c.arg1(v0)
-		v213 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v880, c.condOf(v211), c.xmm(v212), c.xmm(v213))), true
+		v376 := c.arg0(v0)
+		v377 := c.arg1(v0)
+		v378 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1228, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
 	var none out
 	return none, false
@@ -3215,243 +4067,243 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if _, ok := c.tyScalarFloat(v312); ok {
-			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:224
-				return c.out1(c.loadGpr(v4, c.sink(v316))), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if _, ok := c.tyScalarFloat(v479); ok {
+			if v483, ok := c.sinkableLoad(v477); ok {
+				// lower_float.rules:229
+				return c.out1(c.loadGpr(v4, c.sink(v483))), true
 			}
 		}
-		if _, ok := c.fitsIn64(v312); ok {
-			// lower_float.rules:230
-			return c.out1(c.gpr(v310)), true
+		if _, ok := c.fitsIn64(v479); ok {
+			// lower_float.rules:235
+			return c.out1(c.gpr(v477)), true
 		}
 	}
-	if v215, ok := c.tyScalarFloat(v2); ok {
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if _, ok := c.fitsIn64(v312); ok {
-			if v316, ok := c.sinkableLoad(v310); ok {
-				// lower_float.rules:225
-				return c.out1(c.loadXmm(v215, c.sink(v316))), true
+	if v380, ok := c.tyScalarFloat(v2); ok {
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if _, ok := c.fitsIn64(v479); ok {
+			if v483, ok := c.sinkableLoad(v477); ok {
+				// lower_float.rules:230
+				return c.out1(c.loadXmm(v380, c.sink(v483))), true
 			}
 		}
-		if _, ok := c.tyScalarFloat(v312); ok {
-			// lower_float.rules:231
-			return c.out1(c.xmm(v310)), true
+		if _, ok := c.tyScalarFloat(v479); ok {
+			// lower_float.rules:236
+			return c.out1(c.xmm(v477)), true
 		}
 	}
 	switch v2 {
 	case ir.F32:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.I32 {
-			// lower_float.rules:226
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.I32 {
+			// lower_float.rules:231
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
 		}
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			if _, ok := c.tySmall32(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			if _, ok := c.tySmall32(v479); ok {
 				// lower_small.rules:41
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.F64:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.I64 {
-			// lower_float.rules:227
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.I64 {
+			// lower_float.rules:232
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v477)))), true
 		}
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			if _, ok := c.tySmall64(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			if _, ok := c.tySmall64(v479); ok {
 				// lower_small.rules:46
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.I32:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.F32 {
-			// lower_float.rules:228
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.F32 {
+			// lower_float.rules:233
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
 		}
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			if _, ok := c.tySmall32(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			if _, ok := c.tySmall32(v479); ok {
 				// lower_small.rules:38
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
 			}
 		}
 	case ir.I64:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.F64 {
-			// lower_float.rules:229
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.F64 {
+			// lower_float.rules:234
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v477))), true
 		}
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			if _, ok := c.tySmall64(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			if _, ok := c.tySmall64(v479); ok {
 				// lower_small.rules:43
-				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v310))), true
+				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v477))), true
 			}
 		}
 	case ir.F32X4:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.I32X4 {
-			v309 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:234
-				return c.out1(c.xmm(v310)), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.I32X4 {
+			v476 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v476); ok {
+				// lower_float.rules:239
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.I32X4:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.F32X4 {
-			v309 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:235
-				return c.out1(c.xmm(v310)), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.F32X4 {
+			v476 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v476); ok {
+				// lower_float.rules:240
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.F64X2:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.I64X2 {
-			v309 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:236
-				return c.out1(c.xmm(v310)), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.I64X2 {
+			v476 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v476); ok {
+				// lower_float.rules:241
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.I64X2:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		if v312 == ir.F64X2 {
-			v309 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v309); ok {
-				// lower_float.rules:237
-				return c.out1(c.xmm(v310)), true
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		if v479 == ir.F64X2 {
+			v476 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v476); ok {
+				// lower_float.rules:242
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	case ir.I128:
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		switch v312 {
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		switch v479 {
 		case ir.I128:
 			// lower_wide.rules:250
-			return c.outPair(c.makePair(c.low(v310), c.high(v310))), true
+			return c.outPair(c.makePair(c.low(v477), c.high(v477))), true
 		case ir.F128:
-			v309 := c.memFlags(v0)
-			if _, ok := c.littleEndian(v309); ok {
+			v476 := c.memFlags(v0)
+			if _, ok := c.littleEndian(v476); ok {
 				// lower_small.rules:52
-				return c.outPair(c.split(c.xmm(v310))), true
+				return c.outPair(c.split(c.xmm(v477))), true
 			}
 		}
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			if _, ok := c.tyVec128(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			if _, ok := c.tyVec128(v479); ok {
 				// lower_small.rules:53
-				return c.outPair(c.split(c.xmm(v310))), true
+				return c.outPair(c.split(c.xmm(v477))), true
 			}
 		}
 	case ir.I16:
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			v310 := c.arg0(v0)
-			v312 := c.valueType(v310)
-			if _, ok := c.tySmall16(v312); ok {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			v477 := c.arg0(v0)
+			v479 := c.valueType(v477)
+			if _, ok := c.tySmall16(v479); ok {
 				// lower_small.rules:35
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v310))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
 			}
 		}
 	case ir.F128:
-		v309 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v309); ok {
-			v310 := c.arg0(v0)
-			v312 := c.valueType(v310)
-			switch v312 {
+		v476 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v476); ok {
+			v477 := c.arg0(v0)
+			v479 := c.valueType(v477)
+			switch v479 {
 			case ir.F128:
 				// lower_small.rules:47
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			case ir.I128:
 				// lower_small.rules:50
-				return c.out1(c.join(v310)), true
+				return c.out1(c.join(v477)), true
 			}
-			if _, ok := c.tyVec128(v312); ok {
+			if _, ok := c.tyVec128(v479); ok {
 				// lower_small.rules:48
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	}
-	v309 := c.memFlags(v0)
-	if _, ok := c.littleEndian(v309); ok {
+	v476 := c.memFlags(v0)
+	if _, ok := c.littleEndian(v476); ok {
 		if _, ok := c.tyVec128(v2); ok {
-			v310 := c.arg0(v0)
-			v312 := c.valueType(v310)
-			if _, ok := c.tyVec128(v312); ok {
-				// lower_float.rules:233
-				return c.out1(c.xmm(v310)), true
+			v477 := c.arg0(v0)
+			v479 := c.valueType(v477)
+			if _, ok := c.tyVec128(v479); ok {
+				// lower_float.rules:238
+				return c.out1(c.xmm(v477)), true
 			}
-			switch v312 {
+			switch v479 {
 			case ir.F128:
 				// lower_small.rules:49
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			case ir.I128:
 				// lower_small.rules:51
-				return c.out1(c.join(v310)), true
+				return c.out1(c.join(v477)), true
 			}
 		}
-		v310 := c.arg0(v0)
-		v312 := c.valueType(v310)
-		switch v312 {
+		v477 := c.arg0(v0)
+		v479 := c.valueType(v477)
+		switch v479 {
 		case ir.I16:
 			if _, ok := c.tySmall16(v2); ok {
 				// lower_small.rules:34
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
 			}
 		case ir.I32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:37
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v310)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
 			}
 		case ir.F32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:40
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		case ir.I64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:42
-				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v310)))), true
+				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v477)))), true
 			}
 		case ir.F64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:45
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 		if _, ok := c.tySmall16(v2); ok {
-			if _, ok := c.tySmall16(v312); ok {
+			if _, ok := c.tySmall16(v479); ok {
 				// lower_small.rules:36
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 		if _, ok := c.tySmall32(v2); ok {
-			if _, ok := c.tySmall32(v312); ok {
+			if _, ok := c.tySmall32(v479); ok {
 				// lower_small.rules:39
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 		if _, ok := c.tySmall64(v2); ok {
-			if _, ok := c.tySmall64(v312); ok {
+			if _, ok := c.tySmall64(v479); ok {
 				// lower_small.rules:44
-				return c.out1(c.xmm(v310)), true
+				return c.out1(c.xmm(v477)), true
 			}
 		}
 	}
@@ -3461,27 +4313,27 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v396 := c.memFlags(v0)
-	if v401, ok := c.littleEndian(v396); ok {
-		v397 := c.arg0(v0)
-		if v429, ok := c.simm32(v397); ok {
+	v563 := c.memFlags(v0)
+	if v568, ok := c.littleEndian(v563); ok {
+		v564 := c.arg0(v0)
+		if v596, ok := c.simm32(v564); ok {
 			// lower_mem.rules:80
-			v398 := c.arg1(v0)
-			v399 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v401, v398, v399), v429)
+			v565 := c.arg1(v0)
+			v566 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v568, v565, v566), v596)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:62
-		v398 := c.arg1(v0)
-		v399 := c.offset(v0)
-		return c.storeInt(asm.S32, v401, c.gpr(v397), v398, v399), true
+		v565 := c.arg1(v0)
+		v566 := c.offset(v0)
+		return c.storeInt(asm.S32, v568, c.gpr(v564), v565, v566), true
 	}
-	if v421, ok := c.bigEndian(v396); ok {
+	if v588, ok := c.bigEndian(v563); ok {
 		// lower_mem.rules:71
-		v397 := c.arg0(v0)
-		v398 := c.arg1(v0)
-		v399 := c.offset(v0)
-		return c.storeInt(asm.S32, v421, c.swapBytes(ir.I32, c.gpr(v397)), v398, v399), true
+		v564 := c.arg0(v0)
+		v565 := c.arg1(v0)
+		v566 := c.offset(v0)
+		return c.storeInt(asm.S32, v588, c.swapBytes(ir.I32, c.gpr(v564)), v565, v566), true
 	}
 	var none out
 	return none, false
@@ -3489,41 +4341,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v571 := c.memFlags(v0)
-	if v576, ok := c.littleEndian(v571); ok {
+	v924 := c.memFlags(v0)
+	if v929, ok := c.littleEndian(v924); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v572 := c.atomicOp(v0)
-			switch v572 {
+			v925 := c.atomicOp(v0)
+			switch v925 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v573 := c.arg0(v0)
-				v574 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v576, v573, 0), c.gpr(v574))), true
+				v926 := c.arg0(v0)
+				v927 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v929, v926, 0), c.gpr(v927))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v573 := c.arg0(v0)
-				v574 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v576, v573, 0), c.gpr(v574))), true
+				v926 := c.arg0(v0)
+				v927 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v929, v926, 0), c.gpr(v927))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v573 := c.arg0(v0)
-				v574 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v576, v573, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v574)))), true
+				v926 := c.arg0(v0)
+				v927 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v929, v926, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v927)))), true
 			}
 			// lower_atomic.rules:18
-			v573 := c.arg0(v0)
-			v574 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v572, c.amode(v576, v573, 0), c.gpr(v574))), true
+			v926 := c.arg0(v0)
+			v927 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v925, c.amode(v929, v926, 0), c.gpr(v927))), true
 		}
 		if v2 == ir.I128 {
-			v584 := c.hasCmpxchg16b()
-			if v584 {
+			v937 := c.hasCmpxchg16b()
+			if v937 {
 				// lower_atomic.rules:44
-				v572 := c.atomicOp(v0)
-				v573 := c.arg0(v0)
-				v574 := c.arg1(v0)
-				return c.outPair(c.rmw16(v572, c.amode(v576, v573, 0), c.halves(v574))), true
+				v925 := c.atomicOp(v0)
+				v926 := c.arg0(v0)
+				v927 := c.arg1(v0)
+				return c.outPair(c.rmw16(v925, c.amode(v929, v926, 0), c.halves(v927))), true
 			}
 		}
 	}
@@ -3536,43 +4388,43 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:163
-			v136 := c.arg0(v0)
-			v137 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMINSQ, v136, v137)), true
+			v284 := c.arg0(v0)
+			v285 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINSQ, v284, v285)), true
 		}
 		// lower_vector.rules:202
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v136), c.xmm(v137))), true
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v284), c.xmm(v285))), true
 	case ir.I128:
 		// lower_wide.rules:235
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedLessThan, v136, v137)), true
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedLessThan, v284, v285)), true
 	case ir.I8X16:
 		// lower_vector.rules:151
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSB, v136, v137)), true
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSB, v284, v285)), true
 	case ir.I16X8:
 		// lower_vector.rules:152
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSW, v136, v137)), true
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSW, v284, v285)), true
 	case ir.I32X4:
 		// lower_vector.rules:153
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSD, v136, v137)), true
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSD, v284, v285)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:165
-		v136 := c.arg0(v0)
-		v137 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedLessThan, v136, v137)), true
+		// lower_int.rules:237
+		v284 := c.arg0(v0)
+		v285 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedLessThan, v284, v285)), true
 	}
 	var none out
 	return none, false
@@ -3583,43 +4435,43 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:164
-			v140 := c.arg0(v0)
-			v141 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMINUQ, v140, v141)), true
+			v288 := c.arg0(v0)
+			v289 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINUQ, v288, v289)), true
 		}
 		// lower_vector.rules:203
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v140), c.xmm(v141))), true
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v288), c.xmm(v289))), true
 	case ir.I128:
 		// lower_wide.rules:237
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedLessThan, v140, v141)), true
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedLessThan, v288, v289)), true
 	case ir.I8X16:
 		// lower_vector.rules:154
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUB, v140, v141)), true
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUB, v288, v289)), true
 	case ir.I16X8:
 		// lower_vector.rules:155
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUW, v140, v141)), true
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUW, v288, v289)), true
 	case ir.I32X4:
 		// lower_vector.rules:156
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUD, v140, v141)), true
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUD, v288, v289)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:167
-		v140 := c.arg0(v0)
-		v141 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedLessThan, v140, v141)), true
+		// lower_int.rules:239
+		v288 := c.arg0(v0)
+		v289 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedLessThan, v288, v289)), true
 	}
 	var none out
 	return none, false
@@ -3630,43 +4482,43 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:165
-			v138 := c.arg0(v0)
-			v139 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMAXSQ, v138, v139)), true
+			v286 := c.arg0(v0)
+			v287 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXSQ, v286, v287)), true
 		}
 		// lower_vector.rules:204
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v138), c.xmm(v139))), true
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v286), c.xmm(v287))), true
 	case ir.I128:
 		// lower_wide.rules:236
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedGreaterThan, v138, v139)), true
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedGreaterThan, v286, v287)), true
 	case ir.I8X16:
 		// lower_vector.rules:157
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSB, v138, v139)), true
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSB, v286, v287)), true
 	case ir.I16X8:
 		// lower_vector.rules:158
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSW, v138, v139)), true
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSW, v286, v287)), true
 	case ir.I32X4:
 		// lower_vector.rules:159
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSD, v138, v139)), true
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSD, v286, v287)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:166
-		v138 := c.arg0(v0)
-		v139 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedGreaterThan, v138, v139)), true
+		// lower_int.rules:238
+		v286 := c.arg0(v0)
+		v287 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedGreaterThan, v286, v287)), true
 	}
 	var none out
 	return none, false
@@ -3677,43 +4529,43 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:166
-			v142 := c.arg0(v0)
-			v143 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMAXUQ, v142, v143)), true
+			v290 := c.arg0(v0)
+			v291 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXUQ, v290, v291)), true
 		}
 		// lower_vector.rules:205
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v142), c.xmm(v143))), true
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v290), c.xmm(v291))), true
 	case ir.I128:
 		// lower_wide.rules:238
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v142, v143)), true
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v290, v291)), true
 	case ir.I8X16:
 		// lower_vector.rules:160
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUB, v142, v143)), true
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUB, v290, v291)), true
 	case ir.I16X8:
 		// lower_vector.rules:161
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUW, v142, v143)), true
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUW, v290, v291)), true
 	case ir.I32X4:
 		// lower_vector.rules:162
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUD, v142, v143)), true
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUD, v290, v291)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:168
-		v142 := c.arg0(v0)
-		v143 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v142, v143)), true
+		// lower_int.rules:240
+		v290 := c.arg0(v0)
+		v291 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v290, v291)), true
 	}
 	var none out
 	return none, false
@@ -3724,42 +4576,42 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:167
-			v33 := c.arg0(v0)
-			return c.out1(c.vec(asm.VPABSQ, c.xm(v33))), true
+			v85 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPABSQ, c.xm(v85))), true
 		}
 		// lower_vector.rules:132
-		v33 := c.arg0(v0)
-		a1 := c.xmm(v33)
+		v85 := c.arg0(v0)
+		a1 := c.xmm(v85)
 		m2 := c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(a1))
 		return c.out1(c.vop(asm.PSUBQ, c.xorX(a1, c.operandReg(m2)), c.operandReg(m2))), true
 	case ir.I128:
 		// lower_wide.rules:73
-		v33 := c.arg0(v0)
-		a3 := c.low(v33)
-		b4 := c.high(v33)
+		v85 := c.arg0(v0)
+		a3 := c.low(v85)
+		b4 := c.high(v85)
 		n5 := c.negWide(a3, b4)
 		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
 		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
 	case ir.I8X16:
 		// lower_vector.rules:129
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSB, c.xm(v33))), true
+		v85 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSB, c.xm(v85))), true
 	case ir.I16X8:
 		// lower_vector.rules:130
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSW, c.xm(v33))), true
+		v85 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSW, c.xm(v85))), true
 	case ir.I32X4:
 		// lower_vector.rules:131
-		v33 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSD, c.xm(v33))), true
+		v85 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSD, c.xm(v85))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:27
-		v33 := c.arg0(v0)
-		r7 := c.gpr(v33)
+		// lower_int.rules:52
+		v85 := c.arg0(v0)
+		r7 := c.gpr(v85)
 		n8 := c.unary(asm.NEG, c.sizeOf(v4), r7)
 		return c.out1(c.selectGpr(c.size32(v4), c.condFlags(asm.S), r7, n8)), true
 	}
@@ -3772,39 +4624,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v630 := c.arg0(v0)
-		if v633, ok := c.defInst(v630); ok {
-			v634 := c.opcode(v633)
-			switch v634 {
+		v981 := c.arg0(v0)
+		if v984, ok := c.defInst(v981); ok {
+			v985 := c.opcode(v984)
+			switch v985 {
 			case ir.OpImul:
-				v635 := c.arg0(v633)
-				if v638, ok := c.defInst(v635); ok {
-					v639 := c.opcode(v638)
-					if v639 == ir.OpSwidenLow {
-						v636 := c.arg1(v633)
-						if v642, ok := c.defInst(v636); ok {
-							v643 := c.opcode(v642)
-							if v643 == ir.OpSwidenLow {
-								v631 := c.arg1(v0)
-								if v646, ok := c.defInst(v631); ok {
-									v647 := c.opcode(v646)
-									if v647 == ir.OpImul {
-										v648 := c.arg0(v646)
-										if v651, ok := c.defInst(v648); ok {
-											v652 := c.opcode(v651)
-											if v652 == ir.OpSwidenHigh {
-												v640 := c.arg0(v638)
-												v653 := c.arg0(v651)
-												if v640 == v653 {
-													v649 := c.arg1(v646)
-													if v655, ok := c.defInst(v649); ok {
-														v656 := c.opcode(v655)
-														if v656 == ir.OpSwidenHigh {
-															v644 := c.arg0(v642)
-															v657 := c.arg0(v655)
-															if v644 == v657 {
+				v986 := c.arg0(v984)
+				if v989, ok := c.defInst(v986); ok {
+					v990 := c.opcode(v989)
+					if v990 == ir.OpSwidenLow {
+						v987 := c.arg1(v984)
+						if v993, ok := c.defInst(v987); ok {
+							v994 := c.opcode(v993)
+							if v994 == ir.OpSwidenLow {
+								v982 := c.arg1(v0)
+								if v997, ok := c.defInst(v982); ok {
+									v998 := c.opcode(v997)
+									if v998 == ir.OpImul {
+										v999 := c.arg0(v997)
+										if v1002, ok := c.defInst(v999); ok {
+											v1003 := c.opcode(v1002)
+											if v1003 == ir.OpSwidenHigh {
+												v991 := c.arg0(v989)
+												v1004 := c.arg0(v1002)
+												if v991 == v1004 {
+													v1000 := c.arg1(v997)
+													if v1006, ok := c.defInst(v1000); ok {
+														v1007 := c.opcode(v1006)
+														if v1007 == ir.OpSwidenHigh {
+															v995 := c.arg0(v993)
+															v1008 := c.arg0(v1006)
+															if v995 == v1008 {
 																// lower_vector.rules:222
-																return c.out1(c.vcomm(asm.PMADDWD, v640, v644)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v991, v995)), true
 															}
 														}
 													}
@@ -3818,28 +4670,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v631 := c.arg1(v0)
-				if v646, ok := c.defInst(v631); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpSwidenHigh {
-						v658 := c.arg0(v633)
-						v659 := c.arg0(v646)
-						if v658 == v659 {
+				v982 := c.arg1(v0)
+				if v997, ok := c.defInst(v982); ok {
+					v998 := c.opcode(v997)
+					if v998 == ir.OpSwidenHigh {
+						v1009 := c.arg0(v984)
+						v1010 := c.arg0(v997)
+						if v1009 == v1010 {
 							// lower_vector.rules:226
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v658), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1009), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v631 := c.arg1(v0)
-				if v646, ok := c.defInst(v631); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpUwidenHigh {
-						v660 := c.arg0(v633)
-						v661 := c.arg0(v646)
-						if v660 == v661 {
+				v982 := c.arg1(v0)
+				if v997, ok := c.defInst(v982); ok {
+					v998 := c.opcode(v997)
+					if v998 == ir.OpUwidenHigh {
+						v1011 := c.arg0(v984)
+						v1012 := c.arg0(v997)
+						if v1011 == v1012 {
 							// lower_vector.rules:230
-							a1 := c.xmm(v660)
+							a1 := c.xmm(v1011)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -3847,49 +4699,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:214
-		v631 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v630), c.xm(v631))), true
+		v982 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v981), c.xm(v982))), true
 	case ir.I16X8:
-		v630 := c.arg0(v0)
-		if v633, ok := c.defInst(v630); ok {
-			v634 := c.opcode(v633)
-			switch v634 {
+		v981 := c.arg0(v0)
+		if v984, ok := c.defInst(v981); ok {
+			v985 := c.opcode(v984)
+			switch v985 {
 			case ir.OpSwidenLow:
-				v631 := c.arg1(v0)
-				if v646, ok := c.defInst(v631); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpSwidenHigh {
-						v658 := c.arg0(v633)
-						v659 := c.arg0(v646)
-						if v658 == v659 {
+				v982 := c.arg1(v0)
+				if v997, ok := c.defInst(v982); ok {
+					v998 := c.opcode(v997)
+					if v998 == ir.OpSwidenHigh {
+						v1009 := c.arg0(v984)
+						v1010 := c.arg0(v997)
+						if v1009 == v1010 {
 							// lower_vector.rules:224
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v658)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1009)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v631 := c.arg1(v0)
-				if v646, ok := c.defInst(v631); ok {
-					v647 := c.opcode(v646)
-					if v647 == ir.OpUwidenHigh {
-						v660 := c.arg0(v633)
-						v661 := c.arg0(v646)
-						if v660 == v661 {
+				v982 := c.arg1(v0)
+				if v997, ok := c.defInst(v982); ok {
+					v998 := c.opcode(v997)
+					if v998 == ir.OpUwidenHigh {
+						v1011 := c.arg0(v984)
+						v1012 := c.arg0(v997)
+						if v1011 == v1012 {
 							// lower_vector.rules:228
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v660), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1011), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:213
-		v631 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v630), c.xm(v631))), true
+		v982 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v981), c.xm(v982))), true
 	case ir.I8X16:
 		// lower_vector.rules:216
-		v630 := c.arg0(v0)
-		v631 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v630)), c.operandReg(c.byteSums(c.xmm(v631))))), true
+		v981 := c.arg0(v0)
+		v982 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v981)), c.operandReg(c.byteSums(c.xmm(v982))))), true
 	}
 	var none out
 	return none, false
@@ -3899,31 +4751,31 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v599 := c.hasAvx512()
-		if v599 {
+		v455 := c.hasAvx512()
+		if v455 {
 			// lower_vector.rules:260
-			v74 := c.arg0(v0)
-			a1 := c.xmm(v74)
+			v205 := c.arg0(v0)
+			a1 := c.xmm(v205)
 			return c.out1(c.ternary(15, a1, a1, c.operandReg(a1))), true
 		}
 		// lower_vector.rules:248
-		v74 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v74), c.operandMem(c.onesMask()))), true
+		v205 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v205), c.operandMem(c.onesMask()))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:60
-		v74 := c.arg0(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v74))), true
+		// lower_int.rules:110
+		v205 := c.arg0(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v205))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:174
-		v74 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v74), c.operandMem(c.onesMask()))), true
+		v205 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v205), c.operandMem(c.onesMask()))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:97
-		v74 := c.arg0(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v74)), c.unary(asm.NOT, asm.S64, c.high(v74)))), true
+		v205 := c.arg0(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v205)), c.unary(asm.NOT, asm.S64, c.high(v205)))), true
 	}
 	var none out
 	return none, false
@@ -3934,81 +4786,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v733 := c.hasAvx()
-		if v733 {
+		v1084 := c.hasAvx()
+		if v1084 {
 			// lower_vector.rules:281
-			v729 := c.arg0(v0)
-			v730 := c.arg1(v0)
-			v731 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
+			v1080 := c.arg0(v0)
+			v1081 := c.arg1(v0)
+			v1082 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
 		}
 		// lower_vector.rules:286
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
 	case ir.I32X4:
-		v733 := c.hasAvx()
-		if v733 {
+		v1084 := c.hasAvx()
+		if v1084 {
 			// lower_vector.rules:282
-			v729 := c.arg0(v0)
-			v730 := c.arg1(v0)
-			v731 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
+			v1080 := c.arg0(v0)
+			v1081 := c.arg1(v0)
+			v1082 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
 		}
 		// lower_vector.rules:288
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v729), 31), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1080), 31), c.xmm(v1081), c.xmm(v1082))), true
 	case ir.F32X4:
-		v733 := c.hasAvx()
-		if v733 {
+		v1084 := c.hasAvx()
+		if v1084 {
 			// lower_vector.rules:283
-			v729 := c.arg0(v0)
-			v730 := c.arg1(v0)
-			v731 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
+			v1080 := c.arg0(v0)
+			v1081 := c.arg1(v0)
+			v1082 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
 		}
 		// lower_vector.rules:289
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v729), 31), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1080), 31), c.xmm(v1081), c.xmm(v1082))), true
 	case ir.I64X2:
-		v733 := c.hasAvx()
-		if v733 {
+		v1084 := c.hasAvx()
+		if v1084 {
 			// lower_vector.rules:284
-			v729 := c.arg0(v0)
-			v730 := c.arg1(v0)
-			v731 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
+			v1080 := c.arg0(v0)
+			v1081 := c.arg1(v0)
+			v1082 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
 		}
 		// lower_vector.rules:290
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
 	case ir.F64X2:
-		v733 := c.hasAvx()
-		if v733 {
+		v1084 := c.hasAvx()
+		if v1084 {
 			// lower_vector.rules:285
-			v729 := c.arg0(v0)
-			v730 := c.arg1(v0)
-			v731 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v729), c.xmm(v730), c.xmm(v731))), true
+			v1080 := c.arg0(v0)
+			v1081 := c.arg1(v0)
+			v1082 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
 		}
 		// lower_vector.rules:291
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v729))), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
 	case ir.I16X8:
 		// lower_vector.rules:287
-		v729 := c.arg0(v0)
-		v730 := c.arg1(v0)
-		v731 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v729), 15), c.xmm(v730), c.xmm(v731))), true
+		v1080 := c.arg0(v0)
+		v1081 := c.arg1(v0)
+		v1082 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1080), 15), c.xmm(v1081), c.xmm(v1082))), true
 	}
 	var none out
 	return none, false
@@ -4018,87 +4870,87 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v197 := c.intCc(v0)
-		switch v197 {
+		v362 := c.intCc(v0)
+		switch v362 {
 		case ir.Equal:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v735, ok := c.intVec(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1086, ok := c.intVec(v366); ok {
 				// lower_vector.rules:388
-				v199 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v735), v198, v199)), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vcomm(c.eqOp(v1086), v363, v364)), true
 			}
 		case ir.SignedGreaterThan:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v735, ok := c.intVec(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1086, ok := c.intVec(v366); ok {
 				// lower_vector.rules:389
-				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v735, c.xmm(v198), c.xm(v199))), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vgt(v1086, c.xmm(v363), c.xm(v364))), true
 			}
 		case ir.SignedLessThan:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v735, ok := c.intVec(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1086, ok := c.intVec(v366); ok {
 				// lower_vector.rules:390
-				v199 := c.arg1(v0)
-				return c.out1(c.vgt(v735, c.xmm(v199), c.xm(v198))), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vgt(v1086, c.xmm(v364), c.xm(v363))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v737, ok := c.narrowLanes(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1088, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:417
-				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v737), c.eqOp(v737), v198, v199)), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vextreme(c.umaxOp(v1088), c.eqOp(v1088), v363, v364)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v737, ok := c.narrowLanes(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1088, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:418
-				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v737), c.eqOp(v737), v198, v199)), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vextreme(c.uminOp(v1088), c.eqOp(v1088), v363, v364)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v737, ok := c.narrowLanes(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1088, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:419
-				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v737), c.eqOp(v737), v198, v199)), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vextreme(c.smaxOp(v1088), c.eqOp(v1088), v363, v364)), true
 			}
 		case ir.SignedLessThanOrEqual:
-			v198 := c.arg0(v0)
-			v201 := c.valueType(v198)
-			if v737, ok := c.narrowLanes(v201); ok {
+			v363 := c.arg0(v0)
+			v366 := c.valueType(v363)
+			if v1088, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:420
-				v199 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v737), c.eqOp(v737), v198, v199)), true
+				v364 := c.arg1(v0)
+				return c.out1(c.vextreme(c.sminOp(v1088), c.eqOp(v1088), v363, v364)), true
 			}
 		}
-		v198 := c.arg0(v0)
-		v201 := c.valueType(v198)
-		if v735, ok := c.intVec(v201); ok {
+		v363 := c.arg0(v0)
+		v366 := c.valueType(v363)
+		if v1086, ok := c.intVec(v366); ok {
 			// lower_vector.rules:387
-			v199 := c.arg1(v0)
-			return c.out1(c.vcmp(v735, v197, c.xmm(v198), c.xmm(v199))), true
+			v364 := c.arg1(v0)
+			return c.out1(c.vcmp(v1086, v362, c.xmm(v363), c.xmm(v364))), true
 		}
 	}
 	if v2 == ir.I8 {
-		v198 := c.arg0(v0)
-		v201 := c.valueType(v198)
-		if _, ok := c.fitsIn64(v201); ok {
-			// lower_int.rules:290
-			v197 := c.intCc(v0)
-			v199 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpCond(v197, v198, v199))), true
+		v363 := c.arg0(v0)
+		v366 := c.valueType(v363)
+		if _, ok := c.fitsIn64(v366); ok {
+			// lower_int.rules:364
+			v362 := c.intCc(v0)
+			v364 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpCond(v362, v363, v364))), true
 		}
-		if v201 == ir.I128 {
+		if v366 == ir.I128 {
 			// lower_wide.rules:224
-			v197 := c.intCc(v0)
-			v199 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpWide(v197, c.low(v198), c.high(v198), c.low(v199), c.high(v199)))), true
+			v362 := c.intCc(v0)
+			v364 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpWide(v362, c.low(v363), c.high(v363), c.low(v364), c.high(v364)))), true
 		}
 	}
 	var none out
@@ -4110,72 +4962,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v846 := c.arg1(v0)
-		if v849, ok := c.sinkableLoad(v846); ok {
+		v1197 := c.arg1(v0)
+		if v1200, ok := c.sinkableLoad(v1197); ok {
 			// lower_vector.rules:649
-			v845 := c.arg0(v0)
-			v847 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
+			v1196 := c.arg0(v0)
+			v1198 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
 		}
 		// lower_vector.rules:648
-		v845 := c.arg0(v0)
-		v847 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
+		v1196 := c.arg0(v0)
+		v1198 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
 	case ir.I16X8:
-		v846 := c.arg1(v0)
-		if v849, ok := c.sinkableLoad(v846); ok {
+		v1197 := c.arg1(v0)
+		if v1200, ok := c.sinkableLoad(v1197); ok {
 			// lower_vector.rules:651
-			v845 := c.arg0(v0)
-			v847 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
+			v1196 := c.arg0(v0)
+			v1198 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
 		}
 		// lower_vector.rules:650
-		v845 := c.arg0(v0)
-		v847 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
+		v1196 := c.arg0(v0)
+		v1198 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
 	case ir.I32X4:
-		v846 := c.arg1(v0)
-		if v849, ok := c.sinkableLoad(v846); ok {
+		v1197 := c.arg1(v0)
+		if v1200, ok := c.sinkableLoad(v1197); ok {
 			// lower_vector.rules:653
-			v845 := c.arg0(v0)
-			v847 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
+			v1196 := c.arg0(v0)
+			v1198 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
 		}
 		// lower_vector.rules:652
-		v845 := c.arg0(v0)
-		v847 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
+		v1196 := c.arg0(v0)
+		v1198 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
 	case ir.I64X2:
-		v846 := c.arg1(v0)
-		if v849, ok := c.sinkableLoad(v846); ok {
+		v1197 := c.arg1(v0)
+		if v1200, ok := c.sinkableLoad(v1197); ok {
 			// lower_vector.rules:655
-			v845 := c.arg0(v0)
-			v847 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandMem(c.sink(v849)), c.laneU8(v847))), true
+			v1196 := c.arg0(v0)
+			v1198 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
 		}
 		// lower_vector.rules:654
-		v845 := c.arg0(v0)
-		v847 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v845), c.operandReg(c.gpr(v846)), c.laneU8(v847))), true
+		v1196 := c.arg0(v0)
+		v1198 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
 	case ir.F32X4:
 		// lower_vector.rules:656
-		v845 := c.arg0(v0)
-		v846 := c.arg1(v0)
-		v847 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v845), c.xmm(v846), c.laneInsertps(v847))), true
+		v1196 := c.arg0(v0)
+		v1197 := c.arg1(v0)
+		v1198 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1196), c.xmm(v1197), c.laneInsertps(v1198))), true
 	case ir.F64X2:
-		v847 := c.lane(v0)
-		switch v847 {
+		v1198 := c.lane(v0)
+		switch v1198 {
 		case 0:
 			// lower_vector.rules:657
-			v846 := c.arg1(v0)
-			v845 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v846), c.xmm(v845), 2)), true
+			v1197 := c.arg1(v0)
+			v1196 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1197), c.xmm(v1196), 2)), true
 		case 1:
 			// lower_vector.rules:658
-			v845 := c.arg0(v0)
-			v846 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v845), c.operandReg(c.xmm(v846)))), true
+			v1196 := c.arg0(v0)
+			v1197 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1196), c.operandReg(c.xmm(v1197)))), true
 		}
 	}
 	var none out
@@ -4187,51 +5039,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v862 := c.lane(v0)
-		if v862 == 0 {
+		v1210 := c.lane(v0)
+		if v1210 == 0 {
 			// lower_vector.rules:690
-			v861 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v861))), true
+			v1209 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1209))), true
 		}
 		// lower_vector.rules:688
-		v861 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v861), c.laneU8(v862))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1209), c.laneU8(v1210))), true
 	case ir.I64:
-		v862 := c.lane(v0)
-		if v862 == 0 {
+		v1210 := c.lane(v0)
+		if v1210 == 0 {
 			// lower_vector.rules:691
-			v861 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v861))), true
+			v1209 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1209))), true
 		}
 		// lower_vector.rules:689
-		v861 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v861), c.laneU8(v862))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1209), c.laneU8(v1210))), true
 	}
-	v862 := c.lane(v0)
-	if v862 == 0 {
-		if v215, ok := c.tyScalarFloat(v2); ok {
+	v1210 := c.lane(v0)
+	if v1210 == 0 {
+		if v380, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:692
-			v861 := c.arg0(v0)
-			return c.out1(c.lowLane(v215, c.xmm(v861))), true
+			v1209 := c.arg0(v0)
+			return c.out1(c.lowLane(v380, c.xmm(v1209))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:686
-		v861 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v861), c.laneU8(v862))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1209), c.laneU8(v1210))), true
 	case ir.I16:
 		// lower_vector.rules:687
-		v861 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v861), c.laneU8(v862))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1209), c.laneU8(v1210))), true
 	case ir.F32:
 		// lower_vector.rules:693
-		v861 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v861), c.laneU8(v862)))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1209), c.laneU8(v1210)))), true
 	case ir.F64:
 		// lower_vector.rules:694
-		v861 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v861), 238))), true
+		v1209 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1209), 238))), true
 	}
 	var none out
 	return none, false
@@ -4242,33 +5094,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v863 := c.arg0(v0)
-		if v865, ok := c.sinkableLoad(v863); ok {
+		v1211 := c.arg0(v0)
+		if v1213, ok := c.sinkableLoad(v1211); ok {
 			// lower_vector.rules:698
-			return c.out1(c.loadXmm(ir.F32, c.sink(v865))), true
+			return c.out1(c.loadXmm(ir.F32, c.sink(v1213))), true
 		}
 	case ir.I64X2:
-		v863 := c.arg0(v0)
-		if v865, ok := c.sinkableLoad(v863); ok {
+		v1211 := c.arg0(v0)
+		if v1213, ok := c.sinkableLoad(v1211); ok {
 			// lower_vector.rules:699
-			return c.out1(c.loadXmm(ir.F64, c.sink(v865))), true
+			return c.out1(c.loadXmm(ir.F64, c.sink(v1213))), true
 		}
 		// lower_vector.rules:697
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v863)))), true
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1211)))), true
 	case ir.F32X4:
 		// lower_vector.rules:700
-		v863 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v863), c.xmm(v863), 14)), true
+		v1211 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1211), c.xmm(v1211), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:701
-		v863 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v863)))), true
+		v1211 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1211)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:696
-			v863 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v863)))), true
+			v1211 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1211)))), true
 		}
 	}
 	var none out
@@ -4296,19 +5148,19 @@ func (c *lower) lower_OpIconst(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:24
-		v32 := c.arg0(v0)
-		return c.out1(c.unary(asm.NEG, c.size32(v4), c.gpr(v32))), true
+		// lower_int.rules:49
+		v84 := c.arg0(v0)
+		return c.out1(c.unary(asm.NEG, c.size32(v4), c.gpr(v84))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:72
-		v32 := c.arg0(v0)
-		return c.outPair(c.negWide(c.low(v32), c.high(v32))), true
+		v84 := c.arg0(v0)
+		return c.outPair(c.negWide(c.low(v84), c.high(v84))), true
 	}
-	if v587, ok := c.intVec(v2); ok {
+	if v940, ok := c.intVec(v2); ok {
 		// lower_vector.rules:116
-		v32 := c.arg0(v0)
-		return c.out1(c.vsub(v587, c.vecZero(), c.xm(v32))), true
+		v84 := c.arg0(v0)
+		return c.out1(c.vsub(v940, c.vecZero(), c.xm(v84))), true
 	}
 	var none out
 	return none, false
@@ -4318,22 +5170,22 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:63
-		v78 := c.arg1(v0)
-		v77 := c.arg0(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v78)), c.operandReg(c.gpr(v77)))), true
+		// lower_int.rules:113
+		v207 := c.arg1(v0)
+		v206 := c.arg0(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v207)), c.operandReg(c.gpr(v206)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:100
-		v78 := c.arg1(v0)
-		v77 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v78)), c.operandReg(c.low(v77))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v78)), c.operandReg(c.high(v77))))), true
+		v207 := c.arg1(v0)
+		v206 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v207)), c.operandReg(c.low(v206))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v207)), c.operandReg(c.high(v206))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:250
-		v77 := c.arg0(v0)
-		v78 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v77), c.operandReg(c.xorX(c.xmm(v78), c.operandMem(c.onesMask()))))), true
+		v206 := c.arg0(v0)
+		v207 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v206), c.operandReg(c.xorX(c.xmm(v207), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -4343,60 +5195,22 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:64
-		v79 := c.arg0(v0)
-		v80 := c.arg1(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v79), c.rmi(v80)))), true
+		// lower_int.rules:114
+		v208 := c.arg0(v0)
+		v209 := c.arg1(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v208), c.rmi(v209)))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:102
-		v79 := c.arg0(v0)
-		v80 := c.arg1(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v79), c.operandReg(c.low(v80)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v79), c.operandReg(c.high(v80)))))), true
+		v208 := c.arg0(v0)
+		v209 := c.arg1(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v208), c.operandReg(c.low(v209)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v208), c.operandReg(c.high(v209)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:251
-		v79 := c.arg0(v0)
-		v80 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v79), c.operandReg(c.xorX(c.xmm(v80), c.operandMem(c.onesMask()))))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpUmulhi is the part of lower for one case.
-func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:106
-		v116 := c.arg0(v0)
-		v117 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v116), c.rm(v117)))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:109
-		v116 := c.arg0(v0)
-		v117 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v116), c.operandReg(c.zext32(v117))), c.tyBitsU8(v89))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSmulhi is the part of lower for one case.
-func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:107
-		v118 := c.arg0(v0)
-		v119 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v118), c.rm(v119)))), true
-	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:111
-		v118 := c.arg0(v0)
-		v119 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v118), c.operandReg(c.sext32(v119))), c.tyBitsU8(v89))), true
+		v208 := c.arg0(v0)
+		v209 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v208), c.operandReg(c.xorX(c.xmm(v209), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -4406,17 +5220,17 @@ func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:121
-		v120 := c.arg0(v0)
-		v121 := c.arg1(v0)
-		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v120), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v121)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:191
+		v268 := c.arg0(v0)
+		v269 := c.arg1(v0)
+		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v268), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v269)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:38
-		v121 := c.arg1(v0)
-		v120 := c.arg0(v0)
-		c.checkDivisor(v121)
-		return c.outPair(c.divideWide(wideUdiv, v120, v121)), true
+		v269 := c.arg1(v0)
+		v268 := c.arg0(v0)
+		c.checkDivisor(v269)
+		return c.outPair(c.divideWide(wideUdiv, v268, v269)), true
 	}
 	var none out
 	return none, false
@@ -4426,17 +5240,17 @@ func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:123
-		v122 := c.arg0(v0)
-		v123 := c.arg1(v0)
-		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v122), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v123)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:193
+		v270 := c.arg0(v0)
+		v271 := c.arg1(v0)
+		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v270), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v271)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:39
-		v123 := c.arg1(v0)
-		v122 := c.arg0(v0)
-		c.checkDivisor(v123)
-		return c.outPair(c.divideWide(wideUrem, v122, v123)), true
+		v271 := c.arg1(v0)
+		v270 := c.arg0(v0)
+		c.checkDivisor(v271)
+		return c.outPair(c.divideWide(wideUrem, v270, v271)), true
 	}
 	var none out
 	return none, false
@@ -4446,18 +5260,18 @@ func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:174
-		v144 := c.arg0(v0)
-		v145 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v144), c.rmi(v145))
+		// lower_int.rules:246
+		v292 := c.arg0(v0)
+		v293 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v292), c.rmi(v293))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:55
-		v144 := c.arg0(v0)
-		v145 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v144, v145)
+		v292 := c.arg0(v0)
+		v293 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v292, v293)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -4469,18 +5283,18 @@ func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:176
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v146), c.rmi(v147))
+		// lower_int.rules:248
+		v294 := c.arg0(v0)
+		v295 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v294), c.rmi(v295))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:57
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v146, v147)
+		v294 := c.arg0(v0)
+		v295 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v294, v295)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -4492,18 +5306,18 @@ func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:178
-		v148 := c.arg0(v0)
-		v149 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v148), c.rmi(v149))
+		// lower_int.rules:250
+		v296 := c.arg0(v0)
+		v297 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v296), c.rmi(v297))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:59
-		v148 := c.arg0(v0)
-		v149 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v148, v149)
+		v296 := c.arg0(v0)
+		v297 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v296, v297)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -4515,18 +5329,18 @@ func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:180
-		v150 := c.arg0(v0)
-		v151 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v150), c.rmi(v151))
+		// lower_int.rules:252
+		v298 := c.arg0(v0)
+		v299 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v298), c.rmi(v299))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:61
-		v150 := c.arg0(v0)
-		v151 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v150, v151)
+		v298 := c.arg0(v0)
+		v299 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v298, v299)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -4538,21 +5352,21 @@ func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:182
-		v152 := c.arg0(v0)
-		v153 := c.arg1(v0)
-		v154 := c.trapCode(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v152), c.rmi(v153))
-		c.trapIf(c.condFlags(asm.B), v154)
+		// lower_int.rules:254
+		v300 := c.arg0(v0)
+		v301 := c.arg1(v0)
+		v302 := c.trapCode(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v300), c.rmi(v301))
+		c.trapIf(c.condFlags(asm.B), v302)
 		return c.out1(s1), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:63
-		v152 := c.arg0(v0)
-		v153 := c.arg1(v0)
-		v154 := c.trapCode(v0)
-		p2 := c.chain(asm.ADD, asm.ADC, v152, v153)
-		c.trapIf(c.condFlags(asm.B), v154)
+		v300 := c.arg0(v0)
+		v301 := c.arg1(v0)
+		v302 := c.trapCode(v0)
+		p2 := c.chain(asm.ADD, asm.ADC, v300, v301)
+		c.trapIf(c.condFlags(asm.B), v302)
 		return c.outPair(p2), true
 	}
 	var none out
@@ -4563,19 +5377,19 @@ func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:200
-		v167 := c.arg0(v0)
-		v168 := c.arg1(v0)
-		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v167), c.rm(v168))
+		// lower_int.rules:272
+		v315 := c.arg0(v0)
+		v316 := c.arg1(v0)
+		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v315), c.rm(v316))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(c.first(p1), o2), true
 	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:204
-		v167 := c.arg0(v0)
-		v168 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.zext32(v167), c.operandReg(c.zext32(v168)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(p3)), c.operandReg(p3)))
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:276
+		v315 := c.arg0(v0)
+		v316 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.zext32(v315), c.operandReg(c.zext32(v316)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v216), c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -4586,19 +5400,19 @@ func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:202
-		v169 := c.arg0(v0)
-		v170 := c.arg1(v0)
-		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v169), c.rm(v170))
+		// lower_int.rules:274
+		v317 := c.arg0(v0)
+		v318 := c.arg1(v0)
+		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v317), c.rm(v318))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(p1, o2), true
 	}
-	if v89, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:207
-		v169 := c.arg0(v0)
-		v170 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.sext32(v169), c.operandReg(c.sext32(v170)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
+	if v216, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:279
+		v317 := c.arg0(v0)
+		v318 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.sext32(v317), c.operandReg(c.sext32(v318)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -4609,15 +5423,15 @@ func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:213
-		v171 := c.arg0(v0)
-		return c.out1(c.clzFrom(v4, c.zext32(v171))), true
+		// lower_int.rules:285
+		v319 := c.arg0(v0)
+		return c.out1(c.clzFrom(v4, c.zext32(v319))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:152
-		v171 := c.arg0(v0)
-		a1 := c.low(v171)
-		b2 := c.high(v171)
+		v319 := c.arg0(v0)
+		a1 := c.low(v319)
+		b2 := c.high(v319)
 		fromLow3 := c.addImm(asm.S64, c.clzFrom(ir.I64, a1), 64)
 		fromHigh4 := c.clzFrom(ir.I64, b2)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, b2, c.operandReg(b2)), fromLow3, fromHigh4), c.immConst(ir.I64, 0))), true
@@ -4630,17 +5444,17 @@ func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:233
-		v172 := c.arg0(v0)
-		r1 := c.sext32(v172)
+		// lower_int.rules:305
+		v320 := c.arg0(v0)
+		r1 := c.sext32(v320)
 		y2 := c.alu(asm.XOR, c.size32(v4), r1, c.operandReg(c.shiftImm(asm.SAR, c.size32(v4), r1, c.signShift(v4))))
 		return c.out1(c.addImm(c.size32(v4), c.clzFrom(v4, y2), -1)), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:167
-		v172 := c.arg0(v0)
-		a3 := c.low(v172)
-		b4 := c.high(v172)
+		v320 := c.arg0(v0)
+		a3 := c.low(v320)
+		b4 := c.high(v320)
 		sign5 := c.shiftImm(asm.SAR, asm.S64, b4, 63)
 		p6 := c.alu(asm.XOR, asm.S64, a3, c.operandReg(sign5))
 		q7 := c.alu(asm.XOR, asm.S64, b4, c.operandReg(sign5))
@@ -4656,19 +5470,19 @@ func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:256
-		v177 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v177))), true
+		// lower_int.rules:328
+		v325 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v325))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:257
-		v177 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v177), 8)), true
+		// lower_int.rules:329
+		v325 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v325), 8)), true
 	case ir.I128:
 		// lower_wide.rules:176
-		v177 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v177)), c.byteSwap(asm.S64, c.low(v177)))), true
+		v325 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v325)), c.byteSwap(asm.S64, c.low(v325)))), true
 	}
 	var none out
 	return none, false
@@ -4678,23 +5492,23 @@ func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:260
-		v178 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v178)))), true
+		// lower_int.rules:332
+		v326 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v326)))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:261
-		v178 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v178)), 8)), true
+		// lower_int.rules:333
+		v326 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v326)), 8)), true
 	case ir.I8:
-		// lower_int.rules:262
-		v178 := c.arg0(v0)
-		return c.out1(c.revByte(ir.I32, c.gpr(v178))), true
+		// lower_int.rules:334
+		v326 := c.arg0(v0)
+		return c.out1(c.revByte(ir.I32, c.gpr(v326))), true
 	case ir.I128:
 		// lower_wide.rules:177
-		v178 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v178))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v178))))), true
+		v326 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v326))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v326))))), true
 	}
 	var none out
 	return none, false
@@ -4704,30 +5518,30 @@ func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v192 := c.arg0(v0)
-		v194 := c.valueType(v192)
-		if v196, ok := c.fitsIn64(v194); ok {
-			// lower_int.rules:284
-			n1 := c.unary(asm.NEG, c.sizeOf(v196), c.gpr(v192))
+		v357 := c.arg0(v0)
+		v359 := c.valueType(v357)
+		if v361, ok := c.fitsIn64(v359); ok {
+			// lower_int.rules:358
+			n1 := c.unary(asm.NEG, c.sizeOf(v361), c.gpr(v357))
 			return c.out1(c.alu(asm.SBB, c.size32(v4), n1, c.operandReg(n1))), true
 		}
-		if v194 == ir.I128 {
+		if v359 == ir.I128 {
 			// lower_wide.rules:198
-			return c.out1(c.maskWide(v192)), true
+			return c.out1(c.maskWide(v357)), true
 		}
 	}
 	if v2 == ir.I128 {
-		v192 := c.arg0(v0)
-		v194 := c.valueType(v192)
-		if v196, ok := c.fitsIn64(v194); ok {
+		v357 := c.arg0(v0)
+		v359 := c.valueType(v357)
+		if v361, ok := c.fitsIn64(v359); ok {
 			// lower_wide.rules:194
-			n2 := c.unary(asm.NEG, c.sizeOf(v196), c.gpr(v192))
+			n2 := c.unary(asm.NEG, c.sizeOf(v361), c.gpr(v357))
 			m3 := c.alu(asm.SBB, asm.S64, n2, c.operandReg(n2))
 			return c.outPair(c.makePair(m3, m3)), true
 		}
-		if v194 == ir.I128 {
+		if v359 == ir.I128 {
 			// lower_wide.rules:196
-			m4 := c.maskWide(v192)
+			m4 := c.maskWide(v357)
 			return c.outPair(c.makePair(m4, m4)), true
 		}
 	}
@@ -4739,23 +5553,23 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I8 {
-		v205 := c.arg0(v0)
-		v208 := c.valueType(v205)
-		if _, ok := c.tyScalarFloat(v208); ok {
-			// lower_int.rules:291
-			v204 := c.floatCc(v0)
-			v206 := c.arg1(v0)
-			return c.out1(c.setcc(c.fcmpCond(v204, v205, v206))), true
+		v370 := c.arg0(v0)
+		v373 := c.valueType(v370)
+		if _, ok := c.tyScalarFloat(v373); ok {
+			// lower_int.rules:365
+			v369 := c.floatCc(v0)
+			v371 := c.arg1(v0)
+			return c.out1(c.setcc(c.fcmpCond(v369, v370, v371))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v205 := c.arg0(v0)
-		v208 := c.valueType(v205)
-		if v739, ok := c.floatVec(v208); ok {
+		v370 := c.arg0(v0)
+		v373 := c.valueType(v370)
+		if v1090, ok := c.floatVec(v373); ok {
 			// lower_vector.rules:441
-			v204 := c.floatCc(v0)
-			v206 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v739), v204, c.xmm(v205), c.xmm(v206))), true
+			v369 := c.floatCc(v0)
+			v371 := c.arg1(v0)
+			return c.out1(c.vfcmp(c.fcmpOp(v1090), v369, c.xmm(v370), c.xmm(v371))), true
 		}
 	}
 	var none out
@@ -4766,18 +5580,18 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelectSpectreGuard(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:296
-		v218 := c.arg0(v0)
-		v219 := c.arg1(v0)
-		v220 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v218), c.gpr(v219), c.gpr(v220))), true
+		// lower_int.rules:370
+		v383 := c.arg0(v0)
+		v384 := c.arg1(v0)
+		v385 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v383), c.gpr(v384), c.gpr(v385))), true
 	}
 	if v2 == ir.I128 {
 		// lower_wide.rules:229
-		v218 := c.arg0(v0)
-		v219 := c.arg1(v0)
-		v220 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v218), c.low(v219), c.high(v219), c.low(v220), c.high(v220))), true
+		v383 := c.arg0(v0)
+		v384 := c.arg1(v0)
+		v385 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v383), c.low(v384), c.high(v384), c.low(v385), c.high(v385))), true
 	}
 	var none out
 	return none, false
@@ -4789,24 +5603,24 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:94
-		v233 := c.arg0(v0)
-		v234 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSS, c.xmm(v233), c.xm(v234))), true
+		v398 := c.arg0(v0)
+		v399 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSS, c.xmm(v398), c.xm(v399))), true
 	case ir.F64:
 		// lower_float.rules:95
-		v233 := c.arg0(v0)
-		v234 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSD, c.xmm(v233), c.xm(v234))), true
+		v398 := c.arg0(v0)
+		v399 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSD, c.xmm(v398), c.xm(v399))), true
 	case ir.F32X4:
 		// lower_vector.rules:475
-		v233 := c.arg0(v0)
-		v234 := c.arg1(v0)
-		return c.out1(c.vop(asm.SUBPS, c.xmm(v233), c.xm(v234))), true
+		v398 := c.arg0(v0)
+		v399 := c.arg1(v0)
+		return c.out1(c.vop(asm.SUBPS, c.xmm(v398), c.xm(v399))), true
 	case ir.F64X2:
 		// lower_vector.rules:476
-		v233 := c.arg0(v0)
-		v234 := c.arg1(v0)
-		return c.out1(c.vop(asm.SUBPD, c.xmm(v233), c.xm(v234))), true
+		v398 := c.arg0(v0)
+		v399 := c.arg1(v0)
+		return c.out1(c.vop(asm.SUBPD, c.xmm(v398), c.xm(v399))), true
 	}
 	var none out
 	return none, false
@@ -4818,24 +5632,24 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:102
-		v241 := c.arg0(v0)
-		v242 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSS, c.xmm(v241), c.xm(v242))), true
+		v406 := c.arg0(v0)
+		v407 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSS, c.xmm(v406), c.xm(v407))), true
 	case ir.F64:
 		// lower_float.rules:103
-		v241 := c.arg0(v0)
-		v242 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSD, c.xmm(v241), c.xm(v242))), true
+		v406 := c.arg0(v0)
+		v407 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSD, c.xmm(v406), c.xm(v407))), true
 	case ir.F32X4:
 		// lower_vector.rules:479
-		v241 := c.arg0(v0)
-		v242 := c.arg1(v0)
-		return c.out1(c.vop(asm.DIVPS, c.xmm(v241), c.xm(v242))), true
+		v406 := c.arg0(v0)
+		v407 := c.arg1(v0)
+		return c.out1(c.vop(asm.DIVPS, c.xmm(v406), c.xm(v407))), true
 	case ir.F64X2:
 		// lower_vector.rules:480
-		v241 := c.arg0(v0)
-		v242 := c.arg1(v0)
-		return c.out1(c.vop(asm.DIVPD, c.xmm(v241), c.xm(v242))), true
+		v406 := c.arg0(v0)
+		v407 := c.arg1(v0)
+		return c.out1(c.vop(asm.DIVPD, c.xmm(v406), c.xm(v407))), true
 	}
 	var none out
 	return none, false
@@ -4847,20 +5661,20 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:104
-		v243 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v243))), true
+		v408 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v408))), true
 	case ir.F64:
 		// lower_float.rules:105
-		v243 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v243))), true
+		v408 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v408))), true
 	case ir.F32X4:
 		// lower_vector.rules:481
-		v243 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.xm(v243))), true
+		v408 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.xm(v408))), true
 	case ir.F64X2:
 		// lower_vector.rules:482
-		v243 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.xm(v243))), true
+		v408 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.xm(v408))), true
 	}
 	var none out
 	return none, false
@@ -4869,28 +5683,28 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 // lower_OpFmin is the part of lower for one case.
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v215, ok := c.tyScalarFloat(v2); ok {
+	if v380, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:107
-		v244 := c.arg0(v0)
-		v245 := c.arg1(v0)
-		return c.out1(c.minMax(v215, false, c.xmm(v244), c.xmm(v245))), true
+		v409 := c.arg0(v0)
+		v410 := c.arg1(v0)
+		return c.out1(c.minMax(v380, false, c.xmm(v409), c.xmm(v410))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:512
-		v244 := c.arg0(v0)
-		v245 := c.arg1(v0)
-		a1 := c.xmm(v244)
-		b2 := c.xmm(v245)
+		v409 := c.arg0(v0)
+		v410 := c.arg1(v0)
+		a1 := c.xmm(v409)
+		b2 := c.xmm(v410)
 		r3 := c.vop(asm.ORPS, c.vop(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.vop(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
 		// lower_vector.rules:517
-		v244 := c.arg0(v0)
-		v245 := c.arg1(v0)
-		a5 := c.xmm(v244)
-		b6 := c.xmm(v245)
+		v409 := c.arg0(v0)
+		v410 := c.arg1(v0)
+		a5 := c.xmm(v409)
+		b6 := c.xmm(v410)
 		r7 := c.vop(asm.ORPD, c.vop(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.vop(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
 		return c.out1(c.vop(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.vop(asm.ORPD, r7, c.operandReg(nan8))))), true
@@ -4902,19 +5716,19 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 // lower_OpFmax is the part of lower for one case.
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v215, ok := c.tyScalarFloat(v2); ok {
+	if v380, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:108
-		v246 := c.arg0(v0)
-		v247 := c.arg1(v0)
-		return c.out1(c.minMax(v215, true, c.xmm(v246), c.xmm(v247))), true
+		v411 := c.arg0(v0)
+		v412 := c.arg1(v0)
+		return c.out1(c.minMax(v380, true, c.xmm(v411), c.xmm(v412))), true
 	}
 	switch v2 {
 	case ir.F32X4:
 		// lower_vector.rules:523
-		v246 := c.arg0(v0)
-		v247 := c.arg1(v0)
-		a1 := c.xmm(v246)
-		b2 := c.xmm(v247)
+		v411 := c.arg0(v0)
+		v412 := c.arg1(v0)
+		a1 := c.xmm(v411)
+		b2 := c.xmm(v412)
 		m3 := c.vop(asm.MAXPS, a1, c.operandReg(b2))
 		d4 := c.vop(asm.XORPS, c.vop(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
 		r5 := c.vop(asm.SUBPS, c.vop(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
@@ -4922,10 +5736,10 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
 		// lower_vector.rules:530
-		v246 := c.arg0(v0)
-		v247 := c.arg1(v0)
-		a7 := c.xmm(v246)
-		b8 := c.xmm(v247)
+		v411 := c.arg0(v0)
+		v412 := c.arg1(v0)
+		a7 := c.xmm(v411)
+		b8 := c.xmm(v412)
 		m9 := c.vop(asm.MAXPD, a7, c.operandReg(b8))
 		d10 := c.vop(asm.XORPD, c.vop(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
 		r11 := c.vop(asm.SUBPD, c.vop(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
@@ -4939,15 +5753,15 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 // lower_OpFneg is the part of lower for one case.
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v215, ok := c.tyScalarFloat(v2); ok {
+	if v380, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:151
-		v265 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v265), c.operandMem(c.signMask(v215)))), true
+		v430 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v430), c.operandMem(c.signMask(v380)))), true
 	}
-	if v750, ok := c.floatVec(v2); ok {
+	if v1101, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:495
-		v265 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v265), c.operandMem(c.signMask(v750)))), true
+		v430 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1101)))), true
 	}
 	var none out
 	return none, false
@@ -4956,15 +5770,15 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 // lower_OpFabs is the part of lower for one case.
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v215, ok := c.tyScalarFloat(v2); ok {
+	if v380, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:152
-		v266 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v266), c.operandMem(c.magnitudeMask(v215)))), true
+		v431 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v431), c.operandMem(c.magnitudeMask(v380)))), true
 	}
-	if v750, ok := c.floatVec(v2); ok {
+	if v1101, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:496
-		v266 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v266), c.operandMem(c.magnitudeMask(v750)))), true
+		v431 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1101)))), true
 	}
 	var none out
 	return none, false
@@ -4973,18 +5787,18 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 // lower_OpFcopysign is the part of lower for one case.
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v215, ok := c.tyScalarFloat(v2); ok {
+	if v380, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:153
-		v267 := c.arg0(v0)
-		v268 := c.arg1(v0)
-		m1 := c.loadMask(c.signMask(v215))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v267))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v268), c.operandReg(m1))))), true
+		v432 := c.arg0(v0)
+		v433 := c.arg1(v0)
+		m1 := c.loadMask(c.signMask(v380))
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v432))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v433), c.operandReg(m1))))), true
 	}
-	if v750, ok := c.floatVec(v2); ok {
+	if v1101, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:497
-		v268 := c.arg1(v0)
-		v267 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v750)), c.xmm(v268), c.xmm(v267))), true
+		v433 := c.arg1(v0)
+		v432 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v1101)), c.xmm(v433), c.xmm(v432))), true
 	}
 	var none out
 	return none, false
@@ -4996,20 +5810,20 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:159
-		v269 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v269))), true
+		v434 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v434))), true
 	case ir.F64:
 		// lower_float.rules:160
-		v269 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v269))), true
+		v434 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v434))), true
 	case ir.F32X4:
 		// lower_vector.rules:501
-		v269 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v269), 8)), true
+		v434 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v434), 8)), true
 	case ir.F64X2:
 		// lower_vector.rules:502
-		v269 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v269), 8)), true
+		v434 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v434), 8)), true
 	}
 	var none out
 	return none, false
@@ -5021,20 +5835,20 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:161
-		v270 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v270))), true
+		v435 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v435))), true
 	case ir.F64:
 		// lower_float.rules:162
-		v270 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v270))), true
+		v435 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v435))), true
 	case ir.F32X4:
 		// lower_vector.rules:503
-		v270 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v270), 9)), true
+		v435 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v435), 9)), true
 	case ir.F64X2:
 		// lower_vector.rules:504
-		v270 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v270), 9)), true
+		v435 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v435), 9)), true
 	}
 	var none out
 	return none, false
@@ -5046,20 +5860,20 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:163
-		v271 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v271))), true
+		v436 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v436))), true
 	case ir.F64:
 		// lower_float.rules:164
-		v271 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v271))), true
+		v436 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v436))), true
 	case ir.F32X4:
 		// lower_vector.rules:505
-		v271 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v271), 10)), true
+		v436 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v436), 10)), true
 	case ir.F64X2:
 		// lower_vector.rules:506
-		v271 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v271), 10)), true
+		v436 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v436), 10)), true
 	}
 	var none out
 	return none, false
@@ -5071,20 +5885,20 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:165
-		v272 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v272))), true
+		v437 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v437))), true
 	case ir.F64:
 		// lower_float.rules:166
-		v272 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v272))), true
+		v437 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v437))), true
 	case ir.F32X4:
 		// lower_vector.rules:507
-		v272 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v272), 11)), true
+		v437 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v437), 11)), true
 	case ir.F64X2:
 		// lower_vector.rules:508
-		v272 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v272), 11)), true
+		v437 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v437), 11)), true
 	}
 	var none out
 	return none, false
@@ -5095,22 +5909,22 @@ func (c *lower) lower_OpFpromote(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64:
-		v273 := c.arg0(v0)
-		v275 := c.valueType(v273)
-		switch v275 {
+		v438 := c.arg0(v0)
+		v440 := c.valueType(v438)
+		switch v440 {
 		case ir.F32:
 			// lower_float.rules:180
-			return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v273))), true
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v438))), true
 		case ir.F16:
 			// lower_small.rules:74
-			return c.out1(c.sseUnary(asm.CVTSS2SD, c.operandReg(c.halfToSingle(c.xmm(v273))))), true
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.operandReg(c.halfToSingle(c.xmm(v438))))), true
 		}
 	case ir.F32:
-		v273 := c.arg0(v0)
-		v275 := c.valueType(v273)
-		if v275 == ir.F16 {
+		v438 := c.arg0(v0)
+		v440 := c.valueType(v438)
+		if v440 == ir.F16 {
 			// lower_small.rules:73
-			return c.out1(c.lowLane(ir.F32, c.halfToSingle(c.xmm(v273)))), true
+			return c.out1(c.lowLane(ir.F32, c.halfToSingle(c.xmm(v438)))), true
 		}
 	}
 	var none out
@@ -5122,22 +5936,22 @@ func (c *lower) lower_OpFdemote(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		if v278 == ir.F64 {
+		v441 := c.arg0(v0)
+		v443 := c.valueType(v441)
+		if v443 == ir.F64 {
 			// lower_float.rules:181
-			return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v276))), true
+			return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v441))), true
 		}
 	case ir.F16:
-		v276 := c.arg0(v0)
-		v278 := c.valueType(v276)
-		switch v278 {
+		v441 := c.arg0(v0)
+		v443 := c.valueType(v441)
+		switch v443 {
 		case ir.F32:
 			// lower_small.rules:75
-			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.xmm(v276)))), true
+			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.xmm(v441)))), true
 		case ir.F64:
 			// lower_small.rules:78
-			a1 := c.xmm(v276)
+			a1 := c.xmm(v441)
 			low2 := c.vop(asm.PADDQ, c.andX(a1, c.operandMem(c.constPool128(536870911, 536870911))), c.operandMem(c.constPool128(536870911, 536870911)))
 			odd3 := c.andX(c.orX(low2, c.operandReg(a1)), c.operandMem(c.constPool128(18446744073172680704, 18446744073172680704)))
 			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.sseUnary(asm.CVTSD2SS, c.operandReg(odd3))))), true
@@ -5149,18 +5963,18 @@ func (c *lower) lower_OpFdemote(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v289 := c.arg0(v0)
-	v291 := c.valueType(v289)
-	if v293, ok := c.tyScalarFloat(v291); ok {
+	v456 := c.arg0(v0)
+	v458 := c.valueType(v456)
+	if v460, ok := c.tyScalarFloat(v458); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:194
-			return c.out1(c.cvtToInt(true, v293, v14, c.xmm(v289))), true
+			// lower_float.rules:199
+			return c.out1(c.cvtToInt(true, v460, v14, c.xmm(v456))), true
 		}
-		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:196
-			r1 := c.cvtToInt(true, v293, ir.I32, c.xmm(v289))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v89), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+		if v216, ok := c.ty8Or16(v2); ok {
+			// lower_float.rules:201
+			r1 := c.cvtToInt(true, v460, ir.I32, c.xmm(v456))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -5170,18 +5984,18 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v294 := c.arg0(v0)
-	v296 := c.valueType(v294)
-	if v298, ok := c.tyScalarFloat(v296); ok {
+	v461 := c.arg0(v0)
+	v463 := c.valueType(v461)
+	if v465, ok := c.tyScalarFloat(v463); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:195
-			return c.out1(c.cvtToInt(false, v298, v14, c.xmm(v294))), true
-		}
-		if v89, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:200
-			r1 := c.cvtToInt(false, v298, ir.I32, c.xmm(v294))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v89), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+			return c.out1(c.cvtToInt(false, v465, v14, c.xmm(v461))), true
+		}
+		if v216, ok := c.ty8Or16(v2); ok {
+			// lower_float.rules:205
+			r1 := c.cvtToInt(false, v465, ir.I32, c.xmm(v461))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v216), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -5191,28 +6005,28 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v299 := c.arg0(v0)
-	v301 := c.valueType(v299)
-	if v303, ok := c.tyScalarFloat(v301); ok {
+	v466 := c.arg0(v0)
+	v468 := c.valueType(v466)
+	if v470, ok := c.tyScalarFloat(v468); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:204
-			return c.out1(c.cvtToIntSat(true, v303, v14, c.xmm(v299))), true
+			// lower_float.rules:209
+			return c.out1(c.cvtToIntSat(true, v470, v14, c.xmm(v466))), true
 		}
-		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:206
-			r1 := c.cvtToIntSat(true, v303, ir.I32, c.xmm(v299))
-			low2 := c.immConst(ir.I32, c.sminImm(v89))
-			high3 := c.immConst(ir.I32, c.smaxImm(v89))
+		if v216, ok := c.ty8Or16(v2); ok {
+			// lower_float.rules:211
+			r1 := c.cvtToIntSat(true, v470, ir.I32, c.xmm(v466))
+			low2 := c.immConst(ir.I32, c.sminImm(v216))
+			high3 := c.immConst(ir.I32, c.smaxImm(v216))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.G, asm.S32, s4, c.operandReg(high3)), high3, s4)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v301 == ir.F32X4 {
+		if v468 == ir.F32X4 {
 			// lower_vector.rules:573
-			a5 := c.xmm(v299)
+			a5 := c.xmm(v466)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -5225,26 +6039,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v304 := c.arg0(v0)
-	v306 := c.valueType(v304)
-	if v308, ok := c.tyScalarFloat(v306); ok {
+	v471 := c.arg0(v0)
+	v473 := c.valueType(v471)
+	if v475, ok := c.tyScalarFloat(v473); ok {
 		v2 := c.resultType(v0)
 		if v14, ok := c.ty32Or64(v2); ok {
-			// lower_float.rules:205
-			return c.out1(c.cvtToIntSat(false, v308, v14, c.xmm(v304))), true
+			// lower_float.rules:210
+			return c.out1(c.cvtToIntSat(false, v475, v14, c.xmm(v471))), true
 		}
-		if v89, ok := c.ty8Or16(v2); ok {
-			// lower_float.rules:212
-			r1 := c.cvtToIntSat(false, v308, ir.I32, c.xmm(v304))
-			high2 := c.immConst(ir.I32, c.umaxImm(v89))
+		if v216, ok := c.ty8Or16(v2); ok {
+			// lower_float.rules:217
+			r1 := c.cvtToIntSat(false, v475, ir.I32, c.xmm(v471))
+			high2 := c.immConst(ir.I32, c.umaxImm(v216))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v306 == ir.F32X4 {
+		if v473 == ir.F32X4 {
 			// lower_vector.rules:580
-			n3 := c.vop(asm.MAXPS, c.xmm(v304), c.operandReg(c.vecZero()))
+			n3 := c.vop(asm.MAXPS, c.xmm(v471), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.vop(asm.SUBPS, n3, c.operandReg(limit4))
@@ -5259,78 +6073,78 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v325 := c.memFlags(v0)
-	if v329, ok := c.littleEndian(v325); ok {
+	v492 := c.memFlags(v0)
+	if v496, ok := c.littleEndian(v492); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:18
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v496, v493, v494))), true
 		}
-		if v215, ok := c.tyScalarFloat(v2); ok {
+		if v380, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:19
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadXmm(v215, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadXmm(v380, c.amode(v496, v493, v494))), true
 		}
-		if v217, ok := c.tyVec128(v2); ok {
+		if v382, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:20
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadXmm(v217, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadXmm(v382, c.amode(v496, v493, v494))), true
 		}
 		switch v2 {
 		case ir.I128:
 			// lower_wide.rules:242
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			m1 := c.amode(v329, v326, v327)
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			m1 := c.amode(v496, v493, v494)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		case ir.F128:
 			// lower_small.rules:26
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F128, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F128, c.amode(v496, v493, v494))), true
 		}
 		if _, ok := c.tySmall16(v2); ok {
 			// lower_small.rules:23
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v329, v326, v327))))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v496, v493, v494))))), true
 		}
 		if _, ok := c.tySmall32(v2); ok {
 			// lower_small.rules:24
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F32, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F32, c.amode(v496, v493, v494))), true
 		}
 		if _, ok := c.tySmall64(v2); ok {
 			// lower_small.rules:25
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F64, c.amode(v329, v326, v327))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F64, c.amode(v496, v493, v494))), true
 		}
 	}
-	if v331, ok := c.bigEndian(v325); ok {
+	if v498, ok := c.bigEndian(v492); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:21
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v331, v326, v327)))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v498, v493, v494)))), true
 		}
 		switch v2 {
 		case ir.F32:
 			// lower_mem.rules:44
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v331, v326, v327)))))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v498, v493, v494)))))), true
 		case ir.F64:
 			// lower_mem.rules:45
-			v326 := c.arg0(v0)
-			v327 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v331, v326, v327)))))), true
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v498, v493, v494)))))), true
 		}
 	}
 	var none out
@@ -5339,18 +6153,18 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload8 is the part of lower for one case.
 func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
-	v332 := c.memFlags(v0)
-	if v336, ok := c.littleEndian(v332); ok {
+	v499 := c.memFlags(v0)
+	if v503, ok := c.littleEndian(v499); ok {
 		// lower_mem.rules:28
-		v333 := c.arg0(v0)
-		v334 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v336, v333, v334)))), true
+		v500 := c.arg0(v0)
+		v501 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v503, v500, v501)))), true
 	}
-	if v363, ok := c.bigEndian(v332); ok {
+	if v530, ok := c.bigEndian(v499); ok {
 		// lower_mem.rules:35
-		v333 := c.arg0(v0)
-		v334 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v363, v333, v334)))), true
+		v500 := c.arg0(v0)
+		v501 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v530, v500, v501)))), true
 	}
 	var none out
 	return none, false
@@ -5358,18 +6172,18 @@ func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload16 is the part of lower for one case.
 func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
-	v337 := c.memFlags(v0)
-	if v341, ok := c.littleEndian(v337); ok {
+	v504 := c.memFlags(v0)
+	if v508, ok := c.littleEndian(v504); ok {
 		// lower_mem.rules:29
-		v338 := c.arg0(v0)
-		v339 := c.offset(v0)
-		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v341, v338, v339)))), true
+		v505 := c.arg0(v0)
+		v506 := c.offset(v0)
+		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v508, v505, v506)))), true
 	}
-	if v367, ok := c.bigEndian(v337); ok {
+	if v534, ok := c.bigEndian(v504); ok {
 		// lower_mem.rules:38
-		v338 := c.arg0(v0)
-		v339 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v367, v338, v339))))), true
+		v505 := c.arg0(v0)
+		v506 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v534, v505, v506))))), true
 	}
 	var none out
 	return none, false
@@ -5377,18 +6191,18 @@ func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload32 is the part of lower for one case.
 func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
-	v342 := c.memFlags(v0)
-	if v346, ok := c.littleEndian(v342); ok {
+	v509 := c.memFlags(v0)
+	if v513, ok := c.littleEndian(v509); ok {
 		// lower_mem.rules:30
-		v343 := c.arg0(v0)
-		v344 := c.offset(v0)
-		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v346, v343, v344)))), true
+		v510 := c.arg0(v0)
+		v511 := c.offset(v0)
+		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v513, v510, v511)))), true
 	}
-	if v369, ok := c.bigEndian(v342); ok {
+	if v536, ok := c.bigEndian(v509); ok {
 		// lower_mem.rules:39
-		v343 := c.arg0(v0)
-		v344 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v369, v343, v344))))), true
+		v510 := c.arg0(v0)
+		v511 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v536, v510, v511))))), true
 	}
 	var none out
 	return none, false
@@ -5396,20 +6210,20 @@ func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload8 is the part of lower for one case.
 func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
-	v347 := c.memFlags(v0)
-	if v351, ok := c.littleEndian(v347); ok {
+	v514 := c.memFlags(v0)
+	if v518, ok := c.littleEndian(v514); ok {
 		// lower_mem.rules:31
 		v2 := c.resultType(v0)
-		v348 := c.arg0(v0)
-		v349 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v351, v348, v349)))), true
+		v515 := c.arg0(v0)
+		v516 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v518, v515, v516)))), true
 	}
-	if v365, ok := c.bigEndian(v347); ok {
+	if v532, ok := c.bigEndian(v514); ok {
 		// lower_mem.rules:36
 		v2 := c.resultType(v0)
-		v348 := c.arg0(v0)
-		v349 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v365, v348, v349)))), true
+		v515 := c.arg0(v0)
+		v516 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v532, v515, v516)))), true
 	}
 	var none out
 	return none, false
@@ -5417,20 +6231,20 @@ func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload16 is the part of lower for one case.
 func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
-	v352 := c.memFlags(v0)
-	if v356, ok := c.littleEndian(v352); ok {
+	v519 := c.memFlags(v0)
+	if v523, ok := c.littleEndian(v519); ok {
 		// lower_mem.rules:32
 		v2 := c.resultType(v0)
-		v353 := c.arg0(v0)
-		v354 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v356, v353, v354)))), true
+		v520 := c.arg0(v0)
+		v521 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v523, v520, v521)))), true
 	}
-	if v371, ok := c.bigEndian(v352); ok {
+	if v538, ok := c.bigEndian(v519); ok {
 		// lower_mem.rules:40
 		v2 := c.resultType(v0)
-		v353 := c.arg0(v0)
-		v354 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v371, v353, v354))))))), true
+		v520 := c.arg0(v0)
+		v521 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v538, v520, v521))))))), true
 	}
 	var none out
 	return none, false
@@ -5438,18 +6252,18 @@ func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload32 is the part of lower for one case.
 func (c *lower) lower_OpSload32(v0 ir.Inst) (out, bool) {
-	v357 := c.memFlags(v0)
-	if v361, ok := c.littleEndian(v357); ok {
+	v524 := c.memFlags(v0)
+	if v528, ok := c.littleEndian(v524); ok {
 		// lower_mem.rules:33
-		v358 := c.arg0(v0)
-		v359 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v361, v358, v359)))), true
+		v525 := c.arg0(v0)
+		v526 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v528, v525, v526)))), true
 	}
-	if v373, ok := c.bigEndian(v357); ok {
+	if v540, ok := c.bigEndian(v524); ok {
 		// lower_mem.rules:42
-		v358 := c.arg0(v0)
-		v359 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v373, v358, v359))))))), true
+		v525 := c.arg0(v0)
+		v526 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v540, v525, v526))))))), true
 	}
 	var none out
 	return none, false
@@ -5460,16 +6274,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v549 := c.arg0(v0)
-		v550 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v549), c.gpr(v550))), true
+		v902 := c.arg0(v0)
+		v903 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v902), c.gpr(v903))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v550 := c.arg1(v0)
-		v549 := c.arg0(v0)
-		v555 := c.valueType(v549)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v550), c.tyBitsU8(v555)), c.operandReg(c.zext64(v549)))), true
+		v903 := c.arg1(v0)
+		v902 := c.arg0(v0)
+		v908 := c.valueType(v902)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v903), c.tyBitsU8(v908)), c.operandReg(c.zext64(v902)))), true
 	}
 	var none out
 	return none, false
@@ -5477,15 +6291,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v551 := c.arg0(v0)
-	v553 := c.valueType(v551)
-	if v553 == ir.I128 {
+	v904 := c.arg0(v0)
+	v906 := c.valueType(v904)
+	if v906 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v551), c.high(v551))), true
+		return c.outPair(c.makePair(c.low(v904), c.high(v904))), true
 	}
-	if v557, ok := c.fitsIn64(v553); ok {
+	if v910, ok := c.fitsIn64(v906); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v551), c.shiftImm(asm.SHR, c.size32(v557), c.gpr(v551), c.halfBits(v557))), true
+		return c.out2(c.gpr(v904), c.shiftImm(asm.SHR, c.size32(v910), c.gpr(v904), c.halfBits(v910))), true
 	}
 	var none out
 	return none, false
@@ -5493,20 +6307,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v558 := c.memFlags(v0)
-	if v561, ok := c.littleEndian(v558); ok {
+	v911 := c.memFlags(v0)
+	if v914, ok := c.littleEndian(v911); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v559 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v561, v559, 0))), true
+			v912 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v914, v912, 0))), true
 		}
 		if v2 == ir.I128 {
-			v584 := c.hasCmpxchg16b()
-			if v584 {
+			v937 := c.hasCmpxchg16b()
+			if v937 {
 				// lower_atomic.rules:40
-				v559 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v561, v559, 0), c.zeros(), c.zeros())), true
+				v912 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v914, v912, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -5516,22 +6330,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v562 := c.memFlags(v0)
-	if v566, ok := c.littleEndian(v562); ok {
-		v563 := c.arg0(v0)
-		v568 := c.valueType(v563)
-		if v570, ok := c.fitsIn64(v568); ok {
+	v915 := c.memFlags(v0)
+	if v919, ok := c.littleEndian(v915); ok {
+		v916 := c.arg0(v0)
+		v921 := c.valueType(v916)
+		if v923, ok := c.fitsIn64(v921); ok {
 			// lower_atomic.rules:5
-			v564 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v570), c.amode(v566, v564, 0), c.gpr(v563))
+			v917 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v923), c.amode(v919, v917, 0), c.gpr(v916))
 			return c.outNone(), true
 		}
-		if v568 == ir.I128 {
-			v584 := c.hasCmpxchg16b()
-			if v584 {
+		if v921 == ir.I128 {
+			v937 := c.hasCmpxchg16b()
+			if v937 {
 				// lower_atomic.rules:42
-				v564 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v566, v564, 0), c.halves(v563))
+				v917 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v919, v917, 0), c.halves(v916))
 				return c.outNone(), true
 			}
 		}
@@ -5542,24 +6356,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v577 := c.memFlags(v0)
-	if v582, ok := c.littleEndian(v577); ok {
+	v930 := c.memFlags(v0)
+	if v935, ok := c.littleEndian(v930); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v578 := c.arg0(v0)
-			v579 := c.arg1(v0)
-			v580 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v582, v578, 0), c.gpr(v579), c.gpr(v580))), true
+			v931 := c.arg0(v0)
+			v932 := c.arg1(v0)
+			v933 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v935, v931, 0), c.gpr(v932), c.gpr(v933))), true
 		}
 		if v2 == ir.I128 {
-			v584 := c.hasCmpxchg16b()
-			if v584 {
+			v937 := c.hasCmpxchg16b()
+			if v937 {
 				// lower_atomic.rules:46
-				v578 := c.arg0(v0)
-				v579 := c.arg1(v0)
-				v580 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v582, v578, 0), c.halves(v579), c.halves(v580))), true
+				v931 := c.arg0(v0)
+				v932 := c.arg1(v0)
+				v933 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v935, v931, 0), c.halves(v932), c.halves(v933))), true
 			}
 		}
 	}
@@ -5573,14 +6387,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v588 := c.arg0(v0)
-		v589 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v588, v589)), true
+		v941 := c.arg0(v0)
+		v942 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v941, v942)), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v588 := c.arg0(v0)
-		v589 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v588, v589)), true
+		v941 := c.arg0(v0)
+		v942 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v941, v942)), true
 	}
 	var none out
 	return none, false
@@ -5592,14 +6406,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v590, v591)), true
+		v943 := c.arg0(v0)
+		v944 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v943, v944)), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v590 := c.arg0(v0)
-		v591 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v590, v591)), true
+		v943 := c.arg0(v0)
+		v944 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v943, v944)), true
 	}
 	var none out
 	return none, false
@@ -5611,14 +6425,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v592 := c.arg0(v0)
-		v593 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v592), c.xm(v593))), true
+		v945 := c.arg0(v0)
+		v946 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v945), c.xm(v946))), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v592 := c.arg0(v0)
-		v593 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v592), c.xm(v593))), true
+		v945 := c.arg0(v0)
+		v946 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v945), c.xm(v946))), true
 	}
 	var none out
 	return none, false
@@ -5630,14 +6444,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:124
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v594), c.xm(v595))), true
+		v947 := c.arg0(v0)
+		v948 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v947), c.xm(v948))), true
 	case ir.I16X8:
 		// lower_vector.rules:125
-		v594 := c.arg0(v0)
-		v595 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v594), c.xm(v595))), true
+		v947 := c.arg0(v0)
+		v948 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v947), c.xm(v948))), true
 	}
 	var none out
 	return none, false
@@ -5649,14 +6463,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:126
-		v596 := c.arg0(v0)
-		v597 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v596, v597)), true
+		v949 := c.arg0(v0)
+		v950 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v949, v950)), true
 	case ir.I16X8:
 		// lower_vector.rules:127
-		v596 := c.arg0(v0)
-		v597 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v596, v597)), true
+		v949 := c.arg0(v0)
+		v950 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v949, v950)), true
 	}
 	var none out
 	return none, false
@@ -5664,19 +6478,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v741 := c.arg0(v0)
-	v743 := c.valueType(v741)
-	if v745, ok := c.intVec(v743); ok {
+	v1092 := c.arg0(v0)
+	v1094 := c.valueType(v1092)
+	if v1096, ok := c.intVec(v1094); ok {
 		// lower_vector.rules:444
-		return c.out1(c.setcc(c.allTrue(v745, c.xmm(v741)))), true
+		return c.out1(c.setcc(c.allTrue(v1096, c.xmm(v1092)))), true
 	}
-	switch v743 {
+	switch v1094 {
 	case ir.F32X4:
 		// lower_vector.rules:446
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v741)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1092)))), true
 	case ir.F64X2:
 		// lower_vector.rules:447
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v741)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1092)))), true
 	}
 	var none out
 	return none, false
@@ -5684,68 +6498,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v746 := c.arg0(v0)
-	v748 := c.valueType(v746)
-	switch v748 {
+	v1097 := c.arg0(v0)
+	v1099 := c.valueType(v1097)
+	switch v1099 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:456
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746))), true
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:462
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:457
-			return c.out1(c.maskOfWords(c.xmm(v746))), true
+			return c.out1(c.maskOfWords(c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:463
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:458
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:464
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:459
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:465
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:460
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:466
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:461
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:467
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v746)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -5757,23 +6571,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v768 := c.arg0(v0)
-		v771 := c.valueType(v768)
-		if v771 == ir.I64X2 {
-			if v773, ok := c.defInst(v768); ok {
-				v774 := c.opcode(v773)
-				if v774 == ir.OpFcvtToSintSat {
-					v775 := c.arg0(v773)
-					v777 := c.valueType(v775)
-					if v777 == ir.F64X2 {
-						v769 := c.arg1(v0)
-						if v779, ok := c.defInst(v769); ok {
-							v780 := c.opcode(v779)
-							if v780 == ir.OpVconst {
-								v781 := c.constant(v779)
-								if _, ok := c.zeroConstant(v781); ok {
+		v1119 := c.arg0(v0)
+		v1122 := c.valueType(v1119)
+		if v1122 == ir.I64X2 {
+			if v1124, ok := c.defInst(v1119); ok {
+				v1125 := c.opcode(v1124)
+				if v1125 == ir.OpFcvtToSintSat {
+					v1126 := c.arg0(v1124)
+					v1128 := c.valueType(v1126)
+					if v1128 == ir.F64X2 {
+						v1120 := c.arg1(v0)
+						if v1130, ok := c.defInst(v1120); ok {
+							v1131 := c.opcode(v1130)
+							if v1131 == ir.OpVconst {
+								v1132 := c.constant(v1130)
+								if _, ok := c.zeroConstant(v1132); ok {
 									// lower_vector.rules:590
-									a1 := c.xmm(v775)
+									a1 := c.xmm(v1126)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -5786,14 +6600,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:601
-		v768 := c.arg0(v0)
-		v769 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v768), c.xm(v769))), true
+		v1119 := c.arg0(v0)
+		v1120 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1119), c.xm(v1120))), true
 	case ir.I16X8:
 		// lower_vector.rules:602
-		v768 := c.arg0(v0)
-		v769 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v768), c.xm(v769))), true
+		v1119 := c.arg0(v0)
+		v1120 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1119), c.xm(v1120))), true
 	}
 	var none out
 	return none, false
@@ -5805,14 +6619,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:603
-		v800 := c.arg0(v0)
-		v801 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v800), c.xm(v801))), true
+		v1151 := c.arg0(v0)
+		v1152 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1151), c.xm(v1152))), true
 	case ir.I16X8:
 		// lower_vector.rules:604
-		v800 := c.arg0(v0)
-		v801 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v800), c.xm(v801))), true
+		v1151 := c.arg0(v0)
+		v1152 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1151), c.xm(v1152))), true
 	}
 	var none out
 	return none, false
@@ -5824,16 +6638,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:606
-		v802 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v802)))), true
+		v1153 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1153)))), true
 	case ir.I32X4:
 		// lower_vector.rules:607
-		v802 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v802)))), true
+		v1153 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1153)))), true
 	case ir.I64X2:
 		// lower_vector.rules:608
-		v802 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v802)))), true
+		v1153 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1153)))), true
 	}
 	var none out
 	return none, false
@@ -5845,16 +6659,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:609
-		v803 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v803)))), true
+		v1154 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1154)))), true
 	case ir.I32X4:
 		// lower_vector.rules:610
-		v803 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v803)))), true
+		v1154 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1154)))), true
 	case ir.I64X2:
 		// lower_vector.rules:611
-		v803 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v803)))), true
+		v1154 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1154)))), true
 	}
 	var none out
 	return none, false
@@ -5866,16 +6680,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:614
-		v804 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v804))))), true
+		v1155 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1155))))), true
 	case ir.I32X4:
 		// lower_vector.rules:615
-		v804 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v804))))), true
+		v1155 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1155))))), true
 	case ir.I64X2:
 		// lower_vector.rules:616
-		v804 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v804))))), true
+		v1155 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1155))))), true
 	}
 	var none out
 	return none, false
@@ -5887,25 +6701,25 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:617
-		v805 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v805), c.operandReg(c.vecZero()))), true
+		v1156 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1156), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:618
-		v805 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v805), c.operandReg(c.vecZero()))), true
+		v1156 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1156), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:619
-		v805 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v805), c.operandReg(c.vecZero()))), true
+		v1156 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1156), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
 }
 
-// condOf is the term cond_of of x64.rules:268.
+// condOf is the term cond_of of x64.rules:271.
 func (c *lower) condOf(v0 ir.Value) cond {
 	if v73, v74, ok := c.narrowLoad(v0); ok {
-		// lower_int.rules:326
+		// lower_int.rules:400
 		return c.condCmpMem(asm.NE, c.sizeOf(v73), c.sink(v74), c.operandImm(0))
 	}
 	if v6, ok := c.defInst(v0); ok {
@@ -5921,7 +6735,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					if v69, ok := c.ty32Or64(v67); ok {
 						if v71, ok := c.uconst(v64); ok {
 							if v71 == 1 {
-								// lower_int.rules:320
+								// lower_int.rules:394
 								v40 := c.arg0(v6)
 								v65 := c.arg1(v62)
 								return c.condBit(asm.B, c.sizeOf(v69), c.gpr(v40), c.gprLow(v65))
@@ -5942,7 +6756,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 								v53 := c.arg0(v51)
 								v56 := c.valueType(v53)
 								if v58, ok := c.ty32Or64(v56); ok {
-									// lower_int.rules:319
+									// lower_int.rules:393
 									return c.condBit(asm.B, c.sizeOf(v58), c.gpr(v53), c.gprLow(v54))
 								}
 							}
@@ -5953,7 +6767,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				v43 := c.valueType(v40)
 				if _, ok := c.ty32Or64(v43); ok {
 					if v49, ok := c.byteMask(v47); ok {
-						// lower_int.rules:315
+						// lower_int.rules:389
 						return c.condTest(asm.NE, asm.S8, c.gpr(v40), c.operandImm(v49))
 					}
 				}
@@ -5961,7 +6775,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v40 := c.arg0(v6)
 			v43 := c.valueType(v40)
 			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:313
+				// lower_int.rules:387
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpUextend:
@@ -5973,7 +6787,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v27 := c.arg0(v24)
 					v30 := c.valueType(v27)
 					if _, ok := c.fitsIn64(v30); ok {
-						// lower_int.rules:311
+						// lower_int.rules:385
 						v26 := c.intCc(v24)
 						v28 := c.arg1(v24)
 						return c.icmpCond(v26, v27, v28)
@@ -5982,7 +6796,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v34 := c.arg0(v24)
 					v37 := c.valueType(v34)
 					if _, ok := c.tyScalarFloat(v37); ok {
-						// lower_int.rules:312
+						// lower_int.rules:386
 						v33 := c.floatCc(v24)
 						v35 := c.arg1(v24)
 						return c.fcmpCond(v33, v34, v35)
@@ -5993,7 +6807,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v9 := c.arg0(v6)
 			v12 := c.valueType(v9)
 			if _, ok := c.fitsIn64(v12); ok {
-				// lower_int.rules:308
+				// lower_int.rules:382
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpCond(v8, v9, v10)
@@ -6008,7 +6822,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v16 := c.arg0(v6)
 			v19 := c.valueType(v16)
 			if _, ok := c.tyScalarFloat(v19); ok {
-				// lower_int.rules:309
+				// lower_int.rules:383
 				v15 := c.floatCc(v6)
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
@@ -6028,7 +6842,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 	}
 	v2 := c.valueType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:306
+		// lower_int.rules:380
 		r1 := c.gpr(v0)
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
@@ -6037,10 +6851,10 @@ func (c *lower) condOf(v0 ir.Value) cond {
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
-	panic("x64.rules:268:1: no rule of cond_of matches")
+	panic("x64.rules:271:1: no rule of cond_of matches")
 }
 
-// icmpCond is the term icmp_cond of x64.rules:269.
+// icmpCond is the term icmp_cond of x64.rules:272.
 func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Equal:
@@ -6053,7 +6867,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:364
+							// lower_int.rules:438
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -6071,7 +6885,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:366
+									// lower_int.rules:440
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -6084,7 +6898,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:369
+									// lower_int.rules:443
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -6099,7 +6913,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:368
+							// lower_int.rules:442
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -6118,7 +6932,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:365
+							// lower_int.rules:439
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -6135,7 +6949,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:367
+									// lower_int.rules:441
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -6147,152 +6961,163 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:363
+	// lower_int.rules:437
 	return c.compare(v0, v1, v2)
 }
 
-// fcmpCond is the term fcmp_cond of x64.rules:270.
+// fcmpCond is the term fcmp_cond of x64.rules:273.
 func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	switch v0 {
 	case ir.Ordered:
-		// lower_float.rules:244
+		// lower_float.rules:249
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NP, v4, c.xmm(v1), c.xm(v2))
 	case ir.Unordered:
-		// lower_float.rules:245
+		// lower_float.rules:250
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.P, v4, c.xmm(v1), c.xm(v2))
 	case ir.FloatEqual:
-		// lower_float.rules:246
+		// lower_float.rules:251
 		v4 := c.valueType(v1)
 		return c.condBoth(c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2)), asm.NP)
 	case ir.FloatNotEqual:
-		// lower_float.rules:247
+		// lower_float.rules:252
 		v4 := c.valueType(v1)
 		return c.condEither(c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2)), asm.P)
 	case ir.OrderedNotEqual:
-		// lower_float.rules:248
+		// lower_float.rules:253
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.NE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrEqual:
-		// lower_float.rules:249
+		// lower_float.rules:254
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.E, v4, c.xmm(v1), c.xm(v2))
 	case ir.LessThan:
-		// lower_float.rules:250
+		// lower_float.rules:255
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v2), c.xm(v1))
 	case ir.LessThanOrEqual:
-		// lower_float.rules:251
+		// lower_float.rules:256
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v2), c.xm(v1))
 	case ir.GreaterThan:
-		// lower_float.rules:252
+		// lower_float.rules:257
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.A, v4, c.xmm(v1), c.xm(v2))
 	case ir.GreaterThanOrEqual:
-		// lower_float.rules:253
+		// lower_float.rules:258
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.AE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThan:
-		// lower_float.rules:254
+		// lower_float.rules:259
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_float.rules:255
+		// lower_float.rules:260
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v1), c.xm(v2))
 	case ir.UnorderedOrGreaterThan:
-		// lower_float.rules:256
+		// lower_float.rules:261
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.B, v4, c.xmm(v2), c.xm(v1))
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_float.rules:257
+		// lower_float.rules:262
 		v4 := c.valueType(v1)
 		return c.condUcomis(asm.BE, v4, c.xmm(v2), c.xm(v1))
 	}
-	panic("x64.rules:270:1: no rule of fcmp_cond matches")
+	panic("x64.rules:273:1: no rule of fcmp_cond matches")
 }
 
-// selectBits is the term select_bits of lower_int.rules:68.
+// amountBelow is the term amount_below of lower_int.rules:84.
+func (c *lower) amountBelow(v0 ir.Type, v1 ir.Value) machine.Reg {
+	v3 := c.below(v1, v0)
+	if v3 {
+		// lower_int.rules:85
+		return c.gprLow(v1)
+	}
+	// lower_int.rules:86
+	return c.maskedAmount(v0, v1)
+}
+
+// selectBits is the term select_bits of lower_int.rules:118.
 func (c *lower) selectBits(v0 ir.Type, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:69
+	// lower_int.rules:119
 	return c.alu(asm.XOR, c.size32(v0), c.alu(asm.AND, c.size32(v0), c.alu(asm.XOR, c.size32(v0), v2, c.operandReg(v3)), c.operandReg(v1)), c.operandReg(v3))
 }
 
-// maskedAmount is the term masked_amount of lower_int.rules:90.
+// maskedAmount is the term masked_amount of lower_int.rules:141.
 func (c *lower) maskedAmount(v0 ir.Type, v1 ir.Value) machine.Reg {
-	// lower_int.rules:91
+	// lower_int.rules:142
 	return c.alu(asm.AND, asm.S32, c.gprLow(v1), c.operandImm(c.tyMask(v0)))
 }
 
-// pick is the term pick of lower_int.rules:160.
+// pick is the term pick of lower_int.rules:232.
 func (c *lower) pick(v0 ir.Type, v1 ir.IntCC, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_int.rules:161
+	// lower_int.rules:233
 	a1 := c.gpr(v2)
 	b2 := c.gpr(v3)
 	return c.selectGpr(c.size32(v0), c.condCmp(c.ccOf(v1), c.sizeOf(v0), a1, c.operandReg(b2)), a1, b2)
 }
 
-// carryIn is the term carry_in of lower_int.rules:186.
+// carryIn is the term carry_in of lower_int.rules:258.
 func (c *lower) carryIn(v0 ir.Value) {
-	// lower_int.rules:187
+	// lower_int.rules:259
 	_ = c.alu(asm.ADD, asm.S8, c.gpr(v0), c.operandImm(-1))
 	c.nothing()
 	return
 }
 
-// clzFrom is the term clz_from of lower_int.rules:216.
+// clzFrom is the term clz_from of lower_int.rules:288.
 func (c *lower) clzFrom(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	v5 := c.hasLzcnt()
 	if v5 {
 		if v3, ok := c.ty32Or64(v0); ok {
-			// lower_int.rules:222
+			// lower_int.rules:294
 			return c.bitCount(asm.LZCNT, c.sizeOf(v3), c.operandReg(v1))
 		}
 		if v7, ok := c.ty8Or16(v0); ok {
-			// lower_int.rules:223
+			// lower_int.rules:295
 			return c.addImm(asm.S32, c.bitCount(asm.LZCNT, asm.S32, c.operandReg(v1)), c.narrowExcess(v7))
 		}
 	}
-	// lower_int.rules:217
+	// lower_int.rules:289
 	none1 := c.immConst(ir.I64, -1)
 	b2 := c.bitCount(asm.BSR, c.size32(v0), c.operandReg(v1))
 	n3 := c.selectGpr(c.size32(v0), c.condFlags(asm.E), none1, b2)
 	return c.alu(asm.SUB, c.size32(v0), c.immConst(v0, c.maskImm(v0)), c.operandReg(n3))
 }
 
-// revByte is the term rev_byte of lower_int.rules:263.
+// revByte is the term rev_byte of lower_int.rules:335.
 func (c *lower) revByte(v0 ir.Type, v1 machine.Reg) machine.Reg {
-	// lower_int.rules:264
+	// lower_int.rules:336
 	return c.swapBits(v0, c.swapBits(v0, c.swapBits(v0, v1, 1, 6148914691236517205), 2, 3689348814741910323), 4, 1085102592571150095)
 }
 
-// swapBits is the term swap_bits of lower_int.rules:266.
+// swapBits is the term swap_bits of lower_int.rules:338.
 func (c *lower) swapBits(v0 ir.Type, v1 machine.Reg, v2 uint8, v3 int64) machine.Reg {
-	// lower_int.rules:267
+	// lower_int.rules:339
 	mask1 := c.immConst(v0, v3)
 	return c.alu(asm.OR, c.sizeOf(v0), c.shiftImm(asm.SHL, c.sizeOf(v0), c.alu(asm.AND, c.sizeOf(v0), v1, c.operandReg(mask1)), v2), c.operandReg(c.alu(asm.AND, c.sizeOf(v0), c.shiftImm(asm.SHR, c.sizeOf(v0), v1, v2), c.operandReg(mask1))))
 }
 
-// selectGprOf is the term select_gpr_of of lower_int.rules:301.
+// selectGprOf is the term select_gpr_of of lower_int.rules:375.
 func (c *lower) selectGprOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:302
+	// lower_int.rules:376
 	return c.selectGpr(c.size32(v0), v1, v2, v3)
 }
 
-// selectXmmOf is the term select_xmm_of of lower_int.rules:303.
+// selectXmmOf is the term select_xmm_of of lower_int.rules:377.
 func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:304
+	// lower_int.rules:378
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:337.
+// compare is the term compare of lower_int.rules:411.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v68, v69, ok := c.narrowLoad(v1); ok {
 		if v71, ok := c.uconst(v2); ok {
 			if v73, ok := c.narrowImm(v68, v71); ok {
-				// lower_int.rules:359
+				// lower_int.rules:433
 				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v68), c.sink(v69), c.operandImm(v73))
 			}
 		}
@@ -6308,7 +7133,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v66, ok := c.narrowImm(v63, v31); ok {
-									// lower_int.rules:355
+									// lower_int.rules:429
 									return c.condTestMem(v20, c.sizeOf(v63), c.sink(v64), c.operandImm(v66))
 								}
 							}
@@ -6324,7 +7149,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 								if v55, ok := c.ty32Or64(v53); ok {
 									if v57, ok := c.uconst(v50); ok {
 										if v57 == 1 {
-											// lower_int.rules:350
+											// lower_int.rules:424
 											v24 := c.arg0(v22)
 											v51 := c.arg1(v48)
 											return c.condBit(v35, c.sizeOf(v55), c.gpr(v24), c.gprLow(v51))
@@ -6345,7 +7170,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 									if v44, ok := c.ty32Or64(v42); ok {
 										if v31, ok := c.uconst(v25); ok {
 											if v31 == 1 {
-												// lower_int.rules:347
+												// lower_int.rules:421
 												return c.condBit(v35, c.sizeOf(v44), c.gpr(v39), c.gprLow(v40))
 											}
 										}
@@ -6361,18 +7186,18 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							if v59, ok := c.sinkableLoad(v24); ok {
 								v25 := c.arg1(v22)
 								if v61, ok := c.simm32(v25); ok {
-									// lower_int.rules:353
+									// lower_int.rules:427
 									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v59), c.operandImm(v61))
 								}
 							}
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v33, ok := c.byteMask(v31); ok {
-									// lower_int.rules:346
+									// lower_int.rules:420
 									return c.condTest(v20, asm.S8, c.gpr(v24), c.operandImm(v33))
 								}
 							}
-							// lower_int.rules:345
+							// lower_int.rules:419
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
 					}
@@ -6381,7 +7206,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:343
+					// lower_int.rules:417
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -6391,21 +7216,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:339
+			// lower_int.rules:413
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:340
+			// lower_int.rules:414
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:338
+		// lower_int.rules:412
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:337:1: no rule of compare matches")
+	panic("lower_int.rules:411:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:23.
@@ -6437,6 +7262,13 @@ func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
 	// lower_mem.rules:99
 	x1 := c.testOperand(v3)
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), x1)
+	return c.outNone()
+}
+
+// shiftStore is the term shift_store of lower_mem.rules:188.
+func (c *lower) shiftStore(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 uint8) out {
+	// lower_mem.rules:189
+	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), c.operandImm(c.i32Of(v3)))
 	return c.outNone()
 }
 

@@ -86,6 +86,7 @@ func (c *lower) negSimm32(v ir.Value) (int32, bool) {
 	return int32(-k), ok && -k == int64(int32(-k))
 }
 
+func (c *lower) leaFactor(k int64) (uint8, bool)   { return uint8(k/4 + 1), k == 3 || k == 5 || k == 9 } // the scale: 1 + 2, 4, 8
 func (c *lower) smallScale(k int64) (uint8, bool)  { return uint8(k), k >= 1 && k <= 3 }
 func (c *lower) safeDivisor(k int64) (int64, bool) { return k, k != 0 && k != -1 }
 
@@ -118,6 +119,9 @@ func (c *lower) size32(t ir.Type) asm.Size                      { return max(asm
 func (c *lower) tyMask(t ir.Type) int32                         { return int32(t.Bits() - 1) }
 func (c *lower) tyBitsU8(t ir.Type) uint8                       { return uint8(t.Bits()) }
 func (c *lower) shiftAmount(t ir.Type, k int64) uint8           { return uint8(k) & uint8(t.Bits()-1) }
+func (c *lower) oppositeAmount(t ir.Type, k int64) uint8        { return uint8(-k) & uint8(t.Bits()-1) }
+func (c *lower) i32Of(k uint8) int32                            { return int32(k) }
+func (c *lower) upperAmount(k int64) uint8                      { return uint8(32 + k&31) }
 func (c *lower) maskImm(t ir.Type) int64                        { return int64(t.Bits() - 1) }
 func (c *lower) bitsImm(t ir.Type) int64                        { return int64(t.Bits()) }
 func (c *lower) bitAbove(t ir.Type) int32                       { return 1 << t.Bits() }
@@ -415,6 +419,20 @@ func (c *lower) amode(f ir.MemFlags, addr ir.Value, off int32) Amode {
 			}
 		}
 	}
+	indexReg := machine.NoReg
+	if index != ir.NoValue {
+		t, ok := c.extendedTerm(index, scale, disp)
+		if !ok && scale == 0 {
+			// The sum may have its operands in the other order.
+			if t, ok = c.extendedTerm(base, 0, disp); ok {
+				base = index
+			}
+		}
+		if ok {
+			index, indexReg, disp = t.v, t.reg, disp+t.disp<<scale
+			scale += t.scale
+		}
+	}
 	m := Amode{Kind: machine.MemReg, Scale: scale, Base: machine.NoReg, Index: machine.NoReg, Disp: int32(disp)}
 	if i, ok := c.defInst(base); ok && c.opcode(i) == ir.OpStackAddr && c.slotFits(i, disp) {
 		m.Kind = machine.MemStackSlot
@@ -422,7 +440,10 @@ func (c *lower) amode(f ir.MemFlags, addr ir.Value, off int32) Amode {
 	} else {
 		m.Base = c.gpr(base)
 	}
-	if index != ir.NoValue {
+	switch {
+	case indexReg != machine.NoReg:
+		m.Index = indexReg
+	case index != ir.NoValue:
 		m.Index = c.gpr(index)
 	}
 	if code, ok := f.TrapCode(); ok {

@@ -104,7 +104,7 @@ func printInst(w *strings.Builder, vc *machine.VCode, in *machine.Inst) {
 	size := asm.Size(in.Size)
 	w.WriteString(subName(in))
 	switch in.Op {
-	case OpSetcc, OpSetccZX, OpCmov, OpCmovM, OpCmovX, OpTrapIf, OpTrapIf2, OpJcc, OpJcc2:
+	case OpSetcc, OpSetccIn, OpCmov, OpCmovM, OpCmovX, OpTrapIf, OpTrapIf2, OpJcc, OpJcc2:
 		fmt.Fprintf(w, ".%v", asm.Cond(in.Cond))
 	}
 	sep := " "

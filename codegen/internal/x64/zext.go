@@ -1,6 +1,7 @@
 package x64
 
 import (
+	"math"
 	"slices"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
@@ -12,8 +13,9 @@ import (
 // for every access to memory.
 //
 // An instruction that writes a 32-bit register clears the upper half. So what
-// such an instruction computes is extended already; what merely passes values
-// on (a block parameter, select) is if all of those are. Parameters are taken to
+// such an instruction computes is extended already, and selection sees to it that
+// it computes all results of 32 bits so; a block parameter, which merely passes
+// values on, is extended if all of those are. Parameters are taken to
 // be extended until an argument is found that is not, which is done over until
 // nothing changes: loops carry the property that way. The convention tail passes
 // i32 values extended.
@@ -100,24 +102,19 @@ func (b *Backend) zextRound(l *machine.Lower, giveUp bool) (changed bool) {
 func (b *Backend) clearsUpper(inst ir.Inst, k int) bool {
 	f := b.f
 	switch op := f.Inst(inst).Op; op {
-	case ir.OpIconst, ir.OpLoad, ir.OpUload8, ir.OpUload16, ir.OpSload8, ir.OpSload16, ir.OpUextend, ir.OpPopcnt:
+	case ir.OpIconst, ir.OpLoad, ir.OpUload8, ir.OpUload16, ir.OpSload8, ir.OpSload16, ir.OpUextend, ir.OpSextend,
+		ir.OpIadd, ir.OpIsub, ir.OpIneg, ir.OpIabs, ir.OpImul, ir.OpUmulhi, ir.OpSmulhi, ir.OpUdiv, ir.OpSdiv, ir.OpUrem, ir.OpSrem,
+		ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpBnot, ir.OpBandNot, ir.OpBorNot, ir.OpBxorNot, ir.OpBitselect,
+		ir.OpIshl, ir.OpUshr, ir.OpSshr, ir.OpRotl, ir.OpRotr, ir.OpSmin, ir.OpSmax, ir.OpUmin, ir.OpUmax,
+		ir.OpPopcnt, ir.OpClz, ir.OpCtz, ir.OpCls, ir.OpBswap, ir.OpBitrev,
+		ir.OpFcvtToSint, ir.OpFcvtToUint, ir.OpFcvtToSintSat, ir.OpFcvtToUintSat:
 		return true
-	case ir.OpIadd, ir.OpIsub, ir.OpIneg, ir.OpImul, ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpBnot, ir.OpIshl, ir.OpUshr, ir.OpSshr,
-		ir.OpRotl, ir.OpRotr, ir.OpUdiv, ir.OpUrem:
-		// With a neutral element, or the same value twice, the result may simply be
-		// the other operand.
-		args := f.Args(inst)
-		x := f.Resolve(args[0])
-		if len(args) == 1 {
-			return true
-		}
-		y := f.Resolve(args[1])
-		if x != y && !b.neutral(x) && !b.neutral(y) {
-			return true
-		}
-		return b.extended32(x) && b.extended32(y)
 	case ir.OpSelect, ir.OpSelectSpectreGuard:
-		return b.extended32(f.Arg(inst, 1)) && b.extended32(f.Arg(inst, 2))
+		// A conditional move of 32 bits clears the upper half even if it does not move.
+		// Intel SDM, volume 2, CMOVcc.
+		return true
+	case ir.OpIreduce:
+		return b.fits32(f.Resolve(f.Arg(inst, 0)))
 	case ir.OpCall, ir.OpCallIndirect:
 		conv, err := b.convention(f.Sigs[f.CallSignature(inst)].CallConv)
 		return err == nil && conv.Extends32
@@ -125,20 +122,34 @@ func (b *Backend) clearsUpper(inst ir.Inst, k int) bool {
 	return false
 }
 
-// extended32 reports whether v has a clear upper half, if it is an i32; shift
-// amounts of other types don't matter.
-func (b *Backend) extended32(v ir.Value) bool {
-	return b.f.ValueType(v) != ir.I32 || b.zext[v]
-}
-
-// neutral reports whether v is a constant that some operation has as a neutral
-// or absorbing element.
-func (b *Backend) neutral(v ir.Value) bool {
-	inst, _ := b.f.ValueInst(v)
-	if inst == ir.NoInst {
+// fits32 reports whether v, of 64 bits, has a clear upper half because of what makes it.
+func (b *Backend) fits32(v ir.Value) bool {
+	f := b.f
+	inst, _ := f.ValueInst(v)
+	if inst == ir.NoInst || f.ValueType(v) != ir.I64 {
 		return false
 	}
-	d := b.f.Inst(inst)
-	k := int32(d.Imm)
-	return d.Op == ir.OpIconst && (k == 0 || k == 1 || k == -1 || k&31 == 0)
+	switch f.Inst(inst).Op {
+	case ir.OpUload8, ir.OpUload16, ir.OpUload32, ir.OpUextend:
+		return true
+	case ir.OpUshr:
+		k, ok := b.constant(f.Arg(inst, 1))
+		return ok && k&63 >= 32
+	case ir.OpBand:
+		for _, v := range f.Args(inst) {
+			if k, ok := b.constant(v); ok && uint64(k) <= math.MaxUint32 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// constant is the value of v if it is made by iconst.
+func (b *Backend) constant(v ir.Value) (int64, bool) {
+	inst, _ := b.f.ValueInst(b.f.Resolve(v))
+	if inst == ir.NoInst || b.f.Inst(inst).Op != ir.OpIconst {
+		return 0, false
+	}
+	return b.f.Inst(inst).Imm, true
 }
