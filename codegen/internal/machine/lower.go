@@ -431,7 +431,7 @@ func (l *Lower) UsePair(v ir.Value) (lo, hi Reg) {
 }
 
 // Used reports whether anything lowered so far needs v in a register.
-func (l *Lower) Used(v ir.Value) bool { return l.used[v] }
+func (l *Lower) Used(v ir.Value) bool { return l.used[l.F.Resolve(v)] }
 
 // Define says that result i of the instruction being lowered is in r: a new
 // register, or that of another value.

@@ -55,6 +55,26 @@ func (c *lower) alu(op asm.Op, size asm.Size, a machine.Reg, b operand) machine.
 	return d
 }
 
+// commute emits x op y for an operation that does not care for the order of its operands. The result takes the place of one of
+// them. If the other is not needed any more, taking its place saves a copy; what is made in this block, rather than before it, is
+// the likelier of two to be at its end here.
+func (c *lower) commute(op asm.Op, size asm.Size, x, y ir.Value) machine.Reg {
+	_, isImm := c.simm32(y)
+	_, isLoad := c.sinkableLoad(y)
+	usedX, usedY := c.l.Used(x), c.l.Used(y)
+	if !isImm && !isLoad && (usedX && !usedY || usedX == usedY && !c.made(x) && c.made(y)) {
+		x, y = y, x
+	}
+	a := c.gpr(x)
+	return c.alu(op, size, a, c.rmi(y))
+}
+
+// made reports whether v is the result of an instruction of the block being lowered.
+func (c *lower) made(v ir.Value) bool {
+	i, _ := c.l.Def(v)
+	return i != ir.NoInst && c.f.InstBlock(i) == c.f.InstBlock(c.l.Inst())
+}
+
 func (c *lower) aluStore(op asm.Op, size asm.Size, m Amode, x operand) {
 	if x.kind == operandConst {
 		in := NewMem(OpAluMI, uint16(op), size, m)

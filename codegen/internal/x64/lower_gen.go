@@ -247,7 +247,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:263
+			// lower_int.rules:267
 			v303 := c.arg0(v0)
 			v304 := c.arg1(v0)
 			v305 := c.arg2(v0)
@@ -261,7 +261,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:265
+			// lower_int.rules:269
 			v306 := c.arg0(v0)
 			v307 := c.arg1(v0)
 			v308 := c.arg2(v0)
@@ -275,7 +275,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:267
+			// lower_int.rules:271
 			v309 := c.arg0(v0)
 			v310 := c.arg1(v0)
 			v311 := c.arg2(v0)
@@ -289,7 +289,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:269
+			// lower_int.rules:273
 			v312 := c.arg0(v0)
 			v313 := c.arg1(v0)
 			v314 := c.arg2(v0)
@@ -327,7 +327,7 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpIreduce:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:347
+			// lower_int.rules:351
 			v327 := c.arg0(v0)
 			return c.out1(c.gprLow(v327)), true
 		}
@@ -813,7 +813,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 						v119 := c.arg0(v117)
 						if v122, ok := c.uconst(v119); ok {
 							if v122 == 1 {
-								// lower_int.rules:79
+								// lower_int.rules:83
 								v86 := c.arg0(v0)
 								v120 := c.arg1(v117)
 								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v120))), true
@@ -830,7 +830,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 						v128 := c.arg0(v126)
 						if v131, ok := c.uconst(v128); ok {
 							if v131 == 1 {
-								// lower_int.rules:80
+								// lower_int.rules:84
 								v129 := c.arg1(v126)
 								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v129))), true
 							}
@@ -851,7 +851,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 						v135 := c.arg0(v133)
 						if v177, ok := c.uconst(v135); ok {
 							if v177 == 1 {
-								// lower_int.rules:97
+								// lower_int.rules:101
 								v86 := c.arg0(v0)
 								v136 := c.arg1(v133)
 								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v136))), true
@@ -863,7 +863,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				v180 := c.arg0(v95)
 				if v183, ok := c.sconst(v180); ok {
 					if v183 == -2 {
-						// lower_int.rules:99
+						// lower_int.rules:103
 						v86 := c.arg0(v0)
 						v181 := c.arg1(v95)
 						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v181))), true
@@ -883,7 +883,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 						v142 := c.arg0(v140)
 						if v179, ok := c.uconst(v142); ok {
 							if v179 == 1 {
-								// lower_int.rules:98
+								// lower_int.rules:102
 								v143 := c.arg1(v140)
 								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v143))), true
 							}
@@ -894,7 +894,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				v184 := c.arg0(v101)
 				if v187, ok := c.sconst(v184); ok {
 					if v187 == -2 {
-						// lower_int.rules:100
+						// lower_int.rules:104
 						v185 := c.arg1(v101)
 						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v185))), true
 					}
@@ -912,7 +912,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 							v135 := c.arg0(v133)
 							if v138, ok := c.sconst(v135); ok {
 								if v138 == -1 {
-									// lower_int.rules:81
+									// lower_int.rules:85
 									v136 := c.arg1(v133)
 									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v136))), true
 								}
@@ -931,7 +931,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 							v142 := c.arg0(v140)
 							if v145, ok := c.sconst(v142); ok {
 								if v145 == -1 {
-									// lower_int.rules:82
+									// lower_int.rules:86
 									v143 := c.arg1(v140)
 									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v143))), true
 								}
@@ -948,7 +948,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				if v96 == ir.OpIneg {
 					v108 := c.arg0(v95)
 					if v86 == v108 {
-						// lower_int.rules:73
+						// lower_int.rules:77
 						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v86))), true
 					}
 				}
@@ -958,27 +958,27 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				if v102 == ir.OpIneg {
 					v109 := c.arg0(v101)
 					if v87 == v109 {
-						// lower_int.rules:74
+						// lower_int.rules:78
 						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v109))), true
 					}
 				}
 			}
 			if v105, ok := c.decremented(v87); ok {
 				if v86 == v105 {
-					// lower_int.rules:71
+					// lower_int.rules:75
 					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v86))), true
 				}
 			}
 			if v107, ok := c.decremented(v86); ok {
 				if v87 == v107 {
-					// lower_int.rules:72
+					// lower_int.rules:76
 					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v107))), true
 				}
 			}
 			if v95, ok := c.defInst(v87); ok {
 				v96 := c.opcode(v95)
 				if v96 == ir.OpBnot {
-					// lower_int.rules:65
+					// lower_int.rules:69
 					v97 := c.arg0(v95)
 					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v97), c.rm(v86))), true
 				}
@@ -986,7 +986,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 			if v101, ok := c.defInst(v86); ok {
 				v102 := c.opcode(v101)
 				if v102 == ir.OpBnot {
-					// lower_int.rules:66
+					// lower_int.rules:70
 					v103 := c.arg0(v101)
 					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v103), c.rm(v87))), true
 				}
@@ -994,7 +994,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		}
 		if v91, ok := c.uconst(v87); ok {
 			if v91 == 65535 {
-				// lower_int.rules:62
+				// lower_int.rules:66
 				return c.out1(c.movzx(asm.S16, c.operandReg(c.gpr(v86)))), true
 			}
 		}
@@ -1004,13 +1004,13 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 		switch v91 {
 		case 255:
 			if _, ok := c.fitsIn64(v2); ok {
-				// lower_int.rules:61
+				// lower_int.rules:65
 				v86 := c.arg0(v0)
 				return c.out1(c.movzx(asm.S8, c.operandReg(c.gpr(v86)))), true
 			}
 		case 4294967295:
 			if v2 == ir.I64 {
-				// lower_int.rules:63
+				// lower_int.rules:67
 				v86 := c.arg0(v0)
 				return c.out1(c.movzx(asm.S32, c.operandReg(c.gpr(v86)))), true
 			}
@@ -1019,7 +1019,7 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v86 := c.arg0(v0)
 		if v89, ok := c.simm32(v86); ok {
-			// lower_int.rules:60
+			// lower_int.rules:64
 			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v87), c.operandImm(v89))), true
 		}
 	}
@@ -1058,14 +1058,14 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v86 := c.arg0(v0)
 		if v93, ok := c.sinkableLoad(v86); ok {
-			// lower_int.rules:64
+			// lower_int.rules:68
 			return c.out1(c.alu(asm.AND, c.sizeOf(v14), c.gpr(v87), c.operandMem(c.sink(v93)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:59
+		// lower_int.rules:63
 		v86 := c.arg0(v0)
-		return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v86), c.rmi(v87))), true
+		return c.out1(c.commute(asm.AND, c.size32(v4), v86, v87)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:170
@@ -1296,14 +1296,14 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 			if v113, ok := c.decremented(v111); ok {
 				v110 := c.arg0(v0)
 				if v110 == v113 {
-					// lower_int.rules:75
+					// lower_int.rules:79
 					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v110))), true
 				}
 			}
 			v110 := c.arg0(v0)
 			if v115, ok := c.decremented(v110); ok {
 				if v111 == v115 {
-					// lower_int.rules:76
+					// lower_int.rules:80
 					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v115))), true
 				}
 			}
@@ -1315,7 +1315,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				v165 := c.arg0(v163)
 				if v168, ok := c.uconst(v165); ok {
 					if v168 == 1 {
-						// lower_int.rules:95
+						// lower_int.rules:99
 						v110 := c.arg0(v0)
 						v166 := c.arg1(v163)
 						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v110), c.gprLow(v166))), true
@@ -1330,7 +1330,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 				v172 := c.arg0(v170)
 				if v175, ok := c.uconst(v172); ok {
 					if v175 == 1 {
-						// lower_int.rules:96
+						// lower_int.rules:100
 						v173 := c.arg1(v170)
 						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v111), c.gprLow(v173))), true
 					}
@@ -1399,7 +1399,7 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v110 := c.arg0(v0)
 		if v202, ok := c.simm32(v110); ok {
-			// lower_int.rules:107
+			// lower_int.rules:111
 			v111 := c.arg1(v0)
 			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v111), c.operandImm(v202))), true
 		}
@@ -1407,16 +1407,16 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v110 := c.arg0(v0)
 		if v204, ok := c.sinkableLoad(v110); ok {
-			// lower_int.rules:108
+			// lower_int.rules:112
 			v111 := c.arg1(v0)
 			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v111), c.operandMem(c.sink(v204)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:106
+		// lower_int.rules:110
 		v110 := c.arg0(v0)
 		v111 := c.arg1(v0)
-		return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v110), c.rmi(v111))), true
+		return c.out1(c.commute(asm.XOR, c.size32(v4), v110, v111)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:172
@@ -1459,7 +1459,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 				v339 := c.arg0(v336)
 				v342 := c.valueType(v339)
 				if _, ok := c.fitsIn64(v342); ok {
-					// lower_int.rules:352
+					// lower_int.rules:356
 					v338 := c.intCc(v336)
 					v340 := c.arg1(v336)
 					return c.out1(c.setccZero(c.icmpCond(v338, v339, v340))), true
@@ -1468,7 +1468,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 				v346 := c.arg0(v336)
 				v349 := c.valueType(v346)
 				if _, ok := c.tyScalarFloat(v349); ok {
-					// lower_int.rules:353
+					// lower_int.rules:357
 					v345 := c.floatCc(v336)
 					v347 := c.arg1(v336)
 					return c.out1(c.setccZero(c.fcmpCond(v345, v346, v347))), true
@@ -1476,7 +1476,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 			}
 		}
 		if v334, ok := c.sinkableLoad(v328); ok {
-			// lower_int.rules:351
+			// lower_int.rules:355
 			v332 := c.valueType(v328)
 			return c.out1(c.movzx(c.sizeOf(v332), c.operandMem(c.sink(v334)))), true
 		}
@@ -1485,7 +1485,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	case ir.I64:
 		v328 := c.arg0(v0)
 		if v330, ok := c.zeroUpper32(v328); ok {
-			// lower_int.rules:350
+			// lower_int.rules:354
 			return c.out1(c.gpr(v330)), true
 		}
 	case ir.I128:
@@ -1494,7 +1494,7 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.zext64(v328), c.immConst(ir.I64, 0))), true
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:349
+		// lower_int.rules:353
 		v328 := c.arg0(v0)
 		return c.out1(c.zext64(v328)), true
 	}
@@ -1823,7 +1823,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				v151 := c.arg0(v149)
 				if v154, ok := c.uconst(v151); ok {
 					if v154 == 1 {
-						// lower_int.rules:93
+						// lower_int.rules:97
 						v146 := c.arg0(v0)
 						v152 := c.arg1(v149)
 						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v146), c.gprLow(v152))), true
@@ -1838,7 +1838,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 				v158 := c.arg0(v156)
 				if v161, ok := c.uconst(v158); ok {
 					if v161 == 1 {
-						// lower_int.rules:94
+						// lower_int.rules:98
 						v159 := c.arg1(v156)
 						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v147), c.gprLow(v159))), true
 					}
@@ -1849,7 +1849,7 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v146 := c.arg0(v0)
 		if v198, ok := c.simm32(v146); ok {
-			// lower_int.rules:104
+			// lower_int.rules:108
 			v147 := c.arg1(v0)
 			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v147), c.operandImm(v198))), true
 		}
@@ -1857,16 +1857,16 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v146 := c.arg0(v0)
 		if v200, ok := c.sinkableLoad(v146); ok {
-			// lower_int.rules:105
+			// lower_int.rules:109
 			v147 := c.arg1(v0)
 			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v147), c.operandMem(c.sink(v200)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:103
+		// lower_int.rules:107
 		v146 := c.arg0(v0)
 		v147 := c.arg1(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v146), c.rmi(v147))), true
+		return c.out1(c.commute(asm.OR, c.size32(v4), v146, v147)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:171
@@ -2277,7 +2277,7 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		v236 := c.arg1(v0)
 		if v244, ok := c.uconst(v236); ok {
 			if v246, ok := c.leaFactor(v244); ok {
-				// lower_int.rules:164
+				// lower_int.rules:168
 				v235 := c.arg0(v0)
 				r1 := c.gpr(v235)
 				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r1, r1, v246, 0))), true
@@ -2286,17 +2286,17 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		v235 := c.arg0(v0)
 		if v248, ok := c.uconst(v235); ok {
 			if v250, ok := c.leaFactor(v248); ok {
-				// lower_int.rules:165
+				// lower_int.rules:169
 				r2 := c.gpr(v236)
 				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r2, r2, v250, 0))), true
 			}
 		}
 		if v240, ok := c.simm32(v236); ok {
-			// lower_int.rules:161
+			// lower_int.rules:165
 			return c.out1(c.imulImm(c.size32(v4), c.rm(v235), v240)), true
 		}
 		if v242, ok := c.simm32(v235); ok {
-			// lower_int.rules:162
+			// lower_int.rules:166
 			return c.out1(c.imulImm(c.size32(v4), c.rm(v236), v242)), true
 		}
 	}
@@ -2459,16 +2459,16 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v235 := c.arg0(v0)
 		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_int.rules:160
+			// lower_int.rules:164
 			v236 := c.arg1(v0)
 			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v236), c.operandMem(c.sink(v238)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:159
+		// lower_int.rules:163
 		v235 := c.arg0(v0)
 		v236 := c.arg1(v0)
-		return c.out1(c.mulLow(c.size32(v4), c.gpr(v235), c.rm(v236))), true
+		return c.out1(c.commute(asm.IMUL, c.size32(v4), v235, v236)), true
 	}
 	var none out
 	return none, false
@@ -2488,7 +2488,7 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 					if v265, ok := c.uconst(v263); ok {
 						v220 := c.arg1(v0)
 						if v222, ok := c.uconst(v220); ok {
-							// lower_int.rules:173
+							// lower_int.rules:177
 							v262 := c.arg0(v260)
 							return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v262), c.operandReg(c.immConst(ir.I64, v265))), c.upperAmount(v222))), true
 						}
@@ -2550,7 +2550,7 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v220 := c.arg1(v0)
 		if v222, ok := c.uconst(v220); ok {
-			// lower_int.rules:133
+			// lower_int.rules:137
 			v219 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v219), c.shiftAmount(v4, v222))), true
 		}
@@ -2558,18 +2558,18 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v124 := c.hasBmi2()
 		if v124 {
-			// lower_int.rules:131
+			// lower_int.rules:135
 			v219 := c.arg0(v0)
 			v220 := c.arg1(v0)
 			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v219), c.gprLow(v220))), true
 		}
-		// lower_int.rules:130
+		// lower_int.rules:134
 		v219 := c.arg0(v0)
 		v220 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v219), c.gprLow(v220))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:132
+		// lower_int.rules:136
 		v219 := c.arg0(v0)
 		v220 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v219), c.maskedAmount(v216, v220))), true
@@ -2970,12 +2970,12 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			if v218 == 1 {
-				// lower_int.rules:128
+				// lower_int.rules:132
 				v213 := c.arg0(v0)
 				r1 := c.gpr(v213)
 				return c.out1(c.add(c.size32(v4), r1, r1)), true
 			}
-			// lower_int.rules:127
+			// lower_int.rules:131
 			v213 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v213), c.shiftAmount(v4, v218))), true
 		}
@@ -3003,16 +3003,16 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v124 := c.hasBmi2()
 		if v124 {
-			// lower_int.rules:125
+			// lower_int.rules:129
 			v213 := c.arg0(v0)
 			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v213), c.gprLow(v214))), true
 		}
-		// lower_int.rules:124
+		// lower_int.rules:128
 		v213 := c.arg0(v0)
 		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v213), c.gprLow(v214))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:126
+		// lower_int.rules:130
 		v213 := c.arg0(v0)
 		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v213), c.maskedAmount(v216, v214))), true
 	}
@@ -3146,7 +3146,7 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v224 := c.arg1(v0)
 		if v226, ok := c.uconst(v224); ok {
-			// lower_int.rules:138
+			// lower_int.rules:142
 			v223 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v223), c.shiftAmount(v4, v226))), true
 		}
@@ -3154,18 +3154,18 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v124 := c.hasBmi2()
 		if v124 {
-			// lower_int.rules:136
+			// lower_int.rules:140
 			v223 := c.arg0(v0)
 			v224 := c.arg1(v0)
 			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v223), c.gprLow(v224))), true
 		}
-		// lower_int.rules:135
+		// lower_int.rules:139
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v223), c.gprLow(v224))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:137
+		// lower_int.rules:141
 		v223 := c.arg0(v0)
 		v224 := c.arg1(v0)
 		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v223), c.maskedAmount(v216, v224))), true
@@ -3342,7 +3342,7 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 				v193 := c.arg0(v191)
 				if v196, ok := c.uconst(v193); ok {
 					if v196 == 1 {
-						// lower_int.rules:101
+						// lower_int.rules:105
 						v188 := c.arg0(v0)
 						v194 := c.arg1(v191)
 						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v188), c.gprLow(v194))), true
@@ -3352,13 +3352,13 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 		}
 		v99 := c.hasBmi1()
 		if v99 {
-			// lower_int.rules:112
+			// lower_int.rules:116
 			v188 := c.arg0(v0)
 			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v189), c.rm(v188))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:111
+		// lower_int.rules:115
 		v189 := c.arg1(v0)
 		v188 := c.arg0(v0)
 		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v189)), c.operandReg(c.gpr(v188)))), true
@@ -3393,21 +3393,21 @@ func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 		if v124 {
 			v2 := c.resultType(v0)
 			if v14, ok := c.ty32Or64(v2); ok {
-				// lower_int.rules:148
+				// lower_int.rules:152
 				v227 := c.arg0(v0)
 				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v227), c.oppositeAmount(v14, v230))), true
 			}
 		}
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:146
+			// lower_int.rules:150
 			v227 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.shiftAmount(v4, v230))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:145
+		// lower_int.rules:149
 		v227 := c.arg0(v0)
 		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.gprLow(v228))), true
 	}
@@ -3433,21 +3433,21 @@ func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
 		if v124 {
 			v2 := c.resultType(v0)
 			if v14, ok := c.ty32Or64(v2); ok {
-				// lower_int.rules:149
+				// lower_int.rules:153
 				v231 := c.arg0(v0)
 				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v231), c.shiftAmount(v14, v234))), true
 			}
 		}
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:155
+			// lower_int.rules:159
 			v231 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.shiftAmount(v4, v234))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:154
+		// lower_int.rules:158
 		v231 := c.arg0(v0)
 		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.gprLow(v232))), true
 	}
@@ -3664,7 +3664,7 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		return c.out1(c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:116
+		// lower_int.rules:120
 		v210 := c.arg0(v0)
 		v211 := c.arg1(v0)
 		v212 := c.arg2(v0)
@@ -3750,19 +3750,19 @@ func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
 	if v2 == ir.I32 {
 		v252 := c.arg1(v0)
 		if v256, ok := c.uconst(v252); ok {
-			// lower_int.rules:172
+			// lower_int.rules:176
 			v251 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v251), c.operandReg(c.immConst(ir.I64, v256))), 32)), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:169
+		// lower_int.rules:173
 		v251 := c.arg0(v0)
 		v252 := c.arg1(v0)
 		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v251), c.rm(v252)))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:179
+		// lower_int.rules:183
 		v251 := c.arg0(v0)
 		v252 := c.arg1(v0)
 		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v251), c.operandReg(c.zext32(v252))), c.tyBitsU8(v216))), true
@@ -3777,19 +3777,19 @@ func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 	if v2 == ir.I32 {
 		v254 := c.arg1(v0)
 		if v267, ok := c.simm32(v254); ok {
-			// lower_int.rules:175
+			// lower_int.rules:179
 			v253 := c.arg0(v0)
 			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.imulImm(asm.S64, c.operandReg(c.sext64(v253)), v267), 32)), true
 		}
 	}
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:170
+		// lower_int.rules:174
 		v253 := c.arg0(v0)
 		v254 := c.arg1(v0)
 		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v253), c.rm(v254)))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:181
+		// lower_int.rules:185
 		v253 := c.arg0(v0)
 		v254 := c.arg1(v0)
 		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v253), c.operandReg(c.sext32(v254))), c.tyBitsU8(v216))), true
@@ -3805,13 +3805,13 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 		v273 := c.arg1(v0)
 		if v275, ok := c.sconst(v273); ok {
 			if _, ok := c.safeDivisor(v275); ok {
-				// lower_int.rules:203
+				// lower_int.rules:207
 				v272 := c.arg0(v0)
 				a1 := c.gpr(v272)
 				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v273)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:197
+		// lower_int.rules:201
 		v272 := c.arg0(v0)
 		a2 := c.gpr(v272)
 		b3 := c.gpr(v273)
@@ -3819,7 +3819,7 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 		return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(b3), ir.TrapIntegerOverflow))), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:209
+		// lower_int.rules:213
 		v272 := c.arg0(v0)
 		v273 := c.arg1(v0)
 		a4 := c.sext32(v272)
@@ -3846,13 +3846,13 @@ func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 		v279 := c.arg1(v0)
 		if v281, ok := c.sconst(v279); ok {
 			if _, ok := c.safeDivisor(v281); ok {
-				// lower_int.rules:223
+				// lower_int.rules:227
 				v278 := c.arg0(v0)
 				a1 := c.gpr(v278)
 				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v279)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:216
+		// lower_int.rules:220
 		v278 := c.arg0(v0)
 		a2 := c.gpr(v278)
 		b3 := c.gpr(v279)
@@ -3860,7 +3860,7 @@ func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 		return c.out1(c.remainder(c.sizeOf(v14), a2, s4, b3, ir.TrapIntegerDivideByZero)), true
 	}
 	if _, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:226
+		// lower_int.rules:230
 		v278 := c.arg0(v0)
 		v279 := c.arg1(v0)
 		a5 := c.sext32(v278)
@@ -3883,18 +3883,18 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v99 := c.hasBmi1()
 		if v99 {
-			// lower_int.rules:314
+			// lower_int.rules:318
 			v321 := c.arg0(v0)
 			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v321))), true
 		}
-		// lower_int.rules:310
+		// lower_int.rules:314
 		v321 := c.arg0(v0)
 		none1 := c.immConst(v14, c.bitsImm(v14))
 		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v321))
 		return c.out1(c.selectGpr(c.sizeOf(v14), c.condFlags(asm.E), none1, b2)), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:316
+		// lower_int.rules:320
 		v321 := c.arg0(v0)
 		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v321), c.operandImm(c.bitAbove(v216)))))), true
 	}
@@ -3917,7 +3917,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	if v14, ok := c.ty32Or64(v2); ok {
 		v322 := c.arg0(v0)
 		if v324, ok := c.sinkableLoad(v322); ok {
-			// lower_int.rules:324
+			// lower_int.rules:328
 			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v324)))), true
 		}
 	}
@@ -3943,7 +3943,7 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v322))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v322)))), c.immConst(ir.I64, 0))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:323
+		// lower_int.rules:327
 		v322 := c.arg0(v0)
 		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v322)))), true
 	}
@@ -3957,11 +3957,11 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	if v4, ok := c.fitsIn64(v2); ok {
 		v352 := c.arg0(v0)
 		if v356, ok := c.sinkableLoad(v352); ok {
-			// lower_int.rules:355
+			// lower_int.rules:359
 			v354 := c.valueType(v352)
 			return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandMem(c.sink(v356)))), true
 		}
-		// lower_int.rules:354
+		// lower_int.rules:358
 		v354 := c.valueType(v352)
 		return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandReg(c.gpr(v352)))), true
 	}
@@ -3986,7 +3986,7 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 				v378 := c.arg2(v0)
 				if v389, ok := c.sconst(v378); ok {
 					if v389 == 0 {
-						// lower_int.rules:372
+						// lower_int.rules:376
 						v376 := c.arg0(v0)
 						return c.out1(c.setccZero(c.condOf(v376))), true
 					}
@@ -3995,7 +3995,7 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 				v378 := c.arg2(v0)
 				if v389, ok := c.sconst(v378); ok {
 					if v389 == 1 {
-						// lower_int.rules:373
+						// lower_int.rules:377
 						v376 := c.arg0(v0)
 						return c.out1(c.setccZero(c.condInvert(c.condOf(v376)))), true
 					}
@@ -4004,21 +4004,21 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:367
+		// lower_int.rules:371
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
 		return c.out1(c.selectGprOf(v4, c.condOf(v376), c.gpr(v377), c.gpr(v378))), true
 	}
 	if v380, ok := c.tyScalarFloat(v2); ok {
-		// lower_int.rules:368
+		// lower_int.rules:372
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(v380, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
 	if v382, ok := c.tyVec128(v2); ok {
-		// lower_int.rules:369
+		// lower_int.rules:373
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
@@ -4421,7 +4421,7 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vcomm(asm.PMINSD, v284, v285)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:237
+		// lower_int.rules:241
 		v284 := c.arg0(v0)
 		v285 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.SignedLessThan, v284, v285)), true
@@ -4468,7 +4468,7 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vcomm(asm.PMINUD, v288, v289)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:239
+		// lower_int.rules:243
 		v288 := c.arg0(v0)
 		v289 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.UnsignedLessThan, v288, v289)), true
@@ -4515,7 +4515,7 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vcomm(asm.PMAXSD, v286, v287)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:238
+		// lower_int.rules:242
 		v286 := c.arg0(v0)
 		v287 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.SignedGreaterThan, v286, v287)), true
@@ -4562,7 +4562,7 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vcomm(asm.PMAXUD, v290, v291)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:240
+		// lower_int.rules:244
 		v290 := c.arg0(v0)
 		v291 := c.arg1(v0)
 		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v290, v291)), true
@@ -4763,7 +4763,7 @@ func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 		return c.out1(c.xorX(c.xmm(v205), c.operandMem(c.onesMask()))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:110
+		// lower_int.rules:114
 		v205 := c.arg0(v0)
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v205))), true
 	}
@@ -4941,7 +4941,7 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		v363 := c.arg0(v0)
 		v366 := c.valueType(v363)
 		if _, ok := c.fitsIn64(v366); ok {
-			// lower_int.rules:364
+			// lower_int.rules:368
 			v362 := c.intCc(v0)
 			v364 := c.arg1(v0)
 			return c.out1(c.setcc(c.icmpCond(v362, v363, v364))), true
@@ -5170,7 +5170,7 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:113
+		// lower_int.rules:117
 		v207 := c.arg1(v0)
 		v206 := c.arg0(v0)
 		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v207)), c.operandReg(c.gpr(v206)))), true
@@ -5195,7 +5195,7 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:114
+		// lower_int.rules:118
 		v208 := c.arg0(v0)
 		v209 := c.arg1(v0)
 		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v208), c.rmi(v209)))), true
@@ -5220,7 +5220,7 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:191
+		// lower_int.rules:195
 		v268 := c.arg0(v0)
 		v269 := c.arg1(v0)
 		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v268), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v269)), ir.TrapIntegerDivideByZero))), true
@@ -5240,7 +5240,7 @@ func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:193
+		// lower_int.rules:197
 		v270 := c.arg0(v0)
 		v271 := c.arg1(v0)
 		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v270), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v271)), ir.TrapIntegerDivideByZero))), true
@@ -5260,7 +5260,7 @@ func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:246
+		// lower_int.rules:250
 		v292 := c.arg0(v0)
 		v293 := c.arg1(v0)
 		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v292), c.rmi(v293))
@@ -5283,7 +5283,7 @@ func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:248
+		// lower_int.rules:252
 		v294 := c.arg0(v0)
 		v295 := c.arg1(v0)
 		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v294), c.rmi(v295))
@@ -5306,7 +5306,7 @@ func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:250
+		// lower_int.rules:254
 		v296 := c.arg0(v0)
 		v297 := c.arg1(v0)
 		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v296), c.rmi(v297))
@@ -5329,7 +5329,7 @@ func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:252
+		// lower_int.rules:256
 		v298 := c.arg0(v0)
 		v299 := c.arg1(v0)
 		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v298), c.rmi(v299))
@@ -5352,7 +5352,7 @@ func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:254
+		// lower_int.rules:258
 		v300 := c.arg0(v0)
 		v301 := c.arg1(v0)
 		v302 := c.trapCode(v0)
@@ -5377,7 +5377,7 @@ func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:272
+		// lower_int.rules:276
 		v315 := c.arg0(v0)
 		v316 := c.arg1(v0)
 		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v315), c.rm(v316))
@@ -5385,7 +5385,7 @@ func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(c.first(p1), o2), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:276
+		// lower_int.rules:280
 		v315 := c.arg0(v0)
 		v316 := c.arg1(v0)
 		p3 := c.mulLow(asm.S32, c.zext32(v315), c.operandReg(c.zext32(v316)))
@@ -5400,7 +5400,7 @@ func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:274
+		// lower_int.rules:278
 		v317 := c.arg0(v0)
 		v318 := c.arg1(v0)
 		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v317), c.rm(v318))
@@ -5408,7 +5408,7 @@ func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 		return c.out2(p1, o2), true
 	}
 	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:279
+		// lower_int.rules:283
 		v317 := c.arg0(v0)
 		v318 := c.arg1(v0)
 		p3 := c.mulLow(asm.S32, c.sext32(v317), c.operandReg(c.sext32(v318)))
@@ -5423,7 +5423,7 @@ func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:285
+		// lower_int.rules:289
 		v319 := c.arg0(v0)
 		return c.out1(c.clzFrom(v4, c.zext32(v319))), true
 	}
@@ -5444,7 +5444,7 @@ func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:305
+		// lower_int.rules:309
 		v320 := c.arg0(v0)
 		r1 := c.sext32(v320)
 		y2 := c.alu(asm.XOR, c.size32(v4), r1, c.operandReg(c.shiftImm(asm.SAR, c.size32(v4), r1, c.signShift(v4))))
@@ -5470,13 +5470,13 @@ func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:328
+		// lower_int.rules:332
 		v325 := c.arg0(v0)
 		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v325))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:329
+		// lower_int.rules:333
 		v325 := c.arg0(v0)
 		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v325), 8)), true
 	case ir.I128:
@@ -5492,17 +5492,17 @@ func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:332
+		// lower_int.rules:336
 		v326 := c.arg0(v0)
 		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v326)))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:333
+		// lower_int.rules:337
 		v326 := c.arg0(v0)
 		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v326)), 8)), true
 	case ir.I8:
-		// lower_int.rules:334
+		// lower_int.rules:338
 		v326 := c.arg0(v0)
 		return c.out1(c.revByte(ir.I32, c.gpr(v326))), true
 	case ir.I128:
@@ -5521,7 +5521,7 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 		v357 := c.arg0(v0)
 		v359 := c.valueType(v357)
 		if v361, ok := c.fitsIn64(v359); ok {
-			// lower_int.rules:358
+			// lower_int.rules:362
 			n1 := c.unary(asm.NEG, c.sizeOf(v361), c.gpr(v357))
 			return c.out1(c.alu(asm.SBB, c.size32(v4), n1, c.operandReg(n1))), true
 		}
@@ -5556,7 +5556,7 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 		v370 := c.arg0(v0)
 		v373 := c.valueType(v370)
 		if _, ok := c.tyScalarFloat(v373); ok {
-			// lower_int.rules:365
+			// lower_int.rules:369
 			v369 := c.floatCc(v0)
 			v371 := c.arg1(v0)
 			return c.out1(c.setcc(c.fcmpCond(v369, v370, v371))), true
@@ -5580,7 +5580,7 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelectSpectreGuard(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:370
+		// lower_int.rules:374
 		v383 := c.arg0(v0)
 		v384 := c.arg1(v0)
 		v385 := c.arg2(v0)
@@ -6719,7 +6719,7 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 // condOf is the term cond_of of x64.rules:271.
 func (c *lower) condOf(v0 ir.Value) cond {
 	if v73, v74, ok := c.narrowLoad(v0); ok {
-		// lower_int.rules:400
+		// lower_int.rules:404
 		return c.condCmpMem(asm.NE, c.sizeOf(v73), c.sink(v74), c.operandImm(0))
 	}
 	if v6, ok := c.defInst(v0); ok {
@@ -6735,7 +6735,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					if v69, ok := c.ty32Or64(v67); ok {
 						if v71, ok := c.uconst(v64); ok {
 							if v71 == 1 {
-								// lower_int.rules:394
+								// lower_int.rules:398
 								v40 := c.arg0(v6)
 								v65 := c.arg1(v62)
 								return c.condBit(asm.B, c.sizeOf(v69), c.gpr(v40), c.gprLow(v65))
@@ -6756,7 +6756,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 								v53 := c.arg0(v51)
 								v56 := c.valueType(v53)
 								if v58, ok := c.ty32Or64(v56); ok {
-									// lower_int.rules:393
+									// lower_int.rules:397
 									return c.condBit(asm.B, c.sizeOf(v58), c.gpr(v53), c.gprLow(v54))
 								}
 							}
@@ -6767,7 +6767,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				v43 := c.valueType(v40)
 				if _, ok := c.ty32Or64(v43); ok {
 					if v49, ok := c.byteMask(v47); ok {
-						// lower_int.rules:389
+						// lower_int.rules:393
 						return c.condTest(asm.NE, asm.S8, c.gpr(v40), c.operandImm(v49))
 					}
 				}
@@ -6775,7 +6775,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v40 := c.arg0(v6)
 			v43 := c.valueType(v40)
 			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:387
+				// lower_int.rules:391
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpUextend:
@@ -6787,7 +6787,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v27 := c.arg0(v24)
 					v30 := c.valueType(v27)
 					if _, ok := c.fitsIn64(v30); ok {
-						// lower_int.rules:385
+						// lower_int.rules:389
 						v26 := c.intCc(v24)
 						v28 := c.arg1(v24)
 						return c.icmpCond(v26, v27, v28)
@@ -6796,7 +6796,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v34 := c.arg0(v24)
 					v37 := c.valueType(v34)
 					if _, ok := c.tyScalarFloat(v37); ok {
-						// lower_int.rules:386
+						// lower_int.rules:390
 						v33 := c.floatCc(v24)
 						v35 := c.arg1(v24)
 						return c.fcmpCond(v33, v34, v35)
@@ -6807,7 +6807,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v9 := c.arg0(v6)
 			v12 := c.valueType(v9)
 			if _, ok := c.fitsIn64(v12); ok {
-				// lower_int.rules:382
+				// lower_int.rules:386
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpCond(v8, v9, v10)
@@ -6822,7 +6822,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v16 := c.arg0(v6)
 			v19 := c.valueType(v16)
 			if _, ok := c.tyScalarFloat(v19); ok {
-				// lower_int.rules:383
+				// lower_int.rules:387
 				v15 := c.floatCc(v6)
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
@@ -6842,7 +6842,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 	}
 	v2 := c.valueType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:380
+		// lower_int.rules:384
 		r1 := c.gpr(v0)
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
@@ -6867,7 +6867,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:438
+							// lower_int.rules:442
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -6885,7 +6885,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:440
+									// lower_int.rules:444
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -6898,7 +6898,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:443
+									// lower_int.rules:447
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -6913,7 +6913,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:442
+							// lower_int.rules:446
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -6932,7 +6932,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:439
+							// lower_int.rules:443
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -6949,7 +6949,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:441
+									// lower_int.rules:445
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -6961,7 +6961,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:437
+	// lower_int.rules:441
 	return c.compare(v0, v1, v2)
 }
 
@@ -7028,96 +7028,96 @@ func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	panic("x64.rules:273:1: no rule of fcmp_cond matches")
 }
 
-// amountBelow is the term amount_below of lower_int.rules:84.
+// amountBelow is the term amount_below of lower_int.rules:88.
 func (c *lower) amountBelow(v0 ir.Type, v1 ir.Value) machine.Reg {
 	v3 := c.below(v1, v0)
 	if v3 {
-		// lower_int.rules:85
+		// lower_int.rules:89
 		return c.gprLow(v1)
 	}
-	// lower_int.rules:86
+	// lower_int.rules:90
 	return c.maskedAmount(v0, v1)
 }
 
-// selectBits is the term select_bits of lower_int.rules:118.
+// selectBits is the term select_bits of lower_int.rules:122.
 func (c *lower) selectBits(v0 ir.Type, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:119
+	// lower_int.rules:123
 	return c.alu(asm.XOR, c.size32(v0), c.alu(asm.AND, c.size32(v0), c.alu(asm.XOR, c.size32(v0), v2, c.operandReg(v3)), c.operandReg(v1)), c.operandReg(v3))
 }
 
-// maskedAmount is the term masked_amount of lower_int.rules:141.
+// maskedAmount is the term masked_amount of lower_int.rules:145.
 func (c *lower) maskedAmount(v0 ir.Type, v1 ir.Value) machine.Reg {
-	// lower_int.rules:142
+	// lower_int.rules:146
 	return c.alu(asm.AND, asm.S32, c.gprLow(v1), c.operandImm(c.tyMask(v0)))
 }
 
-// pick is the term pick of lower_int.rules:232.
+// pick is the term pick of lower_int.rules:236.
 func (c *lower) pick(v0 ir.Type, v1 ir.IntCC, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_int.rules:233
+	// lower_int.rules:237
 	a1 := c.gpr(v2)
 	b2 := c.gpr(v3)
 	return c.selectGpr(c.size32(v0), c.condCmp(c.ccOf(v1), c.sizeOf(v0), a1, c.operandReg(b2)), a1, b2)
 }
 
-// carryIn is the term carry_in of lower_int.rules:258.
+// carryIn is the term carry_in of lower_int.rules:262.
 func (c *lower) carryIn(v0 ir.Value) {
-	// lower_int.rules:259
+	// lower_int.rules:263
 	_ = c.alu(asm.ADD, asm.S8, c.gpr(v0), c.operandImm(-1))
 	c.nothing()
 	return
 }
 
-// clzFrom is the term clz_from of lower_int.rules:288.
+// clzFrom is the term clz_from of lower_int.rules:292.
 func (c *lower) clzFrom(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	v5 := c.hasLzcnt()
 	if v5 {
 		if v3, ok := c.ty32Or64(v0); ok {
-			// lower_int.rules:294
+			// lower_int.rules:298
 			return c.bitCount(asm.LZCNT, c.sizeOf(v3), c.operandReg(v1))
 		}
 		if v7, ok := c.ty8Or16(v0); ok {
-			// lower_int.rules:295
+			// lower_int.rules:299
 			return c.addImm(asm.S32, c.bitCount(asm.LZCNT, asm.S32, c.operandReg(v1)), c.narrowExcess(v7))
 		}
 	}
-	// lower_int.rules:289
+	// lower_int.rules:293
 	none1 := c.immConst(ir.I64, -1)
 	b2 := c.bitCount(asm.BSR, c.size32(v0), c.operandReg(v1))
 	n3 := c.selectGpr(c.size32(v0), c.condFlags(asm.E), none1, b2)
 	return c.alu(asm.SUB, c.size32(v0), c.immConst(v0, c.maskImm(v0)), c.operandReg(n3))
 }
 
-// revByte is the term rev_byte of lower_int.rules:335.
+// revByte is the term rev_byte of lower_int.rules:339.
 func (c *lower) revByte(v0 ir.Type, v1 machine.Reg) machine.Reg {
-	// lower_int.rules:336
+	// lower_int.rules:340
 	return c.swapBits(v0, c.swapBits(v0, c.swapBits(v0, v1, 1, 6148914691236517205), 2, 3689348814741910323), 4, 1085102592571150095)
 }
 
-// swapBits is the term swap_bits of lower_int.rules:338.
+// swapBits is the term swap_bits of lower_int.rules:342.
 func (c *lower) swapBits(v0 ir.Type, v1 machine.Reg, v2 uint8, v3 int64) machine.Reg {
-	// lower_int.rules:339
+	// lower_int.rules:343
 	mask1 := c.immConst(v0, v3)
 	return c.alu(asm.OR, c.sizeOf(v0), c.shiftImm(asm.SHL, c.sizeOf(v0), c.alu(asm.AND, c.sizeOf(v0), v1, c.operandReg(mask1)), v2), c.operandReg(c.alu(asm.AND, c.sizeOf(v0), c.shiftImm(asm.SHR, c.sizeOf(v0), v1, v2), c.operandReg(mask1))))
 }
 
-// selectGprOf is the term select_gpr_of of lower_int.rules:375.
+// selectGprOf is the term select_gpr_of of lower_int.rules:379.
 func (c *lower) selectGprOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:376
+	// lower_int.rules:380
 	return c.selectGpr(c.size32(v0), v1, v2, v3)
 }
 
-// selectXmmOf is the term select_xmm_of of lower_int.rules:377.
+// selectXmmOf is the term select_xmm_of of lower_int.rules:381.
 func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:378
+	// lower_int.rules:382
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:411.
+// compare is the term compare of lower_int.rules:415.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v68, v69, ok := c.narrowLoad(v1); ok {
 		if v71, ok := c.uconst(v2); ok {
 			if v73, ok := c.narrowImm(v68, v71); ok {
-				// lower_int.rules:433
+				// lower_int.rules:437
 				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v68), c.sink(v69), c.operandImm(v73))
 			}
 		}
@@ -7133,7 +7133,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v66, ok := c.narrowImm(v63, v31); ok {
-									// lower_int.rules:429
+									// lower_int.rules:433
 									return c.condTestMem(v20, c.sizeOf(v63), c.sink(v64), c.operandImm(v66))
 								}
 							}
@@ -7149,7 +7149,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 								if v55, ok := c.ty32Or64(v53); ok {
 									if v57, ok := c.uconst(v50); ok {
 										if v57 == 1 {
-											// lower_int.rules:424
+											// lower_int.rules:428
 											v24 := c.arg0(v22)
 											v51 := c.arg1(v48)
 											return c.condBit(v35, c.sizeOf(v55), c.gpr(v24), c.gprLow(v51))
@@ -7170,7 +7170,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 									if v44, ok := c.ty32Or64(v42); ok {
 										if v31, ok := c.uconst(v25); ok {
 											if v31 == 1 {
-												// lower_int.rules:421
+												// lower_int.rules:425
 												return c.condBit(v35, c.sizeOf(v44), c.gpr(v39), c.gprLow(v40))
 											}
 										}
@@ -7186,18 +7186,18 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							if v59, ok := c.sinkableLoad(v24); ok {
 								v25 := c.arg1(v22)
 								if v61, ok := c.simm32(v25); ok {
-									// lower_int.rules:427
+									// lower_int.rules:431
 									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v59), c.operandImm(v61))
 								}
 							}
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v33, ok := c.byteMask(v31); ok {
-									// lower_int.rules:420
+									// lower_int.rules:424
 									return c.condTest(v20, asm.S8, c.gpr(v24), c.operandImm(v33))
 								}
 							}
-							// lower_int.rules:419
+							// lower_int.rules:423
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
 					}
@@ -7206,7 +7206,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:417
+					// lower_int.rules:421
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -7216,21 +7216,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:413
+			// lower_int.rules:417
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:414
+			// lower_int.rules:418
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:412
+		// lower_int.rules:416
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:411:1: no rule of compare matches")
+	panic("lower_int.rules:415:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:23.
