@@ -105,17 +105,19 @@ func (g *globalAllocator) nextCall(c RegClass, pos uint32) uint32 {
 }
 
 // findWants finds, for each value, the register that a use of it needs, or of a value that takes its place; and the block
-// parameter that it becomes. Going backward, the nearest use has the last word.
+// parameter that it becomes. Going backward, the nearest use has the last word. If it becomes several, that on the most frequent
+// edge counts: a loop's, so that the next round need not begin with moves.
 func (g *globalAllocator) findWants() {
 	f := g.f
 	for b := len(f.Blocks) - 1; b >= 0; b-- {
 		blk := &f.Blocks[b]
 		for _, e := range f.BlockEdges(b) {
 			params := f.BlockParams(int(e.To))
+			weight := min(g.cfg.freq[b], g.cfg.freq[e.To])
 			for k, v := range f.EdgeArgs(e) {
 				g.paramOf[int(e.Args.Start)+k] = uint32(params[k].Index())
-				if g.target[v.Index()] == 0 && params[k] != v {
-					g.target[v.Index()] = uint32(params[k].Index()) + 1
+				if t := &g.target[v.Index()]; params[k] != v && (t.param == 0 || weight > t.weight) {
+					*t = target{uint32(params[k].Index()) + 1, weight}
 				}
 			}
 		}
@@ -141,7 +143,7 @@ func (g *globalAllocator) inherit(v, w VReg) {
 	if p := g.want[w.Index()]; p.Valid() {
 		g.want[v.Index()] = p
 	}
-	if t := g.target[w.Index()]; t != 0 && g.target[v.Index()] == 0 {
+	if t := g.target[w.Index()]; t.param != 0 && g.target[v.Index()].param == 0 {
 		g.target[v.Index()] = t
 	}
 }
@@ -247,7 +249,7 @@ func (g *globalAllocator) pick(v VReg, pos, end uint32, free uint64) PReg {
 			if g.live.defOp[i]&edgeUse != 0 {
 				p = g.targetReg[i]
 			}
-			if t := g.target[i]; t != 0 && !has(p) {
+			if t := g.target[i].param; t != 0 && !has(p) {
 				p = g.targetReg[t-1]
 			}
 		case 2:

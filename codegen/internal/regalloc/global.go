@@ -82,9 +82,9 @@ type globalAllocator struct {
 	exit   []Range
 
 	// Preferences, by value.
-	want      []PReg   // a register that a later use needs
-	target    []uint32 // 1 + parameter (VReg index) that the value is passed for
-	targetReg []PReg   // by parameter: the register it has or a value passed for it has
+	want      []PReg // a register that a later use needs
+	target    []target
+	targetReg []PReg // by parameter: the register it has or a value passed for it has
 
 	paramOf    []uint32 // by edge argument (index in Function.Args): the value it is passed for
 	paramState []uint8  // by parameter: where it starts its block
@@ -102,6 +102,12 @@ type globalAllocator struct {
 	cand candidates
 
 	slots slotAssigner
+}
+
+// target is the block parameter that a value becomes, and how often the edge is taken on which it does.
+type target struct {
+	param  uint32 // 1 + VReg index, or 0
+	weight uint32
 }
 
 // regState says that a register holds a value; and, at the end of a block, whether the value's memory holds it, too.
@@ -261,7 +267,7 @@ func (g *globalAllocator) assign(v VReg, p PReg, end uint32) {
 	g.endOf[p] = end
 	g.nextUse[p] = 0
 	g.backed.Remove(p)
-	if t := g.target[v.Index()]; t != 0 && !g.targetReg[t-1].Valid() {
+	if t := g.target[v.Index()].param; t != 0 && !g.targetReg[t-1].Valid() {
 		g.targetReg[t-1] = p
 	}
 }
@@ -324,13 +330,13 @@ func (g *globalAllocator) connectBlocks() {
 				occupied.Add(s.preg)
 			}
 			for k, v := range params {
-				g.target[v.Index()] = uint32(k) // reused: which argument is for it
+				g.target[v.Index()].param = uint32(k) // reused: which argument is for it
 			}
 			for _, s := range g.statesOf(g.entry[b]) {
 				v := s.vreg
 				occupied.Add(s.preg)
 				if d := g.live.defOp[v.Index()]; d&edgeUse != 0 && g.live.defBlock[v.Index()] == uint32(b) {
-					v = args[g.target[v.Index()]]
+					v = args[g.target[v.Index()].param]
 				}
 				g.addEdgeMove(key, v, s.vreg, RegAlloc(s.preg))
 			}
