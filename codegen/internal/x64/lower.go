@@ -12,6 +12,7 @@ import (
 // call. Its method lower returns the registers of the results of an instruction; false if there is no rule for it.
 //
 //   - lower_operands.go looks at the IR and finds operands: registers, constants, memory.
+//   - lower_range.go knows how large values can be, for addresses and jump tables.
 //   - lower_emit.go makes the instructions of the rules.
 //   - lower_cond.go has conditions: comparisons on their way to whoever consumes their flags.
 //   - lower_control.go makes branches, the instructions on the frame, on 128 bits, and atomic ones.
