@@ -42,6 +42,11 @@ type Config struct {
 	// ExplicitBounds checks every memory access in code, instead of letting the
 	// hardware check. Memories made by [NewMemoryWithStorage] need it.
 	ExplicitBounds bool
+	// KeptMemories is how many memories of closed stores the engine keeps for new
+	// ones, cleared, because making one anew takes long; 0 means 1,000, a negative
+	// number none. What is kept is address space, and of memory up to 256 KiB each,
+	// together at most 64 MiB.
+	KeptMemories int
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.
 	CompileWorkers int
@@ -107,7 +112,7 @@ func NewEngine(c *Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.vm, err = vm.NewEngine(); err != nil {
+	if e.vm, err = vm.NewEngine(e.config.KeptMemories); err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
 	if compiler != nil {

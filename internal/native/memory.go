@@ -2,7 +2,6 @@ package native
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"unsafe"
 
@@ -23,26 +22,36 @@ type Memory struct {
 	base, size uintptr
 	committed  uintptr // end of what has been made usable
 	guarded    bool
+
+	// Of memories from a pool:
+	pool     *Pool
+	image    *Image  // what it begins with, or nil
+	initial  uintptr // what was usable at first
+	resident uintptr // size of the pages that stay in memory while it is kept
 }
 
 // ReserveMemory reserves size bytes, rounded up to MemoryUnit, none of them
 // usable. If guarded is set, faults in the reservation are traps.
 func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
-	if err := Supported(); err != nil {
+	n, err := reservationSize(size)
+	if err != nil {
 		return nil, err
 	}
-	if size == 0 {
-		size = 1
+	return reserve(n, guarded)
+}
+
+// reservationSize is the size of a reservation for size bytes.
+func reservationSize(size uint64) (uintptr, error) {
+	if err := Supported(); err != nil {
+		return 0, err
 	}
 	if size > 1<<(layout.AddressBits-1) {
-		return nil, fmt.Errorf("native: reservation of %d bytes", size)
+		return 0, fmt.Errorf("native: reservation of %d bytes", size)
 	}
-	n := (uintptr(size) + MemoryUnit - 1) &^ (MemoryUnit - 1)
-	if guarded {
-		if m := takeReservation(n); m != nil {
-			return m, nil
-		}
-	}
+	return (uintptr(max(size, 1)) + MemoryUnit - 1) &^ (MemoryUnit - 1), nil
+}
+
+func reserve(n uintptr, guarded bool) (*Memory, error) {
 	if err := takeMappings(mappingsPerMemory); err != nil {
 		return nil, err
 	}
@@ -51,11 +60,10 @@ func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
 		giveMappings(mappingsPerMemory)
 		return nil, err
 	}
-	m := &Memory{base: base, size: n, guarded: guarded}
 	if guarded {
 		process.memory.set(base, base+n, true)
 	}
-	return m, nil
+	return &Memory{base: base, size: n, guarded: guarded}, nil
 }
 
 // MapMemory returns size bytes of zeroed memory, rounded up to MemoryUnit, all
@@ -91,12 +99,14 @@ func (m *Memory) Bytes(off, n uint64) []byte {
 	return bytesAt(m.base+uintptr(off), int(n))
 }
 
+// pageSize is what multiples are needed of, whatever the size of pages is.
+const pageSize = 4096
+
 func (m *Memory) pages(from, to uint64) (addr, size uintptr, err error) {
-	const page = 4096 // multiples of it are needed, whatever the page size
-	if from > to || to > uint64(m.size) || from%page != 0 {
+	if from > to || to > uint64(m.size) || from%pageSize != 0 {
 		return 0, 0, fmt.Errorf("native: bytes %#x to %#x of a memory of %#x", from, to, m.size)
 	}
-	return m.base + uintptr(from), uintptr((to - from + page - 1) &^ (page - 1)), nil
+	return m.base + uintptr(from), uintptr((to - from + pageSize - 1) &^ (pageSize - 1)), nil
 }
 
 // Commit makes bytes from…to usable, which are zero if they were not usable
@@ -131,16 +141,22 @@ func (m *Memory) Zero(from, to uint64) error {
 	return discard(addr, size)
 }
 
-// Free ends the reservation. Native code that knows its address must not run
-// any more.
+// Free ends the use of the memory. Native code that knows its address must not
+// run any more.
 func (m *Memory) Free() {
 	if m.base == 0 {
 		return
 	}
+	if m.pool != nil && m.pool.keep(m) {
+		m.base, m.size = 0, 0
+		return
+	}
+	m.destroy()
+}
+
+// destroy ends the reservation.
+func (m *Memory) destroy() {
 	if m.guarded {
-		if m.keepReservation() {
-			return
-		}
 		process.memory.set(m.base, m.base+m.size, false)
 	}
 	unmap(m.base, m.size)
@@ -148,80 +164,112 @@ func (m *Memory) Free() {
 	m.base, m.size = 0, 0
 }
 
-// reservations are guarded ones that were freed, to be used again: making one, with
-// its marks in the bitmap of all guards, costs more than anything else that an
-// instance needs.
-var reservations struct {
-	sync.Mutex
-	list []*Memory
-}
-
-// keptReservations is how many reservations are kept. They hold no memory.
-const keptReservations = 64
-
-// keepReservation takes m over, if there is room for it.
-func (m *Memory) keepReservation() bool {
-	reservations.Lock()
-	defer reservations.Unlock()
-	if len(reservations.list) >= keptReservations || m.Decommit(0, uint64(m.committed)) != nil {
-		return false
+// fit makes a clean memory one whose first size bytes are usable and begin with
+// an image.
+func (m *Memory) fit(size uintptr, image *Image) error {
+	if m.image != image {
+		if m.image != nil {
+			if err := mapZeros(m.base, m.image.size(), protNone); err != nil {
+				return err
+			}
+			// What is behind the image may be usable still.
+			if m.committed > m.image.size() {
+				if err := protect(m.base, m.committed, protNone); err != nil {
+					return err
+				}
+			}
+			m.image, m.committed = nil, 0
+		}
+		if image != nil {
+			if err := images.file.mapPrivate(image.offset(), m.base, image.size()); err != nil {
+				return err
+			}
+			m.image, m.committed = image, max(m.committed, image.size())
+		}
 	}
-	reservations.list = append(reservations.list, &Memory{base: m.base, size: m.size, guarded: true})
-	m.base, m.size = 0, 0
-	return true
+	switch {
+	case m.committed < size:
+		if err := protect(m.base+m.committed, size-m.committed, protReadWrite); err != nil {
+			return err
+		}
+	case m.committed > size:
+		if err := protect(m.base+size, m.committed-size, protNone); err != nil {
+			return err
+		}
+	}
+	m.committed, m.initial = size, size
+	return nil
 }
 
-// takeReservation is a reservation of size bytes that was kept, or nil.
-func takeReservation(size uintptr) *Memory {
-	reservations.Lock()
-	defer reservations.Unlock()
-	for i := len(reservations.list) - 1; i >= 0; i-- {
-		if m := reservations.list[i]; m.size == size {
-			reservations.list = slices.Delete(reservations.list, i, i+1)
-			return m
+// clean makes a memory that was used as it was when [Pool.Acquire] returned it.
+// Up to room bytes of it stay in memory.
+func (m *Memory) clean(room uintptr) error {
+	if m.committed > m.initial {
+		if err := m.Decommit(uint64(m.initial), uint64(m.committed)); err != nil {
+			return err
+		}
+		m.committed = m.initial
+	}
+	touched, ok := touchedPages(m.base, m.committed, int(room/pageSize))
+	if !ok {
+		m.resident = 0
+		return discard(m.base, m.committed)
+	}
+	m.resident = uintptr(len(touched)) * pageSize
+	for _, page := range touched {
+		at := uintptr(page) * pageSize
+		b := bytesAt(m.base+at, pageSize)
+		if m.image != nil && at < m.image.size() {
+			copy(b, m.image.data[at:])
+		} else if !allZero(b) { // else it was only read, and may be a page that all share
+			clear(b)
 		}
 	}
 	return nil
 }
 
-// Retire is Free for a memory of which Go code may still hold slices of the
-// first n bytes. Using one is a mistake, but one that must not end the process:
-// these bytes are zeroed and stay accessible until retiredMemories more of them
-// have been retired.
-func (m *Memory) Retire(n uint64) {
-	if n == 0 || m.base == 0 {
+// allZero reports whether all bytes of a page are zero.
+func allZero(page []byte) bool {
+	var or uintptr
+	for _, w := range unsafe.Slice((*uintptr)(unsafe.Pointer(unsafe.SliceData(page))), len(page)/int(unsafe.Sizeof(or))) {
+		or |= w
+	}
+	return or == 0
+}
+
+// Retire is Free for a memory of which Go code may still hold slices. Using one
+// is a mistake, but one that must not end the process: the bytes are zeroed and
+// stay accessible until retiredMemories more memories have been retired.
+func (m *Memory) Retire() {
+	if m.base == 0 {
+		return
+	}
+	err := discard(m.base, m.committed)
+	if err == nil && m.image != nil {
+		// Zeros, rather than the image, which may be gone soon.
+		if err = mapZeros(m.base, m.image.size(), protReadWrite); err == nil {
+			m.image = nil
+		}
+	}
+	if err != nil {
 		m.Free()
 		return
 	}
-	kept := min((uintptr(n)+MemoryUnit-1)&^(MemoryUnit-1), m.size)
-	if m.guarded {
-		process.memory.set(m.base, m.base+m.size, false)
-	}
-	if kept < m.size {
-		unmap(m.base+kept, m.size-kept)
-	}
-	_ = discard(m.base, kept) // else they are zeros later, and the memory is in use until then
-	giveMappings(mappingsPerMemory - 1)
 	retired.Lock()
-	defer retired.Unlock()
-	old := &retired.list[retired.next%retiredMemories]
+	old := retired.list[retired.next%retiredMemories]
+	retired.list[retired.next%retiredMemories] = *m
 	retired.next++
-	if old.size > 0 {
-		unmap(old.base, old.size)
-		giveMappings(1)
-	}
-	*old = retiredMemory{m.base, kept}
+	retired.Unlock()
 	m.base, m.size = 0, 0
+	old.Free()
 }
 
 // retiredMemories is how many retired memories stay accessible.
 const retiredMemories = 1024
 
-type retiredMemory struct{ base, size uintptr }
-
 // retired is a ring of retired memories.
 var retired struct {
 	sync.Mutex
-	list [retiredMemories]retiredMemory
+	list [retiredMemories]Memory
 	next uint
 }

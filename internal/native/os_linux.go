@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -219,6 +220,111 @@ func (m *codeMemory) release(off, size uintptr) {
 	if protect(m.exec+off, size, protNone) == nil {
 		_ = discard(m.exec+off, size)
 	}
+}
+
+// imageFile is a memory file that private mappings are made of. The zero
+// imageFile is none yet.
+type imageFile struct {
+	fd   int
+	made bool
+}
+
+// resize makes the file, if it is not there yet, and makes it size bytes long.
+func (f *imageFile) resize(size uintptr) error {
+	if !f.made {
+		fd, err := memfdCreate("davit-images", unix.MFD_CLOEXEC)
+		if err != nil {
+			return mapError("making a memory file", size, err)
+		}
+		f.fd, f.made = fd, true
+	}
+	if err := unix.Ftruncate(f.fd, int64(size)); err != nil {
+		return mapError("making a memory file longer", size, err)
+	}
+	return nil
+}
+
+// write lets fill write to size bytes at off, and returns them, for reading.
+func (f *imageFile) write(off, size uintptr, fill func([]byte)) ([]byte, error) {
+	b, err := unix.Mmap(f.fd, int64(off), int(size), protReadWrite, unix.MAP_SHARED)
+	if err != nil {
+		return nil, mapError("mapping a memory file", size, err)
+	}
+	fill(b)
+	if err := unix.Mprotect(b, protRead); err != nil {
+		unmapBytes(b)
+		return nil, mapError("changing the protection of a memory file", size, err)
+	}
+	return b, nil
+}
+
+// unmapBytes ends the use of what write has returned.
+func unmapBytes(b []byte) { _ = unix.Munmap(b) }
+
+// mapPrivate maps size bytes at off in place of those at addr, readable and
+// writable. What is written stays out of the file.
+func (f *imageFile) mapPrivate(off, addr, size uintptr) error {
+	if _, err := unix.MmapPtr(f.fd, int64(off), pointer(addr), size, protReadWrite, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+		return mapError("mapping a memory file", size, err)
+	}
+	return nil
+}
+
+// punch gives the memory of size bytes at off back, which then are zero.
+func (f *imageFile) punch(off, size uintptr) error {
+	return unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(off), int64(size))
+}
+
+// mapZeros maps zeros in place of what is at addr.
+func mapZeros(addr, size uintptr, prot int) error {
+	if _, err := unix.MmapPtr(-1, 0, pointer(addr), size, prot, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE); err != nil {
+		return mapError("mapping memory", size, err)
+	}
+	return nil
+}
+
+// pagemap is the file that tells about the pages of this process, or -1.
+var pagemap = sync.OnceValue(func() int {
+	fd, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil || unix.Getpagesize() != pageSize {
+		return -1
+	}
+	return fd
+})
+
+// touchedPages are the pages, of those in size bytes of private memory at addr,
+// that may have been written to: their numbers from addr on. ok is false if they
+// are more than limit, or that cannot be found out.
+func touchedPages(addr, size uintptr, limit int) (touched []uint32, ok bool) {
+	const (
+		present = 1 << 63
+		swapped = 1 << 62
+		shared  = 1 << 61 // a page of the file, or of shared memory
+	)
+	fd := pagemap()
+	n := int(size / pageSize)
+	if fd < 0 || n > 64<<10 {
+		return nil, false
+	}
+	var entries [256]uint64
+	for first := 0; first < n; {
+		chunk := entries[:min(len(entries), n-first)]
+		b := unsafe.Slice((*byte)(unsafe.Pointer(&chunk[0])), 8*len(chunk))
+		got, err := unix.Pread(fd, b, int64(addr/pageSize+uintptr(first))*8)
+		if err != nil || got != len(b) {
+			return nil, false
+		}
+		for i, e := range chunk {
+			if e&(present|swapped) != 0 && e&shared == 0 {
+				touched = append(touched, uint32(first+i))
+			}
+		}
+		if len(touched) > limit {
+			return nil, false
+		}
+		first += len(chunk)
+	}
+	return touched, true
 }
 
 // Commands of membarrier(2).

@@ -43,6 +43,21 @@ func (m *codeMemory) mapFile(fd uintptr, at int64, off, size uintptr) error {
 func (m *codeMemory) unmapFile(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) release(off, size uintptr)         {}
 
+type imageFile struct{}
+
+func (f *imageFile) resize(size uintptr) error { return unsupported() }
+func (f *imageFile) write(off, size uintptr, fill func([]byte)) ([]byte, error) {
+	return nil, unsupported()
+}
+func (f *imageFile) mapPrivate(off, addr, size uintptr) error { return unsupported() }
+func (f *imageFile) punch(off, size uintptr) error            { return unsupported() }
+
+func unmapBytes([]byte) {}
+
+func touchedPages(addr, size uintptr, limit int) ([]uint32, bool) { return nil, false }
+
+func mapZeros(addr, size uintptr, prot int) error { return unsupported() }
+
 func registerSyncCores() {}
 
 func syncCores() {}

@@ -33,8 +33,11 @@ const (
 	stackUnit = 1 << layout.MemoryUnitLog2
 	// stackSlab is the number of stack regions that are reserved at a time.
 	stackSlab = 32
-	// hotStacks is the number of free stacks that keep their memory.
-	hotStacks = 16
+	// hotStacks is the number of free stacks that keep their memory, and warmStacks
+	// that of those that keep the pages of shallow calls, up to warmSize from the top.
+	hotStacks  = 16
+	warmStacks = 1000
+	warmSize   = 32 << 10
 )
 
 // A signal frame and stubs need less than half of the reserve.
@@ -70,9 +73,9 @@ type suspension struct {
 // stacks is the pool of stacks.
 var stacks struct {
 	sync.Mutex
-	hot, cold []*Stack // cold ones have given their memory back
-	slab      uintptr  // next region that was never used
-	slabLeft  int
+	hot, warm, cold []*Stack // cold ones have given their memory back
+	slab            uintptr  // next region that was never used
+	slabLeft        int
 }
 
 // AcquireStack returns a stack of which native code can use at least size
@@ -108,7 +111,7 @@ func AcquireStack(size int) (*Stack, error) {
 func takeStack() (*Stack, error) {
 	stacks.Lock()
 	defer stacks.Unlock()
-	for _, list := range []*[]*Stack{&stacks.hot, &stacks.cold} {
+	for _, list := range [...]*[]*Stack{&stacks.hot, &stacks.warm, &stacks.cold} {
 		if n := len(*list); n > 0 {
 			s := (*list)[n-1]
 			(*list)[n-1] = nil
@@ -167,10 +170,21 @@ func (s *Stack) Release() {
 		stacks.hot = append(stacks.hot, s)
 		return
 	}
-	if s.low < s.exec+layout.StackRegionSize {
-		_ = discard(s.low, s.exec+layout.StackRegionSize-s.low) // else the memory just stays in use
+	end := s.exec + layout.StackRegionSize
+	list := &stacks.cold
+	if len(stacks.warm) < warmStacks {
+		list, end = &stacks.warm, end-warmSize
 	}
-	stacks.cold = append(stacks.cold, s)
+	if s.low < end && !s.shallow(end) {
+		_ = discard(s.low, end-s.low) // else the memory just stays in use
+	}
+	*list = append(*list, s)
+}
+
+// shallow reports whether no memory of the stack below an address is in use.
+func (s *Stack) shallow(end uintptr) bool {
+	touched, ok := touchedPages(s.low, end-s.low, 0)
+	return ok && len(touched) == 0
 }
 
 // top is where the outermost entry starts, 16-byte aligned and inside the

@@ -9,13 +9,16 @@ import (
 	"github.com/davit-wasm/davit/internal/native"
 )
 
-// arena gives out zeroed mapped memory that is given back all at once. Chunks
-// are few and large, because the number of mappings of a process is limited.
+// arena gives out zeroed mapped memory that is given back all at once. Its first
+// chunk, which is all that most stores need, is from a pool; further ones are few
+// and large, because the number of mappings of a process is limited.
 type arena struct {
-	chunks []*native.Memory
+	first  chunk            // from the pool, when it is needed
+	chunks []*native.Memory // the others
 	next   unsafe.Pointer
-	left   uint64
-	blocks [blockClasses][]unsafe.Pointer // free ones, by the logarithm of their size
+	left   uint64             // of what is at next
+	only   bool               // which is in the first chunk
+	blocks [][]unsafe.Pointer // free ones, by the logarithm of their size
 }
 
 // firstChunk is the size of the first chunk; each is twice as large as the one
@@ -29,17 +32,27 @@ const (
 func (a *arena) alloc(n uint64) (unsafe.Pointer, error) {
 	n = (n + 31) &^ 31
 	if n > a.left {
-		size := uint64(firstChunk) << min(len(a.chunks), 6)
-		size = min(size, maxChunk)
-		if n > size/2 {
+		size := min(uint64(firstChunk)<<min(len(a.chunks)+1, 6), maxChunk)
+		if a.first.slab == nil {
+			size = firstChunk
+		}
+		switch {
+		case n > size/2:
 			// Large: a chunk of its own; the current one stays in use.
 			return a.chunk(n)
+		case a.first.slab == nil:
+			c, err := chunks.take()
+			if err != nil {
+				return nil, err
+			}
+			a.first, a.next, a.left, a.only = c, unsafe.Add(c.slab.Pointer(), c.at), size, true
+		default:
+			p, err := a.chunk(size)
+			if err != nil {
+				return nil, err
+			}
+			a.next, a.left, a.only = p, size, false
 		}
-		p, err := a.chunk(size)
-		if err != nil {
-			return nil, err
-		}
-		a.next, a.left = p, size
 	}
 	p := a.next
 	a.left -= n
@@ -50,12 +63,6 @@ func (a *arena) alloc(n uint64) (unsafe.Pointer, error) {
 }
 
 func (a *arena) chunk(size uint64) (unsafe.Pointer, error) {
-	if size == firstChunk {
-		if m := chunks.take(); m != nil {
-			a.chunks = append(a.chunks, m)
-			return m.Pointer(), nil
-		}
-	}
 	m, err := native.MapMemory(size)
 	if err != nil {
 		return nil, err
@@ -79,7 +86,8 @@ func (a *arena) allocBlock(n uint64) (p unsafe.Pointer, size uint64, err error) 
 		return nil, 0, fmt.Errorf("%d bytes are more than can be had", n)
 	}
 	size = 1 << class
-	if list := a.blocks[class]; len(list) > 0 {
+	if a.blocks != nil && len(a.blocks[class]) > 0 {
+		list := a.blocks[class]
 		p = list[len(list)-1]
 		a.blocks[class] = list[:len(list)-1]
 		clear(unsafe.Slice((*byte)(p), n))
@@ -92,57 +100,89 @@ func (a *arena) allocBlock(n uint64) (p unsafe.Pointer, size uint64, err error) 
 // freeBlock gives a block back.
 func (a *arena) freeBlock(p unsafe.Pointer, size uint64) {
 	class := bits.Len64(size) - 1
+	if a.blocks == nil {
+		a.blocks = make([][]unsafe.Pointer, blockClasses)
+	}
 	a.blocks[class] = append(a.blocks[class], p)
 }
 
 // free gives everything back.
 func (a *arena) free() {
-	for i, c := range a.chunks {
+	if a.first.slab != nil {
 		used := uint64(firstChunk)
-		if i == 0 && len(a.chunks) == 1 {
+		if a.only {
 			used -= a.left
 		}
-		if c.Size() != firstChunk || !chunks.keep(c, used) {
-			c.Free()
-		}
+		chunks.give(a.first, used)
+	}
+	for _, c := range a.chunks {
+		c.Free()
 	}
 	*a = arena{}
 }
 
-// chunks are first chunks of arenas that were freed. Most stores need no more
-// than one chunk, and most of it stays untouched.
+// chunks are the first chunks of arenas that were freed.
 var chunks chunkPool
 
-// chunkPool holds zeroed chunks of size firstChunk.
+// chunkPool holds zeroed chunks of size firstChunk, cut from slabs that are never
+// given back: their addresses stay good, and they take few mappings. Up to
+// hotChunks of those that wait stay in memory, as far as they were used; the
+// memory of others is given back.
 type chunkPool struct {
 	sync.Mutex
-	list []*native.Memory
+	hot, cold []chunk
+	slab      *native.Memory
+	left      uint64 // of the slab, at its end
 }
 
-// keptChunks is how many chunks are kept; they hold memory.
-const keptChunks = 128
-
-func (p *chunkPool) take() *native.Memory {
-	p.Lock()
-	defer p.Unlock()
-	n := len(p.list)
-	if n == 0 {
-		return nil
-	}
-	m := p.list[n-1]
-	p.list = p.list[:n-1]
-	return m
+// chunk is a chunk and the slab that it is in.
+type chunk struct {
+	slab *native.Memory
+	at   uint64
 }
 
-// keep takes m over, of which the first used bytes may be other than zero; false
-// if there is no room for it.
-func (p *chunkPool) keep(m *native.Memory, used uint64) bool {
-	clear(m.Bytes(0, used))
+const (
+	slabSize  = 64 * firstChunk
+	hotChunks = 1000
+)
+
+func (p *chunkPool) take() (chunk, error) {
 	p.Lock()
 	defer p.Unlock()
-	if len(p.list) >= keptChunks {
-		return false
+	for _, list := range [...]*[]chunk{&p.hot, &p.cold} {
+		if n := len(*list); n > 0 {
+			c := (*list)[n-1]
+			*list = (*list)[:n-1]
+			return c, nil
+		}
 	}
-	p.list = append(p.list, m)
-	return true
+	if p.left == 0 {
+		slab, err := native.MapMemory(slabSize)
+		if err != nil {
+			return chunk{}, err
+		}
+		p.slab, p.left = slab, slabSize
+	}
+	p.left -= firstChunk
+	return chunk{p.slab, p.left}, nil
+}
+
+// give takes a chunk back, of which the first used bytes may be other than zero.
+func (p *chunkPool) give(c chunk, used uint64) {
+	p.Lock()
+	hot := len(p.hot) < hotChunks
+	p.Unlock()
+	if !hot {
+		hot = c.slab.Zero(c.at, c.at+used) != nil
+	}
+	if hot {
+		clear(c.slab.Bytes(c.at, used))
+	}
+	p.Lock()
+	defer p.Unlock()
+	list := &p.cold
+	if hot {
+		list = &p.hot
+	}
+	*list = append(*list, c)
 }

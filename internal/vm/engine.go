@@ -1,8 +1,10 @@
 package vm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/davit-wasm/davit/internal/image"
@@ -25,6 +27,9 @@ type Engine struct {
 	// some. Set it before the engine is used.
 	Trampolines func(params, results []image.Slot) (*image.Image, error)
 
+	// memories keeps those of closed stores.
+	memories *native.Pool
+
 	mu         sync.Mutex
 	types      wasm.TypeRegistry
 	signatures map[string][]trampolines // by signature key
@@ -37,13 +42,23 @@ type trampolines struct {
 }
 
 // NewEngine makes an engine, and puts the signal handlers back if other code has
-// taken them away. The error says why native code cannot be run here.
-func NewEngine() (*Engine, error) {
+// taken them away. It keeps up to so many memories of closed stores; 0 means
+// [DefaultKeptMemories], a negative number none. The error says why native code
+// cannot be run here.
+func NewEngine(keptMemories int) (*Engine, error) {
 	if err := native.CheckHandlers(); err != nil {
 		return nil, err
 	}
-	return &Engine{signatures: make(map[string][]trampolines)}, nil
+	e := &Engine{
+		memories:   native.NewPool(max(cmp.Or(keptMemories, DefaultKeptMemories), 0)),
+		signatures: make(map[string][]trampolines),
+	}
+	runtime.AddCleanup(e, (*native.Pool).Close, e.memories)
+	return e, nil
 }
+
+// DefaultKeptMemories is how many memories of closed stores an engine keeps.
+const DefaultKeptMemories = 1000
 
 // SignalsAvailable reports whether running code can be interrupted by a signal;
 // else it has to check for interruption itself ([image.Settings].Epoch).

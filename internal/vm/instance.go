@@ -7,6 +7,7 @@ import (
 
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/layout"
+	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/wasm"
 )
 
@@ -38,6 +39,7 @@ type Instance struct {
 	imported []Func
 
 	dropped  []bool     // data segments
+	mapped   int        // the first so many data segments came with the memory's image
 	elements [][]uint64 // element segments; nil once dropped
 }
 
@@ -129,7 +131,11 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		fillRecord(in.record(uint32(i)), m.codeOf(uint32(i)), address(p), m.types[wm.Funcs[i].Type])
 	}
 	for i := wm.NumImportedMemories; i < len(wm.Memories); i++ {
-		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))), nil)
+		var image *native.Image
+		if i == wm.NumImportedMemories {
+			image, in.mapped = m.memoryImage()
+		}
+		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))), nil, image)
 		if err != nil {
 			return nil, err
 		}
@@ -207,6 +213,10 @@ func (in *Instance) initialize() error {
 	for i := range wm.Datas {
 		d := &wm.Datas[i]
 		if d.Mode != wasm.SegmentActive {
+			continue
+		}
+		if i < in.mapped {
+			in.dropped[i] = true
 			continue
 		}
 		at, err := in.evalAddress(d.Offset, wm.Memories[d.Memory].Is64)

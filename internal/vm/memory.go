@@ -24,16 +24,19 @@ type region struct {
 	mem     *native.Memory
 	storage Storage // if mem is nil
 	bytes   []byte  // of storage
-	viewed  uint64  // Go code may have slices of so many bytes
+	viewed  bool    // Go code may have slices of the bytes
 }
 
 // free gives the bytes back. Slices of a reservation stay readable for a while:
 // see [native.Memory.Retire].
 func (r *region) free() {
-	if r.mem != nil {
-		r.mem.Retire(r.viewed)
-	} else {
+	switch {
+	case r.mem == nil:
 		r.storage.Close()
+	case r.viewed:
+		r.mem.Retire()
+	default:
+		r.mem.Free()
 	}
 }
 
@@ -61,10 +64,12 @@ func (s *Store) NewMemory(t wasm.MemoryType, storage Storage) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.newMemory(t, desc, storage)
+	return s.newMemory(t, desc, storage, nil)
 }
 
-func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer, storage Storage) (*Memory, error) {
+// newMemory makes a memory whose descriptor is desc, and which begins with an
+// image, if that is not nil.
+func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer, storage Storage, image *native.Image) (*Memory, error) {
 	if len(s.regions) >= s.limits.Memories {
 		return nil, &LimitError{"memories", uint64(s.limits.Memories)}
 	}
@@ -91,12 +96,8 @@ func (s *Store) newMemory(t wasm.MemoryType, desc unsafe.Pointer, storage Storag
 			return nil, fmt.Errorf("memory of %d pages: the storage of the host does not hold them", t.Min)
 		}
 	} else {
-		mem, err := native.ReserveMemory(reserve, true)
+		mem, err := s.engine.memories.Acquire(reserve, size, image)
 		if err != nil {
-			return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
-		}
-		if err := mem.Commit(0, size); err != nil {
-			mem.Free()
 			return nil, fmt.Errorf("memory of %d pages: %w", t.Min, err)
 		}
 		m.region = &region{mem: mem}
@@ -153,9 +154,8 @@ func (m *Memory) Bytes() []byte {
 // View is Bytes for those who may keep it. It may be looked at after the store
 // has been closed, as package native says of retired memory.
 func (m *Memory) View() []byte {
-	b := m.Bytes()
-	m.viewed = max(m.viewed, uint64(len(b)))
-	return b
+	m.viewed = true
+	return m.Bytes()
 }
 
 // guarded reports whether accesses beyond the memory's end fault.

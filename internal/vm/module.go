@@ -25,6 +25,7 @@ type Module struct {
 	entries []native.Entry
 	refs    atomic.Int64
 	closed  atomic.Bool
+	initial initialMemory
 
 	// exports finds exports by name, made when first asked for.
 	exports     map[string]int
@@ -130,6 +131,9 @@ func (m *Module) release() {
 		}
 	}
 	e.mu.Unlock()
+	if m.initial.image != nil {
+		e.memories.Forget(m.initial.image)
+	}
 	m.code.Release()
 }
 

@@ -10,7 +10,7 @@ import (
 
 // TestTurn: goroutines that take the turn in every way never have it at once.
 func TestTurn(t *testing.T) {
-	if _, err := vm.NewEngine(); err != nil {
+	if _, err := vm.NewEngine(0); err != nil {
 		t.Skip(err)
 	}
 	rounds := 3000
@@ -65,7 +65,7 @@ func TestTurn(t *testing.T) {
 
 // TestTurnGivesUp: a wait ends with its context, and its place is passed on.
 func TestTurnGivesUp(t *testing.T) {
-	if _, err := vm.NewEngine(); err != nil {
+	if _, err := vm.NewEngine(0); err != nil {
 		t.Skip(err)
 	}
 	turn := vm.NewTurn()
@@ -89,7 +89,7 @@ func TestTurnGivesUp(t *testing.T) {
 // TestTurnRenewal: goroutines that use a turn for a while each, and now and then
 // at the same time, never have it at once, whichever way they take it.
 func TestTurnRenewal(t *testing.T) {
-	if _, err := vm.NewEngine(); err != nil {
+	if _, err := vm.NewEngine(0); err != nil {
 		t.Skip(err)
 	}
 	turn := vm.NewTurn()

@@ -32,7 +32,7 @@ func inEverySetting(t *testing.T, text string, test func(t *testing.T, s *vm.Sto
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := vm.NewEngine()
+			e, err := vm.NewEngine(0)
 			if err != nil {
 				t.Skip(err)
 			}
@@ -270,7 +270,7 @@ func TestClosed(t *testing.T) {
 // TestUnreachable: a reference to a host function of a type that no module has
 // can be made without a compiler, and is called by the first module that can.
 func TestUnreachable(t *testing.T) {
-	e, err := vm.NewEngine()
+	e, err := vm.NewEngine(0)
 	if err != nil {
 		t.Skip(err)
 	}
