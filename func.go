@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/vm"
@@ -58,9 +59,12 @@ func (f *Func) Call(ctx context.Context, args ...Value) ([]Value, error) {
 	if len(args) != len(f.typ.Params) {
 		return nil, fmt.Errorf("davit: a function of type %v is called with %d arguments", f.typ, len(args))
 	}
-	p, err := f.begin(ctx, nil)
-	if err != nil {
-		return nil, err
+	p := f.room(ctx)
+	if p == nil {
+		var err error
+		if p, err = f.begin(ctx, nil); err != nil {
+			return nil, err
+		}
 	}
 	buffer := unsafe.Slice((*uint64)(p), f.slots)
 	if err := f.store.lowerAll(f.typ.Params, args, buffer); err != nil {
@@ -90,9 +94,12 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	if len(stack) < f.slots {
 		return fmt.Errorf("davit: a function of type %v is called with a stack of %d slots; %d are needed", f.typ, len(stack), f.slots)
 	}
-	p, err := f.begin(ctx, stack[:f.slots])
-	if err != nil {
-		return err
+	p := f.room(ctx)
+	if p == nil {
+		var err error
+		if p, err = f.begin(ctx, stack[:f.slots]); err != nil {
+			return err
+		}
 	}
 	// Without a slice of the buffer, whose making would be checked for overflow.
 	stack = stack[:f.slots]
@@ -115,7 +122,24 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 // are; then it is entered; then, unless that brought it to its end, finished; at
 // last it is ended. An error or panic of begin or finish has ended it.
 
-// begin begins a call. Raw is the arguments if they have been lowered.
+// room begins a call that needs nothing else for it, and tells where arguments
+// and results are. Others it leaves to begin, and returns nil.
+func (f *Func) room(ctx context.Context) unsafe.Pointer {
+	if reflect.TypeOf(ctx) != backgroundType && ctx.Done() != nil && ctx.Err() != nil {
+		return nil
+	}
+	turn := f.store.turn
+	if !turn.Try() {
+		return nil
+	}
+	p := f.vm.Room()
+	if p == nil {
+		turn.Give()
+	}
+	return p
+}
+
+// begin begins any call. Raw is the arguments if they have been lowered.
 func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {
 	if ctx.Done() != nil && ctx.Err() != nil {
 		return nil, &Trap{Code: TrapInterrupt, Cause: context.Cause(ctx)}
@@ -124,9 +148,6 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 		if err := f.store.acquireTaken(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if p := f.vm.Room(); p != nil {
-		return p, nil
 	}
 	p, err := f.vm.Begin(ctx, raw)
 	if err != nil {
@@ -189,7 +210,7 @@ func (f *Func) finishHooked(ctx context.Context, p unsafe.Pointer, status uintpt
 
 // end ends a call.
 func (f *Func) end(p unsafe.Pointer) {
-	if f.vm.Plain(p) && f.store.running.Load() == nil {
+	if f.vm.Plain(p) {
 		f.store.turn.Give()
 		return
 	}

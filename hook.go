@@ -1,6 +1,10 @@
 package davit
 
-import "context"
+import (
+	"context"
+
+	"github.com/davit-wasm/davit/internal/vm"
+)
 
 // Transition is a step over the border between Go and WebAssembly.
 type Transition uint8
@@ -26,8 +30,8 @@ func (t Transition) String() string {
 type CallHook func(ctx context.Context, t Transition) error
 
 // around is fn with its transitions.
-func (hook CallHook) around(fn HostFunc) HostFunc {
-	return func(ctx context.Context, c *Caller, stack []uint64) (err error) {
+func (hook CallHook) around(fn vm.HostFunc) vm.HostFunc {
+	return func(ctx context.Context, c *vm.Caller, stack []uint64) (err error) {
 		if err := hook(ctx, EnterHost); err != nil {
 			return err
 		}

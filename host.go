@@ -28,97 +28,68 @@ type HostFunc func(ctx context.Context, c *Caller, stack []uint64) error
 
 // Caller is where a host function was called from. It must not be used after
 // the function has returned.
-type Caller struct {
-	store    *Store
-	instance *Instance // nil: called from Go
-	last     *vm.Instance
-	memory   *Memory
-	vm       *vm.Caller
-}
+type Caller vm.Caller
+
+func (c *Caller) vm() *vm.Caller { return (*vm.Caller)(c) }
 
 // Store is the store in which the function was called.
-func (c *Caller) Store() *Store { return c.store }
+func (c *Caller) Store() *Store { return c.vm().Store().Owner.(*Store) }
 
 // Instance is the instance whose code called the function, or nil if Go code
 // did.
-func (c *Caller) Instance() *Instance { return c.instance }
+func (c *Caller) Instance() *Instance {
+	if in := c.vm().Instance(); in != nil {
+		return in.Owner.(*Instance)
+	}
+	return nil
+}
 
 // Memory is the memory that the calling instance exports as "memory", or nil if
 // there is none.
 func (c *Caller) Memory() *Memory {
-	if c.memory == nil && c.instance != nil {
-		c.memory = c.instance.Memory("memory")
+	in := c.Instance()
+	if in == nil {
+		return nil
 	}
-	return c.memory
+	m := in.memory.Load()
+	if m == nil {
+		m = in.Memory("memory")
+		in.memory.Store(m)
+	}
+	return m
 }
 
 // Frames is the guest's calls in progress, innermost first: the one that called
 // the function, and so on over all calls from Go to WebAssembly that are nested.
 // The list is cut at 100; it is empty if Go called the function directly.
-func (c *Caller) Frames() []Frame { return apiFrames(c.vm.Backtrace()) }
+func (c *Caller) Frames() []Frame { return apiFrames(c.vm().Backtrace()) }
 
-// set makes c the caller of a function that in has called. What was found out
-// about the last one is kept: it is mostly the same.
-func (c *Caller) set(in *vm.Instance) {
-	if c.last == in {
-		return
+// newHostFunc is fn in s, with the store's hook around it.
+func (s *Store) newHostFunc(g *GoFunc) (vm.Func, error) {
+	fn := g.fn
+	if s.hook != nil {
+		fn = s.hook.around(fn)
 	}
-	c.last, c.instance, c.memory = in, nil, nil
-	if in != nil {
-		c.instance = &Instance{store: c.store, vm: in}
-	}
-}
-
-// goFunc is g in s.
-func (s *Store) goFunc(g *GoFunc) (vm.Func, error) {
-	if f, ok := s.goFuncs[g]; ok {
-		return f, nil
-	}
-	f, err := s.newHostFunc(g.typ, g.fn)
-	if err == nil {
-		s.goFuncs[g] = f
-	}
-	return f, err
-}
-
-func (s *Store) newHostFunc(t FuncType, fn HostFunc) (vm.Func, error) {
-	if hook := s.hook; hook != nil {
-		fn = hook.around(fn)
-	}
-	f, err := s.vm.NewHostFunc(t, func(vc *vm.Caller, buffer []uint64) error {
-		a, ok := vc.Data().(*hostActivation)
-		if !ok {
-			a = s.hostActivation(vc.Context())
-			a.caller.vm = vc
-			vc.SetData(a)
-		}
-		a.caller.set(vc.Instance())
-		s.host.Store(a.goroutine)
-		defer s.leaveHost(a.goroutine)
-		err := fn(a.ctx, &a.caller, buffer)
-		if code, ok := err.(TrapCode); ok {
-			return &vm.Trap{Code: image.TrapCode(code)}
-		}
-		return err
-	})
+	f, err := s.vm.NewHostFunc(g.typ, fn)
 	return f, apiError(err)
 }
 
-// hostActivation is what all host functions get that one call into a store
-// calls.
-type hostActivation struct {
-	ctx       context.Context
-	caller    Caller
-	goroutine uintptr
+// embedder is a store as package vm sees it.
+type embedder struct{ *Store }
+
+func (s embedder) HostContext(ctx context.Context, goroutine uintptr) context.Context {
+	s.host.Store(goroutine)
+	return s.hostContext(ctx)
 }
 
-// hostActivation is that of the call under way, whose context is ctx. They are
-// used again, one for each depth of nesting.
-func (s *Store) hostActivation(ctx context.Context) *hostActivation {
-	for len(s.activations) <= s.depth {
-		s.activations = append(s.activations, &hostActivation{caller: Caller{store: s}})
+func (s embedder) HostsEnd() {
+	s.running.Store(nil)
+	s.host.Store(0)
+}
+
+func (s embedder) HostError(err error) error {
+	if code, ok := err.(TrapCode); ok {
+		return &vm.Trap{Code: image.TrapCode(code)}
 	}
-	a := s.activations[s.depth]
-	a.ctx, a.goroutine = s.hostContext(ctx), vm.Goroutine()
-	return a
+	return err
 }

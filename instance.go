@@ -2,6 +2,7 @@ package davit
 
 import (
 	"iter"
+	"sync/atomic"
 
 	"github.com/davit-wasm/davit/internal/vm"
 	"github.com/davit-wasm/davit/wasm"
@@ -9,8 +10,10 @@ import (
 
 // Instance is an instance of a module. It lives as long as its store.
 type Instance struct {
-	store *Store
-	vm    *vm.Instance
+	store  *Store
+	module *Module
+	vm     vm.Instance
+	memory atomic.Pointer[Memory] // that it exports as "memory", once a host function has asked for it
 }
 
 // Extern is what can be imported and exported: a *Func, *Table, *Memory,
@@ -27,7 +30,7 @@ type Extern interface {
 func (in *Instance) Store() *Store { return in.store }
 
 // Module is the module that in was made of.
-func (in *Instance) Module() *Module { return in.vm.Owner.(*Module) }
+func (in *Instance) Module() *Module { return in.module }
 
 // Export finds an export by name; it is nil if there is none.
 func (in *Instance) Export(name string) Extern {

@@ -2,6 +2,7 @@ package davit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -30,7 +31,7 @@ type Definition interface {
 }
 
 func (g *GoFunc) in(s *Store) (vm.Extern, error) {
-	f, err := s.goFunc(g)
+	f, err := s.newHostFunc(g)
 	return vm.Extern{Kind: wasm.KindFunc, Func: f}, err
 }
 
@@ -160,7 +161,7 @@ func (l *Linker) Instantiate(ctx context.Context, s *Store, m *Module) (*Instanc
 // InstancePre looks up the imports of m, for any number of instances.
 func (l *Linker) InstancePre(m *Module) (*InstancePre, error) {
 	wm := m.vm.Image.Module
-	p := &InstancePre{m, make([]Definition, len(wm.Imports))}
+	p := &InstancePre{m, make([]Definition, len(wm.Imports)), make([]vm.HostDef, len(wm.Imports))}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for i := range wm.Imports {
@@ -170,6 +171,9 @@ func (l *Linker) InstancePre(m *Module) (*InstancePre, error) {
 			return nil, &LinkError{im.Module, im.Name, unknownImport}
 		}
 		p.imports[i] = d
+		if g, ok := d.(*GoFunc); ok {
+			p.hosts[i] = l.engine.vm.DefineHost(g.typ, g.fn)
+		}
 	}
 	return p, nil
 }
@@ -180,6 +184,7 @@ func (l *Linker) InstancePre(m *Module) (*InstancePre, error) {
 type InstancePre struct {
 	module  *Module
 	imports []Definition
+	hosts   []vm.HostDef // those of imports that are GoFuncs
 }
 
 // Module is the module that instances are made of.
@@ -191,8 +196,19 @@ func (p *InstancePre) Instantiate(ctx context.Context, s *Store) (_ *Instance, e
 		return nil, err
 	}
 	defer s.release()
+	if p.module.engine != s.engine {
+		return nil, errors.New("davit: module and store belong to different engines")
+	}
 	imports := make([]vm.Extern, len(p.imports))
+	if s.hook == nil {
+		if err := s.vm.AddHosts(p.hosts, imports); err != nil {
+			return nil, apiError(err)
+		}
+	}
 	for i, d := range p.imports {
+		if s.hook == nil && !p.hosts[i].IsZero() {
+			continue
+		}
 		if imports[i], err = d.in(s); err != nil {
 			return nil, err
 		}
@@ -207,9 +223,10 @@ func (p *InstancePre) Instantiate(ctx context.Context, s *Store) (_ *Instance, e
 			}
 		}()
 	}
-	in, err := s.vm.Instantiate(ctx, p.module.vm, imports, p.module)
-	if err != nil {
+	in := &Instance{store: s, module: p.module}
+	in.vm.Owner = in
+	if err := s.vm.Instantiate(ctx, &in.vm, p.module.vm, imports); err != nil {
 		return nil, apiError(err)
 	}
-	return &Instance{store: s, vm: in}, nil
+	return in, nil
 }

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"github.com/davit-wasm/davit/internal/vm"
 )
@@ -64,15 +63,13 @@ type Store struct {
 	// running call go without.
 	turn    *vm.Turn
 	running atomic.Pointer[callContext] // of the running call, once it has called the host
-	host    atomic.Uintptr              // see [Store.leaveHost]
+	host    atomic.Uintptr              // the goroutine that runs the host functions of the innermost call
 	closed  bool                        // whoever has the turn may look
 
-	goFuncs     map[*GoFunc]vm.Func
-	activations []*hostActivation // by depth of nesting
-	depth       int
-	contexts    *callContext // of the last call that called the host, to be used again
-	hook        CallHook
-	cleanup     runtime.Cleanup
+	outer    []uintptr    // what host was outside of each nested call, outermost first
+	contexts *callContext // of the last call that called the host, to be used again
+	hook     CallHook
+	cleanup  runtime.Cleanup
 }
 
 // NewStore makes a store; nil means the zero StoreConfig. Close it to give back
@@ -102,7 +99,8 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 		return nil, apiError(err)
 	}
 	v.WrapPanic, v.Observed = hostPanic, c.CallHook != nil
-	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), goFuncs: make(map[*GoFunc]vm.Func), hook: c.CallHook}
+	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), hook: c.CallHook}
+	v.Owner, v.Embedder = s, embedder{s}
 	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil
 }
@@ -125,7 +123,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.cleanup.Stop()
-	s.goFuncs, s.activations, s.contexts = nil, nil, nil
+	s.contexts = nil
 	return nil
 }
 
@@ -209,10 +207,15 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 	// A call by the goroutine that runs the host function is nested whatever its
 	// context; it would wait for itself.
 	if g := s.host.Load(); g != 0 && g == vm.Goroutine() || s.nested(ctx) {
-		if g == 0 || !s.host.CompareAndSwap(g, 0) {
-			return ErrBusy // another nested call runs, or the host function has returned
+		if !s.vm.Nest() {
+			return ErrBusy // another nested call runs, or the guest
 		}
-		s.depth++
+		g = s.host.Load()
+		if g == 0 || g != vm.Goroutine() && !s.nested(ctx) {
+			s.vm.Unnest()
+			return ErrBusy // the call has ended meanwhile
+		}
+		s.outer = append(s.outer, g)
 		return nil
 	}
 	if s.turn.Mine() {
@@ -228,26 +231,13 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 	return nil
 }
 
-// leaveHost ends a host function that goroutine g has run. While one runs, host
-// is its goroutine. A nested call, which any goroutine may make, makes it 0 until
-// it ends, so that the native stack is used by one at a time; nor does the guest
-// go on before that.
-func (s *Store) leaveHost(g uintptr) {
-	for !s.host.CompareAndSwap(g, 0) {
-		time.Sleep(50 * time.Microsecond) // only if a goroutine was left behind with a call
-	}
-}
-
 // release ends what acquire began.
 func (s *Store) release() {
-	if s.depth > 0 {
-		s.depth--
-		s.host.Store(s.activations[s.depth].goroutine)
+	if n := len(s.outer); n > 0 {
+		s.host.Store(s.outer[n-1])
+		s.outer = s.outer[:n-1]
+		s.vm.Unnest()
 		return
-	}
-	if s.running.Load() != nil {
-		s.running.Store(nil)
-		s.host.Store(0)
 	}
 	s.turn.Give()
 }

@@ -1,6 +1,7 @@
 package davit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -52,7 +53,7 @@ type External struct{ Value any }
 // give it to [Linker.Define], for modules to import, or to [GoFunc.New].
 type GoFunc struct {
 	typ FuncType
-	fn  HostFunc
+	fn  vm.HostFunc
 	err error // of what NewGoFunc was given
 }
 
@@ -64,7 +65,7 @@ func NewGoFunc(t FuncType, fn HostFunc) *GoFunc {
 	if fn == nil {
 		err = errors.New("davit: a host function without a Go function: it is nil")
 	}
-	return &GoFunc{t, fn, err}
+	return &GoFunc{t, func(ctx context.Context, c *vm.Caller, stack []uint64) error { return fn(ctx, (*Caller)(c), stack) }, err}
 }
 
 // Type is the type of g. It must not be changed.
@@ -78,7 +79,7 @@ func (g *GoFunc) New(s *Store) (*Func, error) {
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	f, err := s.newHostFunc(g.typ, g.fn)
+	f, err := s.newHostFunc(g)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +147,7 @@ func (t *typedFunc) lift(p unsafe.Pointer, results ...unsafe.Pointer) {
 
 // newTypedHost is a host function that calls a Go function: plain if none of the
 // types is a reference, else refs.
-func newTypedHost(params, results []ValType, plain, refs HostFunc) *GoFunc {
+func newTypedHost(params, results []ValType, plain, refs vm.HostFunc) *GoFunc {
 	fn := plain
 	for _, t := range params {
 		if t.IsRef() {

@@ -16,9 +16,11 @@ func Proc0(f *Func) (func(context.Context) error, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if status := t.vm.Enter(p); status != vm.Done {
 			if err := t.finish(ctx, p, status); err != nil {
@@ -37,9 +39,11 @@ func Proc1[P1 GoType](f *Func) (func(context.Context, P1) error, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			put(p, p1)
@@ -66,9 +70,11 @@ func Proc2[P1, P2 GoType](f *Func) (func(context.Context, P1, P2) error, error) 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -96,9 +102,11 @@ func Proc3[P1, P2, P3 GoType](f *Func) (func(context.Context, P1, P2, P3) error,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -127,9 +135,11 @@ func Proc4[P1, P2, P3, P4 GoType](f *Func) (func(context.Context, P1, P2, P3, P4
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -159,9 +169,11 @@ func Proc5[P1, P2, P3, P4, P5 GoType](f *Func) (func(context.Context, P1, P2, P3
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -192,9 +204,11 @@ func Proc6[P1, P2, P3, P4, P5, P6 GoType](f *Func) (func(context.Context, P1, P2
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -226,9 +240,11 @@ func Proc7[P1, P2, P3, P4, P5, P6, P7 GoType](f *Func) (func(context.Context, P1
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -261,9 +277,11 @@ func Proc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](f *Func) (func(context.Context
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -297,9 +315,11 @@ func Proc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](f *Func) (func(context.Con
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -334,9 +354,11 @@ func Proc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](f *Func) (func(conte
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -372,9 +394,11 @@ func Proc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](f *Func) (func(
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -411,9 +435,11 @@ func Proc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](f *Func) (
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -451,9 +477,11 @@ func Proc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f *Fu
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -492,9 +520,11 @@ func Proc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -534,9 +564,11 @@ func Proc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoT
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -577,9 +609,11 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -618,11 +652,11 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 // [HostFunc].
 func HostProc0(fn func(context.Context, *Caller) error) *GoFunc {
 	return newTypedHost(nil, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
-			return fn(ctx, c)
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
+			return fn(ctx, (*Caller)(c))
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
-			return fn(ctx, c)
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
+			return fn(ctx, (*Caller)(c))
 		},
 	)
 }
@@ -632,17 +666,17 @@ func HostProc0(fn func(context.Context, *Caller) error) *GoFunc {
 func HostProc1[P1 GoType](fn func(context.Context, *Caller, P1) error) *GoFunc {
 	params := []ValType{valType[P1]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			get(p, &p1)
-			return fn(ctx, c, p1)
+			return fn(ctx, (*Caller)(c), p1)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
-			return fn(ctx, c, p1)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
+			return fn(ctx, (*Caller)(c), p1)
 		},
 	)
 }
@@ -652,20 +686,20 @@ func HostProc1[P1 GoType](fn func(context.Context, *Caller, P1) error) *GoFunc {
 func HostProc2[P1, P2 GoType](fn func(context.Context, *Caller, P1, P2) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			q := get(p, &p1)
 			get(q, &p2)
-			return fn(ctx, c, p1, p2)
+			return fn(ctx, (*Caller)(c), p1, p2)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
-			return fn(ctx, c, p1, p2)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
+			return fn(ctx, (*Caller)(c), p1, p2)
 		},
 	)
 }
@@ -675,7 +709,7 @@ func HostProc2[P1, P2 GoType](fn func(context.Context, *Caller, P1, P2) error) *
 func HostProc3[P1, P2, P3 GoType](fn func(context.Context, *Caller, P1, P2, P3) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -683,15 +717,15 @@ func HostProc3[P1, P2, P3 GoType](fn func(context.Context, *Caller, P1, P2, P3) 
 			q := get(p, &p1)
 			q = get(q, &p2)
 			get(q, &p3)
-			return fn(ctx, c, p1, p2, p3)
+			return fn(ctx, (*Caller)(c), p1, p2, p3)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
-			return fn(ctx, c, p1, p2, p3)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3)
 		},
 	)
 }
@@ -701,7 +735,7 @@ func HostProc3[P1, P2, P3 GoType](fn func(context.Context, *Caller, P1, P2, P3) 
 func HostProc4[P1, P2, P3, P4 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -711,16 +745,16 @@ func HostProc4[P1, P2, P3, P4 GoType](fn func(context.Context, *Caller, P1, P2, 
 			q = get(q, &p2)
 			q = get(q, &p3)
 			get(q, &p4)
-			return fn(ctx, c, p1, p2, p3, p4)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
-			return fn(ctx, c, p1, p2, p3, p4)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 		},
 	)
 }
@@ -730,7 +764,7 @@ func HostProc4[P1, P2, P3, P4 GoType](fn func(context.Context, *Caller, P1, P2, 
 func HostProc5[P1, P2, P3, P4, P5 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -742,17 +776,17 @@ func HostProc5[P1, P2, P3, P4, P5 GoType](fn func(context.Context, *Caller, P1, 
 			q = get(q, &p3)
 			q = get(q, &p4)
 			get(q, &p5)
-			return fn(ctx, c, p1, p2, p3, p4, p5)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
 			var p5 P5
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
-			return fn(ctx, c, p1, p2, p3, p4, p5)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 		},
 	)
 }
@@ -762,7 +796,7 @@ func HostProc5[P1, P2, P3, P4, P5 GoType](fn func(context.Context, *Caller, P1, 
 func HostProc6[P1, P2, P3, P4, P5, P6 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -776,9 +810,9 @@ func HostProc6[P1, P2, P3, P4, P5, P6 GoType](fn func(context.Context, *Caller, 
 			q = get(q, &p4)
 			q = get(q, &p5)
 			get(q, &p6)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -786,8 +820,8 @@ func HostProc6[P1, P2, P3, P4, P5, P6 GoType](fn func(context.Context, *Caller, 
 			var p4 P4
 			var p5 P5
 			var p6 P6
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 		},
 	)
 }
@@ -797,7 +831,7 @@ func HostProc6[P1, P2, P3, P4, P5, P6 GoType](fn func(context.Context, *Caller, 
 func HostProc7[P1, P2, P3, P4, P5, P6, P7 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -813,9 +847,9 @@ func HostProc7[P1, P2, P3, P4, P5, P6, P7 GoType](fn func(context.Context, *Call
 			q = get(q, &p5)
 			q = get(q, &p6)
 			get(q, &p7)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -824,8 +858,8 @@ func HostProc7[P1, P2, P3, P4, P5, P6, P7 GoType](fn func(context.Context, *Call
 			var p5 P5
 			var p6 P6
 			var p7 P7
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 		},
 	)
 }
@@ -835,7 +869,7 @@ func HostProc7[P1, P2, P3, P4, P5, P6, P7 GoType](fn func(context.Context, *Call
 func HostProc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -853,9 +887,9 @@ func HostProc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](fn func(context.Context, *
 			q = get(q, &p6)
 			q = get(q, &p7)
 			get(q, &p8)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -865,8 +899,8 @@ func HostProc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](fn func(context.Context, *
 			var p6 P6
 			var p7 P7
 			var p8 P8
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 		},
 	)
 }
@@ -876,7 +910,7 @@ func HostProc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](fn func(context.Context, *
 func HostProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -896,9 +930,9 @@ func HostProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](fn func(context.Contex
 			q = get(q, &p7)
 			q = get(q, &p8)
 			get(q, &p9)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -909,8 +943,8 @@ func HostProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](fn func(context.Contex
 			var p7 P7
 			var p8 P8
 			var p9 P9
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 		},
 	)
 }
@@ -920,7 +954,7 @@ func HostProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](fn func(context.Contex
 func HostProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -942,9 +976,9 @@ func HostProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](fn func(context.
 			q = get(q, &p8)
 			q = get(q, &p9)
 			get(q, &p10)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -956,8 +990,8 @@ func HostProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](fn func(context.
 			var p8 P8
 			var p9 P9
 			var p10 P10
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 		},
 	)
 }
@@ -967,7 +1001,7 @@ func HostProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](fn func(context.
 func HostProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -991,9 +1025,9 @@ func HostProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](fn func(con
 			q = get(q, &p9)
 			q = get(q, &p10)
 			get(q, &p11)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1006,8 +1040,8 @@ func HostProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](fn func(con
 			var p9 P9
 			var p10 P10
 			var p11 P11
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 		},
 	)
 }
@@ -1017,7 +1051,7 @@ func HostProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](fn func(con
 func HostProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1043,9 +1077,9 @@ func HostProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](fn fun
 			q = get(q, &p10)
 			q = get(q, &p11)
 			get(q, &p12)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1059,8 +1093,8 @@ func HostProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](fn fun
 			var p10 P10
 			var p11 P11
 			var p12 P12
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 		},
 	)
 }
@@ -1070,7 +1104,7 @@ func HostProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](fn fun
 func HostProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1098,9 +1132,9 @@ func HostProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f
 			q = get(q, &p11)
 			q = get(q, &p12)
 			get(q, &p13)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1115,8 +1149,8 @@ func HostProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f
 			var p11 P11
 			var p12 P12
 			var p13 P13
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 		},
 	)
 }
@@ -1126,7 +1160,7 @@ func HostProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f
 func HostProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1156,9 +1190,9 @@ func HostProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoTy
 			q = get(q, &p12)
 			q = get(q, &p13)
 			get(q, &p14)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1174,8 +1208,8 @@ func HostProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoTy
 			var p12 P12
 			var p13 P13
 			var p14 P14
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 		},
 	)
 }
@@ -1185,7 +1219,7 @@ func HostProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoTy
 func HostProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1217,9 +1251,9 @@ func HostProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			q = get(q, &p13)
 			q = get(q, &p14)
 			get(q, &p15)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1236,8 +1270,8 @@ func HostProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			var p13 P13
 			var p14 P14
 			var p15 P15
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 		},
 	)
 }
@@ -1247,7 +1281,7 @@ func HostProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 func HostProc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16 GoType](fn func(context.Context, *Caller, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16) error) *GoFunc {
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15](), valType[P16]()}
 	return newTypedHost(params, nil,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1281,9 +1315,9 @@ func HostProc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			q = get(q, &p14)
 			q = get(q, &p15)
 			get(q, &p16)
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -1301,8 +1335,8 @@ func HostProc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			var p14 P14
 			var p15 P15
 			var p16 P16
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
-			return fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
+			return fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 		},
 	)
 }
@@ -1314,9 +1348,11 @@ func Func0[R GoType](f *Func) (func(context.Context) (R, error), error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if status := t.vm.Enter(p); status != vm.Done {
 			if err := t.finish(ctx, p, status); err != nil {
@@ -1342,9 +1378,11 @@ func Func1[P1, R GoType](f *Func) (func(context.Context, P1) (R, error), error) 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			put(p, p1)
@@ -1378,9 +1416,11 @@ func Func2[P1, P2, R GoType](f *Func) (func(context.Context, P1, P2) (R, error),
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1415,9 +1455,11 @@ func Func3[P1, P2, P3, R GoType](f *Func) (func(context.Context, P1, P2, P3) (R,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1453,9 +1495,11 @@ func Func4[P1, P2, P3, P4, R GoType](f *Func) (func(context.Context, P1, P2, P3,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1492,9 +1536,11 @@ func Func5[P1, P2, P3, P4, P5, R GoType](f *Func) (func(context.Context, P1, P2,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1532,9 +1578,11 @@ func Func6[P1, P2, P3, P4, P5, P6, R GoType](f *Func) (func(context.Context, P1,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1573,9 +1621,11 @@ func Func7[P1, P2, P3, P4, P5, P6, P7, R GoType](f *Func) (func(context.Context,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1615,9 +1665,11 @@ func Func8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](f *Func) (func(context.Cont
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1658,9 +1710,11 @@ func Func9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](f *Func) (func(context.
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1702,9 +1756,11 @@ func Func10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](f *Func) (func(co
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1747,9 +1803,11 @@ func Func11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](f *Func) (fu
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1793,9 +1851,11 @@ func Func12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](f *Func
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1840,9 +1900,11 @@ func Func13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](f 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1888,9 +1950,11 @@ func Func14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoTyp
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1937,9 +2001,11 @@ func Func15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -1987,9 +2053,11 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r R, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -2036,22 +2104,22 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 func HostFunc0[R GoType](fn func(context.Context, *Caller) (R, error)) *GoFunc {
 	results := []ValType{valType[R]()}
 	return newTypedHost(nil, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
-			r, err := fn(ctx, c)
+			r, err := fn(ctx, (*Caller)(c))
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
-			r, err := fn(ctx, c)
+			r, err := fn(ctx, (*Caller)(c))
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2062,26 +2130,26 @@ func HostFunc1[P1, R GoType](fn func(context.Context, *Caller, P1) (R, error)) *
 	params := []ValType{valType[P1]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			get(p, &p1)
-			r, err := fn(ctx, c, p1)
+			r, err := fn(ctx, (*Caller)(c), p1)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
-			r, err := fn(ctx, c, p1)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
+			r, err := fn(ctx, (*Caller)(c), p1)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2092,29 +2160,29 @@ func HostFunc2[P1, P2, R GoType](fn func(context.Context, *Caller, P1, P2) (R, e
 	params := []ValType{valType[P1](), valType[P2]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			q := get(p, &p1)
 			get(q, &p2)
-			r, err := fn(ctx, c, p1, p2)
+			r, err := fn(ctx, (*Caller)(c), p1, p2)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
-			r, err := fn(ctx, c, p1, p2)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2125,7 +2193,7 @@ func HostFunc3[P1, P2, P3, R GoType](fn func(context.Context, *Caller, P1, P2, P
 	params := []ValType{valType[P1](), valType[P2](), valType[P3]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2133,24 +2201,24 @@ func HostFunc3[P1, P2, P3, R GoType](fn func(context.Context, *Caller, P1, P2, P
 			q := get(p, &p1)
 			q = get(q, &p2)
 			get(q, &p3)
-			r, err := fn(ctx, c, p1, p2, p3)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
-			r, err := fn(ctx, c, p1, p2, p3)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2161,7 +2229,7 @@ func HostFunc4[P1, P2, P3, P4, R GoType](fn func(context.Context, *Caller, P1, P
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2171,25 +2239,25 @@ func HostFunc4[P1, P2, P3, P4, R GoType](fn func(context.Context, *Caller, P1, P
 			q = get(q, &p2)
 			q = get(q, &p3)
 			get(q, &p4)
-			r, err := fn(ctx, c, p1, p2, p3, p4)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
-			r, err := fn(ctx, c, p1, p2, p3, p4)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2200,7 +2268,7 @@ func HostFunc5[P1, P2, P3, P4, P5, R GoType](fn func(context.Context, *Caller, P
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2212,26 +2280,26 @@ func HostFunc5[P1, P2, P3, P4, P5, R GoType](fn func(context.Context, *Caller, P
 			q = get(q, &p3)
 			q = get(q, &p4)
 			get(q, &p5)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
 			var p5 P5
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2242,7 +2310,7 @@ func HostFunc6[P1, P2, P3, P4, P5, P6, R GoType](fn func(context.Context, *Calle
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2256,14 +2324,14 @@ func HostFunc6[P1, P2, P3, P4, P5, P6, R GoType](fn func(context.Context, *Calle
 			q = get(q, &p4)
 			q = get(q, &p5)
 			get(q, &p6)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2271,12 +2339,12 @@ func HostFunc6[P1, P2, P3, P4, P5, P6, R GoType](fn func(context.Context, *Calle
 			var p4 P4
 			var p5 P5
 			var p6 P6
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2287,7 +2355,7 @@ func HostFunc7[P1, P2, P3, P4, P5, P6, P7, R GoType](fn func(context.Context, *C
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2303,14 +2371,14 @@ func HostFunc7[P1, P2, P3, P4, P5, P6, P7, R GoType](fn func(context.Context, *C
 			q = get(q, &p5)
 			q = get(q, &p6)
 			get(q, &p7)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2319,12 +2387,12 @@ func HostFunc7[P1, P2, P3, P4, P5, P6, P7, R GoType](fn func(context.Context, *C
 			var p5 P5
 			var p6 P6
 			var p7 P7
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2335,7 +2403,7 @@ func HostFunc8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](fn func(context.Context
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2353,14 +2421,14 @@ func HostFunc8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](fn func(context.Context
 			q = get(q, &p6)
 			q = get(q, &p7)
 			get(q, &p8)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2370,12 +2438,12 @@ func HostFunc8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](fn func(context.Context
 			var p6 P6
 			var p7 P7
 			var p8 P8
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2386,7 +2454,7 @@ func HostFunc9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](fn func(context.Con
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2406,14 +2474,14 @@ func HostFunc9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](fn func(context.Con
 			q = get(q, &p7)
 			q = get(q, &p8)
 			get(q, &p9)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2424,12 +2492,12 @@ func HostFunc9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](fn func(context.Con
 			var p7 P7
 			var p8 P8
 			var p9 P9
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2440,7 +2508,7 @@ func HostFunc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](fn func(conte
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2462,14 +2530,14 @@ func HostFunc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](fn func(conte
 			q = get(q, &p8)
 			q = get(q, &p9)
 			get(q, &p10)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2481,12 +2549,12 @@ func HostFunc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](fn func(conte
 			var p8 P8
 			var p9 P9
 			var p10 P10
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2497,7 +2565,7 @@ func HostFunc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](fn func(
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2521,14 +2589,14 @@ func HostFunc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](fn func(
 			q = get(q, &p9)
 			q = get(q, &p10)
 			get(q, &p11)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2541,12 +2609,12 @@ func HostFunc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](fn func(
 			var p9 P9
 			var p10 P10
 			var p11 P11
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2557,7 +2625,7 @@ func HostFunc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](fn 
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2583,14 +2651,14 @@ func HostFunc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](fn 
 			q = get(q, &p10)
 			q = get(q, &p11)
 			get(q, &p12)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2604,12 +2672,12 @@ func HostFunc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](fn 
 			var p10 P10
 			var p11 P11
 			var p12 P12
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2620,7 +2688,7 @@ func HostFunc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2648,14 +2716,14 @@ func HostFunc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType
 			q = get(q, &p11)
 			q = get(q, &p12)
 			get(q, &p13)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2670,12 +2738,12 @@ func HostFunc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType
 			var p11 P11
 			var p12 P12
 			var p13 P13
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2686,7 +2754,7 @@ func HostFunc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R G
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2716,14 +2784,14 @@ func HostFunc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R G
 			q = get(q, &p12)
 			q = get(q, &p13)
 			get(q, &p14)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2739,12 +2807,12 @@ func HostFunc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R G
 			var p12 P12
 			var p13 P13
 			var p14 P14
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2755,7 +2823,7 @@ func HostFunc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2787,14 +2855,14 @@ func HostFunc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			q = get(q, &p13)
 			q = get(q, &p14)
 			get(q, &p15)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2811,12 +2879,12 @@ func HostFunc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			var p13 P13
 			var p14 P14
 			var p15 P15
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2827,7 +2895,7 @@ func HostFunc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15](), valType[P16]()}
 	results := []ValType{valType[R]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2861,14 +2929,14 @@ func HostFunc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			q = get(q, &p14)
 			q = get(q, &p15)
 			get(q, &p16)
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 			if err != nil {
 				return err
 			}
 			put(p, r)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -2886,12 +2954,12 @@ func HostFunc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15
 			var p14 P14
 			var p15 P15
 			var p16 P16
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
-			r, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
+			r, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r)})
 		},
 	)
 }
@@ -2903,9 +2971,11 @@ func Func0x2[R1, R2 GoType](f *Func) (func(context.Context) (R1, R2, error), err
 		return nil, err
 	}
 	return func(ctx context.Context) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if status := t.vm.Enter(p); status != vm.Done {
 			if err := t.finish(ctx, p, status); err != nil {
@@ -2933,9 +3003,11 @@ func Func1x2[P1, R1, R2 GoType](f *Func) (func(context.Context, P1) (R1, R2, err
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			put(p, p1)
@@ -2971,9 +3043,11 @@ func Func2x2[P1, P2, R1, R2 GoType](f *Func) (func(context.Context, P1, P2) (R1,
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3010,9 +3084,11 @@ func Func3x2[P1, P2, P3, R1, R2 GoType](f *Func) (func(context.Context, P1, P2, 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3050,9 +3126,11 @@ func Func4x2[P1, P2, P3, P4, R1, R2 GoType](f *Func) (func(context.Context, P1, 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3091,9 +3169,11 @@ func Func5x2[P1, P2, P3, P4, P5, R1, R2 GoType](f *Func) (func(context.Context, 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3133,9 +3213,11 @@ func Func6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](f *Func) (func(context.Conte
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3176,9 +3258,11 @@ func Func7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](f *Func) (func(context.C
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3220,9 +3304,11 @@ func Func8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](f *Func) (func(conte
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3265,9 +3351,11 @@ func Func9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](f *Func) (func(c
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3311,9 +3399,11 @@ func Func10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](f *Func) (
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3358,9 +3448,11 @@ func Func11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f *Fu
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3406,9 +3498,11 @@ func Func12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3455,9 +3549,11 @@ func Func13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoT
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3505,9 +3601,11 @@ func Func14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3556,9 +3654,11 @@ func Func15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3608,9 +3708,11 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 		return nil, err
 	}
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r1 R1, r2 R2, err error) {
-		p, err := t.begin(ctx, nil)
-		if err != nil {
-			return r1, r2, err
+		p := t.room(ctx)
+		if p == nil {
+			if p, err = t.begin(ctx, nil); err != nil {
+				return r1, r2, err
+			}
 		}
 		if !t.refs {
 			q := put(p, p1)
@@ -3659,22 +3761,22 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 func HostFunc0x2[R1, R2 GoType](fn func(context.Context, *Caller) (R1, R2, error)) *GoFunc {
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(nil, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
-			r1, r2, err := fn(ctx, c)
+			r1, r2, err := fn(ctx, (*Caller)(c))
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
-			r1, r2, err := fn(ctx, c)
+			r1, r2, err := fn(ctx, (*Caller)(c))
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3685,26 +3787,26 @@ func HostFunc1x2[P1, R1, R2 GoType](fn func(context.Context, *Caller, P1) (R1, R
 	params := []ValType{valType[P1]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			get(p, &p1)
-			r1, r2, err := fn(ctx, c, p1)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
-			r1, r2, err := fn(ctx, c, p1)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3715,29 +3817,29 @@ func HostFunc2x2[P1, P2, R1, R2 GoType](fn func(context.Context, *Caller, P1, P2
 	params := []ValType{valType[P1](), valType[P2]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			q := get(p, &p1)
 			get(q, &p2)
-			r1, r2, err := fn(ctx, c, p1, p2)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
-			r1, r2, err := fn(ctx, c, p1, p2)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3748,7 +3850,7 @@ func HostFunc3x2[P1, P2, P3, R1, R2 GoType](fn func(context.Context, *Caller, P1
 	params := []ValType{valType[P1](), valType[P2](), valType[P3]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3756,24 +3858,24 @@ func HostFunc3x2[P1, P2, P3, R1, R2 GoType](fn func(context.Context, *Caller, P1
 			q := get(p, &p1)
 			q = get(q, &p2)
 			get(q, &p3)
-			r1, r2, err := fn(ctx, c, p1, p2, p3)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3784,7 +3886,7 @@ func HostFunc4x2[P1, P2, P3, P4, R1, R2 GoType](fn func(context.Context, *Caller
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3794,25 +3896,25 @@ func HostFunc4x2[P1, P2, P3, P4, R1, R2 GoType](fn func(context.Context, *Caller
 			q = get(q, &p2)
 			q = get(q, &p3)
 			get(q, &p4)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3823,7 +3925,7 @@ func HostFunc5x2[P1, P2, P3, P4, P5, R1, R2 GoType](fn func(context.Context, *Ca
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3835,26 +3937,26 @@ func HostFunc5x2[P1, P2, P3, P4, P5, R1, R2 GoType](fn func(context.Context, *Ca
 			q = get(q, &p3)
 			q = get(q, &p4)
 			get(q, &p5)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
 			var p3 P3
 			var p4 P4
 			var p5 P5
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3865,7 +3967,7 @@ func HostFunc6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](fn func(context.Context,
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3879,14 +3981,14 @@ func HostFunc6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](fn func(context.Context,
 			q = get(q, &p4)
 			q = get(q, &p5)
 			get(q, &p6)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3894,12 +3996,12 @@ func HostFunc6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](fn func(context.Context,
 			var p4 P4
 			var p5 P5
 			var p6 P6
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3910,7 +4012,7 @@ func HostFunc7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](fn func(context.Cont
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3926,14 +4028,14 @@ func HostFunc7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](fn func(context.Cont
 			q = get(q, &p5)
 			q = get(q, &p6)
 			get(q, &p7)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3942,12 +4044,12 @@ func HostFunc7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](fn func(context.Cont
 			var p5 P5
 			var p6 P6
 			var p7 P7
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -3958,7 +4060,7 @@ func HostFunc8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](fn func(context.
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3976,14 +4078,14 @@ func HostFunc8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](fn func(context.
 			q = get(q, &p6)
 			q = get(q, &p7)
 			get(q, &p8)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -3993,12 +4095,12 @@ func HostFunc8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](fn func(context.
 			var p6 P6
 			var p7 P7
 			var p8 P8
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4009,7 +4111,7 @@ func HostFunc9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](fn func(cont
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4029,14 +4131,14 @@ func HostFunc9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](fn func(cont
 			q = get(q, &p7)
 			q = get(q, &p8)
 			get(q, &p9)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4047,12 +4149,12 @@ func HostFunc9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](fn func(cont
 			var p7 P7
 			var p8 P8
 			var p9 P9
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4063,7 +4165,7 @@ func HostFunc10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](fn fun
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4085,14 +4187,14 @@ func HostFunc10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](fn fun
 			q = get(q, &p8)
 			q = get(q, &p9)
 			get(q, &p10)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4104,12 +4206,12 @@ func HostFunc10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](fn fun
 			var p8 P8
 			var p9 P9
 			var p10 P10
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4120,7 +4222,7 @@ func HostFunc11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4144,14 +4246,14 @@ func HostFunc11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f
 			q = get(q, &p9)
 			q = get(q, &p10)
 			get(q, &p11)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4164,12 +4266,12 @@ func HostFunc11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f
 			var p9 P9
 			var p10 P10
 			var p11 P11
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4180,7 +4282,7 @@ func HostFunc12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoTy
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4206,14 +4308,14 @@ func HostFunc12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoTy
 			q = get(q, &p10)
 			q = get(q, &p11)
 			get(q, &p12)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4227,12 +4329,12 @@ func HostFunc12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoTy
 			var p10 P10
 			var p11 P11
 			var p12 P12
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4243,7 +4345,7 @@ func HostFunc13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4271,14 +4373,14 @@ func HostFunc13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2
 			q = get(q, &p11)
 			q = get(q, &p12)
 			get(q, &p13)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4293,12 +4395,12 @@ func HostFunc13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2
 			var p11 P11
 			var p12 P12
 			var p13 P13
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4309,7 +4411,7 @@ func HostFunc14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4339,14 +4441,14 @@ func HostFunc14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R
 			q = get(q, &p12)
 			q = get(q, &p13)
 			get(q, &p14)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4362,12 +4464,12 @@ func HostFunc14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R
 			var p12 P12
 			var p13 P13
 			var p14 P14
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4378,7 +4480,7 @@ func HostFunc15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4410,14 +4512,14 @@ func HostFunc15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 			q = get(q, &p13)
 			q = get(q, &p14)
 			get(q, &p15)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4434,12 +4536,12 @@ func HostFunc15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 			var p13 P13
 			var p14 P14
 			var p15 P15
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }
@@ -4450,7 +4552,7 @@ func HostFunc16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 	params := []ValType{valType[P1](), valType[P2](), valType[P3](), valType[P4](), valType[P5](), valType[P6](), valType[P7](), valType[P8](), valType[P9](), valType[P10](), valType[P11](), valType[P12](), valType[P13](), valType[P14](), valType[P15](), valType[P16]()}
 	results := []ValType{valType[R1](), valType[R2]()}
 	return newTypedHost(params, results,
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4484,14 +4586,14 @@ func HostFunc16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 			q = get(q, &p14)
 			q = get(q, &p15)
 			get(q, &p16)
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 			if err != nil {
 				return err
 			}
 			put(put(p, r1), r2)
 			return nil
 		},
-		func(ctx context.Context, c *Caller, stack []uint64) error {
+		func(ctx context.Context, c *vm.Caller, stack []uint64) error {
 			p := unsafe.Pointer(unsafe.SliceData(stack))
 			var p1 P1
 			var p2 P2
@@ -4509,12 +4611,12 @@ func HostFunc16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P
 			var p14 P14
 			var p15 P15
 			var p16 P16
-			c.store.liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
-			r1, r2, err := fn(ctx, c, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+			(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{unsafe.Pointer(&p1), unsafe.Pointer(&p2), unsafe.Pointer(&p3), unsafe.Pointer(&p4), unsafe.Pointer(&p5), unsafe.Pointer(&p6), unsafe.Pointer(&p7), unsafe.Pointer(&p8), unsafe.Pointer(&p9), unsafe.Pointer(&p10), unsafe.Pointer(&p11), unsafe.Pointer(&p12), unsafe.Pointer(&p13), unsafe.Pointer(&p14), unsafe.Pointer(&p15), unsafe.Pointer(&p16)})
+			r1, r2, err := fn(ctx, (*Caller)(c), p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
 			if err != nil {
 				return err
 			}
-			return c.store.lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
+			return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{unsafe.Pointer(&r1), unsafe.Pointer(&r2)})
 		},
 	)
 }

@@ -27,6 +27,21 @@ const (
 // cleared on the way to Go.
 const HandlerAVX = 1
 
+// Lease: what a goroutine that uses a lock again and again is let it by; see
+// internal/native's Claim. The stub reads the last two at once.
+const (
+	LeaseOwner   = 0  // the goroutine
+	LeaseRevoked = 8  // uint32
+	LeaseBusy    = 12 // uint32
+)
+
+// What the claim stub returns.
+const (
+	LeaseRefused = 0 // of another goroutine, revoked, or busy
+	LeaseClaimed = 1
+	LeaseRaced   = 2 // claimed, but it was revoked just then
+)
+
 // Units of the tables that the handlers read.
 const (
 	CodeGranuleLog2 = 14

@@ -125,6 +125,22 @@ func (s *Stack) Serve(status uintptr, h Host) error {
 	panic(fmt.Sprintf("native: left with status %d", status))
 }
 
+// EnterHost says that a host function begins, for which native code has left, and
+// LeaveHost, with what EnterHost has returned, that it has ended. [Stack.Serve]
+// calls both around [Host.Exit]; who does without it calls them itself.
+func (s *Stack) EnterHost() (mark int) {
+	s.inHost = true
+	return len(s.suspended)
+}
+
+// LeaveHost ends what EnterHost began.
+func (s *Stack) LeaveHost(mark int) {
+	s.inHost = false
+	if len(s.suspended) > mark {
+		s.restore(mark)
+	}
+}
+
 func (s *Stack) serveExit(h Host) error {
 	e := Exit{
 		Kind:   int(*s.word(layout.ExecExitKind)),
@@ -132,13 +148,9 @@ func (s *Stack) serveExit(h Host) error {
 		Buffer: *s.word(layout.ExecExitArg),
 		Caller: *s.word(layout.ExecExitCaller),
 	}
-	mark := len(s.suspended)
-	s.inHost = true
+	mark := s.EnterHost()
 	err := h.Exit(s, e)
-	s.inHost = false
-	if len(s.suspended) > mark {
-		s.restore(mark)
-	}
+	s.LeaveHost(mark)
 	return err
 }
 

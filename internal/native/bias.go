@@ -1,5 +1,12 @@
 package native
 
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/davit-wasm/davit/internal/layout"
+)
+
 // What a lock needs that one goroutine takes again and again: to know which
 // goroutine runs, and a fence that costs only the one who asks for it.
 //
@@ -17,6 +24,29 @@ func CanBias() bool { return Supported() == nil && process.bias }
 // Goroutine identifies the running goroutine. When one has ended, another may
 // get its number.
 func Goroutine() uintptr { return process.goroutine() }
+
+// Lease is the right of a goroutine to such a lock.
+type Lease struct {
+	Owner   atomic.Uintptr // 0 until it is first used
+	Revoked atomic.Uint32  // 1: by who has objected
+	Busy    uint32         // 1: the owner has the lock; written by the owner only
+}
+
+const (
+	_ = uint(unsafe.Offsetof(Lease{}.Revoked)-layout.LeaseRevoked) + uint(layout.LeaseRevoked-unsafe.Offsetof(Lease{}.Revoked))
+	_ = uint(unsafe.Offsetof(Lease{}.Busy)-layout.LeaseBusy) + uint(layout.LeaseBusy-unsafe.Offsetof(Lease{}.Busy))
+)
+
+// Outcomes of [Claim].
+const (
+	Refused = layout.LeaseRefused // the lease is another goroutine's, revoked, or busy
+	Claimed = layout.LeaseClaimed
+	Raced   = layout.LeaseRaced // it is busy now, but was revoked just then
+)
+
+// Claim makes a lease busy that the running goroutine owns, and looks whether
+// anyone has objected.
+func Claim(l *Lease) uintptr { return process.claim(l) }
 
 // FenceAll makes all threads of the process execute a full memory fence before
 // it returns. It costs microseconds.

@@ -160,7 +160,7 @@ func guest(b *bytes.Buffer, params, results int) {
 	fmt.Fprintf(b, "t, err := newTypedFunc(f, %s, %s)\n", valTypes(list(params, ", ", "valType[P#]()")), valTypes(resultValTypes(results)))
 	b.WriteString("if err != nil {\nreturn nil, err\n}\n")
 	fmt.Fprintf(b, "return func(ctx context.Context%s) (%serr error) {\n", comma(list(params, ", ", "p# P#")), named)
-	fmt.Fprintf(b, "p, err := t.begin(ctx, nil)\nif err != nil {\nreturn %s\n}\n", all)
+	fmt.Fprintf(b, "p := t.room(ctx)\nif p == nil {\nif p, err = t.begin(ctx, nil); err != nil {\nreturn %s\n}\n}\n", all)
 	if params > 0 {
 		b.WriteString("if !t.refs {\n")
 		puts(b, params, "p", "p#")
@@ -212,7 +212,7 @@ func host(b *bytes.Buffer, params, results int) {
 	}
 	fmt.Fprintf(b, "return newTypedHost(%s, %s,\n", orNil(params, "params"), orNil(results, "results"))
 	for _, refs := range []bool{false, true} {
-		b.WriteString("func(ctx context.Context, c *Caller, stack []uint64) error {\n")
+		b.WriteString("func(ctx context.Context, c *vm.Caller, stack []uint64) error {\n")
 		if params+results > 0 {
 			b.WriteString("p := unsafe.Pointer(unsafe.SliceData(stack))\n")
 		}
@@ -221,12 +221,12 @@ func host(b *bytes.Buffer, params, results int) {
 		}
 		if params > 0 {
 			if refs {
-				fmt.Fprintf(b, "c.store.liftGo(params, p, []unsafe.Pointer{%s})\n", list(params, ", ", "unsafe.Pointer(&p#)"))
+				fmt.Fprintf(b, "(*Caller)(c).Store().liftGo(params, p, []unsafe.Pointer{%s})\n", list(params, ", ", "unsafe.Pointer(&p#)"))
 			} else {
 				puts(b, params, "p", "&p#")
 			}
 		}
-		call := "fn(ctx, c" + comma + list(params, ", ", "p#") + ")"
+		call := "fn(ctx, (*Caller)(c)" + comma + list(params, ", ", "p#") + ")"
 		if results == 0 {
 			fmt.Fprintf(b, "return %s\n", call)
 		} else {
@@ -236,7 +236,7 @@ func host(b *bytes.Buffer, params, results int) {
 				for _, r := range r {
 					at = append(at, "unsafe.Pointer(&"+r+")")
 				}
-				fmt.Fprintf(b, "return c.store.lowerGo(results, p, []unsafe.Pointer{%s})\n", strings.Join(at, ", "))
+				fmt.Fprintf(b, "return (*Caller)(c).Store().lowerGo(results, p, []unsafe.Pointer{%s})\n", strings.Join(at, ", "))
 			} else {
 				if results == 2 {
 					b.WriteString("put(put(p, r1), r2)\n")

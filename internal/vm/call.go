@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 	"unsafe"
@@ -20,27 +21,25 @@ type activation struct {
 	ctx      context.Context
 	done     <-chan struct{}
 	deadline time.Time // zero if there is none
-	caller   Caller
-	data     any
+
+	// Of host functions:
+	hostCtx   context.Context // nil before the first is called
+	caller    Caller
+	from      uint64  // the instance context that caller is of
+	goroutine uintptr // that runs them
+	out       bool    // one is running, and others may nest calls
 }
 
 // Caller is what a host function knows of the call it serves. It is valid until
 // the host function returns.
 type Caller struct {
 	a        *activation
-	stack    *native.Stack
+	stack    *native.Stack // nil if Go calls the host function directly
 	instance *Instance
 }
 
 // Context is the context of the call into the store.
 func (c *Caller) Context() context.Context { return c.a.ctx }
-
-// Data is what SetData has left, in an earlier call of a host function by the
-// same call into the store; nil before.
-func (c *Caller) Data() any { return c.a.data }
-
-// SetData leaves something for later calls of host functions.
-func (c *Caller) SetData(v any) { c.a.data = v }
 
 // Store is the store that the host function belongs to.
 func (c *Caller) Store() *Store { return c.a.store }
@@ -78,6 +77,17 @@ func (s *Store) Call(ctx context.Context, f *Func, buffer []uint64) error {
 	if f.store != s {
 		return errors.New("the function belongs to another store")
 	}
+	if s.depth > 0 {
+		if !s.Nest() {
+			return ErrBusy
+		}
+		defer s.Unnest()
+	}
+	return s.call(ctx, f, buffer)
+}
+
+// call is Call, for who has seen to that it may be nested.
+func (s *Store) call(ctx context.Context, f *Func, buffer []uint64) error {
 	p, err := f.Begin(ctx, buffer)
 	if err != nil {
 		return err
@@ -185,6 +195,9 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		if done {
 			return
 		}
+		if a.out {
+			a.back() // a host function has panicked, or ends the goroutine
+		}
 		var r any
 		if f.host == nil {
 			// Native code may be suspended. A panic of a host function gets the guest's
@@ -204,13 +217,13 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		}
 	}()
 	if f.host != nil {
-		a.caller = Caller{a: a}
-		if err := f.host.fn(&a.caller, unsafe.Slice((*uint64)(p), f.words)); err != nil {
-			return err
+		if err := a.callHost(f.host, p); err != nil {
+			return s.hostError(err)
 		}
 		done = true
 		return nil
 	}
+	a.caller.stack = s.stack
 	if status == notEntered {
 		if err := s.stack.Ready(); err != nil {
 			return s.convert(err)
@@ -218,7 +231,13 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		status = (*f.entry)(s.exec, f.code, f.vmctx, uintptr(p))
 	}
 	for status != Done {
-		if err := s.stack.Serve(status, a); err != nil {
+		var err error
+		if status == layout.ExitHost {
+			err = a.host()
+		} else {
+			err = s.stack.Serve(status, a)
+		}
+		if err != nil {
 			return s.convert(err)
 		}
 		status = s.resume(s.exec)
@@ -249,7 +268,9 @@ const scratchWords = 48
 // push makes the activation for a call; activations are kept for the next.
 func (s *Store) push(ctx context.Context) *activation {
 	if s.depth == len(s.activations) {
-		s.activations = append(s.activations, &activation{store: s})
+		a := &activation{store: s}
+		a.caller.a = a
+		s.activations = append(s.activations, a)
 	}
 	a := s.activations[s.depth]
 	s.depth++
@@ -266,9 +287,117 @@ func (s *Store) push(ctx context.Context) *activation {
 
 func (s *Store) pop(a *activation) {
 	s.depth--
-	a.outer, a.ctx, a.done, a.caller, a.data = nil, nil, nil, Caller{}, nil
+	if s.depth == 0 && a.hostCtx != nil {
+		if s.Embedder != nil {
+			s.Embedder.HostsEnd()
+		}
+		s.inner.Give()
+	}
+	a.outer, a.ctx, a.done, a.hostCtx, a.caller.stack, a.caller.instance, a.from = nil, nil, nil, nil, nil, nil, 0
 	a.deadline = time.Time{}
 	s.setReady()
+}
+
+// Nested calls. While a host function runs, the store's guests wait, and calls
+// into the store by the host function, or by other goroutines on its behalf, may
+// take place, one at a time. Who lets code of the store run has the inner turn:
+// the outermost call takes it when it first calls a host function, gives it back
+// as long as that runs, and takes it again before the guest goes on. A nested call
+// has it in between. It mostly stays with one goroutine, to which a [Turn] costs
+// next to nothing.
+
+// Nest takes the right to call into the store while a host function runs; false
+// if there is another nested call. That a host function runs, and goes on running
+// until [Store.Unnest], the caller must know: having the right, it may look. It is
+// for use before [Func.Begin] and [Store.Instantiate].
+func (s *Store) Nest() bool { return s.inner.Try() }
+
+// Unnest gives back what Nest has taken.
+func (s *Store) Unnest() { s.inner.Give() }
+
+// Embedder is told of host functions.
+type Embedder interface {
+	// HostContext is the context for the host functions of a call with context ctx,
+	// which a goroutine runs. It is asked before the first of them.
+	HostContext(ctx context.Context, goroutine uintptr) context.Context
+	// HostsEnd is called when an outermost call ends that has called host functions.
+	HostsEnd()
+	// HostError is what a guest's call ends with, given the error that a host
+	// function has returned.
+	HostError(err error) error
+}
+
+// beginHost prepares for the first host function of the activation.
+func (a *activation) beginHost() {
+	s := a.store
+	a.goroutine = native.Goroutine()
+	if s.depth == 1 {
+		s.inner.Retake(a.goroutine)
+	}
+	a.hostCtx = a.ctx
+	if s.Embedder != nil {
+		a.hostCtx = s.Embedder.HostContext(a.ctx, a.goroutine)
+	}
+}
+
+// host calls the host function for which native code has left.
+func (a *activation) host() error {
+	s := a.store
+	mark := s.stack.EnterHost()
+	if s.externs.due() {
+		s.sweepExterns(nil)
+	}
+	h := s.hosts[*word(pointer(*word(s.exec, layout.ExecExitData)), layout.HostContextIndex)]
+	if from := *word(s.exec, layout.ExecExitCaller); from != a.from {
+		a.from, a.caller.instance = from, nil
+		if from != 0 {
+			a.caller.instance = s.instances[*word(pointer(from), layout.InstIndex)]
+		}
+	}
+	err := a.callHost(h, pointer(*word(s.exec, layout.ExecExitArg)))
+	if err != nil {
+		err = a.withFrames(s.stack, s.hostError(err))
+	} else if a.done != nil {
+		err = a.ended(s.stack)
+	}
+	s.stack.LeaveHost(mark)
+	return err
+}
+
+// callHost calls a host function, while others may nest calls.
+func (a *activation) callHost(h *host, buffer unsafe.Pointer) error {
+	if a.hostCtx == nil {
+		a.beginHost()
+	}
+	a.out = true
+	a.store.inner.Give()
+	err := h.fn(a.hostCtx, &a.caller, unsafe.Slice((*uint64)(buffer), h.words))
+	a.back()
+	return err
+}
+
+// back ends a host function: a nested call that another goroutine has been left
+// behind with is waited for.
+func (a *activation) back() {
+	a.out = false
+	a.store.inner.Retake(a.goroutine)
+}
+
+func (s *Store) hostError(err error) error {
+	if s.Embedder == nil {
+		return err
+	}
+	return s.Embedder.HostError(err)
+}
+
+// ended is the trap that ends the call if its context has ended.
+func (a *activation) ended(stack *native.Stack) error {
+	select {
+	case <-a.done:
+		return a.withFrames(stack, a.interrupted())
+	default:
+		return nil
+	}
 }
 
 // makeStack gets the store its native stack.
@@ -319,30 +448,17 @@ func suspendedFrames(stack *native.Stack) (frames []Frame) {
 	return frames
 }
 
-// Exit implements native.Host: it does what native code asks for. Code that
-// spends its time in the services of the Go side is rarely met by a signal
-// itself, so the end of the context is looked for here too.
+// Exit implements native.Host: it does what native code asks for, other than
+// calling host functions. Code that spends its time in the services of the Go side
+// is rarely met by a signal itself, so the end of the context is looked for here
+// too, as it is after host functions.
 func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
-	var err error
-	if e.Kind == layout.ExitHost {
-		if a.store.externs.due() {
-			a.store.sweepExterns(nil)
-		}
-		h := a.store.hosts[*word(pointer(uint64(e.Data)), layout.HostContextIndex)]
-		a.caller = Caller{a: a, stack: stack}
-		if e.Caller != 0 {
-			a.caller.instance = a.store.instances[*word(pointer(uint64(e.Caller)), layout.InstIndex)]
-		}
-		err = h.fn(&a.caller, unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), h.words))
-	} else {
-		err = a.libcall(uint64(e.Data), unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords))
+	if e.Kind != layout.ExitLibcall {
+		panic(fmt.Sprintf("vm: native code has left for reason %d", e.Kind))
 	}
+	err := a.libcall(uint64(e.Data), unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords))
 	if err == nil && a.done != nil {
-		select {
-		case <-a.done:
-			err = a.interrupted()
-		default:
-		}
+		return a.ended(stack)
 	}
 	return a.withFrames(stack, err)
 }

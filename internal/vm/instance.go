@@ -23,7 +23,7 @@ type Extern struct {
 
 // Instance is an instantiated module.
 type Instance struct {
-	Owner any // what Instantiate was given
+	Owner any // the embedder's instance
 
 	store  *Store
 	module *Module
@@ -56,46 +56,42 @@ func (e *LinkError) Error() string {
 // Instantiate makes an instance of m in s with the given imports, in the order
 // of the module's, and runs its start function. If that or an active segment
 // traps, what the instance wrote into imported tables and memories remains. The
-// instance knows its owner from the beginning.
-func (s *Store) Instantiate(ctx context.Context, m *Module, imports []Extern, owner any) (*Instance, error) {
+// instance is made in place, and may have its owner already.
+func (s *Store) Instantiate(ctx context.Context, in *Instance, m *Module, imports []Extern) error {
 	if s.closed {
-		return nil, errStoreClosed
+		return errStoreClosed
 	}
-	in, err := s.instantiate(m, imports)
-	if err != nil {
-		return nil, err
+	if err := s.instantiate(in, m, imports); err != nil {
+		return err
 	}
-	in.Owner = owner
 	if err := in.initialize(); err != nil {
-		return nil, err
+		return err
 	}
 	if wm := m.Image.Module; wm.HasStart {
 		start := in.Func(wm.Start)
-		if err := s.Call(ctx, &start, make([]uint64, start.words)); err != nil {
-			return nil, err
-		}
+		return s.call(ctx, &start, make([]uint64, start.words))
 	}
-	return in, nil
+	return nil
 }
 
-func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
+func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 	wm := m.Image.Module
 	if m.engine != s.engine {
-		return nil, fmt.Errorf("module and store belong to different engines")
+		return fmt.Errorf("module and store belong to different engines")
 	}
 	if len(s.instances) >= s.limits.Instances {
-		return nil, &LimitError{"instances", uint64(s.limits.Instances)}
+		return &LimitError{"instances", uint64(s.limits.Instances)}
 	}
 	if len(imports) != len(wm.Imports) {
-		return nil, fmt.Errorf("%d imports given, the module has %d", len(imports), len(wm.Imports))
+		return fmt.Errorf("%d imports given, the module has %d", len(imports), len(wm.Imports))
 	}
 	for i := range imports {
 		if err := s.checkImport(m, &wm.Imports[i], &imports[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if m.closed.Load() || !m.retain() {
-		return nil, fmt.Errorf("module: %w", ErrClosed)
+		return fmt.Errorf("module: %w", ErrClosed)
 	}
 	s.use(m)
 	if len(s.unreachable) > 0 {
@@ -104,12 +100,12 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 	s.epochs = s.epochs || m.Image.Settings.Epoch
 	s.setReady()
 
-	in := &Instance{store: s, module: m, layout: &m.Image.Layout, index: len(s.instances)}
+	in.store, in.module, in.layout, in.index = s, m, &m.Image.Layout, len(s.instances)
 	// One piece of the arena holds the context and the type ids behind it.
 	size := uint64(in.layout.Size())
 	p, err := s.arena.alloc(size + 4*uint64(len(wm.Types)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	in.ctx = p
 	*word(p, layout.InstMagic) = layout.InstanceMagic
@@ -124,7 +120,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 
 	for i := range imports {
 		if err := in.setImport(&wm.Imports[i], &imports[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := wm.NumImportedFuncs; i < len(wm.Funcs); i++ {
@@ -137,7 +133,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		}
 		mem, err := s.newMemory(wm.Memories[i], unsafe.Add(p, in.layout.Memory(uint32(i-wm.NumImportedMemories))), nil, image)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		in.memories = append(in.memories, mem)
 	}
@@ -148,7 +144,7 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		g := &wm.Globals[i]
 		v, err := in.eval(g.Init)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		glob := s.newGlobal(wasm.GlobalType{Type: m.renumber(g.Type.Type), Mutable: g.Type.Mutable}, unsafe.Add(p, in.layout.Global(uint32(i-wm.NumImportedGlobals))))
 		glob.Set(v)
@@ -159,18 +155,18 @@ func (s *Store) instantiate(m *Module, imports []Extern) (*Instance, error) {
 		t.Elem = m.renumber(t.Elem)
 		tab, err := s.newTable(t, unsafe.Add(p, in.layout.Table(uint32(i-wm.NumImportedTables))))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		in.tables = append(in.tables, tab)
 		if len(wm.Tables[i].Init.Code) > 0 {
 			v, err := in.eval(wm.Tables[i].Init)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			tab.fill(0, tab.Length(), v.Low)
 		}
 	}
-	return in, nil
+	return nil
 }
 
 // initialize applies the segments.

@@ -2,7 +2,9 @@ package vm
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -117,6 +119,13 @@ type Store struct {
 	depth       int           // calls under way
 	closed      bool
 
+	// Owner is the embedder's store, and Embedder is told of host functions, unless
+	// it is nil.
+	Owner    any
+	Embedder Embedder
+
+	inner Turn // see [Store.Nest]
+
 	// WrapPanic makes of a panic of a host function what goes on in the Go function
 	// that called the guest, unless it is nil.
 	WrapPanic func(value any, frames func() []Frame) any
@@ -144,6 +153,7 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 		return nil, err
 	}
 	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
+	s.inner.init()
 	s.externs.limit = l.ExternRefs
 	s.externs.sweepAt = min(minSweep, l.ExternRefs)
 	return s, nil
@@ -212,32 +222,77 @@ func (f Func) Store() *Store { return f.store }
 // must not be changed.
 func (f Func) Type() *wasm.FuncType { return f.store.engine.funcType(f.typ) }
 
-// HostFunc is a Go function that WebAssembly calls. It gets the arguments in
-// buffer, and leaves the results there, in the form that [image.Signature]
-// describes. An error ends the call of the guest with that error.
-type HostFunc func(c *Caller, buffer []uint64) error
+// HostFunc is a Go function that WebAssembly calls. It gets the context that the
+// store's [Embedder] has made of that of the call, and the arguments in buffer. It
+// leaves the results there, in the form that [image.Signature] describes. An error
+// ends the call of the guest with that error.
+type HostFunc func(ctx context.Context, c *Caller, buffer []uint64) error
+
+// HostDef is a host function for the stores of an engine. The zero HostDef is
+// none.
+type HostDef struct {
+	fn    HostFunc
+	typ   uint32
+	words int // size of the buffer
+}
+
+// DefineHost makes a HostDef. The type must not mention type indexes.
+func (e *Engine) DefineHost(ft wasm.FuncType, fn HostFunc) HostDef {
+	return HostDef{fn, e.InternFunc(ft), max(words(ft.Params), words(ft.Results))}
+}
+
+// IsZero reports whether d is none.
+func (d *HostDef) IsZero() bool { return d.fn == nil }
 
 // host is a host function in a store.
 type host struct {
-	fn     HostFunc
+	HostDef
 	ctx    unsafe.Pointer // host function context
 	record unsafe.Pointer // made when a reference is first needed
-	typ    uint32
-	words  int // size of the buffer
 }
 
 // NewHostFunc makes a function of the host. The type must not mention type
 // indexes.
 func (s *Store) NewHostFunc(ft wasm.FuncType, fn HostFunc) (Func, error) {
-	ctx, err := s.arena.alloc(layout.HostContextSize)
-	if err != nil {
+	x := make([]Extern, 1)
+	if err := s.AddHosts([]HostDef{s.engine.DefineHost(ft, fn)}, x); err != nil {
 		return Func{}, err
 	}
-	h := &host{fn: fn, ctx: ctx, typ: s.engine.InternFunc(ft), words: max(words(ft.Params), words(ft.Results))}
-	*word(ctx, layout.HostContextMagic) = layout.HostMagic
-	*word(ctx, layout.HostContextIndex) = uint64(len(s.hosts))
-	s.hosts = append(s.hosts, h)
-	return Func{store: s, host: h, typ: h.typ, words: h.words}, nil
+	return x[0].Func, nil
+}
+
+// AddHosts makes functions of the host, those of defs that are not zero, and puts
+// them into externs, each at the index of its definition.
+func (s *Store) AddHosts(defs []HostDef, externs []Extern) error {
+	n := 0
+	for i := range defs {
+		if !defs[i].IsZero() {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	contexts, err := s.arena.alloc(uint64(n) * layout.HostContextSize)
+	if err != nil {
+		return err
+	}
+	hosts := make([]host, n)
+	s.hosts = slices.Grow(s.hosts, n)
+	for i := range defs {
+		if defs[i].IsZero() {
+			continue
+		}
+		h := &hosts[0]
+		hosts = hosts[1:]
+		h.HostDef, h.ctx = defs[i], contexts
+		contexts = unsafe.Add(contexts, layout.HostContextSize)
+		*word(h.ctx, layout.HostContextMagic) = layout.HostMagic
+		*word(h.ctx, layout.HostContextIndex) = uint64(len(s.hosts))
+		s.hosts = append(s.hosts, h)
+		externs[i] = Extern{Kind: wasm.KindFunc, Func: Func{store: s, host: h, typ: h.typ, words: h.words}}
+	}
+	return nil
 }
 
 // Ref is the reference of f: the address of its record.

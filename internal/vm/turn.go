@@ -23,7 +23,7 @@ import (
 // looked at its lease touches nothing but that. Only who has set taken revokes a
 // lease or makes a new one.
 type Turn struct {
-	lease   atomic.Pointer[lease]
+	lease   atomic.Pointer[native.Lease]
 	taken   atomic.Uintptr // the goroutine, or 0
 	waiters atomic.Int32
 	free    chan struct{} // capacity 1: something for one waiter to look at
@@ -34,14 +34,7 @@ type Turn struct {
 	streak   uint32  // how many times in a row
 	patience uint32  // length of a streak that makes a lease; doubles with each
 
-	first lease
-}
-
-// lease is the right of one goroutine.
-type lease struct {
-	owner   atomic.Uintptr // 0 until it is first used
-	revoked atomic.Bool
-	busy    uint32 // written by the owner only; see [lease.taken]
+	first native.Lease
 }
 
 // Lengths of streaks. A revocation costs microseconds, the lock about 15 ns more
@@ -53,31 +46,63 @@ const (
 
 // NewTurn makes a turn that nobody has taken.
 func NewTurn() *Turn {
-	t := &Turn{free: make(chan struct{}, 1), patience: firstPatience}
+	t := &Turn{}
+	t.init()
+	return t
+}
+
+// init makes a turn that nobody has taken of a zero Turn.
+func (t *Turn) init() {
+	t.free, t.patience = make(chan struct{}, 1), firstPatience
 	t.lease.Store(&t.first)
 	if !native.CanBias() {
-		t.first.revoked.Store(true)
+		t.first.Revoked.Store(1)
 		t.patience = 0 // none
 	}
-	return t
 }
 
 // Try takes the turn if it is free.
 func (t *Turn) Try() bool {
 	l := t.lease.Load()
-	g := native.Goroutine()
-	if l.owner.Load() == g && !l.revoked.Load() {
-		if l.busy != 0 {
-			return false // a call within a call
-		}
-		l.busy = 1
-		if !l.revoked.Load() {
+	status := native.Claim(l)
+	if status == native.Claimed {
+		t.leased = true
+		return true
+	}
+	return t.try(l, native.Goroutine(), status)
+}
+
+// Retake takes the turn again, when it is free, for goroutine g, which runs this.
+// It has given the turn back before, and does not have it already.
+func (t *Turn) Retake(g uintptr) {
+	l := t.lease.Load()
+	status := uintptr(native.Refused)
+	if l.Owner.Load() == g && l.Revoked.Load() == 0 {
+		l.Busy = 1
+		if l.Revoked.Load() == 0 {
 			t.leased = true
-			return true
+			return
 		}
-		l.busy = 0
+		status = native.Raced
+	}
+	if !t.try(l, g, status) {
+		t.Wait(context.Background())
+	}
+}
+
+// try is the rest of Try, after goroutine g has claimed a lease with an outcome
+// other than success.
+//
+//go:noinline
+func (t *Turn) try(l *native.Lease, g, status uintptr) bool {
+	switch {
+	case status == native.Raced:
+		l.Busy = 0
 		t.wake()
-	} else if l.owner.Load() == 0 && !l.revoked.Load() && l.owner.CompareAndSwap(0, g) {
+	case l.Revoked.Load() != 0:
+	case l.Owner.Load() == g:
+		return false // a call within a call
+	case l.Owner.Load() == 0 && l.Owner.CompareAndSwap(0, g):
 		return t.Try()
 	}
 	return t.tryTaken(g)
@@ -89,15 +114,15 @@ func (t *Turn) tryTaken(g uintptr) bool {
 		return false
 	}
 	l := t.lease.Load()
-	if !l.revoked.Load() {
-		l.revoked.Store(true)
+	if l.Revoked.Load() == 0 {
+		l.Revoked.Store(1)
 		native.FenceAll()
 	}
-	if l.taken() {
+	if busy(l) {
 		// The owner wakes who waits when it gives the turn back. If it has just done
 		// so, whoever it woke may have found the turn taken by this look at it.
 		t.taken.Store(0)
-		if !l.taken() {
+		if !busy(l) {
 			t.wake()
 		}
 		return false
@@ -109,10 +134,10 @@ func (t *Turn) tryTaken(g uintptr) bool {
 	return true
 }
 
-// taken reports whether the owner of a revoked lease still has the turn. Once it
+// busy reports whether the owner of a revoked lease still has the turn. Once it
 // is false, after the fence that followed the revocation, it stays so, but for
 // an owner that is about to see the revocation.
-func (l *lease) taken() bool { return atomic.LoadUint32(&l.busy) != 0 }
+func busy(l *native.Lease) bool { return atomic.LoadUint32(&l.Busy) != 0 }
 
 // renew makes a lease for whoever has just taken the turn, if it has often done
 // so.
@@ -125,8 +150,8 @@ func (t *Turn) renew(g uintptr) {
 	}
 	t.streak = 0
 	t.patience = min(2*t.patience, maxPatience)
-	l := &lease{busy: 1}
-	l.owner.Store(g)
+	l := &native.Lease{Busy: 1}
+	l.Owner.Store(g)
 	t.leased = true
 	t.lease.Store(l)
 	t.taken.Store(0)
@@ -140,7 +165,7 @@ func (t *Turn) renew(g uintptr) {
 func (t *Turn) Mine() bool {
 	g := native.Goroutine()
 	l := t.lease.Load()
-	return t.taken.Load() == g || l.owner.Load() == g && l.taken()
+	return t.taken.Load() == g || l.Owner.Load() == g && busy(l)
 }
 
 // Wait takes the turn when it is free; false if ctx ends before. The goroutine
@@ -163,18 +188,24 @@ func (t *Turn) Wait(ctx context.Context) bool {
 
 // Give gives the turn back.
 func (t *Turn) Give() {
-	if !t.leased {
-		t.giveTaken()
-		return
+	if t.leased {
+		l := t.lease.Load()
+		l.Busy = 0
+		if l.Revoked.Load() == 0 {
+			return
+		}
 	}
-	l := t.lease.Load()
-	l.busy = 0
-	if l.revoked.Load() {
-		t.wake()
-	}
+	t.give()
 }
 
-func (t *Turn) giveTaken() {
+// give is the rest of Give, unless all is done.
+//
+//go:noinline
+func (t *Turn) give() {
+	if t.leased {
+		t.wake()
+		return
+	}
 	t.taken.Store(0)
 	if t.waiters.Load() > 0 {
 		t.wake()

@@ -51,6 +51,12 @@ func inEverySetting(t *testing.T, text string, test func(t *testing.T, s *vm.Sto
 	}
 }
 
+// instantiate makes an instance.
+func instantiate(s *vm.Store, m *vm.Module, imports []vm.Extern) (*vm.Instance, error) {
+	in := new(vm.Instance)
+	return in, s.Instantiate(context.Background(), in, m, imports)
+}
+
 func call(t *testing.T, in *vm.Instance, name string, args ...uint64) (uint64, error) {
 	t.Helper()
 	return callContext(t, context.Background(), in, name, args...)
@@ -94,7 +100,7 @@ const arithmetic = `(module
 
 func TestCalls(t *testing.T) {
 	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
-		in, err := s.Instantiate(context.Background(), m, nil, nil)
+		in, err := instantiate(s, m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,11 +151,11 @@ func TestInterruption(t *testing.T) {
 	  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))`
 	inEverySetting(t, text, func(t *testing.T, s *vm.Store, m *vm.Module) {
 		started := func() {}
-		f, err := s.NewHostFunc(wasm.FuncType{}, func(*vm.Caller, []uint64) error { started(); return nil })
+		f, err := s.NewHostFunc(wasm.FuncType{}, func(context.Context, *vm.Caller, []uint64) error { started(); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}}, nil)
+		in, err := instantiate(s, m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +194,7 @@ func TestHostFunctions(t *testing.T) {
 		var in *vm.Instance
 		deepest := 0
 		boom := errors.New("boom")
-		f, err := s.NewHostFunc(ft, func(c *vm.Caller, buf []uint64) error {
+		f, err := s.NewHostFunc(ft, func(_ context.Context, c *vm.Caller, buf []uint64) error {
 			n := uint32(buf[0])
 			deepest = max(deepest, int(n))
 			if int64(buf[1]) != -5 || uint32(buf[2]) != 0x3fc00000 || buf[3] != 0x4004000000000000 || buf[4] != 0 {
@@ -219,7 +225,7 @@ func TestHostFunctions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err = s.Instantiate(context.Background(), m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}}, nil)
+		in, err = instantiate(s, m, []vm.Extern{{Kind: wasm.KindFunc, Func: f}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +255,7 @@ func TestHostFunctions(t *testing.T) {
 // TestClosed: nothing runs in a store that is closed.
 func TestClosed(t *testing.T) {
 	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
-		in, err := s.Instantiate(context.Background(), m, nil, nil)
+		in, err := instantiate(s, m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +303,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	defer s.Close()
 	types := []wasm.ValType{wasm.I64, wasm.F32, wasm.I64}
-	f, err := s.NewHostFunc(wasm.FuncType{Params: types, Results: types[:1]}, func(_ *vm.Caller, buffer []uint64) error {
+	f, err := s.NewHostFunc(wasm.FuncType{Params: types, Results: types[:1]}, func(_ context.Context, _ *vm.Caller, buffer []uint64) error {
 		buffer[0] += buffer[2]
 		return nil
 	})
@@ -314,8 +320,8 @@ func TestUnreachable(t *testing.T) {
 	}
 	imports := []vm.Extern{{Kind: wasm.KindTable, Table: table}}
 	// This one can only find out that it cannot call the function.
-	other, err := s.Instantiate(context.Background(), load(`(module (import "" "t" (table 3 funcref))
-		(func (export "f") (param i64) (result i64) (call_indirect (result i64) (i32.const 1))))`), imports, nil)
+	other, err := instantiate(s, load(`(module (import "" "t" (table 3 funcref))
+		(func (export "f") (param i64) (result i64) (call_indirect (result i64) (i32.const 1))))`), imports)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,9 +329,9 @@ func TestUnreachable(t *testing.T) {
 	if _, err := call(t, other, "f", 1); !errors.As(err, &trap) || trap.Code != image.TrapIndirectCallType {
 		t.Errorf("called with another type: %v", err)
 	}
-	in, err := s.Instantiate(context.Background(), load(`(module (import "" "t" (table 3 funcref))
+	in, err := instantiate(s, load(`(module (import "" "t" (table 3 funcref))
 		(func (export "f") (param i64) (result i64)
-			(call_indirect (param i64 f32 i64) (result i64) (i64.const 40) (f32.const 1) (local.get 0) (i32.const 1))))`), imports, nil)
+			(call_indirect (param i64 f32 i64) (result i64) (i64.const 40) (f32.const 1) (local.get 0) (i32.const 1))))`), imports)
 	if err != nil {
 		t.Fatal(err)
 	}

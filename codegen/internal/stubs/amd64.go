@@ -124,6 +124,21 @@ func linuxAMD64() *builder {
 	b.RR(MOV, S64, RAX, R14)
 	b.Ret(0)
 
+	b.begin("claim", "Claims a lease: func(lease *Lease) (status uintptr).")
+	b.RR(MOV, S64, RCX, RAX)
+	b.MovRI(S32, RAX, layout.LeaseRefused)
+	b.MR(CMP, S64, At(RCX, layout.LeaseOwner), R14)
+	b.jcc(NE, "claim.done")
+	b.MI(CMP, S64, At(RCX, layout.LeaseRevoked), 0)
+	b.jcc(NE, "claim.done")
+	b.MI(MOV, S32, At(RCX, layout.LeaseBusy), 1)
+	b.MovRI(S32, RAX, layout.LeaseRaced)
+	b.MI(CMP, S32, At(RCX, layout.LeaseRevoked), 0)
+	b.jcc(NE, "claim.done")
+	b.MovRI(S32, RAX, layout.LeaseClaimed)
+	b.label("claim.done")
+	b.Ret(0)
+
 	// The processor predicts a return by the last call it saw. Switching stacks
 	// breaks the pairs, so a return would be mispredicted on the way out and again
 	// on the way in; indirect jumps are predicted by where they went before, which
