@@ -77,8 +77,8 @@ func (s *Store) newHostFunc(g *GoFunc) (vm.Func, error) {
 // embedder is a store as package vm sees it.
 type embedder struct{ *Store }
 
-func (s embedder) HostContext(ctx context.Context, goroutine uintptr) context.Context {
-	s.host.Store(goroutine)
+func (s embedder) HostContext(ctx context.Context) context.Context {
+	s.host.Store(vm.Goroutine())
 	return s.hostContext(ctx)
 }
 

@@ -57,10 +57,17 @@ func (t *Trampolines) loadSlots(slots []image.Slot, buffer ir.Value) {
 	}
 }
 
+// storeSlots stores values. Integers fill their slots, because Go may read all of
+// one: a load of more than has just been stored waits until that is in the cache.
 func (t *Trampolines) storeSlots(slots []image.Slot, values []ir.Value, buffer ir.Value) {
 	off := int64(0)
 	for i, s := range slots {
-		t.emit(ir.InstData{Op: ir.OpStore, Type: SlotType(s), Flags: bufferFlags, Imm: off}, values[i], buffer)
+		v, typ := values[i], SlotType(s)
+		if typ == ir.I32 {
+			typ = ir.I64
+			v = t.value(ir.InstData{Op: ir.OpUextend, Type: typ}, v)
+		}
+		t.emit(ir.InstData{Op: ir.OpStore, Type: typ, Flags: bufferFlags, Imm: off}, v, buffer)
 		off += int64(s.Size())
 	}
 }

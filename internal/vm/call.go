@@ -23,11 +23,10 @@ type activation struct {
 	deadline time.Time // zero if there is none
 
 	// Of host functions:
-	hostCtx   context.Context // nil before the first is called
-	caller    Caller
-	from      uint64  // the instance context that caller is of
-	goroutine uintptr // that runs them
-	out       bool    // one is running, and others may nest calls
+	hostCtx context.Context // nil before the first is called
+	caller  Caller
+	from    uint64 // the instance context that caller is of
+	out     bool   // one is running, and others may nest calls
 }
 
 // Caller is what a host function knows of the call it serves. It is valid until
@@ -195,8 +194,9 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		if done {
 			return
 		}
-		if a.out {
-			a.back() // a host function has panicked, or ends the goroutine
+		if a.out { // a host function has panicked, or ends the goroutine
+			a.out = false
+			s.inner.Back(&s.inner.none)
 		}
 		var r any
 		if f.host == nil {
@@ -217,6 +217,9 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		}
 	}()
 	if f.host != nil {
+		if a.hostCtx == nil {
+			a.beginHost()
+		}
 		if err := a.callHost(f.host, p); err != nil {
 			return s.hostError(err)
 		}
@@ -260,6 +263,9 @@ func (f *Func) End(p unsafe.Pointer) {
 // Plain reports whether the call with room at p was all in [Func.Enter]'s hands,
 // unless it left for Go: it needs no [Func.End].
 func (f *Func) Plain(p unsafe.Pointer) bool { return p == f.store.scratch }
+
+// maxWords is more than any buffer has.
+const maxWords = 1 << 20
 
 // scratchWords is the size of the buffer that a store has for calls that are
 // not nested.
@@ -317,9 +323,9 @@ func (s *Store) Unnest() { s.inner.Give() }
 
 // Embedder is told of host functions.
 type Embedder interface {
-	// HostContext is the context for the host functions of a call with context ctx,
-	// which a goroutine runs. It is asked before the first of them.
-	HostContext(ctx context.Context, goroutine uintptr) context.Context
+	// HostContext is the context for the host functions of a call with context ctx.
+	// It is asked before the first of them, by the goroutine that will run them.
+	HostContext(ctx context.Context) context.Context
 	// HostsEnd is called when an outermost call ends that has called host functions.
 	HostsEnd()
 	// HostError is what a guest's call ends with, given the error that a host
@@ -330,57 +336,67 @@ type Embedder interface {
 // beginHost prepares for the first host function of the activation.
 func (a *activation) beginHost() {
 	s := a.store
-	a.goroutine = native.Goroutine()
 	if s.depth == 1 {
-		s.inner.Retake(a.goroutine)
+		s.inner.Back(&s.inner.none)
 	}
 	a.hostCtx = a.ctx
 	if s.Embedder != nil {
-		a.hostCtx = s.Embedder.HostContext(a.ctx, a.goroutine)
+		a.hostCtx = s.Embedder.HostContext(a.ctx)
 	}
 }
 
 // host calls the host function for which native code has left.
 func (a *activation) host() error {
 	s := a.store
-	mark := s.stack.EnterHost()
+	stack, exec := s.stack, s.exec
+	mark := stack.EnterHost()
 	if s.externs.due() {
 		s.sweepExterns(nil)
 	}
-	h := s.hosts[*word(pointer(*word(s.exec, layout.ExecExitData)), layout.HostContextIndex)]
-	if from := *word(s.exec, layout.ExecExitCaller); from != a.from {
-		a.from, a.caller.instance = from, nil
-		if from != 0 {
-			a.caller.instance = s.instances[*word(pointer(from), layout.InstIndex)]
-		}
+	if a.hostCtx == nil {
+		a.beginHost()
 	}
-	err := a.callHost(h, pointer(*word(s.exec, layout.ExecExitArg)))
-	if err != nil {
-		err = a.withFrames(s.stack, s.hostError(err))
-	} else if a.done != nil {
-		err = a.ended(s.stack)
+	if from := *word(exec, layout.ExecExitCaller); from != a.from {
+		a.setCaller(from)
 	}
-	s.stack.LeaveHost(mark)
+	h := s.hosts[*word(pointer(*word(exec, layout.ExecExitData)), layout.HostContextIndex)]
+	err := a.callHost(h, pointer(*word(exec, layout.ExecExitArg)))
+	if err != nil || a.done != nil {
+		err = a.hostEnded(err)
+	}
+	stack.LeaveHost(mark)
 	return err
 }
 
 // callHost calls a host function, while others may nest calls.
 func (a *activation) callHost(h *host, buffer unsafe.Pointer) error {
-	if a.hostCtx == nil {
-		a.beginHost()
-	}
 	a.out = true
+	lease := a.store.inner.current
 	a.store.inner.Give()
-	err := h.fn(a.hostCtx, &a.caller, unsafe.Slice((*uint64)(buffer), h.words))
-	a.back()
+	err := h.fn(a.hostCtx, &a.caller, (*[maxWords]uint64)(buffer)[:h.words:h.words])
+	if !a.store.inner.reclaim(lease) {
+		a.store.inner.back(lease)
+	}
+	a.out = false
 	return err
 }
 
-// back ends a host function: a nested call that another goroutine has been left
-// behind with is waited for.
-func (a *activation) back() {
-	a.out = false
-	a.store.inner.Retake(a.goroutine)
+// setCaller makes the instance with context from the caller of host functions.
+func (a *activation) setCaller(from uint64) {
+	a.from, a.caller.instance = from, nil
+	if from != 0 {
+		a.caller.instance = a.store.instances[*word(pointer(from), layout.InstIndex)]
+	}
+}
+
+// hostEnded is the error that a call ends with after a host function has returned
+// err.
+func (a *activation) hostEnded(err error) error {
+	s := a.store
+	if err != nil {
+		return a.withFrames(s.stack, s.hostError(err))
+	}
+	return a.ended(s.stack)
 }
 
 func (s *Store) hostError(err error) error {

@@ -29,12 +29,13 @@ type Turn struct {
 	free    chan struct{} // capacity 1: something for one waiter to look at
 
 	// The following belongs to whoever has the turn.
-	leased   bool    // it was taken under the lease, which stays as long as that is so
-	last     uintptr // the goroutine that took it last without a lease
-	streak   uint32  // how many times in a row
-	patience uint32  // length of a streak that makes a lease; doubles with each
+	current  *native.Lease // that it was taken under, which stays as long as that is so, or none
+	last     uintptr       // the goroutine that took it last without a lease
+	streak   uint32        // how many times in a row
+	patience uint32        // length of a streak that makes a lease; doubles with each
 
 	first native.Lease
+	none  native.Lease // revoked, so that giving a turn back that was taken without a lease goes the long way
 }
 
 // Lengths of streaks. A revocation costs microseconds, the lock about 15 ns more
@@ -54,6 +55,8 @@ func NewTurn() *Turn {
 // init makes a turn that nobody has taken of a zero Turn.
 func (t *Turn) init() {
 	t.free, t.patience = make(chan struct{}, 1), firstPatience
+	t.none.Revoked.Store(1)
+	t.current = &t.none
 	t.lease.Store(&t.first)
 	if !native.CanBias() {
 		t.first.Revoked.Store(1)
@@ -64,48 +67,65 @@ func (t *Turn) init() {
 // Try takes the turn if it is free.
 func (t *Turn) Try() bool {
 	l := t.lease.Load()
-	status := native.Claim(l)
-	if status == native.Claimed {
-		t.leased = true
-		return true
-	}
-	return t.try(l, native.Goroutine(), status)
-}
-
-// Retake takes the turn again, when it is free, for goroutine g, which runs this.
-// It has given the turn back before, and does not have it already.
-func (t *Turn) Retake(g uintptr) {
-	l := t.lease.Load()
-	status := uintptr(native.Refused)
-	if l.Owner.Load() == g && l.Revoked.Load() == 0 {
-		l.Busy = 1
-		if l.Revoked.Load() == 0 {
-			t.leased = true
-			return
+	switch native.Claim(l) {
+	case native.Claimed:
+		if t.current != l {
+			t.current = l
 		}
-		status = native.Raced
-	}
-	if !t.try(l, g, status) {
-		t.Wait(context.Background())
-	}
-}
-
-// try is the rest of Try, after goroutine g has claimed a lease with an outcome
-// other than success.
-//
-//go:noinline
-func (t *Turn) try(l *native.Lease, g, status uintptr) bool {
-	switch {
-	case status == native.Raced:
+		return true
+	case native.Raced:
 		l.Busy = 0
 		t.wake()
-	case l.Revoked.Load() != 0:
-	case l.Owner.Load() == g:
-		return false // a call within a call
-	case l.Owner.Load() == 0 && l.Owner.CompareAndSwap(0, g):
-		return t.Try()
+	}
+	return t.try(l)
+}
+
+// try is the rest of Try, when lease l could not be claimed.
+//
+//go:noinline
+func (t *Turn) try(l *native.Lease) bool {
+	g := native.Goroutine()
+	if l.Revoked.Load() == 0 {
+		if l.Owner.Load() == g {
+			return false // a call within a call
+		}
+		if l.Owner.Load() == 0 && l.Owner.CompareAndSwap(0, g) {
+			return t.Try()
+		}
 	}
 	return t.tryTaken(g)
+}
+
+// Back takes the turn again, when it is free, that the running goroutine had under
+// lease l, or none, until it gave it back.
+func (t *Turn) Back(l *native.Lease) {
+	if !t.reclaim(l) {
+		t.back(l)
+	}
+}
+
+// reclaim is the short way of Back, or false. A lease is as good as before unless
+// it has been revoked: who took the turn meanwhile either has the same lease or has
+// revoked it.
+func (t *Turn) reclaim(l *native.Lease) bool {
+	if l == &t.none {
+		return false
+	}
+	l.Busy = 1
+	return l.Revoked.Load() == 0
+}
+
+// back is the rest of Back.
+//
+//go:noinline
+func (t *Turn) back(l *native.Lease) {
+	if l != &t.none {
+		l.Busy = 0
+		t.wake()
+	}
+	if !t.Try() {
+		t.Wait(context.Background())
+	}
 }
 
 // tryTaken is Try without a lease.
@@ -127,7 +147,7 @@ func (t *Turn) tryTaken(g uintptr) bool {
 		}
 		return false
 	}
-	t.leased = false
+	t.current = &t.none
 	if t.patience > 0 {
 		t.renew(g)
 	}
@@ -152,7 +172,7 @@ func (t *Turn) renew(g uintptr) {
 	t.patience = min(2*t.patience, maxPatience)
 	l := &native.Lease{Busy: 1}
 	l.Owner.Store(g)
-	t.leased = true
+	t.current = l
 	t.lease.Store(l)
 	t.taken.Store(0)
 	if t.waiters.Load() > 0 {
@@ -188,21 +208,18 @@ func (t *Turn) Wait(ctx context.Context) bool {
 
 // Give gives the turn back.
 func (t *Turn) Give() {
-	if t.leased {
-		l := t.lease.Load()
-		l.Busy = 0
-		if l.Revoked.Load() == 0 {
-			return
-		}
+	l := t.current
+	l.Busy = 0
+	if l.Revoked.Load() != 0 {
+		t.give()
 	}
-	t.give()
 }
 
 // give is the rest of Give, unless all is done.
 //
 //go:noinline
 func (t *Turn) give() {
-	if t.leased {
+	if t.current != &t.none {
 		t.wake()
 		return
 	}
