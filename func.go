@@ -128,7 +128,7 @@ func (f *Func) room(ctx context.Context) unsafe.Pointer {
 	if reflect.TypeOf(ctx) != backgroundType && ctx.Done() != nil && ctx.Err() != nil {
 		return nil
 	}
-	turn := f.store.turn
+	turn := &f.store.turn
 	if !turn.Try() {
 		return nil
 	}

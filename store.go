@@ -61,7 +61,7 @@ type Store struct {
 
 	// turn is taken by whoever uses the store; calls by host functions of the
 	// running call go without.
-	turn    *vm.Turn
+	turn    vm.Turn
 	running atomic.Pointer[callContext] // of the running call, once it has called the host
 	host    atomic.Uintptr              // the goroutine that runs the host functions of the innermost call
 	closed  bool                        // whoever has the turn may look
@@ -99,7 +99,8 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 		return nil, apiError(err)
 	}
 	v.WrapPanic, v.Observed = hostPanic, c.CallHook != nil
-	s := &Store{engine: e, vm: v, turn: vm.NewTurn(), hook: c.CallHook}
+	s := &Store{engine: e, vm: v, hook: c.CallHook}
+	s.turn.Init()
 	v.Owner, v.Embedder = s, embedder{s}
 	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil

@@ -210,13 +210,14 @@ func (m *Memory) clean(room uintptr) error {
 		}
 		m.committed = m.initial
 	}
-	touched, ok := touchedPages(m.base, m.committed, int(room/pageSize))
+	var touched [maxResident / pageSize]uint32
+	n, ok := touchedPages(m.base, m.committed, touched[:room/pageSize])
 	if !ok {
 		m.resident = 0
 		return discard(m.base, m.committed)
 	}
-	m.resident = uintptr(len(touched)) * pageSize
-	for _, page := range touched {
+	m.resident = uintptr(n) * pageSize
+	for _, page := range touched[:n] {
 		at := uintptr(page) * pageSize
 		b := bytesAt(m.base+at, pageSize)
 		if m.image != nil && at < m.image.size() {

@@ -65,7 +65,7 @@ func unmap(addr, size uintptr) {
 }
 
 func protect(addr, size uintptr, prot int) error {
-	if _, _, e := unix.Syscall(unix.SYS_MPROTECT, addr, size, uintptr(prot)); e != 0 {
+	if _, _, e := unix.RawSyscall(unix.SYS_MPROTECT, addr, size, uintptr(prot)); e != 0 {
 		return mapError("changing the protection of memory", size, e)
 	}
 	return nil
@@ -292,10 +292,10 @@ var pagemap = sync.OnceValue(func() int {
 	return fd
 })
 
-// touchedPages are the pages, of those in size bytes of private memory at addr,
-// that may have been written to: their numbers from addr on. ok is false if they
-// are more than limit, or that cannot be found out.
-func touchedPages(addr, size uintptr, limit int) (touched []uint32, ok bool) {
+// touchedPages finds the pages, of those in size bytes of private memory at addr,
+// that may have been written to, and puts their numbers from addr on into touched.
+// ok is false if they are more, or that cannot be found out.
+func touchedPages(addr, size uintptr, touched []uint32) (count int, ok bool) {
 	const (
 		present = 1 << 63
 		swapped = 1 << 62
@@ -304,7 +304,7 @@ func touchedPages(addr, size uintptr, limit int) (touched []uint32, ok bool) {
 	fd := pagemap()
 	n := int(size / pageSize)
 	if fd < 0 || n > 64<<10 {
-		return nil, false
+		return 0, false
 	}
 	var entries [256]uint64
 	for first := 0; first < n; {
@@ -312,19 +312,21 @@ func touchedPages(addr, size uintptr, limit int) (touched []uint32, ok bool) {
 		b := unsafe.Slice((*byte)(unsafe.Pointer(&chunk[0])), 8*len(chunk))
 		got, err := unix.Pread(fd, b, int64(addr/pageSize+uintptr(first))*8)
 		if err != nil || got != len(b) {
-			return nil, false
+			return 0, false
 		}
 		for i, e := range chunk {
-			if e&(present|swapped) != 0 && e&shared == 0 {
-				touched = append(touched, uint32(first+i))
+			if e&(present|swapped) == 0 || e&shared != 0 {
+				continue
 			}
-		}
-		if len(touched) > limit {
-			return nil, false
+			if count == len(touched) {
+				return 0, false
+			}
+			touched[count] = uint32(first + i)
+			count++
 		}
 		first += len(chunk)
 	}
-	return touched, true
+	return count, true
 }
 
 // Commands of membarrier(2).

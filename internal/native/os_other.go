@@ -54,7 +54,7 @@ func (f *imageFile) punch(off, size uintptr) error            { return unsupport
 
 func unmapBytes([]byte) {}
 
-func touchedPages(addr, size uintptr, limit int) ([]uint32, bool) { return nil, false }
+func touchedPages(addr, size uintptr, touched []uint32) (int, bool) { return 0, false }
 
 func mapZeros(addr, size uintptr, prot int) error { return unsupported() }
 

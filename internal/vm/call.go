@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -133,6 +134,9 @@ func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointe
 	if s.stack == nil {
 		if err := s.makeStack(); err != nil {
 			return nil, err
+		}
+		if p := f.Room(); p != nil {
+			return p, nil
 		}
 	}
 	if s.externs.due() {
@@ -428,10 +432,13 @@ func (s *Store) makeStack() error {
 	}
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
-	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, native.Resume[func(unsafe.Pointer) uintptr]()
+	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, resume()
 	s.setReady()
 	return nil
 }
+
+// resume is native's resume stub.
+var resume = sync.OnceValue(native.Resume[func(unsafe.Pointer) uintptr])
 
 // setReady works out whether the next call may need no more than [Store.Enter].
 func (s *Store) setReady() {

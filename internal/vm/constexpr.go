@@ -14,7 +14,8 @@ var constConfig = &wasm.Config{Features: wasm.FeaturesAll}
 func (in *Instance) eval(x wasm.ConstExpr) (Value, error) {
 	var r wasm.InstrReader
 	var op wasm.Instr
-	var stack []Value
+	var room [4]Value // more than nearly all need
+	stack := room[:0]
 	push := func(v uint64) { stack = append(stack, Value{Low: v}) }
 	r.Reset(x.Code, x.Offset, constConfig)
 	for {

@@ -117,6 +117,11 @@ func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 		*word(p, layout.InstTypeIDs) = address(ids)
 	}
 	s.instances = append(s.instances, in)
+	in.tables = room[*Table](len(wm.Tables))
+	in.memories = room[*Memory](len(wm.Memories))
+	in.globals = room[*Global](len(wm.Globals))
+	in.tags = room[*Tag](len(wm.Tags))
+	in.imported = room[Func](wm.NumImportedFuncs)
 
 	for i := range imports {
 		if err := in.setImport(&wm.Imports[i], &imports[i]); err != nil {
@@ -169,28 +174,31 @@ func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 	return nil
 }
 
+// room is an empty list with room for n, or nil.
+func room[T any](n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return make([]T, 0, n)
+}
+
 // initialize applies the segments.
 func (in *Instance) initialize() error {
 	wm := in.module.Image.Module
-	in.dropped = make([]bool, len(wm.Datas))
-	in.elements = make([][]uint64, len(wm.Elems))
+	if len(wm.Datas) > 0 {
+		in.dropped = make([]bool, len(wm.Datas))
+	}
+	if len(wm.Elems) > 0 {
+		in.elements = make([][]uint64, len(wm.Elems))
+	}
 	for i := range wm.Elems {
 		e := &wm.Elems[i]
-		if e.Mode == wasm.SegmentDeclarative {
-			continue
-		}
-		refs := make([]uint64, 0, e.Len())
-		for _, f := range e.Funcs {
-			refs = append(refs, address(in.record(f)))
-		}
-		for _, x := range e.Exprs {
-			v, err := in.eval(x)
-			if err != nil {
+		if e.Mode == wasm.SegmentPassive {
+			in.elements[i] = make([]uint64, e.Len())
+			if err := in.evalElem(e, in.elements[i]); err != nil {
 				return err
 			}
-			refs = append(refs, v.Low)
 		}
-		in.elements[i] = refs
 	}
 	for i := range wm.Elems {
 		e := &wm.Elems[i]
@@ -201,10 +209,13 @@ func (in *Instance) initialize() error {
 		if err != nil {
 			return err
 		}
-		if !in.tableInit(e.Table, uint32(i), at, 0, uint64(e.Len())) {
+		t := in.tables[e.Table]
+		if !within(at, uint64(e.Len()), t.Length()) {
 			return &Trap{Code: image.TrapTableOutOfBounds}
 		}
-		in.elements[i] = nil
+		if err := in.evalElem(e, t.elems()[at:at+uint64(e.Len())]); err != nil {
+			return err
+		}
 	}
 	for i := range wm.Datas {
 		d := &wm.Datas[i]
@@ -223,6 +234,21 @@ func (in *Instance) initialize() error {
 			return &Trap{Code: image.TrapMemoryOutOfBounds}
 		}
 		in.dropped[i] = true
+	}
+	return nil
+}
+
+// evalElem puts the elements of a segment into refs.
+func (in *Instance) evalElem(e *wasm.Elem, refs []uint64) error {
+	for i, f := range e.Funcs {
+		refs[i] = address(in.record(f))
+	}
+	for i, x := range e.Exprs {
+		v, err := in.eval(x)
+		if err != nil {
+			return err
+		}
+		refs[len(e.Funcs)+i] = v.Low
 	}
 	return nil
 }

@@ -73,8 +73,9 @@ func (e *LimitError) Error() string {
 type Held struct {
 	arena   arena
 	regions []*region
-	stack   *native.Stack // got at the first call, kept
-	modules map[*Module]bool
+	stack   *native.Stack    // got at the first call, kept
+	module  *Module          // the first one that is used
+	modules map[*Module]bool // the others
 	freed   bool
 }
 
@@ -90,6 +91,9 @@ func (h *Held) Free() {
 		h.stack.Release()
 	}
 	h.arena.free()
+	if h.module != nil {
+		h.module.release()
+	}
 	for m := range h.modules {
 		m.release()
 	}
@@ -147,13 +151,13 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 	if l.StackBytes > native.MaxStackSize {
 		return nil, fmt.Errorf("stack of %d bytes; at most %d are possible", l.StackBytes, native.MaxStackSize)
 	}
-	s := &Store{Held: &Held{modules: make(map[*Module]bool)}, engine: e, limits: l}
+	s := &Store{Held: &Held{}, engine: e, limits: l}
 	var err error
 	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
 		return nil, err
 	}
 	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
-	s.inner.init()
+	s.inner.Init()
 	s.externs.limit = l.ExternRefs
 	s.externs.sweepAt = min(minSweep, l.ExternRefs)
 	return s, nil
@@ -182,11 +186,17 @@ func (s *Store) Close() error {
 
 // use keeps m's code in memory while the store lives. It consumes a reference.
 func (s *Store) use(m *Module) {
-	if s.modules[m] {
+	switch {
+	case s.module == nil:
+		s.module = m
+	case s.module == m || s.modules[m]:
 		m.release()
-		return
+	default:
+		if s.modules == nil {
+			s.modules = make(map[*Module]bool)
+		}
+		s.modules[m] = true
 	}
-	s.modules[m] = true
 }
 
 // Func is a function: of an instance, or of the host. It is a small value;

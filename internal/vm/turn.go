@@ -26,7 +26,7 @@ type Turn struct {
 	lease   atomic.Pointer[native.Lease]
 	taken   atomic.Uintptr // the goroutine, or 0
 	waiters atomic.Int32
-	free    chan struct{} // capacity 1: something for one waiter to look at
+	free    atomic.Pointer[chan struct{}] // capacity 1: something for one waiter to look at; made by the first
 
 	// The following belongs to whoever has the turn.
 	current  *native.Lease // that it was taken under, which stays as long as that is so, or none
@@ -45,16 +45,9 @@ const (
 	maxPatience   = 1 << 20
 )
 
-// NewTurn makes a turn that nobody has taken.
-func NewTurn() *Turn {
-	t := &Turn{}
-	t.init()
-	return t
-}
-
-// init makes a turn that nobody has taken of a zero Turn.
-func (t *Turn) init() {
-	t.free, t.patience = make(chan struct{}, 1), firstPatience
+// Init makes a turn that nobody has taken of a zero Turn.
+func (t *Turn) Init() {
+	t.patience = firstPatience
 	t.none.Revoked.Store(1)
 	t.current = &t.none
 	t.lease.Store(&t.first)
@@ -191,13 +184,18 @@ func (t *Turn) Mine() bool {
 // Wait takes the turn when it is free; false if ctx ends before. The goroutine
 // must not have the turn already.
 func (t *Turn) Wait(ctx context.Context) bool {
-	// A waiter counts itself before it looks, and who gives the turn back frees it
-	// before counting waiters: so none is overlooked.
+	// A waiter makes the channel and counts itself before it looks, and who gives the
+	// turn back frees it before counting waiters: so none is overlooked.
+	if t.free.Load() == nil {
+		free := make(chan struct{}, 1)
+		t.free.CompareAndSwap(nil, &free)
+	}
+	free := *t.free.Load()
 	t.waiters.Add(1)
 	defer t.waiters.Add(-1)
 	for !t.Try() {
 		select {
-		case <-t.free:
+		case <-free:
 		case <-ctx.Done():
 			t.wake() // it may have been this waiter's to look
 			return false
@@ -230,8 +228,12 @@ func (t *Turn) give() {
 }
 
 func (t *Turn) wake() {
+	free := t.free.Load()
+	if free == nil {
+		return // nobody has ever waited
+	}
 	select {
-	case t.free <- struct{}{}:
+	case *free <- struct{}{}:
 	default:
 	}
 }

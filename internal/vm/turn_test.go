@@ -18,7 +18,7 @@ func TestTurn(t *testing.T) {
 		rounds = 300
 	}
 	for range rounds {
-		turn := vm.NewTurn()
+		turn := newTurn()
 		inside, count := 0, 0
 		enter := func() {
 			inside++
@@ -68,7 +68,7 @@ func TestTurnGivesUp(t *testing.T) {
 	if _, err := vm.NewEngine(0); err != nil {
 		t.Skip(err)
 	}
-	turn := vm.NewTurn()
+	turn := newTurn()
 	if !turn.Try() {
 		t.Fatal("a new turn is taken")
 	}
@@ -92,7 +92,7 @@ func TestTurnRenewal(t *testing.T) {
 	if _, err := vm.NewEngine(0); err != nil {
 		t.Skip(err)
 	}
-	turn := vm.NewTurn()
+	turn := newTurn()
 	inside, count := 0, 0
 	use := func(times int) {
 		for range times {
@@ -139,7 +139,7 @@ func TestTurnRenewal(t *testing.T) {
 // BenchmarkTurnRegained is BenchmarkTurn after another goroutine has used the
 // turn.
 func BenchmarkTurnRegained(b *testing.B) {
-	turn := vm.NewTurn()
+	turn := newTurn()
 	done := make(chan bool)
 	go func() {
 		turn.Try()
@@ -156,11 +156,17 @@ func BenchmarkTurnRegained(b *testing.B) {
 }
 
 func BenchmarkTurn(b *testing.B) {
-	turn := vm.NewTurn()
+	turn := newTurn()
 	for b.Loop() {
 		if !turn.Try() {
 			b.Fatal("taken")
 		}
 		turn.Give()
 	}
+}
+
+func newTurn() *vm.Turn {
+	t := new(vm.Turn)
+	t.Init()
+	return t
 }
