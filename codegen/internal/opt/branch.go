@@ -2,11 +2,12 @@ package opt
 
 import "github.com/davit-wasm/davit/codegen/ir"
 
-// fact is what a branch or trap has decided of a condition: in the blocks that
-// block dominates the value is zero, or not.
+// fact is what branches and traps have decided of a value: in the blocks that
+// block dominates it is zero, or not.
 type fact struct {
 	block ir.Block
 	zero  bool
+	span  uint32 // index + 1 in Optimizer.spans of its latest span
 }
 
 // learn records that v is zero, or not, from here on. What holds already is not
@@ -14,8 +15,14 @@ type fact struct {
 func (o *Optimizer) learn(v ir.Value, zero bool) {
 	f := &o.facts[v]
 	if f.block == ir.NoBlock || !o.dom.Dominates(f.block, o.block) {
-		*f = fact{o.block, zero}
+		f.block, f.zero = o.block, zero
 	}
+}
+
+// learnAll is learn, and what follows for the operands of a condition.
+func (o *Optimizer) learnAll(v ir.Value, zero bool) {
+	o.learn(v, zero)
+	o.learnCondition(v, zero, maxSpanDepth)
 }
 
 // known reports whether v is known to be zero or not.
@@ -27,6 +34,12 @@ func (o *Optimizer) known(v ir.Value) (zero, ok bool) {
 	if f.block != ir.NoBlock && o.dom.Dominates(f.block, o.block) {
 		return f.zero, true
 	}
+	if o.bits[v].one != 0 {
+		return false, true
+	}
+	if s := o.spanFact(v); s != nil && (s.lo > 0 || s.hi == 0) {
+		return s.hi == 0, true
+	}
 	return false, false
 }
 
@@ -36,7 +49,7 @@ func (o *Optimizer) enterFacts(b ir.Block) {
 	if len(preds) != 1 || o.f.Inst(preds[0].Inst).Op != ir.OpBrif {
 		return
 	}
-	o.learn(o.rep(o.f.Args(preds[0].Inst)[0]), preds[0].Dest == 1)
+	o.learnAll(o.rep(o.f.Args(preds[0].Inst)[0]), preds[0].Dest == 1)
 }
 
 // numberTrap handles conditional traps.
@@ -56,7 +69,7 @@ func (o *Optimizer) numberTrap(inst ir.Inst) {
 		return
 	}
 	o.looked()
-	o.learn(c, d.Op == ir.OpTrapnz)
+	o.learnAll(c, d.Op == ir.OpTrapnz)
 }
 
 // numberBranch handles terminators.

@@ -68,6 +68,8 @@ type Optimizer struct {
 	nums   numbering
 	mem    memory
 	facts  []fact // by value
+	spans  []spanFact
+	bits   []knownBits // by value
 	rw     rewriter
 	pl     placer
 
@@ -125,7 +127,7 @@ func (o *Optimizer) analyze() {
 func (o *Optimizer) number() {
 	f := o.f
 	o.changed, o.calls = false, 0
-	o.values, o.facts = o.values[:0], o.facts[:0]
+	o.values, o.facts, o.spans, o.bits = o.values[:0], o.facts[:0], o.spans[:0], o.bits[:0]
 	o.grow()
 	o.countUses()
 	o.nums.reset(f.NumInsts())
@@ -154,6 +156,7 @@ func (o *Optimizer) grow() {
 	}
 	for i := len(o.facts); i < o.f.NumValues(); i++ {
 		o.facts = append(o.facts, fact{block: ir.NoBlock})
+		o.bits = append(o.bits, knownBits{})
 	}
 }
 
@@ -207,6 +210,7 @@ func (o *Optimizer) numberBlock(b ir.Block) {
 		case d.Op.IsTerminator():
 			o.numberBranch(inst)
 		default:
+			o.learnBits(inst)
 			o.numberSkeleton(inst)
 		}
 		inst = next

@@ -107,6 +107,11 @@ func (o *Optimizer) make(d ir.InstData, args ...ir.Value) ir.Value {
 // been computed already, or the cheapest form of v that the rules find.
 func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	f := o.f
+	if f.Inst(inst).Op == ir.OpIcmp {
+		if w, ok := o.decided(inst); ok {
+			return w
+		}
+	}
 	if same := o.nums.lookup(o, inst); same != ir.NoInst {
 		r := o.values[f.Result(same)].rep
 		o.values[r].uses = 2
@@ -115,7 +120,13 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	if w, ok := o.fold(inst, v); ok {
 		return w
 	}
+	o.learnBits(inst)
 	d := f.Inst(inst)
+	if t := f.ValueType(v); narrow(t) && d.Op != ir.OpIconst {
+		if k := o.bits[v]; k.zero|k.one == mask(t) {
+			return o.makeConst(t, k.one)
+		}
+	}
 	cost := uint32(costs[d.Op])
 	if d.Op == ir.OpIcmp && d.IntCC() <= ir.NotEqual {
 		cost-- // other rules know more of these
@@ -148,10 +159,29 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	// All others are its forms. But a value that others may have used already can't
 	// have new forms: these could be made of its users.
 	if best == v || int(best) >= o.rw.fresh {
+		o.bits[best].zero |= o.bits[v].zero
+		o.bits[best].one |= o.bits[v].one
 		o.joinClass(best, v, out)
 	}
 	o.rw.fresh = outer
 	return best
+}
+
+// decided is the outcome of a comparison of integers that is known where it is.
+func (o *Optimizer) decided(inst ir.Inst) (ir.Value, bool) {
+	f := o.f
+	x, y := o.rep(f.Args(inst)[0]), o.rep(f.Args(inst)[1])
+	if !narrow(f.ValueType(x)) || o.isConst(x) && o.isConst(y) {
+		return ir.NoValue, false
+	}
+	holds, ok := o.decide(f.Inst(inst).IntCC(), x, y)
+	switch {
+	case !ok:
+		return ir.NoValue, false
+	case holds:
+		return o.makeConst(ir.I8, 1), true
+	}
+	return o.makeConst(ir.I8, 0), true
 }
 
 // argCost is what an operand adds to the cost of its user. What has other users
@@ -409,51 +439,11 @@ func (o *Optimizer) trapsNever(inst ir.Inst) bool {
 	return false
 }
 
-// maxBits bounds the number of low bits of v that may be set.
-func (o *Optimizer) maxBits(v ir.Value) int {
-	t := o.f.ValueType(v)
-	if k, ok := o.constant(v); ok {
-		n := 0
-		for ; k != 0; k >>= 1 {
-			n++
-		}
-		return n
-	}
-	inst, _ := o.f.ValueInst(v)
-	if inst == ir.NoInst {
-		return t.Bits()
-	}
-	switch d := o.f.Inst(inst); d.Op {
-	case ir.OpUextend:
-		return o.f.ValueType(o.rep(o.f.Args(inst)[0])).Bits()
-	case ir.OpUload8:
-		return 8
-	case ir.OpUload16:
-		return 16
-	case ir.OpUload32:
-		return 32
-	case ir.OpIcmp, ir.OpFcmp:
-		return 1
-	case ir.OpBand:
-		if k, ok := o.constant(o.rep(o.f.Args(inst)[1])); ok {
-			n := 0
-			for ; k != 0; k >>= 1 {
-				n++
-			}
-			return n
-		}
-	case ir.OpUshr:
-		if k, ok := o.constant(o.rep(o.f.Args(inst)[1])); ok && t.Bits() <= 64 {
-			return t.Bits() - int(k)&(t.Bits()-1)
-		}
-	}
-	return t.Bits()
-}
-
 // splitResults looks through pure instructions with two results.
 func (o *Optimizer) splitResults(inst ir.Inst) {
 	f := o.f
 	res := f.Results(inst)
+	o.learnBits(inst)
 	d := f.Inst(inst)
 	cost := uint32(costs[d.Op])
 	for _, a := range f.Args(inst) {
