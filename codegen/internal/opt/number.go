@@ -126,7 +126,7 @@ func (t *numbering) lookup(o *Optimizer, inst ir.Inst) ir.Inst {
 		t.used++
 	}
 	*e = numbered{hash, t.epoch, inst, o.block}
-	if 2*t.used > len(t.table) {
+	if 2*t.used > int(t.mask)+1 {
 		t.enlarge(o)
 	}
 	return ir.NoInst
