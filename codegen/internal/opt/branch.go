@@ -144,6 +144,10 @@ func (o *Optimizer) simplerTruth(v ir.Value) ir.Value {
 		switch d.Op {
 		case ir.OpUextend, ir.OpSextend, ir.OpBmask, ir.OpIneg, ir.OpIabs, ir.OpBswap, ir.OpBitrev, ir.OpPopcnt, ir.OpRotl, ir.OpRotr:
 			return x
+		case ir.OpIreduce:
+			if o.maxBits(x) <= f.ValueType(w).Bits() {
+				return x
+			}
 		case ir.OpIcmp:
 			if k, ok := o.constant(o.rep(f.Args(inst)[1])); ok && k == 0 && (d.IntCC() == ir.NotEqual || d.IntCC() == ir.UnsignedGreaterThan) {
 				return x

@@ -32,7 +32,9 @@ func (o *Optimizer) signedDivisor(v ir.Value) bool {
 func (o *Optimizer) unsignedQuotient(t ir.Type, x ir.Value, k uint64) ir.Value {
 	n := uint(t.Bits())
 	// Is a multiplier of n bits enough? The least shift s for which
-	// m = ⌈2^(n+s) / k⌉ has an error m·k - 2^(n+s) of at most 2^s is.
+	// m = ⌈2^(n+s) / k⌉ has an error m·k - 2^(n+s) of at most 2^s is. If x is known
+	// to be shorter than its type there is room for more.
+	slack := n - uint(o.maxBits(x))
 	pre := uint(0)
 	for {
 		d := k >> pre
@@ -40,7 +42,7 @@ func (o *Optimizer) unsignedQuotient(t ir.Type, x ir.Value, k uint64) ir.Value {
 		for s := uint(0); s <= l; s++ {
 			m, e, ok := reciprocal(n, s, d)
 			// x < 2^(n-pre) leaves room for an error that much greater.
-			if !ok || e > 1<<s && (pre+s >= 64 || e > 1<<(s+pre)) {
+			if room := s + pre + slack; !ok || room < 64 && e > 1<<room {
 				continue
 			}
 			return o.shiftRight(o.highProduct(t, o.shiftRight(x, pre), m), s)
@@ -145,7 +147,10 @@ func (o *Optimizer) signedQuotient(t ir.Type, x ir.Value, k int64) ir.Value {
 			q = o.makeIadd(q, x)
 		}
 		q = o.shiftSigned(q, l-1)
-		q = o.makeIadd(q, o.shiftRight(x, n-1))
+		if k < 0 { // -(q + sign), where -sign is all ones or none
+			return o.makeIsub(o.shiftSigned(x, n-1), q)
+		}
+		return o.makeIadd(q, o.shiftRight(x, n-1))
 	}
 	if k < 0 {
 		q = o.makeIneg(q)

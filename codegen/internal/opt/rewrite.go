@@ -2,6 +2,7 @@ package opt
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/davit-wasm/davit/codegen/interp"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -17,8 +18,9 @@ type rewriter struct {
 	// results of the rules, by depth.
 	out   [maxDepth + 1][]ir.Value
 	depth int
-	fuel  int // how many instructions rules may still make
-	fresh int // values from here on have been made for the value being rewritten
+	fuel  int      // how many instructions rules may still make
+	fresh int      // values from here on have been made for the value being rewritten
+	root  ir.Value // that value
 }
 
 const (
@@ -34,7 +36,7 @@ const (
 
 func (r *rewriter) reset(insts int) {
 	r.classes = r.classes[:0]
-	r.depth = 0
+	r.depth, r.root = 0, ir.NoValue
 	r.fuel = 2*insts + 200
 }
 
@@ -107,6 +109,9 @@ func (o *Optimizer) make(d ir.InstData, args ...ir.Value) ir.Value {
 // been computed already, or the cheapest form of v that the rules find.
 func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	f := o.f
+	if o.rw.depth == 0 {
+		o.rw.root = v
+	}
 	if f.Inst(inst).Op == ir.OpIcmp {
 		if w, ok := o.decided(inst); ok {
 			return w
@@ -185,10 +190,11 @@ func (o *Optimizer) decided(inst ir.Inst) (ir.Value, bool) {
 }
 
 // argCost is what an operand adds to the cost of its user. What has other users
-// is computed anyway; going back behind it would only keep more values alive.
+// is computed anyway; going back behind it would only keep more values alive. But
+// for the value being rewritten: what is made of it is no cheaper way to it.
 func (o *Optimizer) argCost(v ir.Value) uint32 {
 	x := &o.values[v]
-	if x.uses > 1 && !x.new {
+	if x.uses > 1 && !x.new && v != o.rw.root {
 		inst, _ := o.f.ValueInst(v)
 		if inst == ir.NoInst {
 			return 0
@@ -323,6 +329,7 @@ func (o *Optimizer) fold(inst ir.Inst, v ir.Value) (ir.Value, bool) {
 		}
 	}
 	d := f.Inst(inst)
+	op := d.Op
 	from, to := f.ValueType(o.rep(args[0])), f.ValueType(v)
 	var r interp.Value
 	ok := false
@@ -339,7 +346,36 @@ func (o *Optimizer) fold(inst ir.Inst, v ir.Value) (ir.Value, bool) {
 	if !ok {
 		return v, false
 	}
+	if to.IsFloatLane() && !movesBits(op) && hasNaN(to, r) {
+		return v, false // which NaN it is, is the processor's choice
+	}
 	return o.constantOf(to, r)
+}
+
+// movesBits reports whether the bits of NaNs are those of an operand.
+func movesBits(op ir.Opcode) bool {
+	switch op {
+	case ir.OpFneg, ir.OpFabs, ir.OpFcopysign, ir.OpBitcast, ir.OpSelect, ir.OpBitselect, ir.OpBand, ir.OpBor, ir.OpBxor, ir.OpBnot, ir.OpBandNot,
+		ir.OpSplat, ir.OpScalarToVector, ir.OpInsertlane, ir.OpExtractlane, ir.OpShuffle, ir.OpSwizzle:
+		return true
+	}
+	return false
+}
+
+// hasNaN reports whether a number, or a lane of a vector, is NaN.
+func hasNaN(t ir.Type, b interp.Value) bool {
+	switch t.LaneBits() {
+	case 32:
+		for _, w := range [...]uint64{b.Lo, b.Lo >> 32, b.Hi, b.Hi >> 32} {
+			if uint32(w)<<1 > 0xff<<24 {
+				return true
+			}
+		}
+		return false
+	case 64:
+		return b.Lo<<1 > 0x7ff<<53 || b.Hi<<1 > 0x7ff<<53
+	}
+	return true
 }
 
 // divide is a quotient or remainder; ok is false if the division would trap.
@@ -396,21 +432,16 @@ func (o *Optimizer) constantBits(v ir.Value) (b interp.Value, ok bool) {
 	return b, false
 }
 
-// constantOf makes a constant. There is none if it would be a NaN, whose bits
-// are the processor's choice, or of a type without constants.
-func (o *Optimizer) constantOf(t ir.Type, b interp.Value) (ir.Value, bool) {
+// constantOf makes a constant; ok is false for types that have none.
+func (o *Optimizer) constantOf(t ir.Type, b interp.Value) (v ir.Value, ok bool) {
 	switch {
 	case t.IsInt() && t.Bits() <= 64:
 		return o.make(ir.InstData{Op: ir.OpIconst, Type: t, Imm: int64(b.Lo)}), true
 	case t == ir.F32:
-		if x := math.Float32frombits(uint32(b.Lo)); x == x {
-			return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(b.Lo)}), true
-		}
+		return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(b.Lo)}), true
 	case t == ir.F64:
-		if x := math.Float64frombits(b.Lo); x == x {
-			return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(b.Lo)}), true
-		}
-	case t.IsVector() && t.IsIntLane() && t.Bits() == 128:
+		return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(b.Lo)}), true
+	case t.IsVector() && !t.IsDynamic() && t.Bits() == 128:
 		var k [16]byte
 		for i := range 8 {
 			k[i], k[8+i] = byte(b.Lo>>(8*i)), byte(b.Hi>>(8*i))
@@ -427,14 +458,36 @@ func (o *Optimizer) trapsNever(inst ir.Inst) bool {
 	args := f.Args(inst)
 	switch d.Op {
 	case ir.OpUdiv, ir.OpUrem, ir.OpSrem, ir.OpSdiv:
-		k, ok := o.constant(o.rep(args[1]))
-		if !ok || k == 0 {
+		t := d.Type
+		if !narrow(t) || !o.notZero(o.rep(args[1])) {
 			return false
 		}
-		return d.Op != ir.OpSdiv || k != mask(d.Type) // srem by -1 is 0, sdiv may overflow
+		if d.Op != ir.OpSdiv {
+			return true // srem by -1 is 0, sdiv may overflow
+		}
+		x, y := o.spanOf(o.rep(args[0])), o.spanOf(o.rep(args[1]))
+		return x.slo > fullSpan(t).slo || y.slo > -1 || y.shi < -1
 	case ir.OpUaddOverflowTrap:
 		x, y := o.maxBits(o.rep(args[0])), o.maxBits(o.rep(args[1]))
 		return max(x, y) < f.ValueType(args[0]).Bits()
+	}
+	return false
+}
+
+// notZero reports whether a narrow integer is seen not to be zero where it is used.
+func (o *Optimizer) notZero(v ir.Value) bool {
+	if zero, ok := o.known(v); ok {
+		return !zero
+	}
+	if s := o.spanOf(v); s.lo > 0 {
+		return true
+	}
+	for w, next, ok := o.defInst(v, 0); ok; w, next, ok = o.defInst(v, next) {
+		if o.opcode(w) == ir.OpIshl {
+			if k, ok := o.constant(o.arg0(w)); ok && k&1 != 0 {
+				return true
+			}
+		}
 	}
 	return false
 }
@@ -453,6 +506,7 @@ func (o *Optimizer) splitResults(inst ir.Inst) {
 		o.values[v].cost = min(cost, maxCost)
 	}
 	if d.Op != ir.OpIsplit {
+		o.splitOverflow(inst)
 		return
 	}
 	x := o.rep(f.Args(inst)[0])
@@ -463,5 +517,61 @@ func (o *Optimizer) splitResults(inst ir.Inst) {
 			o.values[res[0]].rep, o.values[res[1]].rep = o.rep(args[0]), o.rep(args[1])
 			return
 		}
+		if op := f.Inst(def).Op; (op == ir.OpUextend || op == ir.OpSextend) && f.ValueType(x) == ir.I128 {
+			lo := o.rep(f.Args(def)[0])
+			if f.ValueType(lo) != ir.I64 {
+				lo = o.make(ir.InstData{Op: op, Type: ir.I64}, lo)
+			}
+			hi := ir.NoValue
+			if op == ir.OpUextend {
+				hi = o.makeConst(ir.I64, 0)
+			} else {
+				hi = o.shiftSigned(lo, 63)
+			}
+			o.values[res[0]].rep, o.values[res[1]].rep = lo, hi
+			return
+		}
 	}
+}
+
+// splitOverflow makes a plain operation of one with overflow, if there is none.
+func (o *Optimizer) splitOverflow(inst ir.Inst) {
+	f := o.f
+	d := f.Inst(inst)
+	t := d.Type
+	if !narrow(t) {
+		return
+	}
+	args := f.Args(inst)
+	x, y := o.rep(args[0]), o.rep(args[1])
+	a, b, full := o.spanOf(x), o.spanOf(y), fullSpan(t)
+	op := ir.OpNop
+	switch d.Op {
+	case ir.OpUaddOverflow:
+		if sum := a.hi + b.hi; sum >= a.hi && sum <= full.hi {
+			op = ir.OpIadd
+		}
+	case ir.OpUsubOverflow:
+		if a.lo >= b.hi {
+			op = ir.OpIsub
+		}
+	case ir.OpSaddOverflow:
+		if t != ir.I64 && a.slo+b.slo >= full.slo && a.shi+b.shi <= full.shi {
+			op = ir.OpIadd
+		}
+	case ir.OpSsubOverflow:
+		if t != ir.I64 && a.slo-b.shi >= full.slo && a.shi-b.slo <= full.shi {
+			op = ir.OpIsub
+		}
+	case ir.OpUmulOverflow:
+		if hi, lo := bits.Mul64(a.hi, b.hi); hi == 0 && lo <= full.hi {
+			op = ir.OpImul
+		}
+	}
+	if op == ir.OpNop {
+		return
+	}
+	r, none := o.make(ir.InstData{Op: op, Type: t}, x, y), o.makeConst(ir.I8, 0)
+	res := f.Results(inst)
+	o.values[res[0]].rep, o.values[res[1]].rep = r, none
 }

@@ -32,67 +32,67 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		out = c.simplify_OpUmax(v0, out)
 	case ir.OpIabs:
 		out = c.simplify_OpIabs(v0, out)
+	case ir.OpBxor:
+		out = c.simplify_OpBxor(v0, out)
 	case ir.OpBand:
 		out = c.simplify_OpBand(v0, out)
 	case ir.OpBor:
 		out = c.simplify_OpBor(v0, out)
-	case ir.OpBxor:
-		out = c.simplify_OpBxor(v0, out)
-	case ir.OpUshr:
-		out = c.simplify_OpUshr(v0, out)
 	case ir.OpSshr:
 		out = c.simplify_OpSshr(v0, out)
+	case ir.OpPopcnt:
+		out = c.simplify_OpPopcnt(v0, out)
+	case ir.OpUshr:
+		out = c.simplify_OpUshr(v0, out)
 	case ir.OpRotl:
 		out = c.simplify_OpRotl(v0, out)
 	case ir.OpRotr:
 		out = c.simplify_OpRotr(v0, out)
 	case ir.OpBswap:
-		v761 := c.arg0(v0)
-		for v763, cursor1, ok := c.defInst(v761, 0); ok; v763, cursor1, ok = c.defInst(v761, cursor1) {
-			v764 := c.opcode(v763)
-			if v764 == ir.OpBswap {
-				// bits.rules:177
+		v1084 := c.arg0(v0)
+		for v1086, cursor1, ok := c.defInst(v1084, 0); ok; v1086, cursor1, ok = c.defInst(v1084, cursor1) {
+			v1087 := c.opcode(v1086)
+			if v1087 == ir.OpBswap {
+				// bits.rules:229
 				{
-					v765 := c.arg0(v763)
-					out = append(out, v765)
+					v1088 := c.arg0(v1086)
+					out = append(out, v1088)
 				}
 			}
 		}
 	case ir.OpBitrev:
-		v766 := c.arg0(v0)
-		for v768, cursor2, ok := c.defInst(v766, 0); ok; v768, cursor2, ok = c.defInst(v766, cursor2) {
-			v769 := c.opcode(v768)
-			if v769 == ir.OpBitrev {
-				// bits.rules:178
+		v1089 := c.arg0(v0)
+		for v1091, cursor2, ok := c.defInst(v1089, 0); ok; v1091, cursor2, ok = c.defInst(v1089, cursor2) {
+			v1092 := c.opcode(v1091)
+			if v1092 == ir.OpBitrev {
+				// bits.rules:230
 				{
-					v770 := c.arg0(v768)
-					out = append(out, v770)
+					v1093 := c.arg0(v1091)
+					out = append(out, v1093)
 				}
 			}
 		}
-	case ir.OpPopcnt:
-		out = c.simplify_OpPopcnt(v0, out)
 	case ir.OpClz:
-		v781 := c.arg0(v0)
-		for v783, cursor3, ok := c.defInst(v781, 0); ok; v783, cursor3, ok = c.defInst(v781, cursor3) {
-			v784 := c.opcode(v783)
-			if v784 == ir.OpBitrev {
-				// bits.rules:183
+		v1103 := c.arg0(v0)
+		for v1105, cursor3, ok := c.defInst(v1103, 0); ok; v1105, cursor3, ok = c.defInst(v1103, cursor3) {
+			v1106 := c.opcode(v1105)
+			if v1106 == ir.OpBitrev {
+				// bits.rules:235
 				{
-					v785 := c.arg0(v783)
-					out = append(out, c.instValue(c.makeCtz(v785)))
+					v1107 := c.arg0(v1105)
+					out = append(out, c.instValue(c.makeCtz(v1107)))
 				}
 			}
 		}
 	case ir.OpCtz:
-		v786 := c.arg0(v0)
-		for v788, cursor4, ok := c.defInst(v786, 0); ok; v788, cursor4, ok = c.defInst(v786, cursor4) {
-			v789 := c.opcode(v788)
-			if v789 == ir.OpBitrev {
-				// bits.rules:184
+		v1116 := c.arg0(v0)
+		for v1118, cursor4, ok := c.defInst(v1116, 0); ok; v1118, cursor4, ok = c.defInst(v1116, cursor4) {
+			v1119 := c.opcode(v1118)
+			if v1119 == ir.OpBitrev {
+				// bits.rules:243
 				{
-					v790 := c.arg0(v788)
-					out = append(out, c.instValue(c.makeClz(v790)))
+					v1120 := c.arg0(v1118)
+					out = append(out, c.instValue(c.makeClz(v1120)))
 				}
 			}
 		}
@@ -103,20 +103,16 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSelect:
 		out = c.simplify_OpSelect(v0, out)
 	case ir.OpBmask:
-		out = c.simplify_OpBmask(v0, out)
-	case ir.OpUextend:
-		v987 := c.arg0(v0)
-		for v989, cursor5, ok := c.defInst(v987, 0); ok; v989, cursor5, ok = c.defInst(v987, cursor5) {
-			v990 := c.opcode(v989)
-			if v990 == ir.OpUextend {
-				// convert.rules:3
-				{
-					v9 := c.valueType(v0)
-					v991 := c.arg0(v989)
-					out = append(out, c.instValue(c.makeUextend(v9, v991)))
-				}
+		v1687 := c.arg0(v0)
+		if v1689, ok := c.truthy(v1687); ok {
+			// compare.rules:324
+			{
+				v9 := c.valueType(v0)
+				out = append(out, c.instValue(c.makeBmask(v9, v1689)))
 			}
 		}
+	case ir.OpUextend:
+		out = c.simplify_OpUextend(v0, out)
 	case ir.OpSextend:
 		out = c.simplify_OpSextend(v0, out)
 	case ir.OpIreduce:
@@ -124,15 +120,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpBitcast:
 		out = c.simplify_OpBitcast(v0, out)
 	case ir.OpIconcat:
-		v1162 := c.arg1(v0)
-		if ok := c.zero(v1162); ok {
-			// convert.rules:65
-			{
-				v9 := c.valueType(v0)
-				v1161 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUextend(v9, v1161)))
-			}
-		}
+		out = c.simplify_OpIconcat(v0, out)
 	case ir.OpUdiv:
 		out = c.simplify_OpUdiv(v0, out)
 	case ir.OpSdiv:
@@ -142,14 +130,14 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSrem:
 		out = c.simplify_OpSrem(v0, out)
 	case ir.OpFneg:
-		v1195 := c.arg0(v0)
-		for v1197, cursor6, ok := c.defInst(v1195, 0); ok; v1197, cursor6, ok = c.defInst(v1195, cursor6) {
-			v1198 := c.opcode(v1197)
-			if v1198 == ir.OpFneg {
+		v2028 := c.arg0(v0)
+		for v2030, cursor5, ok := c.defInst(v2028, 0); ok; v2030, cursor5, ok = c.defInst(v2028, cursor5) {
+			v2031 := c.opcode(v2030)
+			if v2031 == ir.OpFneg {
 				// float.rules:3
 				{
-					v1199 := c.arg0(v1197)
-					out = append(out, v1199)
+					v2032 := c.arg0(v2030)
+					out = append(out, v2032)
 				}
 			}
 		}
@@ -160,57 +148,98 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpFadd:
 		out = c.simplify_OpFadd(v0, out)
 	case ir.OpFsub:
-		v1232 := c.arg1(v0)
-		for v1234, cursor7, ok := c.defInst(v1232, 0); ok; v1234, cursor7, ok = c.defInst(v1232, cursor7) {
-			v1235 := c.opcode(v1234)
-			if v1235 == ir.OpFneg {
-				// float.rules:14
-				{
-					v1231 := c.arg0(v0)
-					v1236 := c.arg0(v1234)
-					out = append(out, c.instValue(c.makeFadd(v1231, v1236)))
-				}
-			}
-		}
+		out = c.simplify_OpFsub(v0, out)
 	case ir.OpFmul:
 		out = c.simplify_OpFmul(v0, out)
 	case ir.OpFdiv:
 		out = c.simplify_OpFdiv(v0, out)
 	case ir.OpFma:
-		v1259 := c.arg0(v0)
-		for v1263, cursor8, ok := c.defInst(v1259, 0); ok; v1263, cursor8, ok = c.defInst(v1259, cursor8) {
-			v1264 := c.opcode(v1263)
-			if v1264 == ir.OpFneg {
-				v1260 := c.arg1(v0)
-				for v1267, cursor9, ok := c.defInst(v1260, 0); ok; v1267, cursor9, ok = c.defInst(v1260, cursor9) {
-					v1268 := c.opcode(v1267)
-					if v1268 == ir.OpFneg {
+		v2092 := c.arg0(v0)
+		for v2096, cursor6, ok := c.defInst(v2092, 0); ok; v2096, cursor6, ok = c.defInst(v2092, cursor6) {
+			v2097 := c.opcode(v2096)
+			if v2097 == ir.OpFneg {
+				v2093 := c.arg1(v0)
+				for v2100, cursor7, ok := c.defInst(v2093, 0); ok; v2100, cursor7, ok = c.defInst(v2093, cursor7) {
+					v2101 := c.opcode(v2100)
+					if v2101 == ir.OpFneg {
 						// float.rules:19
 						{
-							v1265 := c.arg0(v1263)
-							v1269 := c.arg0(v1267)
-							v1261 := c.arg2(v0)
-							out = append(out, c.instValue(c.makeFma(v1265, v1269, v1261)))
+							v2098 := c.arg0(v2096)
+							v2102 := c.arg0(v2100)
+							v2094 := c.arg2(v0)
+							out = append(out, c.instValue(c.makeFma(v2098, v2102, v2094)))
 						}
 					}
 				}
 			}
 		}
 	case ir.OpFcmp:
-		v1274 := c.arg0(v0)
-		for v1277, cursor10, ok := c.defInst(v1274, 0); ok; v1277, cursor10, ok = c.defInst(v1274, cursor10) {
-			v1278 := c.opcode(v1277)
-			if v1278 == ir.OpFneg {
-				v1275 := c.arg1(v0)
-				for v1281, cursor11, ok := c.defInst(v1275, 0); ok; v1281, cursor11, ok = c.defInst(v1275, cursor11) {
-					v1282 := c.opcode(v1281)
-					if v1282 == ir.OpFneg {
+		v2107 := c.arg0(v0)
+		for v2110, cursor8, ok := c.defInst(v2107, 0); ok; v2110, cursor8, ok = c.defInst(v2107, cursor8) {
+			v2111 := c.opcode(v2110)
+			if v2111 == ir.OpFneg {
+				v2108 := c.arg1(v0)
+				for v2114, cursor9, ok := c.defInst(v2108, 0); ok; v2114, cursor9, ok = c.defInst(v2108, cursor9) {
+					v2115 := c.opcode(v2114)
+					if v2115 == ir.OpFneg {
 						// float.rules:34
 						{
-							v1273 := c.floatCc(v0)
-							v1279 := c.arg0(v1277)
-							v1283 := c.arg0(v1281)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v1273), v1279, v1283)))
+							v2106 := c.floatCc(v0)
+							v2112 := c.arg0(v2110)
+							v2116 := c.arg0(v2114)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v2106), v2112, v2116)))
+						}
+					}
+				}
+			}
+		}
+	case ir.OpCeil:
+		out = c.simplify_OpCeil(v0, out)
+	case ir.OpFloor:
+		out = c.simplify_OpFloor(v0, out)
+	case ir.OpTrunc:
+		out = c.simplify_OpTrunc(v0, out)
+	case ir.OpNearest:
+		out = c.simplify_OpNearest(v0, out)
+	case ir.OpFcvtToSintSat:
+		v2148 := c.arg0(v0)
+		v2150 := c.valueType(v2148)
+		if v2152, ok := c.tyScalarFloat(v2150); ok {
+			v9 := c.valueType(v0)
+			v2160 := c.exactIn(v2152, v9)
+			if v2160 {
+				for v2154, cursor10, ok := c.defInst(v2148, 0); ok; v2154, cursor10, ok = c.defInst(v2148, cursor10) {
+					v2155 := c.opcode(v2154)
+					if v2155 == ir.OpFcvtFromSint {
+						v2156 := c.arg0(v2154)
+						v2158 := c.valueType(v2156)
+						if v9 == v2158 {
+							// float.rules:55
+							{
+								out = append(out, v2156)
+							}
+						}
+					}
+				}
+			}
+		}
+	case ir.OpFcvtToUintSat:
+		v2161 := c.arg0(v0)
+		v2163 := c.valueType(v2161)
+		if v2165, ok := c.tyScalarFloat(v2163); ok {
+			v9 := c.valueType(v0)
+			v2173 := c.exactIn(v2165, v9)
+			if v2173 {
+				for v2167, cursor11, ok := c.defInst(v2161, 0); ok; v2167, cursor11, ok = c.defInst(v2161, cursor11) {
+					v2168 := c.opcode(v2167)
+					if v2168 == ir.OpFcvtFromUint {
+						v2169 := c.arg0(v2167)
+						v2171 := c.valueType(v2169)
+						if v9 == v2171 {
+							// float.rules:58
+							{
+								out = append(out, v2169)
+							}
 						}
 					}
 				}
@@ -218,17 +247,17 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	case ir.OpFcvtFromUint:
 		v9 := c.valueType(v0)
-		if v1285, ok := c.tyScalarFloat(v9); ok {
-			v1286 := c.arg0(v0)
-			v1288 := c.valueType(v1286)
-			if v1290, ok := c.fitsIn64(v1288); ok {
-				v1292 := c.maxBitsU64(v1286)
-				v1294 := c.laneBits(v1290)
-				v1296 := c.u64Lt(v1292, v1294)
-				if v1296 {
-					// float.rules:39
+		if v2177, ok := c.tyScalarFloat(v9); ok {
+			v2178 := c.arg0(v0)
+			v2180 := c.valueType(v2178)
+			if v2182, ok := c.fitsIn64(v2180); ok {
+				v2184 := c.maxBitsU64(v2178)
+				v2186 := c.laneBits(v2182)
+				v2188 := c.u64Lt(v2184, v2186)
+				if v2188 {
+					// float.rules:72
 					{
-						out = append(out, c.instValue(c.makeFcvtFromSint(v1285, v1286)))
+						out = append(out, c.instValue(c.makeFcvtFromSint(v2177, v2178)))
 					}
 				}
 			}
@@ -236,32 +265,60 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpExtractlane:
 		out = c.simplify_OpExtractlane(v0, out)
 	case ir.OpVanyTrue:
-		v1313 := c.arg0(v0)
-		for v1315, cursor12, ok := c.defInst(v1313, 0); ok; v1315, cursor12, ok = c.defInst(v1313, cursor12) {
-			v1316 := c.opcode(v1315)
-			if v1316 == ir.OpSplat {
-				v1317 := c.arg0(v1315)
-				v1319 := c.isScalarInt(v1317)
-				if v1319 {
-					// vector.rules:6
-					{
-						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1317, c.zeroOf(c.valueType(v1317)))))
-					}
+		out = c.simplify_OpVanyTrue(v0, out)
+	case ir.OpVallTrue:
+		out = c.simplify_OpVallTrue(v0, out)
+	case ir.OpInsertlane:
+		out = c.simplify_OpInsertlane(v0, out)
+	case ir.OpSwidenLow:
+		v2273 := c.arg0(v0)
+		for v2275, cursor12, ok := c.defInst(v2273, 0); ok; v2275, cursor12, ok = c.defInst(v2273, cursor12) {
+			v2276 := c.opcode(v2275)
+			if v2276 == ir.OpSplat {
+				// vector.rules:40
+				{
+					v9 := c.valueType(v0)
+					v2277 := c.arg0(v2275)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2277)))))
 				}
 			}
 		}
-	case ir.OpVallTrue:
-		v1320 := c.arg0(v0)
-		for v1322, cursor13, ok := c.defInst(v1320, 0); ok; v1322, cursor13, ok = c.defInst(v1320, cursor13) {
-			v1323 := c.opcode(v1322)
-			if v1323 == ir.OpSplat {
-				v1324 := c.arg0(v1322)
-				v1326 := c.isScalarInt(v1324)
-				if v1326 {
-					// vector.rules:7
-					{
-						out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1324, c.zeroOf(c.valueType(v1324)))))
-					}
+	case ir.OpSwidenHigh:
+		v2278 := c.arg0(v0)
+		for v2280, cursor13, ok := c.defInst(v2278, 0); ok; v2280, cursor13, ok = c.defInst(v2278, cursor13) {
+			v2281 := c.opcode(v2280)
+			if v2281 == ir.OpSplat {
+				// vector.rules:41
+				{
+					v9 := c.valueType(v0)
+					v2282 := c.arg0(v2280)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2282)))))
+				}
+			}
+		}
+	case ir.OpUwidenLow:
+		v2283 := c.arg0(v0)
+		for v2285, cursor14, ok := c.defInst(v2283, 0); ok; v2285, cursor14, ok = c.defInst(v2283, cursor14) {
+			v2286 := c.opcode(v2285)
+			if v2286 == ir.OpSplat {
+				// vector.rules:42
+				{
+					v9 := c.valueType(v0)
+					v2287 := c.arg0(v2285)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2287)))))
+				}
+			}
+		}
+	case ir.OpUwidenHigh:
+		v2288 := c.arg0(v0)
+		for v2290, cursor15, ok := c.defInst(v2288, 0); ok; v2290, cursor15, ok = c.defInst(v2288, cursor15) {
+			v2291 := c.opcode(v2290)
+			if v2291 == ir.OpSplat {
+				// vector.rules:43
+				{
+					v9 := c.valueType(v0)
+					v2292 := c.arg0(v2290)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2292)))))
 				}
 			}
 		}
@@ -519,29 +576,47 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-		case ir.OpUshr:
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				v2 := c.arg0(v0)
-				for v27, cursor7, ok := c.defInst(v2, 0); ok; v27, cursor7, ok = c.defInst(v2, cursor7) {
-					v28 := c.opcode(v27)
-					if v28 == ir.OpIshl {
-						v682 := c.arg1(v27)
-						if v684, ok := c.uconst(v682); ok {
-							v681 := c.arg0(v27)
-							v685 := c.arg0(v23)
-							if v681 == v685 {
-								v686 := c.arg1(v23)
-								if v688, ok := c.uconst(v686); ok {
-									v690 := c.amount(v71, v684)
-									v692 := c.amount(v71, v688)
-									v694 := c.u64Add(v690, v692)
-									v545 := c.laneBits(v71)
-									v696 := c.u64Eq(v694, v545)
-									if v696 {
-										// bits.rules:163
+		case ir.OpIshl:
+			v2 := c.arg0(v0)
+			for v27, cursor7, ok := c.defInst(v2, 0); ok; v27, cursor7, ok = c.defInst(v2, cursor7) {
+				v28 := c.opcode(v27)
+				switch v28 {
+				case ir.OpIshl:
+					v169 := c.arg1(v27)
+					v171 := c.arg1(v23)
+					if v169 == v171 {
+						// arithmetic.rules:87
+						{
+							v168 := c.arg0(v27)
+							v170 := c.arg0(v23)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v168, v170)), v169)))
+						}
+						// arithmetic.rules:87
+						{
+							v170 := c.arg0(v23)
+							v168 := c.arg0(v27)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v170, v168)), v169)))
+						}
+					}
+				case ir.OpUshr:
+					v9 := c.valueType(v0)
+					if v71, ok := c.fitsIn64(v9); ok {
+						v1023 := c.arg1(v27)
+						if v1025, ok := c.uconst(v1023); ok {
+							v170 := c.arg0(v23)
+							v1022 := c.arg0(v27)
+							if v170 == v1022 {
+								v171 := c.arg1(v23)
+								if v1027, ok := c.uconst(v171); ok {
+									v1029 := c.amount(v71, v1027)
+									v1031 := c.amount(v71, v1025)
+									v1033 := c.u64Add(v1029, v1031)
+									v283 := c.laneBits(v71)
+									v1035 := c.u64Eq(v1033, v283)
+									if v1035 {
+										// bits.rules:215
 										{
-											out = append(out, c.instValue(c.makeRotl(v681, v682)))
+											out = append(out, c.instValue(c.makeRotl(v1022, v171)))
 										}
 									}
 								}
@@ -550,41 +625,62 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-		case ir.OpIshl:
+		case ir.OpUshr:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
 				v2 := c.arg0(v0)
 				for v27, cursor8, ok := c.defInst(v2, 0); ok; v27, cursor8, ok = c.defInst(v2, cursor8) {
 					v28 := c.opcode(v27)
-					if v28 == ir.OpUshr {
-						v698 := c.arg1(v27)
-						if v700, ok := c.uconst(v698); ok {
-							v697 := c.arg0(v27)
-							v701 := c.arg0(v23)
-							if v697 == v701 {
-								v702 := c.arg1(v23)
-								if v704, ok := c.uconst(v702); ok {
-									v706 := c.amount(v71, v704)
-									v708 := c.amount(v71, v700)
-									v710 := c.u64Add(v706, v708)
-									v545 := c.laneBits(v71)
-									v712 := c.u64Eq(v710, v545)
-									if v712 {
-										// bits.rules:163
+					if v28 == ir.OpIshl {
+						v169 := c.arg1(v27)
+						if v1009, ok := c.uconst(v169); ok {
+							v168 := c.arg0(v27)
+							v1010 := c.arg0(v23)
+							if v168 == v1010 {
+								v1011 := c.arg1(v23)
+								if v1013, ok := c.uconst(v1011); ok {
+									v1015 := c.amount(v71, v1009)
+									v1017 := c.amount(v71, v1013)
+									v1019 := c.u64Add(v1015, v1017)
+									v283 := c.laneBits(v71)
+									v1021 := c.u64Eq(v1019, v283)
+									if v1021 {
+										// bits.rules:215
 										{
-											out = append(out, c.instValue(c.makeRotl(v697, v702)))
+											out = append(out, c.instValue(c.makeRotl(v168, v169)))
 										}
 									}
 								}
 							}
 						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			v2 := c.arg0(v0)
+			for v27, cursor9, ok := c.defInst(v2, 0); ok; v27, cursor9, ok = c.defInst(v2, cursor9) {
+				v28 := c.opcode(v27)
+				if v28 == ir.OpSplat {
+					// vector.rules:21
+					{
+						v9 := c.valueType(v0)
+						v2235 := c.arg0(v27)
+						v2236 := c.arg0(v23)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2235, v2236)))))
+					}
+					// vector.rules:21
+					{
+						v9 := c.valueType(v0)
+						v2236 := c.arg0(v23)
+						v2235 := c.arg0(v27)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2236, v2235)))))
 					}
 				}
 			}
 		}
 	}
 	v2 := c.arg0(v0)
-	for v27, cursor9, ok := c.defInst(v2, 0); ok; v27, cursor9, ok = c.defInst(v2, cursor9) {
+	for v27, cursor10, ok := c.defInst(v2, 0); ok; v27, cursor10, ok = c.defInst(v2, cursor10) {
 		v28 := c.opcode(v27)
 		switch v28 {
 		case ir.OpIneg:
@@ -663,6 +759,44 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					// arithmetic.rules:77
 					{
 						out = append(out, c.onesOf(v11))
+					}
+				}
+			}
+		case ir.OpBor:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v111 := c.arg1(v27)
+				if v146, ok := c.uconst(v111); ok {
+					if v141, ok := c.uconst(v3); ok {
+						v148 := c.u64Add(v146, v141)
+						v110 := c.arg0(v27)
+						v150 := c.valueType(v110)
+						v152 := c.typeMask(v150)
+						v154 := c.u64And(v148, v152)
+						v157 := c.u64Eq(v154, 0)
+						if v157 {
+							// arithmetic.rules:80
+							{
+								out = append(out, c.instValue(c.makeBand(v110, c.instValue(c.makeBnot(c.makeConst(c.valueType(v110), v146))))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1607 := c.arg1(v27)
+				if ok := c.konst(v1607); ok {
+					v1608 := c.arg2(v27)
+					if ok := c.konst(v1608); ok {
+						if ok := c.konst(v3); ok {
+							// compare.rules:273
+							{
+								v1606 := c.arg0(v27)
+								out = append(out, c.instValue(c.makeSelect(v1606, c.instValue(c.makeIadd(v1607, v3)), c.instValue(c.makeIadd(v1608, v3)))))
+							}
+						}
 					}
 				}
 			}
@@ -891,6 +1025,62 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 							}
 						}
 					}
+				case ir.OpBand:
+					v159 := c.arg1(v38)
+					for v161, cursor6, ok := c.defInst(v159, 0); ok; v161, cursor6, ok = c.defInst(v159, cursor6) {
+						v162 := c.opcode(v161)
+						if v162 == ir.OpBnot {
+							v120 := c.arg0(v31)
+							v158 := c.arg0(v38)
+							if v120 == v158 {
+								v121 := c.arg1(v31)
+								v163 := c.arg0(v161)
+								if v121 == v163 {
+									// arithmetic.rules:83
+									{
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v158, v163)), v163)))
+									}
+								}
+							}
+							v163 := c.arg0(v161)
+							if v120 == v163 {
+								v121 := c.arg1(v31)
+								if v121 == v158 {
+									// arithmetic.rules:83
+									{
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v158, v163)), v163)))
+									}
+								}
+							}
+						}
+					}
+					v158 := c.arg0(v38)
+					for v165, cursor7, ok := c.defInst(v158, 0); ok; v165, cursor7, ok = c.defInst(v158, cursor7) {
+						v166 := c.opcode(v165)
+						if v166 == ir.OpBnot {
+							v120 := c.arg0(v31)
+							if v120 == v159 {
+								v121 := c.arg1(v31)
+								v167 := c.arg0(v165)
+								if v121 == v167 {
+									// arithmetic.rules:83
+									{
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v159, v167)), v167)))
+									}
+								}
+							}
+							v167 := c.arg0(v165)
+							if v120 == v167 {
+								v121 := c.arg1(v31)
+								if v121 == v159 {
+									// arithmetic.rules:83
+									{
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v159, v167)), v167)))
+									}
+								}
+							}
+						}
+					}
 				}
 			}
 			v120 := c.arg0(v31)
@@ -910,7 +1100,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpBxor:
 			v5 := c.arg0(v0)
-			for v38, cursor6, ok := c.defInst(v5, 0); ok; v38, cursor6, ok = c.defInst(v5, cursor6) {
+			for v38, cursor8, ok := c.defInst(v5, 0); ok; v38, cursor8, ok = c.defInst(v5, cursor8) {
 				v39 := c.opcode(v38)
 				if v39 == ir.OpBor {
 					v118 := c.arg0(v38)
@@ -947,7 +1137,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpBor:
 			v5 := c.arg0(v0)
-			for v38, cursor7, ok := c.defInst(v5, 0); ok; v38, cursor7, ok = c.defInst(v5, cursor7) {
+			for v38, cursor9, ok := c.defInst(v5, 0); ok; v38, cursor9, ok = c.defInst(v5, cursor9) {
 				v39 := c.opcode(v38)
 				if v39 == ir.OpIadd {
 					v45 := c.arg0(v38)
@@ -984,7 +1174,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpBnot:
 			v5 := c.arg0(v0)
-			for v38, cursor8, ok := c.defInst(v5, 0); ok; v38, cursor8, ok = c.defInst(v5, cursor8) {
+			for v38, cursor10, ok := c.defInst(v5, 0); ok; v38, cursor10, ok = c.defInst(v5, cursor10) {
 				v39 := c.opcode(v38)
 				if v39 == ir.OpBnot {
 					// arithmetic.rules:78
@@ -992,6 +1182,53 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 						v144 := c.arg0(v31)
 						v143 := c.arg0(v38)
 						out = append(out, c.instValue(c.makeIsub(v144, v143)))
+					}
+				}
+			}
+		case ir.OpIshl:
+			v5 := c.arg0(v0)
+			for v38, cursor11, ok := c.defInst(v5, 0); ok; v38, cursor11, ok = c.defInst(v5, cursor11) {
+				v39 := c.opcode(v38)
+				if v39 == ir.OpIshl {
+					v173 := c.arg1(v38)
+					v175 := c.arg1(v31)
+					if v173 == v175 {
+						// arithmetic.rules:88
+						{
+							v172 := c.arg0(v38)
+							v174 := c.arg0(v31)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIsub(v172, v174)), v173)))
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			if _, ok := c.fitsIn64(v9); ok {
+				v5 := c.arg0(v0)
+				if ok := c.konst(v5); ok {
+					v1612 := c.arg1(v31)
+					if ok := c.konst(v1612); ok {
+						v1613 := c.arg2(v31)
+						if ok := c.konst(v1613); ok {
+							// compare.rules:274
+							{
+								v1611 := c.arg0(v31)
+								out = append(out, c.instValue(c.makeSelect(v1611, c.instValue(c.makeIsub(v5, v1612)), c.instValue(c.makeIsub(v5, v1613)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			v5 := c.arg0(v0)
+			for v38, cursor12, ok := c.defInst(v5, 0); ok; v38, cursor12, ok = c.defInst(v5, cursor12) {
+				v39 := c.opcode(v38)
+				if v39 == ir.OpSplat {
+					// vector.rules:22
+					{
+						v2237 := c.arg0(v38)
+						v2238 := c.arg0(v31)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIsub(v2237, v2238)))))
 					}
 				}
 			}
@@ -1004,7 +1241,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			out = append(out, c.instValue(c.makeIneg(v6)))
 		}
 	}
-	for v38, cursor9, ok := c.defInst(v5, 0); ok; v38, cursor9, ok = c.defInst(v5, cursor9) {
+	for v38, cursor13, ok := c.defInst(v5, 0); ok; v38, cursor13, ok = c.defInst(v5, cursor13) {
 		v39 := c.opcode(v38)
 		switch v39 {
 		case ir.OpIadd:
@@ -1059,6 +1296,58 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 				// arithmetic.rules:70
 				{
 					out = append(out, c.instValue(c.makeBand(v119, c.instValue(c.makeBnot(v118)))))
+				}
+			}
+		case ir.OpBxor:
+			if v71, ok := c.fitsIn64(v9); ok {
+				v269 := c.arg1(v38)
+				for v271, cursor14, ok := c.defInst(v269, 0); ok; v271, cursor14, ok = c.defInst(v269, cursor14) {
+					v272 := c.opcode(v271)
+					if v272 == ir.OpSshr {
+						v268 := c.arg0(v38)
+						v273 := c.arg0(v271)
+						if v268 == v273 {
+							v274 := c.arg1(v271)
+							if v276, ok := c.uconst(v274); ok {
+								v278 := c.amount(v71, v276)
+								v281 := c.u64Add(v278, 1)
+								v283 := c.laneBits(v71)
+								v285 := c.u64Eq(v281, v283)
+								if v285 {
+									if v6 == v269 {
+										// arithmetic.rules:120
+										{
+											out = append(out, c.instValue(c.makeIabs(v268)))
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+				v268 := c.arg0(v38)
+				for v287, cursor15, ok := c.defInst(v268, 0); ok; v287, cursor15, ok = c.defInst(v268, cursor15) {
+					v288 := c.opcode(v287)
+					if v288 == ir.OpSshr {
+						v290 := c.arg1(v287)
+						if v292, ok := c.uconst(v290); ok {
+							v294 := c.amount(v71, v292)
+							v296 := c.u64Add(v294, 1)
+							v283 := c.laneBits(v71)
+							v298 := c.u64Eq(v296, v283)
+							if v298 {
+								v289 := c.arg0(v287)
+								if v269 == v289 {
+									if v6 == v268 {
+										// arithmetic.rules:120
+										{
+											out = append(out, c.instValue(c.makeIabs(v289)))
+										}
+									}
+								}
+							}
+						}
+					}
 				}
 			}
 		}
@@ -1143,6 +1432,52 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
+				v83 := c.arg0(v63)
+				if v181, ok := c.uconst(v83); ok {
+					if v181 == 1 {
+						// arithmetic.rules:89
+						{
+							out = append(out, c.instValue(c.makeIshl(v13, v84)))
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1617 := c.arg1(v63)
+				if ok := c.konst(v1617); ok {
+					v1618 := c.arg2(v63)
+					if ok := c.konst(v1618); ok {
+						if ok := c.konst(v13); ok {
+							// compare.rules:275
+							{
+								v1616 := c.arg0(v63)
+								out = append(out, c.instValue(c.makeSelect(v1616, c.instValue(c.makeImul(v1617, v13)), c.instValue(c.makeImul(v1618, v13)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			for v77, cursor3, ok := c.defInst(v13, 0); ok; v77, cursor3, ok = c.defInst(v13, cursor3) {
+				v78 := c.opcode(v77)
+				if v78 == ir.OpSplat {
+					// vector.rules:23
+					{
+						v9 := c.valueType(v0)
+						v2239 := c.arg0(v63)
+						v2240 := c.arg0(v77)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2239, v2240)))))
+					}
+					// vector.rules:23
+					{
+						v9 := c.valueType(v0)
+						v2240 := c.arg0(v77)
+						v2239 := c.arg0(v63)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2240, v2239)))))
+					}
+				}
 			}
 		}
 	}
@@ -1152,6 +1487,21 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 			// arithmetic.rules:48
 			{
 				out = append(out, c.instValue(c.makeIshl(v12, c.makeConst(ir.I32, v73))))
+			}
+		}
+		for v77, cursor4, ok := c.defInst(v13, 0); ok; v77, cursor4, ok = c.defInst(v13, cursor4) {
+			v78 := c.opcode(v77)
+			if v78 == ir.OpIshl {
+				v176 := c.arg0(v77)
+				if v179, ok := c.uconst(v176); ok {
+					if v179 == 1 {
+						// arithmetic.rules:89
+						{
+							v177 := c.arg1(v77)
+							out = append(out, c.instValue(c.makeIshl(v12, v177)))
+						}
+					}
+				}
 			}
 		}
 	}
@@ -1210,6 +1560,34 @@ func (c *Optimizer) simplify_OpIneg(v0 ir.Value, out []ir.Value) []ir.Value {
 					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIneg(v134)), v133)))
 				}
 			}
+		case ir.OpBmask:
+			v1161 := c.arg0(v19)
+			v1163 := c.isScalar(v1161)
+			if v1163 {
+				v9 := c.valueType(v0)
+				if v71, ok := c.fitsIn64(v9); ok {
+					// bits.rules:262
+					{
+						out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1161, c.makeConst(c.valueType(v1161), 0)))))
+					}
+				}
+			}
+		case ir.OpSplat:
+			// vector.rules:31
+			{
+				v9 := c.valueType(v0)
+				v2255 := c.arg0(v19)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIneg(v2255)))))
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		if ok := c.boolean(v17); ok {
+			// bits.rules:260
+			{
+				out = append(out, c.instValue(c.makeBmask(v71, v17)))
+			}
 		}
 	}
 	return out
@@ -1217,17 +1595,17 @@ func (c *Optimizer) simplify_OpIneg(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIshl is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
-	v88 := c.arg1(v0)
-	if v96, ok := c.uconst(v88); ok {
-		v87 := c.arg0(v0)
-		for v90, cursor1, ok := c.defInst(v87, 0); ok; v90, cursor1, ok = c.defInst(v87, cursor1) {
-			v91 := c.opcode(v90)
-			switch v91 {
-			case ir.OpImul:
-				v9 := c.valueType(v0)
-				if v71, ok := c.fitsIn64(v9); ok {
-					v93 := c.arg1(v90)
-					if ok := c.konst(v93); ok {
+	v87 := c.arg0(v0)
+	for v90, cursor1, ok := c.defInst(v87, 0); ok; v90, cursor1, ok = c.defInst(v87, cursor1) {
+		v91 := c.opcode(v90)
+		switch v91 {
+		case ir.OpImul:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v93 := c.arg1(v90)
+				if ok := c.konst(v93); ok {
+					v88 := c.arg1(v0)
+					if v96, ok := c.uconst(v88); ok {
 						// arithmetic.rules:55
 						{
 							v92 := c.arg0(v90)
@@ -1235,122 +1613,215 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-			case ir.OpIshl:
-				v462 := c.arg1(v90)
-				if v464, ok := c.uconst(v462); ok {
+			}
+		case ir.OpIshl:
+			v88 := c.arg1(v0)
+			if v96, ok := c.uconst(v88); ok {
+				v746 := c.arg1(v90)
+				if v748, ok := c.uconst(v746); ok {
 					v9 := c.valueType(v0)
-					v466 := c.amount(v9, v464)
-					v418 := c.amount(v9, v96)
-					v468 := c.u64Add(v466, v418)
-					v470 := c.laneBits(v9)
-					v472 := c.u64Lt(v468, v470)
-					if v472 {
-						// bits.rules:92
+					v750 := c.amount(v9, v748)
+					v704 := c.amount(v9, v96)
+					v752 := c.u64Add(v750, v704)
+					v754 := c.laneBits(v9)
+					v756 := c.u64Lt(v752, v754)
+					if v756 {
+						// bits.rules:127
 						{
-							v461 := c.arg0(v90)
-							out = append(out, c.instValue(c.makeIshl(v461, c.makeConst(ir.I32, v468))))
+							v745 := c.arg0(v90)
+							out = append(out, c.instValue(c.makeIshl(v745, c.makeConst(ir.I32, v752))))
 						}
 					}
 					if v11, ok := c.intLanes(v9); ok {
-						v474 := c.laneBits(v11)
-						v476 := c.amount(v11, v464)
-						v478 := c.amount(v11, v96)
-						v480 := c.u64Add(v476, v478)
-						v482 := c.u64Le(v474, v480)
-						if v482 {
-							// bits.rules:96
+						v758 := c.laneBits(v11)
+						v760 := c.amount(v11, v748)
+						v762 := c.amount(v11, v96)
+						v764 := c.u64Add(v760, v762)
+						v766 := c.u64Le(v758, v764)
+						if v766 {
+							// bits.rules:131
 							{
 								out = append(out, c.zeroOf(v11))
 							}
 						}
 					}
 				}
-			case ir.OpUshr:
-				v9 := c.valueType(v0)
-				if v71, ok := c.fitsIn64(v9); ok {
-					v533 := c.arg1(v90)
-					if v535, ok := c.uconst(v533); ok {
-						if v96 == v535 {
-							// bits.rules:119
+				v745 := c.arg0(v90)
+				if _, ok := c.uconst(v745); ok {
+					// bits.rules:152
+					{
+						out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIshl(v745, v88)), v746)))
+					}
+				}
+			}
+		case ir.OpBand:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v865 := c.arg0(v90)
+				for v868, cursor2, ok := c.defInst(v865, 0); ok; v868, cursor2, ok = c.defInst(v865, cursor2) {
+					v869 := c.opcode(v868)
+					if v869 == ir.OpUshr {
+						v88 := c.arg1(v0)
+						v871 := c.arg1(v868)
+						if v88 == v871 {
+							// bits.rules:166
 							{
-								v532 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeBand(v532, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v535))))))
+								v870 := c.arg0(v868)
+								v866 := c.arg1(v90)
+								out = append(out, c.instValue(c.makeBand(v870, c.instValue(c.makeIshl(v866, v871)))))
 							}
 						}
 					}
 				}
-			case ir.OpSshr:
-				v9 := c.valueType(v0)
-				if v71, ok := c.fitsIn64(v9); ok {
-					v537 := c.arg1(v90)
-					if v539, ok := c.uconst(v537); ok {
-						if v96 == v539 {
-							// bits.rules:121
+				v866 := c.arg1(v90)
+				for v873, cursor3, ok := c.defInst(v866, 0); ok; v873, cursor3, ok = c.defInst(v866, cursor3) {
+					v874 := c.opcode(v873)
+					if v874 == ir.OpUshr {
+						v88 := c.arg1(v0)
+						v876 := c.arg1(v873)
+						if v88 == v876 {
+							// bits.rules:166
 							{
-								v536 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeBand(v536, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v539))))))
+								v875 := c.arg0(v873)
+								out = append(out, c.instValue(c.makeBand(v875, c.instValue(c.makeIshl(v865, v876)))))
 							}
 						}
 					}
 				}
-			case ir.OpBand:
-				v9 := c.valueType(v0)
-				if v71, ok := c.fitsIn64(v9); ok {
-					v559 := c.arg1(v90)
-					if _, ok := c.uconst(v559); ok {
-						// bits.rules:133
+				if _, ok := c.uconst(v866); ok {
+					v88 := c.arg1(v0)
+					if v96, ok := c.uconst(v88); ok {
+						// bits.rules:185
 						{
-							v558 := c.arg0(v90)
-							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIshl(v558, v88)), c.instValue(c.makeIshl(v559, c.makeConst(ir.I32, c.amount(v71, v96)))))))
+							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIshl(v865, v88)), c.instValue(c.makeIshl(v866, c.makeConst(ir.I32, c.amount(v71, v96)))))))
 						}
 					}
 				}
 			}
+		case ir.OpUshr:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v882 := c.arg1(v90)
+				if v884, ok := c.uconst(v882); ok {
+					v88 := c.arg1(v0)
+					if v96, ok := c.uconst(v88); ok {
+						if v96 == v884 {
+							// bits.rules:171
+							{
+								v881 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeBand(v881, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v884))))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSshr:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v886 := c.arg1(v90)
+				if v888, ok := c.uconst(v886); ok {
+					v88 := c.arg1(v0)
+					if v96, ok := c.uconst(v88); ok {
+						if v96 == v888 {
+							// bits.rules:173
+							{
+								v885 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeBand(v885, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v888))))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1637 := c.arg1(v90)
+				if ok := c.konst(v1637); ok {
+					v1638 := c.arg2(v90)
+					if ok := c.konst(v1638); ok {
+						v88 := c.arg1(v0)
+						if ok := c.konst(v88); ok {
+							// compare.rules:279
+							{
+								v1636 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeSelect(v1636, c.instValue(c.makeIshl(v1637, v88)), c.instValue(c.makeIshl(v1638, v88)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			// vector.rules:33
+			{
+				v9 := c.valueType(v0)
+				v2259 := c.arg0(v90)
+				v88 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIshl(v2259, v88)))))
+			}
 		}
+	}
+	v88 := c.arg1(v0)
+	if v96, ok := c.uconst(v88); ok {
 		v9 := c.valueType(v0)
-		v418 := c.amount(v9, v96)
-		v420 := c.u64Eq(v418, 0)
-		if v420 {
-			// bits.rules:78
+		v704 := c.amount(v9, v96)
+		v706 := c.u64Eq(v704, 0)
+		if v706 {
+			// bits.rules:113
 			{
 				out = append(out, v87)
 			}
 		}
 	}
-	v87 := c.arg0(v0)
 	if ok := c.zero(v87); ok {
-		// bits.rules:83
+		// bits.rules:118
 		{
 			out = append(out, v87)
 		}
 	}
-	for v563, cursor2, ok := c.defInst(v88, 0); ok; v563, cursor2, ok = c.defInst(v88, cursor2) {
-		v564 := c.opcode(v563)
-		switch v564 {
+	for v906, cursor4, ok := c.defInst(v88, 0); ok; v906, cursor4, ok = c.defInst(v88, cursor4) {
+		v907 := c.opcode(v906)
+		switch v907 {
 		case ir.OpBand:
-			v566 := c.arg1(v563)
-			if v568, ok := c.uconst(v566); ok {
+			v909 := c.arg1(v906)
+			if v911, ok := c.uconst(v909); ok {
 				v9 := c.valueType(v0)
-				v570 := c.coversAmount(v9, v568)
-				if v570 {
-					// bits.rules:137
+				v913 := c.coversAmount(v9, v911)
+				if v913 {
+					// bits.rules:189
 					{
-						v565 := c.arg0(v563)
-						out = append(out, c.instValue(c.makeIshl(v87, v565)))
+						v908 := c.arg0(v906)
+						out = append(out, c.instValue(c.makeIshl(v87, v908)))
 					}
 				}
 			}
 		case ir.OpUextend:
-			// bits.rules:144
+			// bits.rules:196
 			{
-				v607 := c.arg0(v563)
-				out = append(out, c.instValue(c.makeIshl(v87, v607)))
+				v950 := c.arg0(v906)
+				out = append(out, c.instValue(c.makeIshl(v87, v950)))
 			}
 		case ir.OpSextend:
-			// bits.rules:149
+			// bits.rules:201
 			{
-				v612 := c.arg0(v563)
-				out = append(out, c.instValue(c.makeIshl(v87, v612)))
+				v955 := c.arg0(v906)
+				out = append(out, c.instValue(c.makeIshl(v87, v955)))
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				if ok := c.konst(v87); ok {
+					v1650 := c.arg1(v906)
+					if _, ok := c.uconst(v1650); ok {
+						v1651 := c.arg2(v906)
+						if _, ok := c.uconst(v1651); ok {
+							// compare.rules:281
+							{
+								v1649 := c.arg0(v906)
+								out = append(out, c.instValue(c.makeSelect(v1649, c.instValue(c.makeIshl(v87, v1650)), c.instValue(c.makeIshl(v87, v1651)))))
+							}
+						}
+					}
+				}
 			}
 		}
 	}
@@ -1385,51 +1856,109 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpBnot:
-			// bits.rules:14
+			// bits.rules:17
 			{
-				v243 := c.arg0(v129)
-				out = append(out, v243)
+				v419 := c.arg0(v129)
+				out = append(out, v419)
 			}
 		case ir.OpBxor:
-			v360 := c.arg0(v129)
-			for v363, cursor2, ok := c.defInst(v360, 0); ok; v363, cursor2, ok = c.defInst(v360, cursor2) {
-				v364 := c.opcode(v363)
-				if v364 == ir.OpBnot {
-					// bits.rules:45
+			v530 := c.arg0(v129)
+			for v533, cursor2, ok := c.defInst(v530, 0); ok; v533, cursor2, ok = c.defInst(v530, cursor2) {
+				v534 := c.opcode(v533)
+				if v534 == ir.OpBnot {
+					// bits.rules:48
 					{
-						v365 := c.arg0(v363)
-						v361 := c.arg1(v129)
-						out = append(out, c.instValue(c.makeBxor(v365, v361)))
+						v535 := c.arg0(v533)
+						v531 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBxor(v535, v531)))
 					}
 				}
 			}
-			v361 := c.arg1(v129)
-			for v367, cursor3, ok := c.defInst(v361, 0); ok; v367, cursor3, ok = c.defInst(v361, cursor3) {
-				v368 := c.opcode(v367)
-				if v368 == ir.OpBnot {
-					// bits.rules:45
+			v531 := c.arg1(v129)
+			for v537, cursor3, ok := c.defInst(v531, 0); ok; v537, cursor3, ok = c.defInst(v531, cursor3) {
+				v538 := c.opcode(v537)
+				if v538 == ir.OpBnot {
+					// bits.rules:48
 					{
-						v369 := c.arg0(v367)
-						out = append(out, c.instValue(c.makeBxor(v369, v360)))
+						v539 := c.arg0(v537)
+						out = append(out, c.instValue(c.makeBxor(v539, v530)))
 					}
 				}
 			}
-			if ok := c.konst(v361); ok {
-				// bits.rules:58
+			if ok := c.konst(v531); ok {
+				// bits.rules:82
 				{
-					out = append(out, c.instValue(c.makeBxor(v360, c.instValue(c.makeBnot(v361)))))
+					out = append(out, c.instValue(c.makeBxor(v530, c.instValue(c.makeBnot(v531)))))
+				}
+			}
+		case ir.OpBor:
+			v596 := c.arg0(v129)
+			for v599, cursor4, ok := c.defInst(v596, 0); ok; v599, cursor4, ok = c.defInst(v596, cursor4) {
+				v600 := c.opcode(v599)
+				if v600 == ir.OpBnot {
+					// bits.rules:67
+					{
+						v601 := c.arg0(v599)
+						v597 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBand(v601, c.instValue(c.makeBnot(v597)))))
+					}
+				}
+			}
+			v597 := c.arg1(v129)
+			for v603, cursor5, ok := c.defInst(v597, 0); ok; v603, cursor5, ok = c.defInst(v597, cursor5) {
+				v604 := c.opcode(v603)
+				if v604 == ir.OpBnot {
+					// bits.rules:67
+					{
+						v605 := c.arg0(v603)
+						out = append(out, c.instValue(c.makeBand(v605, c.instValue(c.makeBnot(v596)))))
+					}
+				}
+			}
+		case ir.OpBand:
+			v606 := c.arg0(v129)
+			for v609, cursor6, ok := c.defInst(v606, 0); ok; v609, cursor6, ok = c.defInst(v606, cursor6) {
+				v610 := c.opcode(v609)
+				if v610 == ir.OpBnot {
+					// bits.rules:68
+					{
+						v611 := c.arg0(v609)
+						v607 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBor(v611, c.instValue(c.makeBnot(v607)))))
+					}
+				}
+			}
+			v607 := c.arg1(v129)
+			for v613, cursor7, ok := c.defInst(v607, 0); ok; v613, cursor7, ok = c.defInst(v607, cursor7) {
+				v614 := c.opcode(v613)
+				if v614 == ir.OpBnot {
+					// bits.rules:68
+					{
+						v615 := c.arg0(v613)
+						out = append(out, c.instValue(c.makeBor(v615, c.instValue(c.makeBnot(v606)))))
+					}
 				}
 			}
 		case ir.OpIcmp:
-			v852 := c.valueType(v129)
-			v857 := c.isVector(v852)
-			if v857 {
-				// compare.rules:67
+			v1216 := c.valueType(v129)
+			v1221 := c.isVector(v1216)
+			if v1221 {
+				// compare.rules:52
 				{
-					v853 := c.intCc(v129)
-					v854 := c.arg0(v129)
-					v855 := c.arg1(v129)
-					out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v853), v854, v855)))
+					v1217 := c.intCc(v129)
+					v1218 := c.arg0(v129)
+					v1219 := c.arg1(v129)
+					out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
+				}
+			}
+		case ir.OpSplat:
+			v2256 := c.arg0(v129)
+			v2258 := c.isScalarInt(v2256)
+			if v2258 {
+				// vector.rules:32
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBnot(v2256)))))
 				}
 			}
 		}
@@ -1439,103 +1968,157 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmin is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmin(v0 ir.Value, out []ir.Value) []ir.Value {
-	v145 := c.arg0(v0)
-	v146 := c.arg1(v0)
-	if v145 == v146 {
-		// arithmetic.rules:82
+	v182 := c.arg0(v0)
+	v183 := c.arg1(v0)
+	if v182 == v183 {
+		// arithmetic.rules:93
 		{
-			out = append(out, v145)
+			out = append(out, v182)
 		}
 	}
-	if ok := c.least(v146); ok {
-		// arithmetic.rules:90
+	if ok := c.least(v183); ok {
+		// arithmetic.rules:101
 		{
-			out = append(out, v146)
+			out = append(out, v183)
 		}
 	}
-	if ok := c.greatest(v146); ok {
-		// arithmetic.rules:92
+	if ok := c.greatest(v183); ok {
+		// arithmetic.rules:103
 		{
-			out = append(out, v145)
+			out = append(out, v182)
 		}
 	}
-	for v162, cursor1, ok := c.defInst(v145, 0); ok; v162, cursor1, ok = c.defInst(v145, cursor1) {
-		v163 := c.opcode(v162)
-		switch v163 {
+	for v199, cursor1, ok := c.defInst(v182, 0); ok; v199, cursor1, ok = c.defInst(v182, cursor1) {
+		v200 := c.opcode(v199)
+		switch v200 {
 		case ir.OpSmin:
-			v165 := c.arg1(v162)
-			if v146 == v165 {
-				// arithmetic.rules:94
+			v202 := c.arg1(v199)
+			if v183 == v202 {
+				// arithmetic.rules:105
 				{
-					v164 := c.arg0(v162)
-					out = append(out, c.instValue(c.makeSmin(v164, v165)))
+					v201 := c.arg0(v199)
+					out = append(out, c.instValue(c.makeSmin(v201, v202)))
 				}
 			}
-			v164 := c.arg0(v162)
-			if v146 == v164 {
-				// arithmetic.rules:94
+			v201 := c.arg0(v199)
+			if v183 == v201 {
+				// arithmetic.rules:105
 				{
-					out = append(out, c.instValue(c.makeSmin(v165, v164)))
+					out = append(out, c.instValue(c.makeSmin(v202, v201)))
 				}
 			}
-			if ok := c.konst(v165); ok {
-				if ok := c.konst(v146); ok {
-					// arithmetic.rules:102
+			if ok := c.konst(v202); ok {
+				if ok := c.konst(v183); ok {
+					// arithmetic.rules:113
 					{
-						out = append(out, c.instValue(c.makeSmin(v164, c.instValue(c.makeSmin(v165, v146)))))
+						out = append(out, c.instValue(c.makeSmin(v201, c.instValue(c.makeSmin(v202, v183)))))
 					}
 				}
 			}
 		case ir.OpSmax:
-			v203 := c.arg0(v162)
-			if v146 == v203 {
-				// arithmetic.rules:98
+			v240 := c.arg0(v199)
+			if v183 == v240 {
+				// arithmetic.rules:109
 				{
-					out = append(out, v203)
+					out = append(out, v240)
 				}
 			}
-			v204 := c.arg1(v162)
-			if v146 == v204 {
-				// arithmetic.rules:98
+			v241 := c.arg1(v199)
+			if v183 == v241 {
+				// arithmetic.rules:109
 				{
-					out = append(out, v204)
+					out = append(out, v241)
+				}
+			}
+		case ir.OpSplat:
+			for v204, cursor2, ok := c.defInst(v183, 0); ok; v204, cursor2, ok = c.defInst(v183, cursor2) {
+				v205 := c.opcode(v204)
+				if v205 == ir.OpSplat {
+					// vector.rules:27
+					{
+						v9 := c.valueType(v0)
+						v2247 := c.arg0(v199)
+						v2248 := c.arg0(v204)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2247, v2248)))))
+					}
+					// vector.rules:27
+					{
+						v9 := c.valueType(v0)
+						v2248 := c.arg0(v204)
+						v2247 := c.arg0(v199)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2248, v2247)))))
+					}
 				}
 			}
 		}
 	}
-	for v167, cursor2, ok := c.defInst(v146, 0); ok; v167, cursor2, ok = c.defInst(v146, cursor2) {
-		v168 := c.opcode(v167)
-		switch v168 {
+	for v204, cursor3, ok := c.defInst(v183, 0); ok; v204, cursor3, ok = c.defInst(v183, cursor3) {
+		v205 := c.opcode(v204)
+		switch v205 {
 		case ir.OpSmin:
-			v170 := c.arg1(v167)
-			if v145 == v170 {
-				// arithmetic.rules:94
+			v207 := c.arg1(v204)
+			if v182 == v207 {
+				// arithmetic.rules:105
 				{
-					v169 := c.arg0(v167)
-					out = append(out, c.instValue(c.makeSmin(v169, v145)))
+					v206 := c.arg0(v204)
+					out = append(out, c.instValue(c.makeSmin(v206, v182)))
 				}
 			}
-			v169 := c.arg0(v167)
-			if v145 == v169 {
-				// arithmetic.rules:94
+			v206 := c.arg0(v204)
+			if v182 == v206 {
+				// arithmetic.rules:105
 				{
-					out = append(out, c.instValue(c.makeSmin(v170, v145)))
+					out = append(out, c.instValue(c.makeSmin(v207, v182)))
 				}
 			}
 		case ir.OpSmax:
-			v201 := c.arg0(v167)
-			if v145 == v201 {
-				// arithmetic.rules:98
+			v238 := c.arg0(v204)
+			if v182 == v238 {
+				// arithmetic.rules:109
 				{
-					out = append(out, v145)
+					out = append(out, v182)
 				}
 			}
-			v202 := c.arg1(v167)
-			if v145 == v202 {
-				// arithmetic.rules:98
+			v239 := c.arg1(v204)
+			if v182 == v239 {
+				// arithmetic.rules:109
 				{
-					out = append(out, v145)
+					out = append(out, v182)
 				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		v376 := c.maxBitsU64(v182)
+		v283 := c.laneBits(v71)
+		v378 := c.u64Lt(v376, v283)
+		if v378 {
+			v380 := c.maxBitsU64(v183)
+			v382 := c.u64Lt(v380, v283)
+			if v382 {
+				// arithmetic.rules:129
+				{
+					out = append(out, c.instValue(c.makeUmin(v182, v183)))
+				}
+				// arithmetic.rules:129
+				{
+					out = append(out, c.instValue(c.makeUmin(v183, v182)))
+				}
+			}
+		}
+		v400 := c.atMostSigned(v182, v183)
+		if v400 {
+			// arithmetic.rules:140
+			{
+				out = append(out, v182)
+			}
+		}
+		v402 := c.atMostSigned(v183, v182)
+		if v402 {
+			// arithmetic.rules:140
+			{
+				out = append(out, v183)
 			}
 		}
 	}
@@ -1544,103 +2127,179 @@ func (c *Optimizer) simplify_OpSmin(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmax is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
-	v147 := c.arg0(v0)
-	v148 := c.arg1(v0)
-	if v147 == v148 {
-		// arithmetic.rules:83
+	v184 := c.arg0(v0)
+	v185 := c.arg1(v0)
+	if v184 == v185 {
+		// arithmetic.rules:94
 		{
-			out = append(out, v147)
+			out = append(out, v184)
 		}
 	}
-	if ok := c.least(v148); ok {
-		// arithmetic.rules:91
+	if ok := c.least(v185); ok {
+		// arithmetic.rules:102
 		{
-			out = append(out, v147)
+			out = append(out, v184)
 		}
 	}
-	if ok := c.greatest(v148); ok {
-		// arithmetic.rules:93
+	if ok := c.greatest(v185); ok {
+		// arithmetic.rules:104
 		{
-			out = append(out, v148)
+			out = append(out, v185)
 		}
 	}
-	for v172, cursor1, ok := c.defInst(v147, 0); ok; v172, cursor1, ok = c.defInst(v147, cursor1) {
-		v173 := c.opcode(v172)
-		switch v173 {
+	for v209, cursor1, ok := c.defInst(v184, 0); ok; v209, cursor1, ok = c.defInst(v184, cursor1) {
+		v210 := c.opcode(v209)
+		switch v210 {
 		case ir.OpSmax:
-			v175 := c.arg1(v172)
-			if v148 == v175 {
-				// arithmetic.rules:95
+			v212 := c.arg1(v209)
+			if v185 == v212 {
+				// arithmetic.rules:106
 				{
-					v174 := c.arg0(v172)
-					out = append(out, c.instValue(c.makeSmax(v174, v175)))
+					v211 := c.arg0(v209)
+					out = append(out, c.instValue(c.makeSmax(v211, v212)))
 				}
 			}
-			v174 := c.arg0(v172)
-			if v148 == v174 {
-				// arithmetic.rules:95
+			v211 := c.arg0(v209)
+			if v185 == v211 {
+				// arithmetic.rules:106
 				{
-					out = append(out, c.instValue(c.makeSmax(v175, v174)))
+					out = append(out, c.instValue(c.makeSmax(v212, v211)))
 				}
 			}
-			if ok := c.konst(v175); ok {
-				if ok := c.konst(v148); ok {
-					// arithmetic.rules:103
+			if ok := c.konst(v212); ok {
+				if ok := c.konst(v185); ok {
+					// arithmetic.rules:114
 					{
-						out = append(out, c.instValue(c.makeSmax(v174, c.instValue(c.makeSmax(v175, v148)))))
+						out = append(out, c.instValue(c.makeSmax(v211, c.instValue(c.makeSmax(v212, v185)))))
 					}
 				}
 			}
 		case ir.OpSmin:
-			v207 := c.arg0(v172)
-			if v148 == v207 {
-				// arithmetic.rules:99
+			v244 := c.arg0(v209)
+			if v185 == v244 {
+				// arithmetic.rules:110
 				{
-					out = append(out, v207)
+					out = append(out, v244)
 				}
 			}
-			v208 := c.arg1(v172)
-			if v148 == v208 {
-				// arithmetic.rules:99
+			v245 := c.arg1(v209)
+			if v185 == v245 {
+				// arithmetic.rules:110
 				{
-					out = append(out, v208)
+					out = append(out, v245)
+				}
+			}
+		case ir.OpIneg:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v364 := c.arg0(v209)
+				if v185 == v364 {
+					// arithmetic.rules:126
+					{
+						out = append(out, c.instValue(c.makeIabs(v364)))
+					}
+				}
+			}
+		case ir.OpSplat:
+			for v214, cursor2, ok := c.defInst(v185, 0); ok; v214, cursor2, ok = c.defInst(v185, cursor2) {
+				v215 := c.opcode(v214)
+				if v215 == ir.OpSplat {
+					// vector.rules:28
+					{
+						v9 := c.valueType(v0)
+						v2249 := c.arg0(v209)
+						v2250 := c.arg0(v214)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2249, v2250)))))
+					}
+					// vector.rules:28
+					{
+						v9 := c.valueType(v0)
+						v2250 := c.arg0(v214)
+						v2249 := c.arg0(v209)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2250, v2249)))))
+					}
 				}
 			}
 		}
 	}
-	for v177, cursor2, ok := c.defInst(v148, 0); ok; v177, cursor2, ok = c.defInst(v148, cursor2) {
-		v178 := c.opcode(v177)
-		switch v178 {
+	for v214, cursor3, ok := c.defInst(v185, 0); ok; v214, cursor3, ok = c.defInst(v185, cursor3) {
+		v215 := c.opcode(v214)
+		switch v215 {
 		case ir.OpSmax:
-			v180 := c.arg1(v177)
-			if v147 == v180 {
-				// arithmetic.rules:95
+			v217 := c.arg1(v214)
+			if v184 == v217 {
+				// arithmetic.rules:106
 				{
-					v179 := c.arg0(v177)
-					out = append(out, c.instValue(c.makeSmax(v179, v147)))
+					v216 := c.arg0(v214)
+					out = append(out, c.instValue(c.makeSmax(v216, v184)))
 				}
 			}
-			v179 := c.arg0(v177)
-			if v147 == v179 {
-				// arithmetic.rules:95
+			v216 := c.arg0(v214)
+			if v184 == v216 {
+				// arithmetic.rules:106
 				{
-					out = append(out, c.instValue(c.makeSmax(v180, v147)))
+					out = append(out, c.instValue(c.makeSmax(v217, v184)))
 				}
 			}
 		case ir.OpSmin:
-			v205 := c.arg0(v177)
-			if v147 == v205 {
-				// arithmetic.rules:99
+			v242 := c.arg0(v214)
+			if v184 == v242 {
+				// arithmetic.rules:110
 				{
-					out = append(out, v147)
+					out = append(out, v184)
 				}
 			}
-			v206 := c.arg1(v177)
-			if v147 == v206 {
-				// arithmetic.rules:99
+			v243 := c.arg1(v214)
+			if v184 == v243 {
+				// arithmetic.rules:110
 				{
-					out = append(out, v147)
+					out = append(out, v184)
 				}
+			}
+		case ir.OpIneg:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v363 := c.arg0(v214)
+				if v184 == v363 {
+					// arithmetic.rules:126
+					{
+						out = append(out, c.instValue(c.makeIabs(v184)))
+					}
+				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		v384 := c.maxBitsU64(v184)
+		v283 := c.laneBits(v71)
+		v386 := c.u64Lt(v384, v283)
+		if v386 {
+			v388 := c.maxBitsU64(v185)
+			v390 := c.u64Lt(v388, v283)
+			if v390 {
+				// arithmetic.rules:133
+				{
+					out = append(out, c.instValue(c.makeUmax(v184, v185)))
+				}
+				// arithmetic.rules:133
+				{
+					out = append(out, c.instValue(c.makeUmax(v185, v184)))
+				}
+			}
+		}
+		v404 := c.atMostSigned(v184, v185)
+		if v404 {
+			// arithmetic.rules:141
+			{
+				out = append(out, v185)
+			}
+		}
+		v406 := c.atMostSigned(v185, v184)
+		if v406 {
+			// arithmetic.rules:141
+			{
+				out = append(out, v184)
 			}
 		}
 	}
@@ -1649,103 +2308,140 @@ func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUmin is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmin(v0 ir.Value, out []ir.Value) []ir.Value {
-	v149 := c.arg0(v0)
-	v150 := c.arg1(v0)
-	if v149 == v150 {
-		// arithmetic.rules:84
+	v186 := c.arg0(v0)
+	v187 := c.arg1(v0)
+	if v186 == v187 {
+		// arithmetic.rules:95
 		{
-			out = append(out, v149)
+			out = append(out, v186)
 		}
 	}
-	if ok := c.zero(v150); ok {
-		// arithmetic.rules:86
+	if ok := c.zero(v187); ok {
+		// arithmetic.rules:97
 		{
-			out = append(out, v150)
+			out = append(out, v187)
 		}
 	}
-	if ok := c.ones(v150); ok {
-		// arithmetic.rules:88
+	if ok := c.ones(v187); ok {
+		// arithmetic.rules:99
 		{
-			out = append(out, v149)
+			out = append(out, v186)
 		}
 	}
-	for v182, cursor1, ok := c.defInst(v149, 0); ok; v182, cursor1, ok = c.defInst(v149, cursor1) {
-		v183 := c.opcode(v182)
-		switch v183 {
+	for v219, cursor1, ok := c.defInst(v186, 0); ok; v219, cursor1, ok = c.defInst(v186, cursor1) {
+		v220 := c.opcode(v219)
+		switch v220 {
 		case ir.OpUmin:
-			v185 := c.arg1(v182)
-			if v150 == v185 {
-				// arithmetic.rules:96
+			v222 := c.arg1(v219)
+			if v187 == v222 {
+				// arithmetic.rules:107
 				{
-					v184 := c.arg0(v182)
-					out = append(out, c.instValue(c.makeUmin(v184, v185)))
+					v221 := c.arg0(v219)
+					out = append(out, c.instValue(c.makeUmin(v221, v222)))
 				}
 			}
-			v184 := c.arg0(v182)
-			if v150 == v184 {
-				// arithmetic.rules:96
+			v221 := c.arg0(v219)
+			if v187 == v221 {
+				// arithmetic.rules:107
 				{
-					out = append(out, c.instValue(c.makeUmin(v185, v184)))
+					out = append(out, c.instValue(c.makeUmin(v222, v221)))
 				}
 			}
-			if ok := c.konst(v185); ok {
-				if ok := c.konst(v150); ok {
-					// arithmetic.rules:104
+			if ok := c.konst(v222); ok {
+				if ok := c.konst(v187); ok {
+					// arithmetic.rules:115
 					{
-						out = append(out, c.instValue(c.makeUmin(v184, c.instValue(c.makeUmin(v185, v150)))))
+						out = append(out, c.instValue(c.makeUmin(v221, c.instValue(c.makeUmin(v222, v187)))))
 					}
 				}
 			}
 		case ir.OpUmax:
-			v211 := c.arg0(v182)
-			if v150 == v211 {
-				// arithmetic.rules:100
+			v248 := c.arg0(v219)
+			if v187 == v248 {
+				// arithmetic.rules:111
 				{
-					out = append(out, v211)
+					out = append(out, v248)
 				}
 			}
-			v212 := c.arg1(v182)
-			if v150 == v212 {
-				// arithmetic.rules:100
+			v249 := c.arg1(v219)
+			if v187 == v249 {
+				// arithmetic.rules:111
 				{
-					out = append(out, v212)
+					out = append(out, v249)
+				}
+			}
+		case ir.OpSplat:
+			for v224, cursor2, ok := c.defInst(v187, 0); ok; v224, cursor2, ok = c.defInst(v187, cursor2) {
+				v225 := c.opcode(v224)
+				if v225 == ir.OpSplat {
+					// vector.rules:29
+					{
+						v9 := c.valueType(v0)
+						v2251 := c.arg0(v219)
+						v2252 := c.arg0(v224)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2251, v2252)))))
+					}
+					// vector.rules:29
+					{
+						v9 := c.valueType(v0)
+						v2252 := c.arg0(v224)
+						v2251 := c.arg0(v219)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2252, v2251)))))
+					}
 				}
 			}
 		}
 	}
-	for v187, cursor2, ok := c.defInst(v150, 0); ok; v187, cursor2, ok = c.defInst(v150, cursor2) {
-		v188 := c.opcode(v187)
-		switch v188 {
+	for v224, cursor3, ok := c.defInst(v187, 0); ok; v224, cursor3, ok = c.defInst(v187, cursor3) {
+		v225 := c.opcode(v224)
+		switch v225 {
 		case ir.OpUmin:
-			v190 := c.arg1(v187)
-			if v149 == v190 {
-				// arithmetic.rules:96
+			v227 := c.arg1(v224)
+			if v186 == v227 {
+				// arithmetic.rules:107
 				{
-					v189 := c.arg0(v187)
-					out = append(out, c.instValue(c.makeUmin(v189, v149)))
+					v226 := c.arg0(v224)
+					out = append(out, c.instValue(c.makeUmin(v226, v186)))
 				}
 			}
-			v189 := c.arg0(v187)
-			if v149 == v189 {
-				// arithmetic.rules:96
+			v226 := c.arg0(v224)
+			if v186 == v226 {
+				// arithmetic.rules:107
 				{
-					out = append(out, c.instValue(c.makeUmin(v190, v149)))
+					out = append(out, c.instValue(c.makeUmin(v227, v186)))
 				}
 			}
 		case ir.OpUmax:
-			v209 := c.arg0(v187)
-			if v149 == v209 {
-				// arithmetic.rules:100
+			v246 := c.arg0(v224)
+			if v186 == v246 {
+				// arithmetic.rules:111
 				{
-					out = append(out, v149)
+					out = append(out, v186)
 				}
 			}
-			v210 := c.arg1(v187)
-			if v149 == v210 {
-				// arithmetic.rules:100
+			v247 := c.arg1(v224)
+			if v186 == v247 {
+				// arithmetic.rules:111
 				{
-					out = append(out, v149)
+					out = append(out, v186)
 				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if _, ok := c.fitsIn64(v9); ok {
+		v392 := c.atMost(v186, v187)
+		if v392 {
+			// arithmetic.rules:138
+			{
+				out = append(out, v186)
+			}
+		}
+		v394 := c.atMost(v187, v186)
+		if v394 {
+			// arithmetic.rules:138
+			{
+				out = append(out, v187)
 			}
 		}
 	}
@@ -1754,103 +2450,140 @@ func (c *Optimizer) simplify_OpUmin(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUmax is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmax(v0 ir.Value, out []ir.Value) []ir.Value {
-	v151 := c.arg0(v0)
-	v152 := c.arg1(v0)
-	if v151 == v152 {
-		// arithmetic.rules:85
+	v188 := c.arg0(v0)
+	v189 := c.arg1(v0)
+	if v188 == v189 {
+		// arithmetic.rules:96
 		{
-			out = append(out, v151)
+			out = append(out, v188)
 		}
 	}
-	if ok := c.zero(v152); ok {
-		// arithmetic.rules:87
+	if ok := c.zero(v189); ok {
+		// arithmetic.rules:98
 		{
-			out = append(out, v151)
+			out = append(out, v188)
 		}
 	}
-	if ok := c.ones(v152); ok {
-		// arithmetic.rules:89
+	if ok := c.ones(v189); ok {
+		// arithmetic.rules:100
 		{
-			out = append(out, v152)
+			out = append(out, v189)
 		}
 	}
-	for v192, cursor1, ok := c.defInst(v151, 0); ok; v192, cursor1, ok = c.defInst(v151, cursor1) {
-		v193 := c.opcode(v192)
-		switch v193 {
+	for v229, cursor1, ok := c.defInst(v188, 0); ok; v229, cursor1, ok = c.defInst(v188, cursor1) {
+		v230 := c.opcode(v229)
+		switch v230 {
 		case ir.OpUmax:
-			v195 := c.arg1(v192)
-			if v152 == v195 {
-				// arithmetic.rules:97
+			v232 := c.arg1(v229)
+			if v189 == v232 {
+				// arithmetic.rules:108
 				{
-					v194 := c.arg0(v192)
-					out = append(out, c.instValue(c.makeUmax(v194, v195)))
+					v231 := c.arg0(v229)
+					out = append(out, c.instValue(c.makeUmax(v231, v232)))
 				}
 			}
-			v194 := c.arg0(v192)
-			if v152 == v194 {
-				// arithmetic.rules:97
+			v231 := c.arg0(v229)
+			if v189 == v231 {
+				// arithmetic.rules:108
 				{
-					out = append(out, c.instValue(c.makeUmax(v195, v194)))
+					out = append(out, c.instValue(c.makeUmax(v232, v231)))
 				}
 			}
-			if ok := c.konst(v195); ok {
-				if ok := c.konst(v152); ok {
-					// arithmetic.rules:105
+			if ok := c.konst(v232); ok {
+				if ok := c.konst(v189); ok {
+					// arithmetic.rules:116
 					{
-						out = append(out, c.instValue(c.makeUmax(v194, c.instValue(c.makeUmax(v195, v152)))))
+						out = append(out, c.instValue(c.makeUmax(v231, c.instValue(c.makeUmax(v232, v189)))))
 					}
 				}
 			}
 		case ir.OpUmin:
-			v215 := c.arg0(v192)
-			if v152 == v215 {
-				// arithmetic.rules:101
+			v252 := c.arg0(v229)
+			if v189 == v252 {
+				// arithmetic.rules:112
 				{
-					out = append(out, v215)
+					out = append(out, v252)
 				}
 			}
-			v216 := c.arg1(v192)
-			if v152 == v216 {
-				// arithmetic.rules:101
+			v253 := c.arg1(v229)
+			if v189 == v253 {
+				// arithmetic.rules:112
 				{
-					out = append(out, v216)
+					out = append(out, v253)
+				}
+			}
+		case ir.OpSplat:
+			for v234, cursor2, ok := c.defInst(v189, 0); ok; v234, cursor2, ok = c.defInst(v189, cursor2) {
+				v235 := c.opcode(v234)
+				if v235 == ir.OpSplat {
+					// vector.rules:30
+					{
+						v9 := c.valueType(v0)
+						v2253 := c.arg0(v229)
+						v2254 := c.arg0(v234)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2253, v2254)))))
+					}
+					// vector.rules:30
+					{
+						v9 := c.valueType(v0)
+						v2254 := c.arg0(v234)
+						v2253 := c.arg0(v229)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2254, v2253)))))
+					}
 				}
 			}
 		}
 	}
-	for v197, cursor2, ok := c.defInst(v152, 0); ok; v197, cursor2, ok = c.defInst(v152, cursor2) {
-		v198 := c.opcode(v197)
-		switch v198 {
+	for v234, cursor3, ok := c.defInst(v189, 0); ok; v234, cursor3, ok = c.defInst(v189, cursor3) {
+		v235 := c.opcode(v234)
+		switch v235 {
 		case ir.OpUmax:
-			v200 := c.arg1(v197)
-			if v151 == v200 {
-				// arithmetic.rules:97
+			v237 := c.arg1(v234)
+			if v188 == v237 {
+				// arithmetic.rules:108
 				{
-					v199 := c.arg0(v197)
-					out = append(out, c.instValue(c.makeUmax(v199, v151)))
+					v236 := c.arg0(v234)
+					out = append(out, c.instValue(c.makeUmax(v236, v188)))
 				}
 			}
-			v199 := c.arg0(v197)
-			if v151 == v199 {
-				// arithmetic.rules:97
+			v236 := c.arg0(v234)
+			if v188 == v236 {
+				// arithmetic.rules:108
 				{
-					out = append(out, c.instValue(c.makeUmax(v200, v151)))
+					out = append(out, c.instValue(c.makeUmax(v237, v188)))
 				}
 			}
 		case ir.OpUmin:
-			v213 := c.arg0(v197)
-			if v151 == v213 {
-				// arithmetic.rules:101
+			v250 := c.arg0(v234)
+			if v188 == v250 {
+				// arithmetic.rules:112
 				{
-					out = append(out, v151)
+					out = append(out, v188)
 				}
 			}
-			v214 := c.arg1(v197)
-			if v151 == v214 {
-				// arithmetic.rules:101
+			v251 := c.arg1(v234)
+			if v188 == v251 {
+				// arithmetic.rules:112
 				{
-					out = append(out, v151)
+					out = append(out, v188)
 				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if _, ok := c.fitsIn64(v9); ok {
+		v396 := c.atMost(v188, v189)
+		if v396 {
+			// arithmetic.rules:139
+			{
+				out = append(out, v189)
+			}
+		}
+		v398 := c.atMost(v189, v188)
+		if v398 {
+			// arithmetic.rules:139
+			{
+				out = append(out, v188)
 			}
 		}
 	}
@@ -1859,1680 +2592,33 @@ func (c *Optimizer) simplify_OpUmax(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v225 := c.arg0(v0)
-	for v227, cursor1, ok := c.defInst(v225, 0); ok; v227, cursor1, ok = c.defInst(v225, cursor1) {
-		v228 := c.opcode(v227)
-		switch v228 {
+	v262 := c.arg0(v0)
+	for v264, cursor1, ok := c.defInst(v262, 0); ok; v264, cursor1, ok = c.defInst(v262, cursor1) {
+		v265 := c.opcode(v264)
+		switch v265 {
 		case ir.OpIneg:
-			// arithmetic.rules:106
+			// arithmetic.rules:117
 			{
-				v229 := c.arg0(v227)
-				out = append(out, c.instValue(c.makeIabs(v229)))
+				v266 := c.arg0(v264)
+				out = append(out, c.instValue(c.makeIabs(v266)))
 			}
 		case ir.OpIabs:
-			// arithmetic.rules:107
+			// arithmetic.rules:118
 			{
-				v230 := c.arg0(v227)
-				out = append(out, c.instValue(c.makeIabs(v230)))
+				v267 := c.arg0(v264)
+				out = append(out, c.instValue(c.makeIabs(v267)))
 			}
 		}
 	}
-	return out
-}
-
-// simplify_OpBand is the part of simplify for one case.
-func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
-	v231 := c.arg0(v0)
-	v232 := c.arg1(v0)
-	if v231 == v232 {
-		// bits.rules:5
-		{
-			out = append(out, v231)
-		}
-	}
-	if ok := c.zero(v232); ok {
-		// bits.rules:8
-		{
-			out = append(out, v232)
-		}
-	}
-	if ok := c.ones(v232); ok {
-		// bits.rules:9
-		{
-			out = append(out, v231)
-		}
-	}
-	for v245, cursor1, ok := c.defInst(v232, 0); ok; v245, cursor1, ok = c.defInst(v232, cursor1) {
-		v246 := c.opcode(v245)
-		switch v246 {
-		case ir.OpBnot:
-			v9 := c.valueType(v0)
-			if v11, ok := c.intLanes(v9); ok {
-				v247 := c.arg0(v245)
-				if v231 == v247 {
-					// bits.rules:15
-					{
-						out = append(out, c.zeroOf(v11))
-					}
-				}
-			}
-			for v249, cursor2, ok := c.defInst(v231, 0); ok; v249, cursor2, ok = c.defInst(v231, cursor2) {
-				v250 := c.opcode(v249)
-				switch v250 {
-				case ir.OpBor:
-					v247 := c.arg0(v245)
-					for v333, cursor3, ok := c.defInst(v247, 0); ok; v333, cursor3, ok = c.defInst(v247, cursor3) {
-						v334 := c.opcode(v333)
-						if v334 == ir.OpBand {
-							v270 := c.arg0(v249)
-							v335 := c.arg0(v333)
-							if v270 == v335 {
-								v271 := c.arg1(v249)
-								v336 := c.arg1(v333)
-								if v271 == v336 {
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v270, v271)))
-									}
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v271, v270)))
-									}
-								}
-							}
-							v271 := c.arg1(v249)
-							if v271 == v335 {
-								v336 := c.arg1(v333)
-								if v270 == v336 {
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v271, v270)))
-									}
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v270, v271)))
-									}
-								}
-							}
-						}
-					}
-				case ir.OpBnot:
-					// bits.rules:41
-					{
-						v251 := c.arg0(v249)
-						v247 := c.arg0(v245)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v251, v247)))))
-					}
-					// bits.rules:41
-					{
-						v247 := c.arg0(v245)
-						v251 := c.arg0(v249)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v247, v251)))))
-					}
-				}
-			}
-			v247 := c.arg0(v245)
-			for v333, cursor4, ok := c.defInst(v247, 0); ok; v333, cursor4, ok = c.defInst(v247, cursor4) {
-				v334 := c.opcode(v333)
-				if v334 == ir.OpBxor {
-					v349 := c.arg1(v333)
-					if v231 == v349 {
-						// bits.rules:38
-						{
-							v348 := c.arg0(v333)
-							out = append(out, c.instValue(c.makeBand(v348, v231)))
-						}
-					}
-					v348 := c.arg0(v333)
-					if v231 == v348 {
-						// bits.rules:38
-						{
-							out = append(out, c.instValue(c.makeBand(v349, v231)))
-						}
-					}
-				}
-			}
-		case ir.OpBor:
-			v268 := c.arg0(v245)
-			if v231 == v268 {
-				// bits.rules:19
-				{
-					out = append(out, v231)
-				}
-			}
-			v269 := c.arg1(v245)
-			if v231 == v269 {
-				// bits.rules:19
-				{
-					out = append(out, v231)
-				}
-			}
-			for v249, cursor5, ok := c.defInst(v231, 0); ok; v249, cursor5, ok = c.defInst(v231, cursor5) {
-				v250 := c.opcode(v249)
-				switch v250 {
-				case ir.OpBor:
-					v270 := c.arg0(v249)
-					if v268 == v270 {
-						for v305, cursor6, ok := c.defInst(v269, 0); ok; v305, cursor6, ok = c.defInst(v269, cursor6) {
-							v306 := c.opcode(v305)
-							if v306 == ir.OpBnot {
-								v271 := c.arg1(v249)
-								v307 := c.arg0(v305)
-								if v271 == v307 {
-									// bits.rules:25
-									{
-										out = append(out, v270)
-									}
-								}
-							}
-						}
-						v271 := c.arg1(v249)
-						for v309, cursor7, ok := c.defInst(v271, 0); ok; v309, cursor7, ok = c.defInst(v271, cursor7) {
-							v310 := c.opcode(v309)
-							if v310 == ir.OpBnot {
-								v311 := c.arg0(v309)
-								if v269 == v311 {
-									// bits.rules:25
-									{
-										out = append(out, v270)
-									}
-								}
-							}
-						}
-					}
-					v271 := c.arg1(v249)
-					if v268 == v271 {
-						for v305, cursor8, ok := c.defInst(v269, 0); ok; v305, cursor8, ok = c.defInst(v269, cursor8) {
-							v306 := c.opcode(v305)
-							if v306 == ir.OpBnot {
-								v307 := c.arg0(v305)
-								if v270 == v307 {
-									// bits.rules:25
-									{
-										out = append(out, v271)
-									}
-								}
-							}
-						}
-						for v317, cursor9, ok := c.defInst(v270, 0); ok; v317, cursor9, ok = c.defInst(v270, cursor9) {
-							v318 := c.opcode(v317)
-							if v318 == ir.OpBnot {
-								v319 := c.arg0(v317)
-								if v269 == v319 {
-									// bits.rules:25
-									{
-										out = append(out, v271)
-									}
-								}
-							}
-						}
-					}
-					if v269 == v270 {
-						for v309, cursor10, ok := c.defInst(v271, 0); ok; v309, cursor10, ok = c.defInst(v271, cursor10) {
-							v310 := c.opcode(v309)
-							if v310 == ir.OpBnot {
-								v311 := c.arg0(v309)
-								if v268 == v311 {
-									// bits.rules:25
-									{
-										out = append(out, v270)
-									}
-								}
-							}
-						}
-						for v313, cursor11, ok := c.defInst(v268, 0); ok; v313, cursor11, ok = c.defInst(v268, cursor11) {
-							v314 := c.opcode(v313)
-							if v314 == ir.OpBnot {
-								v315 := c.arg0(v313)
-								if v271 == v315 {
-									// bits.rules:25
-									{
-										out = append(out, v270)
-									}
-								}
-							}
-						}
-					}
-					if v269 == v271 {
-						for v313, cursor12, ok := c.defInst(v268, 0); ok; v313, cursor12, ok = c.defInst(v268, cursor12) {
-							v314 := c.opcode(v313)
-							if v314 == ir.OpBnot {
-								v315 := c.arg0(v313)
-								if v270 == v315 {
-									// bits.rules:25
-									{
-										out = append(out, v271)
-									}
-								}
-							}
-						}
-						for v317, cursor13, ok := c.defInst(v270, 0); ok; v317, cursor13, ok = c.defInst(v270, cursor13) {
-							v318 := c.opcode(v317)
-							if v318 == ir.OpBnot {
-								v319 := c.arg0(v317)
-								if v268 == v319 {
-									// bits.rules:25
-									{
-										out = append(out, v271)
-									}
-								}
-							}
-						}
-					}
-				case ir.OpBnot:
-					v251 := c.arg0(v249)
-					for v338, cursor14, ok := c.defInst(v251, 0); ok; v338, cursor14, ok = c.defInst(v251, cursor14) {
-						v339 := c.opcode(v338)
-						if v339 == ir.OpBand {
-							v340 := c.arg0(v338)
-							if v268 == v340 {
-								v341 := c.arg1(v338)
-								if v269 == v341 {
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v340, v341)))
-									}
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v341, v340)))
-									}
-								}
-							}
-							v341 := c.arg1(v338)
-							if v268 == v341 {
-								if v269 == v340 {
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v340, v341)))
-									}
-									// bits.rules:36
-									{
-										out = append(out, c.instValue(c.makeBxor(v341, v340)))
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-			for v305, cursor15, ok := c.defInst(v269, 0); ok; v305, cursor15, ok = c.defInst(v269, cursor15) {
-				v306 := c.opcode(v305)
-				if v306 == ir.OpBnot {
-					v307 := c.arg0(v305)
-					if v231 == v307 {
-						// bits.rules:34
-						{
-							out = append(out, c.instValue(c.makeBand(v268, v231)))
-						}
-					}
-				}
-			}
-			for v313, cursor16, ok := c.defInst(v268, 0); ok; v313, cursor16, ok = c.defInst(v268, cursor16) {
-				v314 := c.opcode(v313)
-				if v314 == ir.OpBnot {
-					v315 := c.arg0(v313)
-					if v231 == v315 {
-						// bits.rules:34
-						{
-							out = append(out, c.instValue(c.makeBand(v269, v231)))
-						}
-					}
-				}
-			}
-		case ir.OpBand:
-			v276 := c.arg0(v245)
-			if v231 == v276 {
-				// bits.rules:21
-				{
-					v277 := c.arg1(v245)
-					out = append(out, c.instValue(c.makeBand(v231, v277)))
-				}
-			}
-			v277 := c.arg1(v245)
-			if v231 == v277 {
-				// bits.rules:21
-				{
-					out = append(out, c.instValue(c.makeBand(v231, v276)))
-				}
-			}
-		case ir.OpBxor:
-			v345 := c.arg1(v245)
-			if v231 == v345 {
-				// bits.rules:37
-				{
-					v344 := c.arg0(v245)
-					out = append(out, c.instValue(c.makeBand(v231, c.instValue(c.makeBnot(v344)))))
-				}
-			}
-			v344 := c.arg0(v245)
-			if v231 == v344 {
-				// bits.rules:37
-				{
-					out = append(out, c.instValue(c.makeBand(v231, c.instValue(c.makeBnot(v345)))))
-				}
-			}
-		case ir.OpIcmp:
-			v9 := c.valueType(v0)
-			if v9 == ir.I8 {
-				v867 := c.intCc(v245)
-				switch v867 {
-				case ir.NotEqual:
-					for v249, cursor17, ok := c.defInst(v231, 0); ok; v249, cursor17, ok = c.defInst(v231, cursor17) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							switch v864 {
-							case ir.SignedLessThanOrEqual:
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:75
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v865, v866)))
-										}
-									}
-								}
-							case ir.UnsignedLessThanOrEqual:
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:76
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v865, v866)))
-										}
-									}
-								}
-							case ir.SignedGreaterThanOrEqual:
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:77
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v865, v866)))
-										}
-									}
-								}
-							case ir.UnsignedGreaterThanOrEqual:
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:78
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v865, v866)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.SignedLessThanOrEqual:
-					for v249, cursor18, ok := c.defInst(v231, 0); ok; v249, cursor18, ok = c.defInst(v231, cursor18) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							if v864 == ir.NotEqual {
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:75
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v865, v866)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.UnsignedLessThanOrEqual:
-					for v249, cursor19, ok := c.defInst(v231, 0); ok; v249, cursor19, ok = c.defInst(v231, cursor19) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							if v864 == ir.NotEqual {
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:76
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v865, v866)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.SignedGreaterThanOrEqual:
-					for v249, cursor20, ok := c.defInst(v231, 0); ok; v249, cursor20, ok = c.defInst(v231, cursor20) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							if v864 == ir.NotEqual {
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:77
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v865, v866)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.UnsignedGreaterThanOrEqual:
-					for v249, cursor21, ok := c.defInst(v231, 0); ok; v249, cursor21, ok = c.defInst(v231, cursor21) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							if v864 == ir.NotEqual {
-								v865 := c.arg0(v249)
-								v868 := c.arg0(v245)
-								if v865 == v868 {
-									v866 := c.arg1(v249)
-									v869 := c.arg1(v245)
-									if v866 == v869 {
-										// compare.rules:78
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v865, v866)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.Equal:
-					for v249, cursor22, ok := c.defInst(v231, 0); ok; v249, cursor22, ok = c.defInst(v231, cursor22) {
-						v250 := c.opcode(v249)
-						if v250 == ir.OpIcmp {
-							v864 := c.intCc(v249)
-							if v864 == ir.Equal {
-								v866 := c.arg1(v249)
-								if ok := c.zero(v866); ok {
-									v869 := c.arg1(v245)
-									if ok := c.zero(v869); ok {
-										v865 := c.arg0(v249)
-										v868 := c.arg0(v245)
-										v873 := c.sameType(v865, v868)
-										if v873 {
-											// compare.rules:80
-											{
-												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v865, v868)), v866)))
-											}
-										}
-										v875 := c.sameType(v868, v865)
-										if v875 {
-											// compare.rules:80
-											{
-												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v868, v865)), v869)))
-											}
-										}
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-	for v249, cursor23, ok := c.defInst(v231, 0); ok; v249, cursor23, ok = c.defInst(v231, cursor23) {
-		v250 := c.opcode(v249)
-		switch v250 {
-		case ir.OpBnot:
-			v9 := c.valueType(v0)
-			if v11, ok := c.intLanes(v9); ok {
-				v251 := c.arg0(v249)
-				if v232 == v251 {
-					// bits.rules:15
-					{
-						out = append(out, c.zeroOf(v11))
-					}
-				}
-			}
-			v251 := c.arg0(v249)
-			for v338, cursor24, ok := c.defInst(v251, 0); ok; v338, cursor24, ok = c.defInst(v251, cursor24) {
-				v339 := c.opcode(v338)
-				if v339 == ir.OpBxor {
-					v347 := c.arg1(v338)
-					if v232 == v347 {
-						// bits.rules:38
-						{
-							v346 := c.arg0(v338)
-							out = append(out, c.instValue(c.makeBand(v346, v347)))
-						}
-					}
-					v346 := c.arg0(v338)
-					if v232 == v346 {
-						// bits.rules:38
-						{
-							out = append(out, c.instValue(c.makeBand(v347, v346)))
-						}
-					}
-				}
-			}
-		case ir.OpBor:
-			v270 := c.arg0(v249)
-			if v232 == v270 {
-				// bits.rules:19
-				{
-					out = append(out, v270)
-				}
-			}
-			v271 := c.arg1(v249)
-			if v232 == v271 {
-				// bits.rules:19
-				{
-					out = append(out, v271)
-				}
-			}
-			for v309, cursor25, ok := c.defInst(v271, 0); ok; v309, cursor25, ok = c.defInst(v271, cursor25) {
-				v310 := c.opcode(v309)
-				if v310 == ir.OpBnot {
-					v311 := c.arg0(v309)
-					if v232 == v311 {
-						// bits.rules:34
-						{
-							out = append(out, c.instValue(c.makeBand(v270, v311)))
-						}
-					}
-				}
-			}
-			for v317, cursor26, ok := c.defInst(v270, 0); ok; v317, cursor26, ok = c.defInst(v270, cursor26) {
-				v318 := c.opcode(v317)
-				if v318 == ir.OpBnot {
-					v319 := c.arg0(v317)
-					if v232 == v319 {
-						// bits.rules:34
-						{
-							out = append(out, c.instValue(c.makeBand(v271, v319)))
-						}
-					}
-				}
-			}
-			v9 := c.valueType(v0)
-			if _, ok := c.fitsIn64(v9); ok {
-				if v388, ok := c.uconst(v271); ok {
-					if v390, ok := c.uconst(v232); ok {
-						v392 := c.u64And(v388, v390)
-						v395 := c.u64Eq(v392, 0)
-						if v395 {
-							// bits.rules:62
-							{
-								out = append(out, c.instValue(c.makeBand(v270, v232)))
-							}
-						}
-					}
-				}
-			}
-		case ir.OpBand:
-			v278 := c.arg0(v249)
-			if v232 == v278 {
-				// bits.rules:21
-				{
-					v279 := c.arg1(v249)
-					out = append(out, c.instValue(c.makeBand(v278, v279)))
-				}
-			}
-			v279 := c.arg1(v249)
-			if v232 == v279 {
-				// bits.rules:21
-				{
-					out = append(out, c.instValue(c.makeBand(v279, v278)))
-				}
-			}
-			if ok := c.konst(v279); ok {
-				if ok := c.konst(v232); ok {
-					// bits.rules:54
-					{
-						out = append(out, c.instValue(c.makeBand(v278, c.instValue(c.makeBand(v279, v232)))))
-					}
-				}
-			}
-		case ir.OpBxor:
-			v343 := c.arg1(v249)
-			if v232 == v343 {
-				// bits.rules:37
-				{
-					v342 := c.arg0(v249)
-					out = append(out, c.instValue(c.makeBand(v343, c.instValue(c.makeBnot(v342)))))
-				}
-			}
-			v342 := c.arg0(v249)
-			if v232 == v342 {
-				// bits.rules:37
-				{
-					out = append(out, c.instValue(c.makeBand(v342, c.instValue(c.makeBnot(v343)))))
-				}
-			}
-			v9 := c.valueType(v0)
-			if _, ok := c.fitsIn64(v9); ok {
-				if v397, ok := c.uconst(v343); ok {
-					if v390, ok := c.uconst(v232); ok {
-						v399 := c.u64And(v397, v390)
-						v401 := c.u64Eq(v399, 0)
-						if v401 {
-							// bits.rules:65
-							{
-								out = append(out, c.instValue(c.makeBand(v342, v232)))
-							}
-						}
-					}
-				}
-			}
-		case ir.OpSextend:
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				v1136 := c.arg0(v249)
-				v1138 := c.valueType(v1136)
-				if v1140, ok := c.fitsIn64(v1138); ok {
-					if v390, ok := c.uconst(v232); ok {
-						v1142 := c.typeMask(v1140)
-						v1144 := c.u64Le(v390, v1142)
-						if v1144 {
-							// convert.rules:54
-							{
-								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1136, c.makeConst(v1140, v390))))))
-							}
-						}
-					}
-				}
-			}
-		case ir.OpUextend:
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				v1145 := c.arg0(v249)
-				v1147 := c.valueType(v1145)
-				if v1149, ok := c.fitsIn64(v1147); ok {
-					if v390, ok := c.uconst(v232); ok {
-						// convert.rules:57
-						{
-							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v1145, c.makeConst(v1149, c.u64And(v390, c.typeMask(v1149))))))))
-						}
-					}
-				}
-			}
-		}
-	}
-	v403 := c.maxBitsU64(v231)
-	v416 := c.u64Lt(v403, 64)
-	if v416 {
-		v9 := c.valueType(v0)
-		if _, ok := c.fitsIn64(v9); ok {
-			if v390, ok := c.uconst(v232); ok {
-				v405 := c.u64Not(0)
-				v407 := c.u64Shl(v405, v403)
-				v409 := c.u64Not(v407)
-				v411 := c.u64And(v390, v409)
-				v413 := c.u64Eq(v411, v409)
-				if v413 {
-					// bits.rules:69
-					{
-						out = append(out, v231)
-					}
-				}
-			}
-		}
-	}
-	return out
-}
-
-// simplify_OpBor is the part of simplify for one case.
-func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v233 := c.arg0(v0)
-	v234 := c.arg1(v0)
-	if v233 == v234 {
-		// bits.rules:6
-		{
-			out = append(out, v233)
-		}
-	}
-	if ok := c.zero(v234); ok {
-		// bits.rules:10
-		{
-			out = append(out, v233)
-		}
-	}
-	if ok := c.ones(v234); ok {
-		// bits.rules:11
-		{
-			out = append(out, v234)
-		}
-	}
-	for v253, cursor1, ok := c.defInst(v234, 0); ok; v253, cursor1, ok = c.defInst(v234, cursor1) {
-		v254 := c.opcode(v253)
-		switch v254 {
-		case ir.OpBnot:
-			v9 := c.valueType(v0)
-			if v11, ok := c.intLanes(v9); ok {
-				v255 := c.arg0(v253)
-				if v233 == v255 {
-					// bits.rules:16
-					{
-						out = append(out, c.onesOf(v11))
-					}
-				}
-			}
-			for v257, cursor2, ok := c.defInst(v233, 0); ok; v257, cursor2, ok = c.defInst(v233, cursor2) {
-				v258 := c.opcode(v257)
-				switch v258 {
-				case ir.OpBand:
-					v255 := c.arg0(v253)
-					for v356, cursor3, ok := c.defInst(v255, 0); ok; v356, cursor3, ok = c.defInst(v255, cursor3) {
-						v357 := c.opcode(v356)
-						if v357 == ir.OpBxor {
-							v274 := c.arg0(v257)
-							v358 := c.arg0(v356)
-							if v274 == v358 {
-								v275 := c.arg1(v257)
-								v359 := c.arg1(v356)
-								if v275 == v359 {
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v274, v275)))))
-									}
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v275, v274)))))
-									}
-								}
-							}
-							v275 := c.arg1(v257)
-							if v275 == v358 {
-								v359 := c.arg1(v356)
-								if v274 == v359 {
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v274, v275)))))
-									}
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v275, v274)))))
-									}
-								}
-							}
-						}
-					}
-				case ir.OpBnot:
-					// bits.rules:42
-					{
-						v259 := c.arg0(v257)
-						v255 := c.arg0(v253)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v259, v255)))))
-					}
-					// bits.rules:42
-					{
-						v255 := c.arg0(v253)
-						v259 := c.arg0(v257)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v255, v259)))))
-					}
-				}
-			}
-		case ir.OpBand:
-			v272 := c.arg0(v253)
-			if v233 == v272 {
-				// bits.rules:20
-				{
-					out = append(out, v233)
-				}
-			}
-			v273 := c.arg1(v253)
-			if v233 == v273 {
-				// bits.rules:20
-				{
-					out = append(out, v233)
-				}
-			}
-			for v257, cursor4, ok := c.defInst(v233, 0); ok; v257, cursor4, ok = c.defInst(v233, cursor4) {
-				v258 := c.opcode(v257)
-				switch v258 {
-				case ir.OpBand:
-					for v289, cursor5, ok := c.defInst(v273, 0); ok; v289, cursor5, ok = c.defInst(v273, cursor5) {
-						v290 := c.opcode(v289)
-						if v290 == ir.OpBnot {
-							v275 := c.arg1(v257)
-							v291 := c.arg0(v289)
-							if v275 == v291 {
-								v274 := c.arg0(v257)
-								if v272 == v274 {
-									// bits.rules:24
-									{
-										out = append(out, v274)
-									}
-								}
-								for v301, cursor6, ok := c.defInst(v274, 0); ok; v301, cursor6, ok = c.defInst(v274, cursor6) {
-									v302 := c.opcode(v301)
-									if v302 == ir.OpBnot {
-										v303 := c.arg0(v301)
-										if v272 == v303 {
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v275, v303)))
-											}
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v303, v275)))
-											}
-										}
-									}
-								}
-							}
-							v274 := c.arg0(v257)
-							if v274 == v291 {
-								if v272 == v275 {
-									// bits.rules:24
-									{
-										out = append(out, v275)
-									}
-								}
-								for v293, cursor7, ok := c.defInst(v275, 0); ok; v293, cursor7, ok = c.defInst(v275, cursor7) {
-									v294 := c.opcode(v293)
-									if v294 == ir.OpBnot {
-										v295 := c.arg0(v293)
-										if v272 == v295 {
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v274, v295)))
-											}
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v295, v274)))
-											}
-										}
-									}
-								}
-							}
-						}
-					}
-					v275 := c.arg1(v257)
-					for v293, cursor8, ok := c.defInst(v275, 0); ok; v293, cursor8, ok = c.defInst(v275, cursor8) {
-						v294 := c.opcode(v293)
-						if v294 == ir.OpBnot {
-							v295 := c.arg0(v293)
-							if v273 == v295 {
-								v274 := c.arg0(v257)
-								if v272 == v274 {
-									// bits.rules:24
-									{
-										out = append(out, v274)
-									}
-								}
-								for v297, cursor9, ok := c.defInst(v272, 0); ok; v297, cursor9, ok = c.defInst(v272, cursor9) {
-									v298 := c.opcode(v297)
-									if v298 == ir.OpBnot {
-										v299 := c.arg0(v297)
-										if v274 == v299 {
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v295, v274)))
-											}
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v274, v295)))
-											}
-										}
-									}
-								}
-							}
-							if v272 == v295 {
-								v274 := c.arg0(v257)
-								if v273 == v274 {
-									// bits.rules:24
-									{
-										out = append(out, v274)
-									}
-								}
-							}
-						}
-					}
-					for v297, cursor10, ok := c.defInst(v272, 0); ok; v297, cursor10, ok = c.defInst(v272, cursor10) {
-						v298 := c.opcode(v297)
-						if v298 == ir.OpBnot {
-							v299 := c.arg0(v297)
-							if v275 == v299 {
-								v274 := c.arg0(v257)
-								if v273 == v274 {
-									// bits.rules:24
-									{
-										out = append(out, v274)
-									}
-								}
-								for v301, cursor11, ok := c.defInst(v274, 0); ok; v301, cursor11, ok = c.defInst(v274, cursor11) {
-									v302 := c.opcode(v301)
-									if v302 == ir.OpBnot {
-										v303 := c.arg0(v301)
-										if v273 == v303 {
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v275, v303)))
-											}
-											// bits.rules:35
-											{
-												out = append(out, c.instValue(c.makeBxor(v303, v275)))
-											}
-										}
-									}
-								}
-							}
-							v274 := c.arg0(v257)
-							if v274 == v299 {
-								if v273 == v275 {
-									// bits.rules:24
-									{
-										out = append(out, v275)
-									}
-								}
-							}
-						}
-					}
-					if v272 == v275 {
-						v274 := c.arg0(v257)
-						for v301, cursor12, ok := c.defInst(v274, 0); ok; v301, cursor12, ok = c.defInst(v274, cursor12) {
-							v302 := c.opcode(v301)
-							if v302 == ir.OpBnot {
-								v303 := c.arg0(v301)
-								if v273 == v303 {
-									// bits.rules:24
-									{
-										out = append(out, v275)
-									}
-								}
-							}
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v275, c.instValue(c.makeBor(v274, v273)))))
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v275, c.instValue(c.makeBor(v273, v274)))))
-						}
-					}
-					if v273 == v275 {
-						v274 := c.arg0(v257)
-						for v301, cursor13, ok := c.defInst(v274, 0); ok; v301, cursor13, ok = c.defInst(v274, cursor13) {
-							v302 := c.opcode(v301)
-							if v302 == ir.OpBnot {
-								v303 := c.arg0(v301)
-								if v272 == v303 {
-									// bits.rules:24
-									{
-										out = append(out, v275)
-									}
-								}
-							}
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v275, c.instValue(c.makeBor(v274, v272)))))
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v275, c.instValue(c.makeBor(v272, v274)))))
-						}
-					}
-					v274 := c.arg0(v257)
-					if v272 == v274 {
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v274, c.instValue(c.makeBor(v275, v273)))))
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v274, c.instValue(c.makeBor(v273, v275)))))
-						}
-					}
-					if v273 == v274 {
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v274, c.instValue(c.makeBor(v272, v275)))))
-						}
-						// bits.rules:48
-						{
-							out = append(out, c.instValue(c.makeBand(v274, c.instValue(c.makeBor(v275, v272)))))
-						}
-					}
-				case ir.OpBxor:
-					v320 := c.arg0(v257)
-					if v272 == v320 {
-						v321 := c.arg1(v257)
-						if v273 == v321 {
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v320, v321)))
-							}
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v321, v320)))
-							}
-						}
-					}
-					v321 := c.arg1(v257)
-					if v272 == v321 {
-						if v273 == v320 {
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v321, v320)))
-							}
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v320, v321)))
-							}
-						}
-					}
-				case ir.OpBnot:
-					v259 := c.arg0(v257)
-					for v351, cursor14, ok := c.defInst(v259, 0); ok; v351, cursor14, ok = c.defInst(v259, cursor14) {
-						v352 := c.opcode(v351)
-						if v352 == ir.OpBxor {
-							v353 := c.arg0(v351)
-							if v272 == v353 {
-								v354 := c.arg1(v351)
-								if v273 == v354 {
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v353, v354)))))
-									}
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v354, v353)))))
-									}
-								}
-							}
-							v354 := c.arg1(v351)
-							if v272 == v354 {
-								if v273 == v353 {
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v354, v353)))))
-									}
-									// bits.rules:39
-									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v353, v354)))))
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-			for v289, cursor15, ok := c.defInst(v273, 0); ok; v289, cursor15, ok = c.defInst(v273, cursor15) {
-				v290 := c.opcode(v289)
-				if v290 == ir.OpBnot {
-					v291 := c.arg0(v289)
-					if v233 == v291 {
-						// bits.rules:33
-						{
-							out = append(out, c.instValue(c.makeBor(v272, v233)))
-						}
-					}
-				}
-			}
-			for v297, cursor16, ok := c.defInst(v272, 0); ok; v297, cursor16, ok = c.defInst(v272, cursor16) {
-				v298 := c.opcode(v297)
-				if v298 == ir.OpBnot {
-					v299 := c.arg0(v297)
-					if v233 == v299 {
-						// bits.rules:33
-						{
-							out = append(out, c.instValue(c.makeBor(v273, v233)))
-						}
-					}
-				}
-			}
-		case ir.OpBor:
-			v280 := c.arg0(v253)
-			if v233 == v280 {
-				// bits.rules:22
-				{
-					v281 := c.arg1(v253)
-					out = append(out, c.instValue(c.makeBor(v233, v281)))
-				}
-			}
-			v281 := c.arg1(v253)
-			if v233 == v281 {
-				// bits.rules:22
-				{
-					out = append(out, c.instValue(c.makeBor(v233, v280)))
-				}
-			}
-		case ir.OpBxor:
-			v323 := c.arg1(v253)
-			if v233 == v323 {
-				// bits.rules:26
-				{
-					v322 := c.arg0(v253)
-					out = append(out, c.instValue(c.makeBor(v322, v233)))
-				}
-			}
-			v322 := c.arg0(v253)
-			if v233 == v322 {
-				// bits.rules:26
-				{
-					out = append(out, c.instValue(c.makeBor(v323, v233)))
-				}
-			}
-			for v257, cursor17, ok := c.defInst(v233, 0); ok; v257, cursor17, ok = c.defInst(v233, cursor17) {
-				v258 := c.opcode(v257)
-				if v258 == ir.OpBand {
-					v274 := c.arg0(v257)
-					if v274 == v322 {
-						v275 := c.arg1(v257)
-						if v275 == v323 {
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v274, v275)))
-							}
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v275, v274)))
-							}
-						}
-					}
-					v275 := c.arg1(v257)
-					if v275 == v322 {
-						if v274 == v323 {
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v274, v275)))
-							}
-							// bits.rules:27
-							{
-								out = append(out, c.instValue(c.makeBor(v275, v274)))
-							}
-						}
-					}
-				}
-			}
-		case ir.OpUshr:
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				for v257, cursor18, ok := c.defInst(v233, 0); ok; v257, cursor18, ok = c.defInst(v233, cursor18) {
-					v258 := c.opcode(v257)
-					if v258 == ir.OpIshl {
-						v617 := c.arg0(v257)
-						v621 := c.arg0(v253)
-						if v617 == v621 {
-							v618 := c.arg1(v257)
-							if v620, ok := c.uconst(v618); ok {
-								v622 := c.arg1(v253)
-								if v624, ok := c.uconst(v622); ok {
-									v626 := c.amount(v71, v620)
-									v628 := c.amount(v71, v624)
-									v630 := c.u64Add(v626, v628)
-									v545 := c.laneBits(v71)
-									v632 := c.u64Eq(v630, v545)
-									if v632 {
-										// bits.rules:157
-										{
-											out = append(out, c.instValue(c.makeRotl(v617, v618)))
-										}
-									}
-								}
-							}
-							v622 := c.arg1(v253)
-							for v714, cursor19, ok := c.defInst(v622, 0); ok; v714, cursor19, ok = c.defInst(v622, cursor19) {
-								v715 := c.opcode(v714)
-								switch v715 {
-								case ir.OpIsub:
-									v716 := c.arg0(v714)
-									if v719, ok := c.uconst(v716); ok {
-										v721 := c.amount(v71, v719)
-										v723 := c.u64Eq(v721, 0)
-										if v723 {
-											v717 := c.arg1(v714)
-											if v618 == v717 {
-												// bits.rules:166
-												{
-													out = append(out, c.instValue(c.makeRotl(v617, v618)))
-												}
-											}
-										}
-									}
-								case ir.OpIneg:
-									v757 := c.arg0(v714)
-									if v618 == v757 {
-										// bits.rules:172
-										{
-											out = append(out, c.instValue(c.makeRotl(v617, v618)))
-										}
-									}
-								}
-							}
-							for v747, cursor20, ok := c.defInst(v618, 0); ok; v747, cursor20, ok = c.defInst(v618, cursor20) {
-								v748 := c.opcode(v747)
-								switch v748 {
-								case ir.OpIsub:
-									v749 := c.arg0(v747)
-									if v752, ok := c.uconst(v749); ok {
-										v754 := c.amount(v71, v752)
-										v756 := c.u64Eq(v754, 0)
-										if v756 {
-											v750 := c.arg1(v747)
-											if v622 == v750 {
-												// bits.rules:169
-												{
-													out = append(out, c.instValue(c.makeRotr(v617, v750)))
-												}
-											}
-										}
-									}
-								case ir.OpIneg:
-									v760 := c.arg0(v747)
-									if v622 == v760 {
-										// bits.rules:173
-										{
-											out = append(out, c.instValue(c.makeRotr(v617, v760)))
-										}
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		case ir.OpIshl:
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				for v257, cursor21, ok := c.defInst(v233, 0); ok; v257, cursor21, ok = c.defInst(v233, cursor21) {
-					v258 := c.opcode(v257)
-					if v258 == ir.OpUshr {
-						v633 := c.arg0(v257)
-						v637 := c.arg0(v253)
-						if v633 == v637 {
-							v634 := c.arg1(v257)
-							if v636, ok := c.uconst(v634); ok {
-								v638 := c.arg1(v253)
-								if v640, ok := c.uconst(v638); ok {
-									v642 := c.amount(v71, v640)
-									v644 := c.amount(v71, v636)
-									v646 := c.u64Add(v642, v644)
-									v545 := c.laneBits(v71)
-									v648 := c.u64Eq(v646, v545)
-									if v648 {
-										// bits.rules:157
-										{
-											out = append(out, c.instValue(c.makeRotl(v633, v638)))
-										}
-									}
-								}
-							}
-							for v725, cursor22, ok := c.defInst(v634, 0); ok; v725, cursor22, ok = c.defInst(v634, cursor22) {
-								v726 := c.opcode(v725)
-								switch v726 {
-								case ir.OpIsub:
-									v727 := c.arg0(v725)
-									if v730, ok := c.uconst(v727); ok {
-										v732 := c.amount(v71, v730)
-										v734 := c.u64Eq(v732, 0)
-										if v734 {
-											v638 := c.arg1(v253)
-											v728 := c.arg1(v725)
-											if v638 == v728 {
-												// bits.rules:166
-												{
-													out = append(out, c.instValue(c.makeRotl(v633, v728)))
-												}
-											}
-										}
-									}
-								case ir.OpIneg:
-									v638 := c.arg1(v253)
-									v758 := c.arg0(v725)
-									if v638 == v758 {
-										// bits.rules:172
-										{
-											out = append(out, c.instValue(c.makeRotl(v633, v758)))
-										}
-									}
-								}
-							}
-							v638 := c.arg1(v253)
-							for v736, cursor23, ok := c.defInst(v638, 0); ok; v736, cursor23, ok = c.defInst(v638, cursor23) {
-								v737 := c.opcode(v736)
-								switch v737 {
-								case ir.OpIsub:
-									v738 := c.arg0(v736)
-									if v741, ok := c.uconst(v738); ok {
-										v743 := c.amount(v71, v741)
-										v745 := c.u64Eq(v743, 0)
-										if v745 {
-											v739 := c.arg1(v736)
-											if v634 == v739 {
-												// bits.rules:169
-												{
-													out = append(out, c.instValue(c.makeRotr(v633, v634)))
-												}
-											}
-										}
-									}
-								case ir.OpIneg:
-									v759 := c.arg0(v736)
-									if v634 == v759 {
-										// bits.rules:173
-										{
-											out = append(out, c.instValue(c.makeRotr(v633, v634)))
-										}
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		case ir.OpIcmp:
-			v9 := c.valueType(v0)
-			if v9 == ir.I8 {
-				v861 := c.intCc(v253)
-				switch v861 {
-				case ir.Equal:
-					for v257, cursor24, ok := c.defInst(v233, 0); ok; v257, cursor24, ok = c.defInst(v233, cursor24) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							switch v858 {
-							case ir.SignedLessThan:
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:71
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							case ir.UnsignedLessThan:
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:72
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							case ir.SignedGreaterThan:
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:73
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							case ir.UnsignedGreaterThan:
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:74
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.SignedLessThan:
-					for v257, cursor25, ok := c.defInst(v233, 0); ok; v257, cursor25, ok = c.defInst(v233, cursor25) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							if v858 == ir.Equal {
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:71
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.UnsignedLessThan:
-					for v257, cursor26, ok := c.defInst(v233, 0); ok; v257, cursor26, ok = c.defInst(v233, cursor26) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							if v858 == ir.Equal {
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:72
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.SignedGreaterThan:
-					for v257, cursor27, ok := c.defInst(v233, 0); ok; v257, cursor27, ok = c.defInst(v233, cursor27) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							if v858 == ir.Equal {
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:73
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.UnsignedGreaterThan:
-					for v257, cursor28, ok := c.defInst(v233, 0); ok; v257, cursor28, ok = c.defInst(v233, cursor28) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							if v858 == ir.Equal {
-								v859 := c.arg0(v257)
-								v862 := c.arg0(v253)
-								if v859 == v862 {
-									v860 := c.arg1(v257)
-									v863 := c.arg1(v253)
-									if v860 == v863 {
-										// compare.rules:74
-										{
-											out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v859, v860)))
-										}
-									}
-								}
-							}
-						}
-					}
-				case ir.NotEqual:
-					for v257, cursor29, ok := c.defInst(v233, 0); ok; v257, cursor29, ok = c.defInst(v233, cursor29) {
-						v258 := c.opcode(v257)
-						if v258 == ir.OpIcmp {
-							v858 := c.intCc(v257)
-							if v858 == ir.NotEqual {
-								v860 := c.arg1(v257)
-								if ok := c.zero(v860); ok {
-									v863 := c.arg1(v253)
-									if ok := c.zero(v863); ok {
-										v859 := c.arg0(v257)
-										v862 := c.arg0(v253)
-										v879 := c.sameType(v859, v862)
-										if v879 {
-											// compare.rules:83
-											{
-												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v859, v862)), v860)))
-											}
-										}
-										v881 := c.sameType(v862, v859)
-										if v881 {
-											// compare.rules:83
-											{
-												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v862, v859)), v863)))
-											}
-										}
-									}
-								}
-							}
-						}
-					}
-				}
-			}
-		}
-	}
-	for v257, cursor30, ok := c.defInst(v233, 0); ok; v257, cursor30, ok = c.defInst(v233, cursor30) {
-		v258 := c.opcode(v257)
-		switch v258 {
-		case ir.OpBnot:
-			v9 := c.valueType(v0)
-			if v11, ok := c.intLanes(v9); ok {
-				v259 := c.arg0(v257)
-				if v234 == v259 {
-					// bits.rules:16
-					{
-						out = append(out, c.onesOf(v11))
-					}
-				}
-			}
-		case ir.OpBand:
-			v274 := c.arg0(v257)
-			if v234 == v274 {
-				// bits.rules:20
-				{
-					out = append(out, v274)
-				}
-			}
-			v275 := c.arg1(v257)
-			if v234 == v275 {
-				// bits.rules:20
-				{
-					out = append(out, v275)
-				}
-			}
-			for v293, cursor31, ok := c.defInst(v275, 0); ok; v293, cursor31, ok = c.defInst(v275, cursor31) {
-				v294 := c.opcode(v293)
-				if v294 == ir.OpBnot {
-					v295 := c.arg0(v293)
-					if v234 == v295 {
-						// bits.rules:33
-						{
-							out = append(out, c.instValue(c.makeBor(v274, v295)))
-						}
-					}
-				}
-			}
-			for v301, cursor32, ok := c.defInst(v274, 0); ok; v301, cursor32, ok = c.defInst(v274, cursor32) {
-				v302 := c.opcode(v301)
-				if v302 == ir.OpBnot {
-					v303 := c.arg0(v301)
-					if v234 == v303 {
-						// bits.rules:33
-						{
-							out = append(out, c.instValue(c.makeBor(v275, v303)))
-						}
-					}
-				}
-			}
-			v9 := c.valueType(v0)
-			if v71, ok := c.fitsIn64(v9); ok {
-				if v378, ok := c.uconst(v275); ok {
-					if v380, ok := c.uconst(v234); ok {
-						v382 := c.u64Or(v378, v380)
-						v384 := c.typeMask(v71)
-						v386 := c.u64Eq(v382, v384)
-						if v386 {
-							// bits.rules:59
-							{
-								out = append(out, c.instValue(c.makeBor(v274, v234)))
-							}
-						}
-					}
-				}
-			}
-		case ir.OpBor:
-			v282 := c.arg0(v257)
-			if v234 == v282 {
-				// bits.rules:22
-				{
-					v283 := c.arg1(v257)
-					out = append(out, c.instValue(c.makeBor(v282, v283)))
-				}
-			}
-			v283 := c.arg1(v257)
-			if v234 == v283 {
-				// bits.rules:22
-				{
-					out = append(out, c.instValue(c.makeBor(v283, v282)))
-				}
-			}
-			if ok := c.konst(v283); ok {
-				if ok := c.konst(v234); ok {
-					// bits.rules:55
-					{
-						out = append(out, c.instValue(c.makeBor(v282, c.instValue(c.makeBor(v283, v234)))))
-					}
-				}
-			}
-		case ir.OpBxor:
-			v321 := c.arg1(v257)
-			if v234 == v321 {
-				// bits.rules:26
-				{
-					v320 := c.arg0(v257)
-					out = append(out, c.instValue(c.makeBor(v320, v321)))
-				}
-			}
-			v320 := c.arg0(v257)
-			if v234 == v320 {
-				// bits.rules:26
-				{
-					out = append(out, c.instValue(c.makeBor(v321, v320)))
-				}
+	v366 := c.valueType(v262)
+	if v368, ok := c.fitsIn64(v366); ok {
+		v370 := c.maxBitsU64(v262)
+		v372 := c.laneBits(v368)
+		v374 := c.u64Lt(v370, v372)
+		if v374 {
+			// arithmetic.rules:127
+			{
+				out = append(out, v262)
 			}
 		}
 	}
@@ -3541,460 +2627,844 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBxor is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v9 := c.valueType(v0)
-	if v11, ok := c.intLanes(v9); ok {
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		if v235 == v236 {
-			// bits.rules:7
-			{
-				out = append(out, c.zeroOf(v11))
-			}
-		}
-		for v261, cursor1, ok := c.defInst(v236, 0); ok; v261, cursor1, ok = c.defInst(v236, cursor1) {
-			v262 := c.opcode(v261)
-			if v262 == ir.OpBnot {
-				v263 := c.arg0(v261)
-				if v235 == v263 {
-					// bits.rules:17
-					{
-						out = append(out, c.onesOf(v11))
-					}
-				}
-			}
-		}
-		for v265, cursor2, ok := c.defInst(v235, 0); ok; v265, cursor2, ok = c.defInst(v235, cursor2) {
-			v266 := c.opcode(v265)
-			if v266 == ir.OpBnot {
-				v267 := c.arg0(v265)
-				if v236 == v267 {
-					// bits.rules:17
-					{
-						out = append(out, c.onesOf(v11))
-					}
-				}
-			}
-		}
-	}
-	v236 := c.arg1(v0)
-	if ok := c.zero(v236); ok {
-		// bits.rules:12
-		{
-			v235 := c.arg0(v0)
-			out = append(out, v235)
-		}
-	}
-	if ok := c.ones(v236); ok {
-		// bits.rules:13
-		{
-			v235 := c.arg0(v0)
-			out = append(out, c.instValue(c.makeBnot(v235)))
-		}
-	}
-	v235 := c.arg0(v0)
-	for v265, cursor3, ok := c.defInst(v235, 0); ok; v265, cursor3, ok = c.defInst(v235, cursor3) {
-		v266 := c.opcode(v265)
-		switch v266 {
-		case ir.OpBxor:
-			v285 := c.arg1(v265)
-			if v236 == v285 {
-				// bits.rules:23
-				{
-					v284 := c.arg0(v265)
-					out = append(out, v284)
-				}
-			}
-			v284 := c.arg0(v265)
-			if v236 == v284 {
-				// bits.rules:23
-				{
-					out = append(out, v285)
-				}
-			}
-			for v261, cursor4, ok := c.defInst(v236, 0); ok; v261, cursor4, ok = c.defInst(v236, cursor4) {
-				v262 := c.opcode(v261)
-				switch v262 {
-				case ir.OpBor:
-					v330 := c.arg0(v261)
-					if v284 == v330 {
-						v331 := c.arg1(v261)
-						if v285 == v331 {
-							// bits.rules:29
-							{
-								out = append(out, c.instValue(c.makeBand(v284, v285)))
-							}
-							// bits.rules:29
-							{
-								out = append(out, c.instValue(c.makeBand(v285, v284)))
+	v299 := c.arg0(v0)
+	for v302, cursor1, ok := c.defInst(v299, 0); ok; v302, cursor1, ok = c.defInst(v299, cursor1) {
+		v303 := c.opcode(v302)
+		switch v303 {
+		case ir.OpIadd:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v305 := c.arg1(v302)
+				for v307, cursor2, ok := c.defInst(v305, 0); ok; v307, cursor2, ok = c.defInst(v305, cursor2) {
+					v308 := c.opcode(v307)
+					if v308 == ir.OpSshr {
+						v304 := c.arg0(v302)
+						v309 := c.arg0(v307)
+						if v304 == v309 {
+							v310 := c.arg1(v307)
+							if v312, ok := c.uconst(v310); ok {
+								v314 := c.amount(v71, v312)
+								v316 := c.u64Add(v314, 1)
+								v283 := c.laneBits(v71)
+								v318 := c.u64Eq(v316, v283)
+								if v318 {
+									v300 := c.arg1(v0)
+									if v300 == v305 {
+										// arithmetic.rules:123
+										{
+											out = append(out, c.instValue(c.makeIabs(v304)))
+										}
+									}
+								}
 							}
 						}
 					}
-					if v285 == v330 {
-						v331 := c.arg1(v261)
-						if v284 == v331 {
-							// bits.rules:29
-							{
-								out = append(out, c.instValue(c.makeBand(v285, v284)))
+				}
+				v304 := c.arg0(v302)
+				for v338, cursor3, ok := c.defInst(v304, 0); ok; v338, cursor3, ok = c.defInst(v304, cursor3) {
+					v339 := c.opcode(v338)
+					if v339 == ir.OpSshr {
+						v341 := c.arg1(v338)
+						if v343, ok := c.uconst(v341); ok {
+							v345 := c.amount(v71, v343)
+							v347 := c.u64Add(v345, 1)
+							v283 := c.laneBits(v71)
+							v349 := c.u64Eq(v347, v283)
+							if v349 {
+								v340 := c.arg0(v338)
+								if v305 == v340 {
+									v300 := c.arg1(v0)
+									if v300 == v304 {
+										// arithmetic.rules:123
+										{
+											out = append(out, c.instValue(c.makeIabs(v340)))
+										}
+									}
+								}
 							}
-							// bits.rules:29
+						}
+					}
+				}
+			}
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v300 := c.arg1(v0)
+				v437 := c.arg0(v302)
+				if v300 == v437 {
+					// bits.rules:20
+					{
+						out = append(out, c.onesOf(v11))
+					}
+				}
+			}
+			v300 := c.arg1(v0)
+			for v320, cursor4, ok := c.defInst(v300, 0); ok; v320, cursor4, ok = c.defInst(v300, cursor4) {
+				v321 := c.opcode(v320)
+				switch v321 {
+				case ir.OpBnot:
+					// bits.rules:46
+					{
+						v437 := c.arg0(v302)
+						v436 := c.arg0(v320)
+						out = append(out, c.instValue(c.makeBxor(v437, v436)))
+					}
+					// bits.rules:46
+					{
+						v436 := c.arg0(v320)
+						v437 := c.arg0(v302)
+						out = append(out, c.instValue(c.makeBxor(v436, v437)))
+					}
+				case ir.OpBand:
+					v437 := c.arg0(v302)
+					v496 := c.arg0(v320)
+					if v437 == v496 {
+						// bits.rules:56
+						{
+							v497 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v437, c.instValue(c.makeBnot(v497)))))))
+						}
+					}
+					v497 := c.arg1(v320)
+					if v437 == v497 {
+						// bits.rules:56
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v437, c.instValue(c.makeBnot(v496)))))))
+						}
+					}
+				}
+			}
+			// bits.rules:47
+			{
+				v437 := c.arg0(v302)
+				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v437, v300)))))
+			}
+			if ok := c.konst(v300); ok {
+				// bits.rules:81
+				{
+					v437 := c.arg0(v302)
+					out = append(out, c.instValue(c.makeBxor(v437, c.instValue(c.makeBnot(v300)))))
+				}
+			}
+		case ir.OpBxor:
+			v300 := c.arg1(v0)
+			v455 := c.arg1(v302)
+			if v300 == v455 {
+				// bits.rules:26
+				{
+					v454 := c.arg0(v302)
+					out = append(out, v454)
+				}
+			}
+			v454 := c.arg0(v302)
+			if v300 == v454 {
+				// bits.rules:26
+				{
+					out = append(out, v455)
+				}
+			}
+			for v320, cursor5, ok := c.defInst(v300, 0); ok; v320, cursor5, ok = c.defInst(v300, cursor5) {
+				v321 := c.opcode(v320)
+				switch v321 {
+				case ir.OpBor:
+					v500 := c.arg0(v320)
+					if v454 == v500 {
+						v501 := c.arg1(v320)
+						if v455 == v501 {
+							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v284, v285)))
+								out = append(out, c.instValue(c.makeBand(v454, v455)))
+							}
+							// bits.rules:32
+							{
+								out = append(out, c.instValue(c.makeBand(v455, v454)))
+							}
+						}
+						for v541, cursor6, ok := c.defInst(v501, 0); ok; v541, cursor6, ok = c.defInst(v501, cursor6) {
+							v542 := c.opcode(v541)
+							if v542 == ir.OpBnot {
+								v543 := c.arg0(v541)
+								if v455 == v543 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v455, c.instValue(c.makeBnot(v454)))))
+									}
+								}
+							}
+						}
+					}
+					if v455 == v500 {
+						v501 := c.arg1(v320)
+						if v454 == v501 {
+							// bits.rules:32
+							{
+								out = append(out, c.instValue(c.makeBand(v455, v454)))
+							}
+							// bits.rules:32
+							{
+								out = append(out, c.instValue(c.makeBand(v454, v455)))
+							}
+						}
+						for v541, cursor7, ok := c.defInst(v501, 0); ok; v541, cursor7, ok = c.defInst(v501, cursor7) {
+							v542 := c.opcode(v541)
+							if v542 == ir.OpBnot {
+								v543 := c.arg0(v541)
+								if v454 == v543 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v454, c.instValue(c.makeBnot(v455)))))
+									}
+								}
+							}
+						}
+					}
+					for v549, cursor8, ok := c.defInst(v500, 0); ok; v549, cursor8, ok = c.defInst(v500, cursor8) {
+						v550 := c.opcode(v549)
+						if v550 == ir.OpBnot {
+							v551 := c.arg0(v549)
+							if v454 == v551 {
+								v501 := c.arg1(v320)
+								if v455 == v501 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v454, c.instValue(c.makeBnot(v455)))))
+									}
+								}
+							}
+							if v455 == v551 {
+								v501 := c.arg1(v320)
+								if v454 == v501 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v455, c.instValue(c.makeBnot(v454)))))
+									}
+								}
 							}
 						}
 					}
 				case ir.OpBand:
-					v326 := c.arg0(v261)
-					if v284 == v326 {
-						v327 := c.arg1(v261)
-						if v285 == v327 {
-							// bits.rules:30
+					v496 := c.arg0(v320)
+					if v454 == v496 {
+						v497 := c.arg1(v320)
+						if v455 == v497 {
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v284, v285)))
+								out = append(out, c.instValue(c.makeBor(v454, v455)))
 							}
-							// bits.rules:30
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v285, v284)))
+								out = append(out, c.instValue(c.makeBor(v455, v454)))
 							}
 						}
 					}
-					if v285 == v326 {
-						v327 := c.arg1(v261)
-						if v284 == v327 {
-							// bits.rules:30
+					if v455 == v496 {
+						v497 := c.arg1(v320)
+						if v454 == v497 {
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v285, v284)))
+								out = append(out, c.instValue(c.makeBor(v455, v454)))
 							}
-							// bits.rules:30
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v284, v285)))
+								out = append(out, c.instValue(c.makeBor(v454, v455)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v286 := c.arg0(v261)
-					if v284 == v286 {
-						// bits.rules:50
+					v456 := c.arg0(v320)
+					if v454 == v456 {
+						// bits.rules:74
 						{
-							v287 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBxor(v285, v287)))
+							v457 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBxor(v455, v457)))
 						}
-						// bits.rules:50
+						// bits.rules:74
 						{
-							v287 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBxor(v287, v285)))
-						}
-					}
-					if v285 == v286 {
-						// bits.rules:50
-						{
-							v287 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBxor(v284, v287)))
-						}
-						// bits.rules:50
-						{
-							v287 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBxor(v287, v284)))
+							v457 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBxor(v457, v455)))
 						}
 					}
-					v287 := c.arg1(v261)
-					if v284 == v287 {
-						// bits.rules:50
+					if v455 == v456 {
+						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v286, v285)))
+							v457 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBxor(v454, v457)))
 						}
-						// bits.rules:50
+						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v285, v286)))
+							v457 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBxor(v457, v454)))
 						}
 					}
-					if v285 == v287 {
-						// bits.rules:50
+					v457 := c.arg1(v320)
+					if v454 == v457 {
+						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v284, v286)))
+							out = append(out, c.instValue(c.makeBxor(v456, v455)))
 						}
-						// bits.rules:50
+						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v286, v284)))
+							out = append(out, c.instValue(c.makeBxor(v455, v456)))
+						}
+					}
+					if v455 == v457 {
+						// bits.rules:74
+						{
+							out = append(out, c.instValue(c.makeBxor(v454, v456)))
+						}
+						// bits.rules:74
+						{
+							out = append(out, c.instValue(c.makeBxor(v456, v454)))
 						}
 					}
 				}
 			}
-			if ok := c.konst(v285); ok {
-				if ok := c.konst(v236); ok {
-					// bits.rules:56
+			if ok := c.konst(v455); ok {
+				if ok := c.konst(v300); ok {
+					// bits.rules:80
 					{
-						out = append(out, c.instValue(c.makeBxor(v284, c.instValue(c.makeBxor(v285, v236)))))
+						out = append(out, c.instValue(c.makeBxor(v454, c.instValue(c.makeBxor(v455, v300)))))
 					}
 				}
 			}
 		case ir.OpBor:
-			for v261, cursor5, ok := c.defInst(v236, 0); ok; v261, cursor5, ok = c.defInst(v236, cursor5) {
-				v262 := c.opcode(v261)
-				switch v262 {
+			v300 := c.arg1(v0)
+			for v320, cursor9, ok := c.defInst(v300, 0); ok; v320, cursor9, ok = c.defInst(v300, cursor9) {
+				v321 := c.opcode(v320)
+				switch v321 {
 				case ir.OpBand:
-					v324 := c.arg0(v265)
-					v326 := c.arg0(v261)
-					if v324 == v326 {
-						v325 := c.arg1(v265)
-						v327 := c.arg1(v261)
-						if v325 == v327 {
-							// bits.rules:28
+					v494 := c.arg0(v302)
+					v496 := c.arg0(v320)
+					if v494 == v496 {
+						v495 := c.arg1(v302)
+						v497 := c.arg1(v320)
+						if v495 == v497 {
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v324, v325)))
+								out = append(out, c.instValue(c.makeBxor(v494, v495)))
 							}
-							// bits.rules:28
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v325, v324)))
+								out = append(out, c.instValue(c.makeBxor(v495, v494)))
 							}
 						}
 					}
-					v325 := c.arg1(v265)
-					if v325 == v326 {
-						v327 := c.arg1(v261)
-						if v324 == v327 {
-							// bits.rules:28
+					v495 := c.arg1(v302)
+					if v495 == v496 {
+						v497 := c.arg1(v320)
+						if v494 == v497 {
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v325, v324)))
+								out = append(out, c.instValue(c.makeBxor(v495, v494)))
 							}
-							// bits.rules:28
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v324, v325)))
+								out = append(out, c.instValue(c.makeBxor(v494, v495)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v286 := c.arg0(v261)
-					v324 := c.arg0(v265)
-					if v286 == v324 {
-						v287 := c.arg1(v261)
-						v325 := c.arg1(v265)
-						if v287 == v325 {
-							// bits.rules:29
+					v456 := c.arg0(v320)
+					v494 := c.arg0(v302)
+					if v456 == v494 {
+						v457 := c.arg1(v320)
+						v495 := c.arg1(v302)
+						if v457 == v495 {
+							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v324, v325)))
+								out = append(out, c.instValue(c.makeBand(v494, v495)))
 							}
-							// bits.rules:29
+							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v325, v324)))
+								out = append(out, c.instValue(c.makeBand(v495, v494)))
+							}
+						}
+						for v545, cursor10, ok := c.defInst(v495, 0); ok; v545, cursor10, ok = c.defInst(v495, cursor10) {
+							v546 := c.opcode(v545)
+							if v546 == ir.OpBnot {
+								v547 := c.arg0(v545)
+								if v457 == v547 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v547, c.instValue(c.makeBnot(v494)))))
+									}
+								}
 							}
 						}
 					}
-					v325 := c.arg1(v265)
-					if v286 == v325 {
-						v287 := c.arg1(v261)
-						if v287 == v324 {
-							// bits.rules:29
+					v495 := c.arg1(v302)
+					if v456 == v495 {
+						v457 := c.arg1(v320)
+						if v457 == v494 {
+							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v324, v325)))
+								out = append(out, c.instValue(c.makeBand(v494, v495)))
 							}
-							// bits.rules:29
+							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v325, v324)))
+								out = append(out, c.instValue(c.makeBand(v495, v494)))
+							}
+						}
+						for v553, cursor11, ok := c.defInst(v494, 0); ok; v553, cursor11, ok = c.defInst(v494, cursor11) {
+							v554 := c.opcode(v553)
+							if v554 == ir.OpBnot {
+								v555 := c.arg0(v553)
+								if v457 == v555 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v555, c.instValue(c.makeBnot(v495)))))
+									}
+								}
+							}
+						}
+					}
+					for v553, cursor12, ok := c.defInst(v494, 0); ok; v553, cursor12, ok = c.defInst(v494, cursor12) {
+						v554 := c.opcode(v553)
+						if v554 == ir.OpBnot {
+							v555 := c.arg0(v553)
+							if v456 == v555 {
+								v457 := c.arg1(v320)
+								if v457 == v495 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v555, c.instValue(c.makeBnot(v495)))))
+									}
+								}
+							}
+						}
+					}
+					for v545, cursor13, ok := c.defInst(v495, 0); ok; v545, cursor13, ok = c.defInst(v495, cursor13) {
+						v546 := c.opcode(v545)
+						if v546 == ir.OpBnot {
+							v547 := c.arg0(v545)
+							if v456 == v547 {
+								v457 := c.arg1(v320)
+								if v457 == v494 {
+									// bits.rules:66
+									{
+										out = append(out, c.instValue(c.makeBor(v547, c.instValue(c.makeBnot(v494)))))
+									}
+								}
+							}
+						}
+					}
+				case ir.OpBor:
+					v494 := c.arg0(v302)
+					v500 := c.arg0(v320)
+					if v494 == v500 {
+						v501 := c.arg1(v320)
+						for v541, cursor14, ok := c.defInst(v501, 0); ok; v541, cursor14, ok = c.defInst(v501, cursor14) {
+							v542 := c.opcode(v541)
+							if v542 == ir.OpBnot {
+								v495 := c.arg1(v302)
+								v543 := c.arg0(v541)
+								if v495 == v543 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v494)))
+									}
+								}
+							}
+						}
+						v495 := c.arg1(v302)
+						for v545, cursor15, ok := c.defInst(v495, 0); ok; v545, cursor15, ok = c.defInst(v495, cursor15) {
+							v546 := c.opcode(v545)
+							if v546 == ir.OpBnot {
+								v547 := c.arg0(v545)
+								if v501 == v547 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v494)))
+									}
+								}
+							}
+						}
+					}
+					v495 := c.arg1(v302)
+					if v495 == v500 {
+						v501 := c.arg1(v320)
+						for v541, cursor16, ok := c.defInst(v501, 0); ok; v541, cursor16, ok = c.defInst(v501, cursor16) {
+							v542 := c.opcode(v541)
+							if v542 == ir.OpBnot {
+								v543 := c.arg0(v541)
+								if v494 == v543 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v495)))
+									}
+								}
+							}
+						}
+						for v553, cursor17, ok := c.defInst(v494, 0); ok; v553, cursor17, ok = c.defInst(v494, cursor17) {
+							v554 := c.opcode(v553)
+							if v554 == ir.OpBnot {
+								v555 := c.arg0(v553)
+								if v501 == v555 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v495)))
+									}
+								}
+							}
+						}
+					}
+					v501 := c.arg1(v320)
+					if v494 == v501 {
+						for v545, cursor18, ok := c.defInst(v495, 0); ok; v545, cursor18, ok = c.defInst(v495, cursor18) {
+							v546 := c.opcode(v545)
+							if v546 == ir.OpBnot {
+								v547 := c.arg0(v545)
+								if v500 == v547 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v494)))
+									}
+								}
+							}
+						}
+						for v549, cursor19, ok := c.defInst(v500, 0); ok; v549, cursor19, ok = c.defInst(v500, cursor19) {
+							v550 := c.opcode(v549)
+							if v550 == ir.OpBnot {
+								v551 := c.arg0(v549)
+								if v495 == v551 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v494)))
+									}
+								}
+							}
+						}
+					}
+					if v495 == v501 {
+						for v549, cursor20, ok := c.defInst(v500, 0); ok; v549, cursor20, ok = c.defInst(v500, cursor20) {
+							v550 := c.opcode(v549)
+							if v550 == ir.OpBnot {
+								v551 := c.arg0(v549)
+								if v494 == v551 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v495)))
+									}
+								}
+							}
+						}
+						for v553, cursor21, ok := c.defInst(v494, 0); ok; v553, cursor21, ok = c.defInst(v494, cursor21) {
+							v554 := c.opcode(v553)
+							if v554 == ir.OpBnot {
+								v555 := c.arg0(v553)
+								if v500 == v555 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v495)))
+									}
+								}
 							}
 						}
 					}
 				}
 			}
-			v325 := c.arg1(v265)
-			if v236 == v325 {
-				// bits.rules:32
+			v495 := c.arg1(v302)
+			if v300 == v495 {
+				// bits.rules:35
 				{
-					v324 := c.arg0(v265)
-					out = append(out, c.instValue(c.makeBand(v324, c.instValue(c.makeBnot(v325)))))
+					v494 := c.arg0(v302)
+					out = append(out, c.instValue(c.makeBand(v494, c.instValue(c.makeBnot(v495)))))
 				}
 			}
-			v324 := c.arg0(v265)
-			if v236 == v324 {
-				// bits.rules:32
+			v494 := c.arg0(v302)
+			if v300 == v494 {
+				// bits.rules:35
 				{
-					out = append(out, c.instValue(c.makeBand(v325, c.instValue(c.makeBnot(v324)))))
+					out = append(out, c.instValue(c.makeBand(v495, c.instValue(c.makeBnot(v494)))))
+				}
+			}
+			for v553, cursor22, ok := c.defInst(v494, 0); ok; v553, cursor22, ok = c.defInst(v494, cursor22) {
+				v554 := c.opcode(v553)
+				if v554 == ir.OpBnot {
+					v555 := c.arg0(v553)
+					if v300 == v555 {
+						// bits.rules:55
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v555, v495)))))
+						}
+					}
+				}
+			}
+			for v545, cursor23, ok := c.defInst(v495, 0); ok; v545, cursor23, ok = c.defInst(v495, cursor23) {
+				v546 := c.opcode(v545)
+				if v546 == ir.OpBnot {
+					v547 := c.arg0(v545)
+					if v300 == v547 {
+						// bits.rules:55
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v547, v494)))))
+						}
+					}
 				}
 			}
 		case ir.OpBand:
-			for v261, cursor6, ok := c.defInst(v236, 0); ok; v261, cursor6, ok = c.defInst(v236, cursor6) {
-				v262 := c.opcode(v261)
-				switch v262 {
+			v300 := c.arg1(v0)
+			for v320, cursor24, ok := c.defInst(v300, 0); ok; v320, cursor24, ok = c.defInst(v300, cursor24) {
+				v321 := c.opcode(v320)
+				switch v321 {
 				case ir.OpBor:
-					v328 := c.arg0(v265)
-					v330 := c.arg0(v261)
-					if v328 == v330 {
-						v329 := c.arg1(v265)
-						v331 := c.arg1(v261)
-						if v329 == v331 {
-							// bits.rules:28
+					v498 := c.arg0(v302)
+					v500 := c.arg0(v320)
+					if v498 == v500 {
+						v499 := c.arg1(v302)
+						v501 := c.arg1(v320)
+						if v499 == v501 {
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v328, v329)))
+								out = append(out, c.instValue(c.makeBxor(v498, v499)))
 							}
-							// bits.rules:28
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v329, v328)))
+								out = append(out, c.instValue(c.makeBxor(v499, v498)))
 							}
 						}
 					}
-					v329 := c.arg1(v265)
-					if v329 == v330 {
-						v331 := c.arg1(v261)
-						if v328 == v331 {
-							// bits.rules:28
+					v499 := c.arg1(v302)
+					if v499 == v500 {
+						v501 := c.arg1(v320)
+						if v498 == v501 {
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v328, v329)))
+								out = append(out, c.instValue(c.makeBxor(v498, v499)))
 							}
-							// bits.rules:28
+							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v329, v328)))
+								out = append(out, c.instValue(c.makeBxor(v499, v498)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v286 := c.arg0(v261)
-					v328 := c.arg0(v265)
-					if v286 == v328 {
-						v287 := c.arg1(v261)
-						v329 := c.arg1(v265)
-						if v287 == v329 {
-							// bits.rules:30
+					v456 := c.arg0(v320)
+					v498 := c.arg0(v302)
+					if v456 == v498 {
+						v457 := c.arg1(v320)
+						v499 := c.arg1(v302)
+						if v457 == v499 {
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v328, v329)))
+								out = append(out, c.instValue(c.makeBor(v498, v499)))
 							}
-							// bits.rules:30
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v329, v328)))
+								out = append(out, c.instValue(c.makeBor(v499, v498)))
 							}
 						}
 					}
-					v329 := c.arg1(v265)
-					if v286 == v329 {
-						v287 := c.arg1(v261)
-						if v287 == v328 {
-							// bits.rules:30
+					v499 := c.arg1(v302)
+					if v456 == v499 {
+						v457 := c.arg1(v320)
+						if v457 == v498 {
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v328, v329)))
+								out = append(out, c.instValue(c.makeBor(v498, v499)))
 							}
-							// bits.rules:30
+							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v329, v328)))
+								out = append(out, c.instValue(c.makeBor(v499, v498)))
 							}
+						}
+					}
+				case ir.OpBnot:
+					v436 := c.arg0(v320)
+					v498 := c.arg0(v302)
+					if v436 == v498 {
+						// bits.rules:56
+						{
+							v499 := c.arg1(v302)
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v498, c.instValue(c.makeBnot(v499)))))))
+						}
+					}
+					v499 := c.arg1(v302)
+					if v436 == v499 {
+						// bits.rules:56
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v499, c.instValue(c.makeBnot(v498)))))))
 						}
 					}
 				case ir.OpBand:
-					v326 := c.arg0(v261)
-					v328 := c.arg0(v265)
-					if v326 == v328 {
-						// bits.rules:49
+					v496 := c.arg0(v320)
+					v498 := c.arg0(v302)
+					if v496 == v498 {
+						// bits.rules:73
 						{
-							v329 := c.arg1(v265)
-							v327 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBand(v328, c.instValue(c.makeBxor(v329, v327)))))
+							v499 := c.arg1(v302)
+							v497 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v499, v497)))))
 						}
-						// bits.rules:49
+						// bits.rules:73
 						{
-							v327 := c.arg1(v261)
-							v329 := c.arg1(v265)
-							out = append(out, c.instValue(c.makeBand(v328, c.instValue(c.makeBxor(v327, v329)))))
-						}
-					}
-					v329 := c.arg1(v265)
-					if v326 == v329 {
-						// bits.rules:49
-						{
-							v327 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBand(v329, c.instValue(c.makeBxor(v328, v327)))))
-						}
-						// bits.rules:49
-						{
-							v327 := c.arg1(v261)
-							out = append(out, c.instValue(c.makeBand(v329, c.instValue(c.makeBxor(v327, v328)))))
+							v497 := c.arg1(v320)
+							v499 := c.arg1(v302)
+							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v497, v499)))))
 						}
 					}
-					v327 := c.arg1(v261)
-					if v327 == v328 {
-						// bits.rules:49
+					v499 := c.arg1(v302)
+					if v496 == v499 {
+						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v328, c.instValue(c.makeBxor(v326, v329)))))
+							v497 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v498, v497)))))
 						}
-						// bits.rules:49
+						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v328, c.instValue(c.makeBxor(v329, v326)))))
+							v497 := c.arg1(v320)
+							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v497, v498)))))
 						}
 					}
-					if v327 == v329 {
-						// bits.rules:49
+					v497 := c.arg1(v320)
+					if v497 == v498 {
+						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v329, c.instValue(c.makeBxor(v328, v326)))))
+							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v496, v499)))))
 						}
-						// bits.rules:49
+						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v329, c.instValue(c.makeBxor(v326, v328)))))
+							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v499, v496)))))
+						}
+					}
+					if v497 == v499 {
+						// bits.rules:73
+						{
+							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v498, v496)))))
+						}
+						// bits.rules:73
+						{
+							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v496, v498)))))
 						}
 					}
 				}
 			}
-			v329 := c.arg1(v265)
-			if v236 == v329 {
-				// bits.rules:31
+			v499 := c.arg1(v302)
+			if v300 == v499 {
+				// bits.rules:34
 				{
-					v328 := c.arg0(v265)
-					out = append(out, c.instValue(c.makeBand(v329, c.instValue(c.makeBnot(v328)))))
+					v498 := c.arg0(v302)
+					out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBnot(v498)))))
 				}
 			}
-			v328 := c.arg0(v265)
-			if v236 == v328 {
-				// bits.rules:31
+			v498 := c.arg0(v302)
+			if v300 == v498 {
+				// bits.rules:34
 				{
-					out = append(out, c.instValue(c.makeBand(v328, c.instValue(c.makeBnot(v329)))))
+					out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBnot(v499)))))
 				}
 			}
-		case ir.OpBnot:
-			for v261, cursor7, ok := c.defInst(v236, 0); ok; v261, cursor7, ok = c.defInst(v236, cursor7) {
-				v262 := c.opcode(v261)
-				if v262 == ir.OpBnot {
-					// bits.rules:43
-					{
-						v267 := c.arg0(v265)
-						v263 := c.arg0(v261)
-						out = append(out, c.instValue(c.makeBxor(v267, v263)))
-					}
-					// bits.rules:43
-					{
-						v263 := c.arg0(v261)
-						v267 := c.arg0(v265)
-						out = append(out, c.instValue(c.makeBxor(v263, v267)))
+			for v557, cursor25, ok := c.defInst(v498, 0); ok; v557, cursor25, ok = c.defInst(v498, cursor25) {
+				v558 := c.opcode(v557)
+				if v558 == ir.OpBnot {
+					v559 := c.arg0(v557)
+					if v300 == v559 {
+						// bits.rules:54
+						{
+							out = append(out, c.instValue(c.makeBor(v559, v499)))
+						}
 					}
 				}
 			}
-			// bits.rules:44
-			{
-				v267 := c.arg0(v265)
-				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v267, v236)))))
+			for v565, cursor26, ok := c.defInst(v499, 0); ok; v565, cursor26, ok = c.defInst(v499, cursor26) {
+				v566 := c.opcode(v565)
+				if v566 == ir.OpBnot {
+					v567 := c.arg0(v565)
+					if v300 == v567 {
+						// bits.rules:54
+						{
+							out = append(out, c.instValue(c.makeBor(v567, v498)))
+						}
+					}
+				}
 			}
-			if ok := c.konst(v236); ok {
-				// bits.rules:57
-				{
-					v267 := c.arg0(v265)
-					out = append(out, c.instValue(c.makeBxor(v267, c.instValue(c.makeBnot(v236)))))
+		case ir.OpUextend:
+			v300 := c.arg1(v0)
+			for v320, cursor27, ok := c.defInst(v300, 0); ok; v320, cursor27, ok = c.defInst(v300, cursor27) {
+				v321 := c.opcode(v320)
+				if v321 == ir.OpUextend {
+					v679 := c.arg0(v302)
+					v681 := c.valueType(v679)
+					v682 := c.arg0(v320)
+					v684 := c.valueType(v682)
+					if v681 == v684 {
+						// bits.rules:106
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v679, v682)))))
+						}
+						// bits.rules:106
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v682, v679)))))
+						}
+					}
+				}
+			}
+		case ir.OpSextend:
+			v300 := c.arg1(v0)
+			for v320, cursor28, ok := c.defInst(v300, 0); ok; v320, cursor28, ok = c.defInst(v300, cursor28) {
+				v321 := c.opcode(v320)
+				if v321 == ir.OpSextend {
+					v697 := c.arg0(v302)
+					v699 := c.valueType(v697)
+					v700 := c.arg0(v320)
+					v702 := c.valueType(v700)
+					if v699 == v702 {
+						// bits.rules:109
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v697, v700)))))
+						}
+						// bits.rules:109
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v700, v697)))))
+						}
+					}
 				}
 			}
 		case ir.OpIshl:
-			if v71, ok := c.fitsIn64(v9); ok {
-				v650 := c.arg1(v265)
-				if v652, ok := c.uconst(v650); ok {
-					for v261, cursor8, ok := c.defInst(v236, 0); ok; v261, cursor8, ok = c.defInst(v236, cursor8) {
-						v262 := c.opcode(v261)
-						if v262 == ir.OpUshr {
-							v649 := c.arg0(v265)
-							v653 := c.arg0(v261)
-							if v649 == v653 {
-								v654 := c.arg1(v261)
-								if v656, ok := c.uconst(v654); ok {
-									v658 := c.amount(v71, v652)
-									v660 := c.amount(v71, v656)
-									v662 := c.u64Add(v658, v660)
-									v545 := c.laneBits(v71)
-									v664 := c.u64Eq(v662, v545)
-									if v664 {
-										// bits.rules:160
+			v300 := c.arg1(v0)
+			for v320, cursor29, ok := c.defInst(v300, 0); ok; v320, cursor29, ok = c.defInst(v300, cursor29) {
+				v321 := c.opcode(v320)
+				switch v321 {
+				case ir.OpIshl:
+					v826 := c.arg1(v302)
+					v828 := c.arg1(v320)
+					if v826 == v828 {
+						// bits.rules:158
+						{
+							v825 := c.arg0(v302)
+							v827 := c.arg0(v320)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v825, v827)), v826)))
+						}
+						// bits.rules:158
+						{
+							v827 := c.arg0(v320)
+							v825 := c.arg0(v302)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v827, v825)), v826)))
+						}
+					}
+				case ir.OpUshr:
+					v9 := c.valueType(v0)
+					if v71, ok := c.fitsIn64(v9); ok {
+						v826 := c.arg1(v302)
+						if v985, ok := c.uconst(v826); ok {
+							v825 := c.arg0(v302)
+							v839 := c.arg0(v320)
+							if v825 == v839 {
+								v840 := c.arg1(v320)
+								if v987, ok := c.uconst(v840); ok {
+									v989 := c.amount(v71, v985)
+									v991 := c.amount(v71, v987)
+									v993 := c.u64Add(v989, v991)
+									v283 := c.laneBits(v71)
+									v995 := c.u64Eq(v993, v283)
+									if v995 {
+										// bits.rules:212
 										{
-											out = append(out, c.instValue(c.makeRotl(v649, v650)))
+											out = append(out, c.instValue(c.makeRotl(v825, v826)))
 										}
 									}
 								}
@@ -4004,26 +3474,46 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpUshr:
-			if v71, ok := c.fitsIn64(v9); ok {
-				v666 := c.arg1(v265)
-				if v668, ok := c.uconst(v666); ok {
-					for v261, cursor9, ok := c.defInst(v236, 0); ok; v261, cursor9, ok = c.defInst(v236, cursor9) {
-						v262 := c.opcode(v261)
-						if v262 == ir.OpIshl {
-							v665 := c.arg0(v265)
-							v669 := c.arg0(v261)
-							if v665 == v669 {
-								v670 := c.arg1(v261)
-								if v672, ok := c.uconst(v670); ok {
-									v674 := c.amount(v71, v672)
-									v676 := c.amount(v71, v668)
-									v678 := c.u64Add(v674, v676)
-									v545 := c.laneBits(v71)
-									v680 := c.u64Eq(v678, v545)
-									if v680 {
-										// bits.rules:160
+			v300 := c.arg1(v0)
+			for v320, cursor30, ok := c.defInst(v300, 0); ok; v320, cursor30, ok = c.defInst(v300, cursor30) {
+				v321 := c.opcode(v320)
+				switch v321 {
+				case ir.OpUshr:
+					v838 := c.arg1(v302)
+					v840 := c.arg1(v320)
+					if v838 == v840 {
+						// bits.rules:161
+						{
+							v837 := c.arg0(v302)
+							v839 := c.arg0(v320)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v837, v839)), v838)))
+						}
+						// bits.rules:161
+						{
+							v839 := c.arg0(v320)
+							v837 := c.arg0(v302)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v839, v837)), v838)))
+						}
+					}
+				case ir.OpIshl:
+					v9 := c.valueType(v0)
+					if v71, ok := c.fitsIn64(v9); ok {
+						v838 := c.arg1(v302)
+						if v997, ok := c.uconst(v838); ok {
+							v827 := c.arg0(v320)
+							v837 := c.arg0(v302)
+							if v827 == v837 {
+								v828 := c.arg1(v320)
+								if v999, ok := c.uconst(v828); ok {
+									v1001 := c.amount(v71, v999)
+									v1003 := c.amount(v71, v997)
+									v1005 := c.u64Add(v1001, v1003)
+									v283 := c.laneBits(v71)
+									v1007 := c.u64Eq(v1005, v283)
+									if v1007 {
+										// bits.rules:212
 										{
-											out = append(out, c.instValue(c.makeRotl(v665, v670)))
+											out = append(out, c.instValue(c.makeRotl(v837, v828)))
 										}
 									}
 								}
@@ -4032,189 +3522,220 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-		case ir.OpIcmp:
-			if v9 == ir.I8 {
-				if v847, ok := c.uconst(v236); ok {
-					if v847 == 1 {
-						// compare.rules:65
+		case ir.OpSshr:
+			v300 := c.arg1(v0)
+			for v320, cursor31, ok := c.defInst(v300, 0); ok; v320, cursor31, ok = c.defInst(v300, cursor31) {
+				v321 := c.opcode(v320)
+				if v321 == ir.OpSshr {
+					v850 := c.arg1(v302)
+					v852 := c.arg1(v320)
+					if v850 == v852 {
+						// bits.rules:164
 						{
-							v843 := c.intCc(v265)
-							v844 := c.arg0(v265)
-							v845 := c.arg1(v265)
-							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v843), v844, v845)))
+							v849 := c.arg0(v302)
+							v851 := c.arg0(v320)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v849, v851)), v850)))
+						}
+						// bits.rules:164
+						{
+							v851 := c.arg0(v320)
+							v849 := c.arg0(v302)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v851, v849)), v850)))
+						}
+					}
+				}
+			}
+		case ir.OpIcmp:
+			v9 := c.valueType(v0)
+			if v9 == ir.I8 {
+				v300 := c.arg1(v0)
+				if v1211, ok := c.uconst(v300); ok {
+					if v1211 == 1 {
+						// compare.rules:50
+						{
+							v1207 := c.intCc(v302)
+							v1208 := c.arg0(v302)
+							v1209 := c.arg1(v302)
+							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1207), v1208, v1209)))
+						}
+					}
+				}
+			}
+			v300 := c.arg1(v0)
+			for v320, cursor32, ok := c.defInst(v300, 0); ok; v320, cursor32, ok = c.defInst(v300, cursor32) {
+				v321 := c.opcode(v320)
+				if v321 == ir.OpIcmp {
+					v1208 := c.arg0(v302)
+					v1251 := c.arg0(v320)
+					if v1208 == v1251 {
+						v1209 := c.arg1(v302)
+						v1252 := c.arg1(v320)
+						if v1209 == v1252 {
+							v1207 := c.intCc(v302)
+							v1250 := c.intCc(v320)
+							v1254 := c.ccXor(v1207, v1250)
+							if v1256, ok := c.ccOf(v1254, v1207, v1250); ok {
+								// compare.rules:59
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1256, v1208, v1209)))
+								}
+							}
+							v1258 := c.ccXor(v1250, v1207)
+							if v1260, ok := c.ccOf(v1258, v1250, v1207); ok {
+								// compare.rules:59
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1260, v1208, v1209)))
+								}
+							}
+							if v11, ok := c.intLanes(v9); ok {
+								if v1254 == 7 {
+									// compare.rules:62
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+								if v1258 == 7 {
+									// compare.rules:62
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+							}
+						}
+					}
+					v1209 := c.arg1(v302)
+					if v1209 == v1251 {
+						v1252 := c.arg1(v320)
+						if v1208 == v1252 {
+							v1207 := c.intCc(v302)
+							v1250 := c.intCc(v320)
+							v1286 := c.ccSwap(v1250)
+							v1288 := c.ccXor(v1207, v1286)
+							if v1290, ok := c.ccOf(v1288, v1207, v1250); ok {
+								// compare.rules:65
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1290, v1208, v1209)))
+								}
+							}
+							v1292 := c.ccSwap(v1207)
+							v1294 := c.ccXor(v1250, v1292)
+							if v1296, ok := c.ccOf(v1294, v1250, v1207); ok {
+								// compare.rules:65
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1296, v1209, v1208)))
+								}
+							}
 						}
 					}
 				}
 			}
 		case ir.OpFcmp:
+			v9 := c.valueType(v0)
 			if v9 == ir.I8 {
-				if v847, ok := c.uconst(v236); ok {
-					if v847 == 1 {
-						// compare.rules:66
+				v300 := c.arg1(v0)
+				if v1211, ok := c.uconst(v300); ok {
+					if v1211 == 1 {
+						// compare.rules:51
 						{
-							v848 := c.floatCc(v265)
-							v849 := c.arg0(v265)
-							v850 := c.arg1(v265)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v848), v849, v850)))
+							v1212 := c.floatCc(v302)
+							v1213 := c.arg0(v302)
+							v1214 := c.arg1(v302)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1212), v1213, v1214)))
 						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1632 := c.arg1(v302)
+				if ok := c.konst(v1632); ok {
+					v1633 := c.arg2(v302)
+					if ok := c.konst(v1633); ok {
+						v300 := c.arg1(v0)
+						if ok := c.konst(v300); ok {
+							// compare.rules:278
+							{
+								v1631 := c.arg0(v302)
+								out = append(out, c.instValue(c.makeSelect(v1631, c.instValue(c.makeBxor(v1632, v300)), c.instValue(c.makeBxor(v1633, v300)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			v300 := c.arg1(v0)
+			for v320, cursor33, ok := c.defInst(v300, 0); ok; v320, cursor33, ok = c.defInst(v300, cursor33) {
+				v321 := c.opcode(v320)
+				if v321 == ir.OpSplat {
+					// vector.rules:26
+					{
+						v9 := c.valueType(v0)
+						v2245 := c.arg0(v302)
+						v2246 := c.arg0(v320)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2245, v2246)))))
+					}
+					// vector.rules:26
+					{
+						v9 := c.valueType(v0)
+						v2246 := c.arg0(v320)
+						v2245 := c.arg0(v302)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2246, v2245)))))
 					}
 				}
 			}
 		}
 	}
-	for v261, cursor10, ok := c.defInst(v236, 0); ok; v261, cursor10, ok = c.defInst(v236, cursor10) {
-		v262 := c.opcode(v261)
-		switch v262 {
-		case ir.OpBxor:
-			v287 := c.arg1(v261)
-			if v235 == v287 {
-				// bits.rules:23
-				{
-					v286 := c.arg0(v261)
-					out = append(out, v286)
-				}
-			}
-			v286 := c.arg0(v261)
-			if v235 == v286 {
-				// bits.rules:23
-				{
-					out = append(out, v287)
-				}
-			}
-		case ir.OpBand:
-			v327 := c.arg1(v261)
-			if v235 == v327 {
-				// bits.rules:31
-				{
-					v326 := c.arg0(v261)
-					out = append(out, c.instValue(c.makeBand(v235, c.instValue(c.makeBnot(v326)))))
-				}
-			}
-			v326 := c.arg0(v261)
-			if v235 == v326 {
-				// bits.rules:31
-				{
-					out = append(out, c.instValue(c.makeBand(v235, c.instValue(c.makeBnot(v327)))))
-				}
-			}
-		case ir.OpBor:
-			v331 := c.arg1(v261)
-			if v235 == v331 {
-				// bits.rules:32
-				{
-					v330 := c.arg0(v261)
-					out = append(out, c.instValue(c.makeBand(v330, c.instValue(c.makeBnot(v235)))))
-				}
-			}
-			v330 := c.arg0(v261)
-			if v235 == v330 {
-				// bits.rules:32
-				{
-					out = append(out, c.instValue(c.makeBand(v331, c.instValue(c.makeBnot(v235)))))
-				}
-			}
-		case ir.OpBnot:
-			// bits.rules:44
-			{
-				v263 := c.arg0(v261)
-				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v263, v235)))))
-			}
-		}
-	}
-	return out
-}
-
-// simplify_OpUshr is the part of simplify for one case.
-func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
-	v422 := c.arg1(v0)
-	if v424, ok := c.uconst(v422); ok {
-		v9 := c.valueType(v0)
-		v426 := c.amount(v9, v424)
-		v428 := c.u64Eq(v426, 0)
-		if v428 {
-			// bits.rules:79
-			{
-				v421 := c.arg0(v0)
-				out = append(out, v421)
-			}
-		}
-		v421 := c.arg0(v0)
-		for v484, cursor1, ok := c.defInst(v421, 0); ok; v484, cursor1, ok = c.defInst(v421, cursor1) {
-			v485 := c.opcode(v484)
-			switch v485 {
-			case ir.OpUshr:
-				v487 := c.arg1(v484)
-				if v489, ok := c.uconst(v487); ok {
-					v491 := c.amount(v9, v489)
-					v493 := c.u64Add(v491, v426)
-					v470 := c.laneBits(v9)
-					v495 := c.u64Lt(v493, v470)
-					if v495 {
-						// bits.rules:99
-						{
-							v486 := c.arg0(v484)
-							out = append(out, c.instValue(c.makeUshr(v486, c.makeConst(ir.I32, v493))))
-						}
-					}
-					if v11, ok := c.intLanes(v9); ok {
-						v474 := c.laneBits(v11)
-						v497 := c.amount(v11, v489)
-						v499 := c.amount(v11, v424)
-						v501 := c.u64Add(v497, v499)
-						v503 := c.u64Le(v474, v501)
-						if v503 {
-							// bits.rules:103
-							{
-								out = append(out, c.zeroOf(v11))
+	v300 := c.arg1(v0)
+	for v320, cursor34, ok := c.defInst(v300, 0); ok; v320, cursor34, ok = c.defInst(v300, cursor34) {
+		v321 := c.opcode(v320)
+		switch v321 {
+		case ir.OpIadd:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v323 := c.arg1(v320)
+				for v325, cursor35, ok := c.defInst(v323, 0); ok; v325, cursor35, ok = c.defInst(v323, cursor35) {
+					v326 := c.opcode(v325)
+					if v326 == ir.OpSshr {
+						v322 := c.arg0(v320)
+						v327 := c.arg0(v325)
+						if v322 == v327 {
+							v328 := c.arg1(v325)
+							if v330, ok := c.uconst(v328); ok {
+								v332 := c.amount(v71, v330)
+								v334 := c.u64Add(v332, 1)
+								v283 := c.laneBits(v71)
+								v336 := c.u64Eq(v334, v283)
+								if v336 {
+									if v299 == v323 {
+										// arithmetic.rules:123
+										{
+											out = append(out, c.instValue(c.makeIabs(v322)))
+										}
+									}
+								}
 							}
 						}
 					}
 				}
-			case ir.OpIshl:
-				if v71, ok := c.fitsIn64(v9); ok {
-					v529 := c.arg1(v484)
-					if v531, ok := c.uconst(v529); ok {
-						if v424 == v531 {
-							// bits.rules:117
-							{
-								v528 := c.arg0(v484)
-								out = append(out, c.instValue(c.makeBand(v528, c.makeConst(v71, c.u64Shr(c.typeMask(v71), c.amount(v71, v531))))))
-							}
-						}
-					}
-				}
-			case ir.OpBand:
-				if v71, ok := c.fitsIn64(v9); ok {
-					v555 := c.arg1(v484)
-					if _, ok := c.uconst(v555); ok {
-						// bits.rules:131
-						{
-							v554 := c.arg0(v484)
-							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeUshr(v554, v422)), c.instValue(c.makeUshr(v555, c.makeConst(ir.I32, c.amount(v71, v424)))))))
-						}
-					}
-				}
-			case ir.OpIreduce:
-				v1073 := c.arg0(v484)
-				for v1077, cursor2, ok := c.defInst(v1073, 0); ok; v1077, cursor2, ok = c.defInst(v1073, cursor2) {
-					v1078 := c.opcode(v1077)
-					if v1078 == ir.OpUshr {
-						v1080 := c.arg1(v1077)
-						if v1082, ok := c.uconst(v1080); ok {
-							v1075 := c.valueType(v1073)
-							v1084 := c.amount(v1075, v1082)
-							v470 := c.laneBits(v9)
-							v1088 := c.u64Add(v1084, v470)
-							v1090 := c.laneBits(v1075)
-							v1092 := c.u64Eq(v1088, v1090)
-							if v1092 {
-								v1086 := c.u64Add(v1084, v426)
-								v1094 := c.u64Lt(v1086, v1090)
-								if v1094 {
-									// convert.rules:36
-									{
-										v1079 := c.arg0(v1077)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1079, c.makeConst(ir.I32, v1086))))))
+				v322 := c.arg0(v320)
+				for v351, cursor36, ok := c.defInst(v322, 0); ok; v351, cursor36, ok = c.defInst(v322, cursor36) {
+					v352 := c.opcode(v351)
+					if v352 == ir.OpSshr {
+						v354 := c.arg1(v351)
+						if v356, ok := c.uconst(v354); ok {
+							v358 := c.amount(v71, v356)
+							v360 := c.u64Add(v358, 1)
+							v283 := c.laneBits(v71)
+							v362 := c.u64Eq(v360, v283)
+							if v362 {
+								if v299 == v322 {
+									v353 := c.arg0(v351)
+									if v323 == v353 {
+										// arithmetic.rules:123
+										{
+											out = append(out, c.instValue(c.makeIabs(v353)))
+										}
 									}
 								}
 							}
@@ -4222,42 +3743,3229 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-		}
-	}
-	v421 := c.arg0(v0)
-	if ok := c.zero(v421); ok {
-		// bits.rules:84
-		{
-			out = append(out, v421)
-		}
-	}
-	for v572, cursor3, ok := c.defInst(v422, 0); ok; v572, cursor3, ok = c.defInst(v422, cursor3) {
-		v573 := c.opcode(v572)
-		switch v573 {
-		case ir.OpBand:
-			v575 := c.arg1(v572)
-			if v577, ok := c.uconst(v575); ok {
-				v9 := c.valueType(v0)
-				v579 := c.coversAmount(v9, v577)
-				if v579 {
-					// bits.rules:138
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v436 := c.arg0(v320)
+				if v299 == v436 {
+					// bits.rules:20
 					{
-						v574 := c.arg0(v572)
-						out = append(out, c.instValue(c.makeUshr(v421, v574)))
+						out = append(out, c.onesOf(v11))
+					}
+				}
+			}
+			// bits.rules:47
+			{
+				v436 := c.arg0(v320)
+				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v436, v299)))))
+			}
+		case ir.OpBxor:
+			v457 := c.arg1(v320)
+			if v299 == v457 {
+				// bits.rules:26
+				{
+					v456 := c.arg0(v320)
+					out = append(out, v456)
+				}
+			}
+			v456 := c.arg0(v320)
+			if v299 == v456 {
+				// bits.rules:26
+				{
+					out = append(out, v457)
+				}
+			}
+		case ir.OpBand:
+			v497 := c.arg1(v320)
+			if v299 == v497 {
+				// bits.rules:34
+				{
+					v496 := c.arg0(v320)
+					out = append(out, c.instValue(c.makeBand(v299, c.instValue(c.makeBnot(v496)))))
+				}
+			}
+			v496 := c.arg0(v320)
+			if v299 == v496 {
+				// bits.rules:34
+				{
+					out = append(out, c.instValue(c.makeBand(v299, c.instValue(c.makeBnot(v497)))))
+				}
+			}
+			for v561, cursor37, ok := c.defInst(v496, 0); ok; v561, cursor37, ok = c.defInst(v496, cursor37) {
+				v562 := c.opcode(v561)
+				if v562 == ir.OpBnot {
+					v563 := c.arg0(v561)
+					if v299 == v563 {
+						// bits.rules:54
+						{
+							out = append(out, c.instValue(c.makeBor(v299, v497)))
+						}
+					}
+				}
+			}
+			for v569, cursor38, ok := c.defInst(v497, 0); ok; v569, cursor38, ok = c.defInst(v497, cursor38) {
+				v570 := c.opcode(v569)
+				if v570 == ir.OpBnot {
+					v571 := c.arg0(v569)
+					if v299 == v571 {
+						// bits.rules:54
+						{
+							out = append(out, c.instValue(c.makeBor(v299, v496)))
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v501 := c.arg1(v320)
+			if v299 == v501 {
+				// bits.rules:35
+				{
+					v500 := c.arg0(v320)
+					out = append(out, c.instValue(c.makeBand(v500, c.instValue(c.makeBnot(v299)))))
+				}
+			}
+			v500 := c.arg0(v320)
+			if v299 == v500 {
+				// bits.rules:35
+				{
+					out = append(out, c.instValue(c.makeBand(v501, c.instValue(c.makeBnot(v299)))))
+				}
+			}
+			for v549, cursor39, ok := c.defInst(v500, 0); ok; v549, cursor39, ok = c.defInst(v500, cursor39) {
+				v550 := c.opcode(v549)
+				if v550 == ir.OpBnot {
+					v551 := c.arg0(v549)
+					if v299 == v551 {
+						// bits.rules:55
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v299, v501)))))
+						}
+					}
+				}
+			}
+			for v541, cursor40, ok := c.defInst(v501, 0); ok; v541, cursor40, ok = c.defInst(v501, cursor40) {
+				v542 := c.opcode(v541)
+				if v542 == ir.OpBnot {
+					v543 := c.arg0(v541)
+					if v299 == v543 {
+						// bits.rules:55
+						{
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v299, v500)))))
+						}
+					}
+				}
+			}
+		}
+	}
+	if v299 == v300 {
+		v9 := c.valueType(v0)
+		if v11, ok := c.intLanes(v9); ok {
+			// bits.rules:7
+			{
+				out = append(out, c.zeroOf(v11))
+			}
+		}
+		if v412, ok := c.floatLanes(v9); ok {
+			// bits.rules:8
+			{
+				out = append(out, c.zeroOf(v412))
+			}
+		}
+	}
+	if ok := c.zero(v300); ok {
+		// bits.rules:15
+		{
+			out = append(out, v299)
+		}
+	}
+	if ok := c.ones(v300); ok {
+		// bits.rules:16
+		{
+			out = append(out, c.instValue(c.makeBnot(v299)))
+		}
+	}
+	return out
+}
+
+// simplify_OpBand is the part of simplify for one case.
+func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
+	v407 := c.arg0(v0)
+	v408 := c.arg1(v0)
+	if v407 == v408 {
+		// bits.rules:5
+		{
+			out = append(out, v407)
+		}
+	}
+	if ok := c.zero(v408); ok {
+		// bits.rules:11
+		{
+			out = append(out, v408)
+		}
+	}
+	if ok := c.ones(v408); ok {
+		// bits.rules:12
+		{
+			out = append(out, v407)
+		}
+	}
+	for v421, cursor1, ok := c.defInst(v408, 0); ok; v421, cursor1, ok = c.defInst(v408, cursor1) {
+		v422 := c.opcode(v421)
+		switch v422 {
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v423 := c.arg0(v421)
+				if v407 == v423 {
+					// bits.rules:18
+					{
+						out = append(out, c.zeroOf(v11))
+					}
+				}
+			}
+			for v425, cursor2, ok := c.defInst(v407, 0); ok; v425, cursor2, ok = c.defInst(v407, cursor2) {
+				v426 := c.opcode(v425)
+				switch v426 {
+				case ir.OpBor:
+					v423 := c.arg0(v421)
+					for v503, cursor3, ok := c.defInst(v423, 0); ok; v503, cursor3, ok = c.defInst(v423, cursor3) {
+						v504 := c.opcode(v503)
+						switch v504 {
+						case ir.OpBand:
+							v440 := c.arg0(v425)
+							v505 := c.arg0(v503)
+							if v440 == v505 {
+								v441 := c.arg1(v425)
+								v506 := c.arg1(v503)
+								if v441 == v506 {
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v440, v441)))
+									}
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v441, v440)))
+									}
+								}
+								for v479, cursor4, ok := c.defInst(v441, 0); ok; v479, cursor4, ok = c.defInst(v441, cursor4) {
+									v480 := c.opcode(v479)
+									if v480 == ir.OpBnot {
+										v481 := c.arg0(v479)
+										if v481 == v506 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v481)))
+											}
+										}
+									}
+								}
+							}
+							v441 := c.arg1(v425)
+							if v441 == v505 {
+								v506 := c.arg1(v503)
+								if v440 == v506 {
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v441, v440)))
+									}
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v440, v441)))
+									}
+								}
+								for v487, cursor5, ok := c.defInst(v440, 0); ok; v487, cursor5, ok = c.defInst(v440, cursor5) {
+									v488 := c.opcode(v487)
+									if v488 == ir.OpBnot {
+										v489 := c.arg0(v487)
+										if v489 == v506 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v489)))
+											}
+										}
+									}
+								}
+							}
+							for v487, cursor6, ok := c.defInst(v440, 0); ok; v487, cursor6, ok = c.defInst(v440, cursor6) {
+								v488 := c.opcode(v487)
+								if v488 == ir.OpBnot {
+									v489 := c.arg0(v487)
+									if v489 == v505 {
+										v506 := c.arg1(v503)
+										if v441 == v506 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v489)))
+											}
+										}
+									}
+								}
+							}
+							for v479, cursor7, ok := c.defInst(v441, 0); ok; v479, cursor7, ok = c.defInst(v441, cursor7) {
+								v480 := c.opcode(v479)
+								if v480 == ir.OpBnot {
+									v481 := c.arg0(v479)
+									if v481 == v505 {
+										v506 := c.arg1(v503)
+										if v440 == v506 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v481)))
+											}
+										}
+									}
+								}
+							}
+						case ir.OpBxor:
+							v440 := c.arg0(v425)
+							v518 := c.arg0(v503)
+							if v440 == v518 {
+								v441 := c.arg1(v425)
+								v519 := c.arg1(v503)
+								if v441 == v519 {
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v440, v441)))
+									}
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v441, v440)))
+									}
+								}
+							}
+							v441 := c.arg1(v425)
+							if v441 == v518 {
+								v519 := c.arg1(v503)
+								if v440 == v519 {
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v441, v440)))
+									}
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v440, v441)))
+									}
+								}
+							}
+						}
+					}
+					v441 := c.arg1(v425)
+					if v423 == v441 {
+						// bits.rules:51
+						{
+							v440 := c.arg0(v425)
+							out = append(out, c.instValue(c.makeBand(v440, c.instValue(c.makeBnot(v441)))))
+						}
+					}
+					v440 := c.arg0(v425)
+					if v423 == v440 {
+						// bits.rules:51
+						{
+							out = append(out, c.instValue(c.makeBand(v441, c.instValue(c.makeBnot(v440)))))
+						}
+					}
+				case ir.OpBnot:
+					// bits.rules:44
+					{
+						v427 := c.arg0(v425)
+						v423 := c.arg0(v421)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v427, v423)))))
+					}
+					// bits.rules:44
+					{
+						v423 := c.arg0(v421)
+						v427 := c.arg0(v425)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v423, v427)))))
+					}
+				}
+			}
+			v423 := c.arg0(v421)
+			for v503, cursor8, ok := c.defInst(v423, 0); ok; v503, cursor8, ok = c.defInst(v423, cursor8) {
+				v504 := c.opcode(v503)
+				if v504 == ir.OpBxor {
+					v519 := c.arg1(v503)
+					if v407 == v519 {
+						// bits.rules:41
+						{
+							v518 := c.arg0(v503)
+							out = append(out, c.instValue(c.makeBand(v518, v407)))
+						}
+					}
+					v518 := c.arg0(v503)
+					if v407 == v518 {
+						// bits.rules:41
+						{
+							out = append(out, c.instValue(c.makeBand(v519, v407)))
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v438 := c.arg0(v421)
+			if v407 == v438 {
+				// bits.rules:22
+				{
+					out = append(out, v407)
+				}
+			}
+			v439 := c.arg1(v421)
+			if v407 == v439 {
+				// bits.rules:22
+				{
+					out = append(out, v407)
+				}
+			}
+			for v425, cursor9, ok := c.defInst(v407, 0); ok; v425, cursor9, ok = c.defInst(v407, cursor9) {
+				v426 := c.opcode(v425)
+				switch v426 {
+				case ir.OpBor:
+					v440 := c.arg0(v425)
+					if v438 == v440 {
+						for v475, cursor10, ok := c.defInst(v439, 0); ok; v475, cursor10, ok = c.defInst(v439, cursor10) {
+							v476 := c.opcode(v475)
+							if v476 == ir.OpBnot {
+								v441 := c.arg1(v425)
+								v477 := c.arg0(v475)
+								if v441 == v477 {
+									// bits.rules:28
+									{
+										out = append(out, v440)
+									}
+								}
+							}
+						}
+						v441 := c.arg1(v425)
+						for v479, cursor11, ok := c.defInst(v441, 0); ok; v479, cursor11, ok = c.defInst(v441, cursor11) {
+							v480 := c.opcode(v479)
+							if v480 == ir.OpBnot {
+								v481 := c.arg0(v479)
+								if v439 == v481 {
+									// bits.rules:28
+									{
+										out = append(out, v440)
+									}
+								}
+							}
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v441, v439)))))
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v439, v441)))))
+						}
+					}
+					v441 := c.arg1(v425)
+					if v438 == v441 {
+						for v475, cursor12, ok := c.defInst(v439, 0); ok; v475, cursor12, ok = c.defInst(v439, cursor12) {
+							v476 := c.opcode(v475)
+							if v476 == ir.OpBnot {
+								v477 := c.arg0(v475)
+								if v440 == v477 {
+									// bits.rules:28
+									{
+										out = append(out, v441)
+									}
+								}
+							}
+						}
+						for v487, cursor13, ok := c.defInst(v440, 0); ok; v487, cursor13, ok = c.defInst(v440, cursor13) {
+							v488 := c.opcode(v487)
+							if v488 == ir.OpBnot {
+								v489 := c.arg0(v487)
+								if v439 == v489 {
+									// bits.rules:28
+									{
+										out = append(out, v441)
+									}
+								}
+							}
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v440, v439)))))
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v439, v440)))))
+						}
+					}
+					if v439 == v440 {
+						for v479, cursor14, ok := c.defInst(v441, 0); ok; v479, cursor14, ok = c.defInst(v441, cursor14) {
+							v480 := c.opcode(v479)
+							if v480 == ir.OpBnot {
+								v481 := c.arg0(v479)
+								if v438 == v481 {
+									// bits.rules:28
+									{
+										out = append(out, v440)
+									}
+								}
+							}
+						}
+						for v483, cursor15, ok := c.defInst(v438, 0); ok; v483, cursor15, ok = c.defInst(v438, cursor15) {
+							v484 := c.opcode(v483)
+							if v484 == ir.OpBnot {
+								v485 := c.arg0(v483)
+								if v441 == v485 {
+									// bits.rules:28
+									{
+										out = append(out, v440)
+									}
+								}
+							}
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v438, v441)))))
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v441, v438)))))
+						}
+					}
+					if v439 == v441 {
+						for v483, cursor16, ok := c.defInst(v438, 0); ok; v483, cursor16, ok = c.defInst(v438, cursor16) {
+							v484 := c.opcode(v483)
+							if v484 == ir.OpBnot {
+								v485 := c.arg0(v483)
+								if v440 == v485 {
+									// bits.rules:28
+									{
+										out = append(out, v441)
+									}
+								}
+							}
+						}
+						for v487, cursor17, ok := c.defInst(v440, 0); ok; v487, cursor17, ok = c.defInst(v440, cursor17) {
+							v488 := c.opcode(v487)
+							if v488 == ir.OpBnot {
+								v489 := c.arg0(v487)
+								if v438 == v489 {
+									// bits.rules:28
+									{
+										out = append(out, v441)
+									}
+								}
+							}
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v440, v438)))))
+						}
+						// bits.rules:71
+						{
+							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v438, v440)))))
+						}
+					}
+				case ir.OpBnot:
+					v427 := c.arg0(v425)
+					for v508, cursor18, ok := c.defInst(v427, 0); ok; v508, cursor18, ok = c.defInst(v427, cursor18) {
+						v509 := c.opcode(v508)
+						switch v509 {
+						case ir.OpBand:
+							v510 := c.arg0(v508)
+							if v438 == v510 {
+								v511 := c.arg1(v508)
+								if v439 == v511 {
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v510, v511)))
+									}
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v511, v510)))
+									}
+								}
+								for v475, cursor19, ok := c.defInst(v439, 0); ok; v475, cursor19, ok = c.defInst(v439, cursor19) {
+									v476 := c.opcode(v475)
+									if v476 == ir.OpBnot {
+										v477 := c.arg0(v475)
+										if v477 == v511 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v511)))
+											}
+										}
+									}
+								}
+							}
+							v511 := c.arg1(v508)
+							if v438 == v511 {
+								if v439 == v510 {
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v510, v511)))
+									}
+									// bits.rules:39
+									{
+										out = append(out, c.instValue(c.makeBxor(v511, v510)))
+									}
+								}
+								for v475, cursor20, ok := c.defInst(v439, 0); ok; v475, cursor20, ok = c.defInst(v439, cursor20) {
+									v476 := c.opcode(v475)
+									if v476 == ir.OpBnot {
+										v477 := c.arg0(v475)
+										if v477 == v510 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v510)))
+											}
+										}
+									}
+								}
+							}
+							for v483, cursor21, ok := c.defInst(v438, 0); ok; v483, cursor21, ok = c.defInst(v438, cursor21) {
+								v484 := c.opcode(v483)
+								if v484 == ir.OpBnot {
+									v485 := c.arg0(v483)
+									if v485 == v510 {
+										if v439 == v511 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v510)))
+											}
+										}
+									}
+									if v485 == v511 {
+										if v439 == v510 {
+											// bits.rules:64
+											{
+												out = append(out, c.instValue(c.makeBnot(v511)))
+											}
+										}
+									}
+								}
+							}
+						case ir.OpBxor:
+							v516 := c.arg0(v508)
+							if v438 == v516 {
+								v517 := c.arg1(v508)
+								if v439 == v517 {
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v516, v517)))
+									}
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v517, v516)))
+									}
+								}
+							}
+							v517 := c.arg1(v508)
+							if v438 == v517 {
+								if v439 == v516 {
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v516, v517)))
+									}
+									// bits.rules:57
+									{
+										out = append(out, c.instValue(c.makeBand(v517, v516)))
+									}
+								}
+							}
+						}
+					}
+					if v427 == v439 {
+						// bits.rules:51
+						{
+							out = append(out, c.instValue(c.makeBand(v438, c.instValue(c.makeBnot(v427)))))
+						}
+					}
+					if v427 == v438 {
+						// bits.rules:51
+						{
+							out = append(out, c.instValue(c.makeBand(v439, c.instValue(c.makeBnot(v427)))))
+						}
+					}
+				case ir.OpBxor:
+					v512 := c.arg0(v425)
+					if v438 == v512 {
+						v513 := c.arg1(v425)
+						if v439 == v513 {
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v512, v513)))
+							}
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v513, v512)))
+							}
+						}
+					}
+					v513 := c.arg1(v425)
+					if v438 == v513 {
+						if v439 == v512 {
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v512, v513)))
+							}
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v513, v512)))
+							}
+						}
+					}
+				case ir.OpBand:
+					v448 := c.arg0(v425)
+					if v438 == v448 {
+						v449 := c.arg1(v425)
+						if v439 == v449 {
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v448, v449)))
+							}
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v449, v448)))
+							}
+						}
+					}
+					v449 := c.arg1(v425)
+					if v438 == v449 {
+						if v439 == v448 {
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v449, v448)))
+							}
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v448, v449)))
+							}
+						}
+					}
+				}
+			}
+			for v475, cursor22, ok := c.defInst(v439, 0); ok; v475, cursor22, ok = c.defInst(v439, cursor22) {
+				v476 := c.opcode(v475)
+				if v476 == ir.OpBnot {
+					v477 := c.arg0(v475)
+					if v407 == v477 {
+						// bits.rules:37
+						{
+							out = append(out, c.instValue(c.makeBand(v438, v407)))
+						}
+					}
+				}
+			}
+			for v483, cursor23, ok := c.defInst(v438, 0); ok; v483, cursor23, ok = c.defInst(v438, cursor23) {
+				v484 := c.opcode(v483)
+				if v484 == ir.OpBnot {
+					v485 := c.arg0(v483)
+					if v407 == v485 {
+						// bits.rules:37
+						{
+							out = append(out, c.instValue(c.makeBand(v439, v407)))
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v446 := c.arg0(v421)
+			if v407 == v446 {
+				// bits.rules:24
+				{
+					v447 := c.arg1(v421)
+					out = append(out, c.instValue(c.makeBand(v407, v447)))
+				}
+			}
+			v447 := c.arg1(v421)
+			if v407 == v447 {
+				// bits.rules:24
+				{
+					out = append(out, c.instValue(c.makeBand(v407, v446)))
+				}
+			}
+			for v425, cursor24, ok := c.defInst(v407, 0); ok; v425, cursor24, ok = c.defInst(v407, cursor24) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpBor {
+					v440 := c.arg0(v425)
+					if v440 == v446 {
+						v441 := c.arg1(v425)
+						if v441 == v447 {
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v440, v441)))
+							}
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v441, v440)))
+							}
+						}
+					}
+					v441 := c.arg1(v425)
+					if v441 == v446 {
+						if v440 == v447 {
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v440, v441)))
+							}
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v441, v440)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBxor:
+			v515 := c.arg1(v421)
+			if v407 == v515 {
+				// bits.rules:40
+				{
+					v514 := c.arg0(v421)
+					out = append(out, c.instValue(c.makeBand(v407, c.instValue(c.makeBnot(v514)))))
+				}
+			}
+			v514 := c.arg0(v421)
+			if v407 == v514 {
+				// bits.rules:40
+				{
+					out = append(out, c.instValue(c.makeBand(v407, c.instValue(c.makeBnot(v515)))))
+				}
+			}
+			for v425, cursor25, ok := c.defInst(v407, 0); ok; v425, cursor25, ok = c.defInst(v407, cursor25) {
+				v426 := c.opcode(v425)
+				switch v426 {
+				case ir.OpBor:
+					v440 := c.arg0(v425)
+					if v440 == v514 {
+						v441 := c.arg1(v425)
+						if v441 == v515 {
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v440, v441)))
+							}
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v441, v440)))
+							}
+						}
+					}
+					v441 := c.arg1(v425)
+					if v441 == v514 {
+						if v440 == v515 {
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v441, v440)))
+							}
+							// bits.rules:60
+							{
+								out = append(out, c.instValue(c.makeBxor(v440, v441)))
+							}
+						}
+					}
+				case ir.OpBxor:
+					for v573, cursor26, ok := c.defInst(v514, 0); ok; v573, cursor26, ok = c.defInst(v514, cursor26) {
+						v574 := c.opcode(v573)
+						if v574 == ir.OpBxor {
+							v512 := c.arg0(v425)
+							if v512 == v515 {
+								v513 := c.arg1(v425)
+								v575 := c.arg0(v573)
+								if v513 == v575 {
+									// bits.rules:62
+									{
+										v576 := c.arg1(v573)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v576)))))
+									}
+								}
+								v576 := c.arg1(v573)
+								if v513 == v576 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v575)))))
+									}
+								}
+							}
+							v513 := c.arg1(v425)
+							if v513 == v515 {
+								v575 := c.arg0(v573)
+								if v512 == v575 {
+									// bits.rules:62
+									{
+										v576 := c.arg1(v573)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v576)))))
+									}
+								}
+								v576 := c.arg1(v573)
+								if v512 == v576 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v575)))))
+									}
+								}
+							}
+						}
+					}
+					v512 := c.arg0(v425)
+					for v578, cursor27, ok := c.defInst(v512, 0); ok; v578, cursor27, ok = c.defInst(v512, cursor27) {
+						v579 := c.opcode(v578)
+						if v579 == ir.OpBxor {
+							v513 := c.arg1(v425)
+							if v513 == v514 {
+								v580 := c.arg0(v578)
+								if v515 == v580 {
+									// bits.rules:62
+									{
+										v581 := c.arg1(v578)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v580)), c.instValue(c.makeBnot(v581)))))
+									}
+								}
+								v581 := c.arg1(v578)
+								if v515 == v581 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v581)), c.instValue(c.makeBnot(v580)))))
+									}
+								}
+							}
+							if v513 == v515 {
+								v580 := c.arg0(v578)
+								if v514 == v580 {
+									// bits.rules:62
+									{
+										v581 := c.arg1(v578)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v580)), c.instValue(c.makeBnot(v581)))))
+									}
+								}
+								v581 := c.arg1(v578)
+								if v514 == v581 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v581)), c.instValue(c.makeBnot(v580)))))
+									}
+								}
+							}
+						}
+					}
+					if v512 == v514 {
+						for v583, cursor28, ok := c.defInst(v515, 0); ok; v583, cursor28, ok = c.defInst(v515, cursor28) {
+							v584 := c.opcode(v583)
+							if v584 == ir.OpBxor {
+								v513 := c.arg1(v425)
+								v585 := c.arg0(v583)
+								if v513 == v585 {
+									// bits.rules:62
+									{
+										v586 := c.arg1(v583)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v586)))))
+									}
+								}
+								v586 := c.arg1(v583)
+								if v513 == v586 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v585)))))
+									}
+								}
+							}
+						}
+						v513 := c.arg1(v425)
+						for v588, cursor29, ok := c.defInst(v513, 0); ok; v588, cursor29, ok = c.defInst(v513, cursor29) {
+							v589 := c.opcode(v588)
+							if v589 == ir.OpBxor {
+								v590 := c.arg0(v588)
+								if v515 == v590 {
+									// bits.rules:62
+									{
+										v591 := c.arg1(v588)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v590)), c.instValue(c.makeBnot(v591)))))
+									}
+								}
+								v591 := c.arg1(v588)
+								if v515 == v591 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v591)), c.instValue(c.makeBnot(v590)))))
+									}
+								}
+							}
+						}
+					}
+					v513 := c.arg1(v425)
+					if v513 == v514 {
+						for v583, cursor30, ok := c.defInst(v515, 0); ok; v583, cursor30, ok = c.defInst(v515, cursor30) {
+							v584 := c.opcode(v583)
+							if v584 == ir.OpBxor {
+								v585 := c.arg0(v583)
+								if v512 == v585 {
+									// bits.rules:62
+									{
+										v586 := c.arg1(v583)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v586)))))
+									}
+								}
+								v586 := c.arg1(v583)
+								if v512 == v586 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v585)))))
+									}
+								}
+							}
+						}
+					}
+					for v588, cursor31, ok := c.defInst(v513, 0); ok; v588, cursor31, ok = c.defInst(v513, cursor31) {
+						v589 := c.opcode(v588)
+						if v589 == ir.OpBxor {
+							if v512 == v515 {
+								v590 := c.arg0(v588)
+								if v514 == v590 {
+									// bits.rules:62
+									{
+										v591 := c.arg1(v588)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v590)), c.instValue(c.makeBnot(v591)))))
+									}
+								}
+								v591 := c.arg1(v588)
+								if v514 == v591 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v591)), c.instValue(c.makeBnot(v590)))))
+									}
+								}
+							}
+						}
 					}
 				}
 			}
 		case ir.OpUextend:
-			// bits.rules:145
-			{
-				v608 := c.arg0(v572)
-				out = append(out, c.instValue(c.makeUshr(v421, v608)))
+			for v425, cursor32, ok := c.defInst(v407, 0); ok; v425, cursor32, ok = c.defInst(v407, cursor32) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpUextend {
+					v667 := c.arg0(v425)
+					v669 := c.valueType(v667)
+					v670 := c.arg0(v421)
+					v672 := c.valueType(v670)
+					if v669 == v672 {
+						// bits.rules:104
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v667, v670)))))
+						}
+						// bits.rules:104
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v670, v667)))))
+						}
+					}
+				}
 			}
 		case ir.OpSextend:
-			// bits.rules:150
+			for v425, cursor33, ok := c.defInst(v407, 0); ok; v425, cursor33, ok = c.defInst(v407, cursor33) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpSextend {
+					v685 := c.arg0(v425)
+					v687 := c.valueType(v685)
+					v688 := c.arg0(v421)
+					v690 := c.valueType(v688)
+					if v687 == v690 {
+						// bits.rules:107
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v685, v688)))))
+						}
+						// bits.rules:107
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v688, v685)))))
+						}
+					}
+				}
+			}
+		case ir.OpIshl:
+			for v425, cursor34, ok := c.defInst(v407, 0); ok; v425, cursor34, ok = c.defInst(v407, cursor34) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpIshl {
+					v818 := c.arg1(v425)
+					v820 := c.arg1(v421)
+					if v818 == v820 {
+						// bits.rules:156
+						{
+							v817 := c.arg0(v425)
+							v819 := c.arg0(v421)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v817, v819)), v818)))
+						}
+						// bits.rules:156
+						{
+							v819 := c.arg0(v421)
+							v817 := c.arg0(v425)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v819, v817)), v818)))
+						}
+					}
+				}
+			}
+		case ir.OpUshr:
+			for v425, cursor35, ok := c.defInst(v407, 0); ok; v425, cursor35, ok = c.defInst(v407, cursor35) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpUshr {
+					v830 := c.arg1(v425)
+					v832 := c.arg1(v421)
+					if v830 == v832 {
+						// bits.rules:159
+						{
+							v829 := c.arg0(v425)
+							v831 := c.arg0(v421)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v829, v831)), v830)))
+						}
+						// bits.rules:159
+						{
+							v831 := c.arg0(v421)
+							v829 := c.arg0(v425)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v831, v829)), v830)))
+						}
+					}
+				}
+			}
+		case ir.OpSshr:
+			for v425, cursor36, ok := c.defInst(v407, 0); ok; v425, cursor36, ok = c.defInst(v407, cursor36) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpSshr {
+					v842 := c.arg1(v425)
+					v844 := c.arg1(v421)
+					if v842 == v844 {
+						// bits.rules:162
+						{
+							v841 := c.arg0(v425)
+							v843 := c.arg0(v421)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v841, v843)), v842)))
+						}
+						// bits.rules:162
+						{
+							v843 := c.arg0(v421)
+							v841 := c.arg0(v425)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v843, v841)), v842)))
+						}
+					}
+				}
+			}
+		case ir.OpIcmp:
+			for v425, cursor37, ok := c.defInst(v407, 0); ok; v425, cursor37, ok = c.defInst(v407, cursor37) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpIcmp {
+					v1223 := c.arg0(v425)
+					v1226 := c.arg0(v421)
+					if v1223 == v1226 {
+						v1224 := c.arg1(v425)
+						v1227 := c.arg1(v421)
+						if v1224 == v1227 {
+							v1222 := c.intCc(v425)
+							v1225 := c.intCc(v421)
+							v1229 := c.ccAnd(v1222, v1225)
+							if v1231, ok := c.ccOf(v1229, v1222, v1225); ok {
+								// compare.rules:57
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1231, v1223, v1224)))
+								}
+							}
+							v1233 := c.ccAnd(v1225, v1222)
+							if v1235, ok := c.ccOf(v1233, v1225, v1222); ok {
+								// compare.rules:57
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1235, v1223, v1224)))
+								}
+							}
+							v9 := c.valueType(v0)
+							if v11, ok := c.intLanes(v9); ok {
+								if v1229 == 0 {
+									// compare.rules:60
+									{
+										out = append(out, c.zeroOf(v11))
+									}
+								}
+								if v1233 == 0 {
+									// compare.rules:60
+									{
+										out = append(out, c.zeroOf(v11))
+									}
+								}
+							}
+						}
+						v9 := c.valueType(v0)
+						if v9 == ir.I8 {
+							if v1322, ok := c.uconst(v1224); ok {
+								if v1324, ok := c.uconst(v1227); ok {
+									v1318 := c.valueType(v1223)
+									if v1320, ok := c.fitsIn64(v1318); ok {
+										v1222 := c.intCc(v425)
+										v1225 := c.intCc(v421)
+										if v1326, ok := c.rangeBoth(v1320, v1222, v1322, v1225, v1324); ok {
+											// compare.rules:84
+											{
+												out = append(out, c.inRange(v1223, v1326))
+											}
+										}
+										v1350 := c.neverBoth(v1320, v1222, v1322, v1225, v1324)
+										if v1350 {
+											// compare.rules:90
+											{
+												out = append(out, c.makeConst(ir.I8, 0))
+											}
+										}
+									}
+									v1328 := c.valueType(v1226)
+									if v1330, ok := c.fitsIn64(v1328); ok {
+										v1225 := c.intCc(v421)
+										v1222 := c.intCc(v425)
+										if v1332, ok := c.rangeBoth(v1330, v1225, v1324, v1222, v1322); ok {
+											// compare.rules:84
+											{
+												out = append(out, c.inRange(v1223, v1332))
+											}
+										}
+										v1352 := c.neverBoth(v1330, v1225, v1324, v1222, v1322)
+										if v1352 {
+											// compare.rules:90
+											{
+												out = append(out, c.makeConst(ir.I8, 0))
+											}
+										}
+									}
+								}
+							}
+						}
+						v1222 := c.intCc(v425)
+						switch v1222 {
+						case ir.UnsignedLessThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.ones(v1227); ok {
+									// compare.rules:101
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						case ir.NotEqual:
+							v1225 := c.intCc(v421)
+							switch v1225 {
+							case ir.UnsignedLessThan:
+								if ok := c.ones(v1224); ok {
+									// compare.rules:101
+									{
+										out = append(out, v408)
+									}
+								}
+							case ir.UnsignedGreaterThan:
+								if ok := c.zero(v1224); ok {
+									// compare.rules:102
+									{
+										out = append(out, v408)
+									}
+								}
+							case ir.SignedLessThan:
+								if ok := c.greatest(v1224); ok {
+									// compare.rules:103
+									{
+										out = append(out, v408)
+									}
+								}
+							case ir.SignedGreaterThan:
+								if ok := c.least(v1224); ok {
+									// compare.rules:104
+									{
+										out = append(out, v408)
+									}
+								}
+							}
+						case ir.UnsignedGreaterThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.zero(v1227); ok {
+									// compare.rules:102
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						case ir.SignedLessThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.greatest(v1227); ok {
+									// compare.rules:103
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						case ir.SignedGreaterThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.least(v1227); ok {
+									// compare.rules:104
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						}
+					}
+					v1224 := c.arg1(v425)
+					if v1224 == v1226 {
+						v1227 := c.arg1(v421)
+						if v1223 == v1227 {
+							v1222 := c.intCc(v425)
+							v1225 := c.intCc(v421)
+							v1262 := c.ccSwap(v1225)
+							v1264 := c.ccAnd(v1222, v1262)
+							if v1266, ok := c.ccOf(v1264, v1222, v1225); ok {
+								// compare.rules:63
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1266, v1223, v1224)))
+								}
+							}
+							v1268 := c.ccSwap(v1222)
+							v1270 := c.ccAnd(v1225, v1268)
+							if v1272, ok := c.ccOf(v1270, v1225, v1222); ok {
+								// compare.rules:63
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1272, v1224, v1223)))
+								}
+							}
+							v9 := c.valueType(v0)
+							if v11, ok := c.intLanes(v9); ok {
+								if v1264 == 0 {
+									// compare.rules:66
+									{
+										out = append(out, c.zeroOf(v11))
+									}
+								}
+								if v1270 == 0 {
+									// compare.rules:66
+									{
+										out = append(out, c.zeroOf(v11))
+									}
+								}
+							}
+						}
+						v1222 := c.intCc(v425)
+						switch v1222 {
+						case ir.UnsignedGreaterThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.ones(v1227); ok {
+									// compare.rules:105
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						case ir.UnsignedLessThan:
+							v1225 := c.intCc(v421)
+							if v1225 == ir.NotEqual {
+								if ok := c.zero(v1227); ok {
+									// compare.rules:106
+									{
+										out = append(out, v407)
+									}
+								}
+							}
+						}
+					}
+					v1222 := c.intCc(v425)
+					switch v1222 {
+					case ir.NotEqual:
+						v1225 := c.intCc(v421)
+						switch v1225 {
+						case ir.UnsignedGreaterThan:
+							if ok := c.ones(v1224); ok {
+								v1227 := c.arg1(v421)
+								if v1223 == v1227 {
+									// compare.rules:105
+									{
+										out = append(out, v408)
+									}
+								}
+							}
+						case ir.UnsignedLessThan:
+							if ok := c.zero(v1224); ok {
+								v1227 := c.arg1(v421)
+								if v1223 == v1227 {
+									// compare.rules:106
+									{
+										out = append(out, v408)
+									}
+								}
+							}
+						}
+					case ir.Equal:
+						v9 := c.valueType(v0)
+						if v9 == ir.I8 {
+							v1225 := c.intCc(v421)
+							if v1225 == ir.Equal {
+								if ok := c.zero(v1224); ok {
+									v1227 := c.arg1(v421)
+									if ok := c.zero(v1227); ok {
+										v1366 := c.sameType(v1223, v1226)
+										if v1366 {
+											// compare.rules:115
+											{
+												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1223, v1226)), v1224)))
+											}
+										}
+										v1368 := c.sameType(v1226, v1223)
+										if v1368 {
+											// compare.rules:115
+											{
+												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1226, v1223)), v1227)))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpFcmp:
+			for v425, cursor38, ok := c.defInst(v407, 0); ok; v425, cursor38, ok = c.defInst(v407, cursor38) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpFcmp {
+					v1298 := c.arg0(v425)
+					v1301 := c.arg0(v421)
+					if v1298 == v1301 {
+						v1299 := c.arg1(v425)
+						v1302 := c.arg1(v421)
+						if v1299 == v1302 {
+							v1297 := c.floatCc(v425)
+							v1300 := c.floatCc(v421)
+							if v1304, ok := c.floatCcBoth(v1297, v1300); ok {
+								// compare.rules:77
+								{
+									out = append(out, c.instValue(c.makeFcmp(v1304, v1298, v1299)))
+								}
+							}
+							if v1306, ok := c.floatCcBoth(v1300, v1297); ok {
+								// compare.rules:77
+								{
+									out = append(out, c.instValue(c.makeFcmp(v1306, v1298, v1299)))
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			for v425, cursor39, ok := c.defInst(v407, 0); ok; v425, cursor39, ok = c.defInst(v407, cursor39) {
+				v426 := c.opcode(v425)
+				if v426 == ir.OpSplat {
+					// vector.rules:24
+					{
+						v9 := c.valueType(v0)
+						v2241 := c.arg0(v425)
+						v2242 := c.arg0(v421)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2241, v2242)))))
+					}
+					// vector.rules:24
+					{
+						v9 := c.valueType(v0)
+						v2242 := c.arg0(v421)
+						v2241 := c.arg0(v425)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2242, v2241)))))
+					}
+				}
+			}
+		}
+	}
+	for v425, cursor40, ok := c.defInst(v407, 0); ok; v425, cursor40, ok = c.defInst(v407, cursor40) {
+		v426 := c.opcode(v425)
+		switch v426 {
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v427 := c.arg0(v425)
+				if v408 == v427 {
+					// bits.rules:18
+					{
+						out = append(out, c.zeroOf(v11))
+					}
+				}
+			}
+			v427 := c.arg0(v425)
+			for v508, cursor41, ok := c.defInst(v427, 0); ok; v508, cursor41, ok = c.defInst(v427, cursor41) {
+				v509 := c.opcode(v508)
+				if v509 == ir.OpBxor {
+					v517 := c.arg1(v508)
+					if v408 == v517 {
+						// bits.rules:41
+						{
+							v516 := c.arg0(v508)
+							out = append(out, c.instValue(c.makeBand(v516, v517)))
+						}
+					}
+					v516 := c.arg0(v508)
+					if v408 == v516 {
+						// bits.rules:41
+						{
+							out = append(out, c.instValue(c.makeBand(v517, v516)))
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v440 := c.arg0(v425)
+			if v408 == v440 {
+				// bits.rules:22
+				{
+					out = append(out, v440)
+				}
+			}
+			v441 := c.arg1(v425)
+			if v408 == v441 {
+				// bits.rules:22
+				{
+					out = append(out, v441)
+				}
+			}
+			for v479, cursor42, ok := c.defInst(v441, 0); ok; v479, cursor42, ok = c.defInst(v441, cursor42) {
+				v480 := c.opcode(v479)
+				if v480 == ir.OpBnot {
+					v481 := c.arg0(v479)
+					if v408 == v481 {
+						// bits.rules:37
+						{
+							out = append(out, c.instValue(c.makeBand(v440, v481)))
+						}
+					}
+				}
+			}
+			for v487, cursor43, ok := c.defInst(v440, 0); ok; v487, cursor43, ok = c.defInst(v440, cursor43) {
+				v488 := c.opcode(v487)
+				if v488 == ir.OpBnot {
+					v489 := c.arg0(v487)
+					if v408 == v489 {
+						// bits.rules:37
+						{
+							out = append(out, c.instValue(c.makeBand(v441, v489)))
+						}
+					}
+				}
+			}
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				if v634, ok := c.uconst(v441); ok {
+					if v636, ok := c.uconst(v408); ok {
+						v638 := c.u64And(v634, v636)
+						v640 := c.u64Eq(v638, 0)
+						if v640 {
+							// bits.rules:86
+							{
+								out = append(out, c.instValue(c.makeBand(v440, v408)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v448 := c.arg0(v425)
+			if v408 == v448 {
+				// bits.rules:24
+				{
+					v449 := c.arg1(v425)
+					out = append(out, c.instValue(c.makeBand(v448, v449)))
+				}
+			}
+			v449 := c.arg1(v425)
+			if v408 == v449 {
+				// bits.rules:24
+				{
+					out = append(out, c.instValue(c.makeBand(v449, v448)))
+				}
+			}
+			if ok := c.konst(v449); ok {
+				if ok := c.konst(v408); ok {
+					// bits.rules:78
+					{
+						out = append(out, c.instValue(c.makeBand(v448, c.instValue(c.makeBand(v449, v408)))))
+					}
+				}
+			}
+		case ir.OpBxor:
+			v513 := c.arg1(v425)
+			if v408 == v513 {
+				// bits.rules:40
+				{
+					v512 := c.arg0(v425)
+					out = append(out, c.instValue(c.makeBand(v513, c.instValue(c.makeBnot(v512)))))
+				}
+			}
+			v512 := c.arg0(v425)
+			if v408 == v512 {
+				// bits.rules:40
+				{
+					out = append(out, c.instValue(c.makeBand(v512, c.instValue(c.makeBnot(v513)))))
+				}
+			}
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				if v642, ok := c.uconst(v513); ok {
+					if v636, ok := c.uconst(v408); ok {
+						v644 := c.u64And(v642, v636)
+						v646 := c.u64Eq(v644, 0)
+						if v646 {
+							// bits.rules:89
+							{
+								out = append(out, c.instValue(c.makeBand(v512, v408)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBmask:
+			v1158 := c.arg0(v425)
+			v1160 := c.isScalar(v1158)
+			if v1160 {
+				v9 := c.valueType(v0)
+				if v71, ok := c.fitsIn64(v9); ok {
+					if v636, ok := c.uconst(v408); ok {
+						if v636 == 1 {
+							// bits.rules:261
+							{
+								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1158, c.makeConst(c.valueType(v1158), 0)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1622 := c.arg1(v425)
+				if ok := c.konst(v1622); ok {
+					v1623 := c.arg2(v425)
+					if ok := c.konst(v1623); ok {
+						if ok := c.konst(v408); ok {
+							// compare.rules:276
+							{
+								v1621 := c.arg0(v425)
+								out = append(out, c.instValue(c.makeSelect(v1621, c.instValue(c.makeBand(v1622, v408)), c.instValue(c.makeBand(v1623, v408)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSextend:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v685 := c.arg0(v425)
+				v687 := c.valueType(v685)
+				if v1899, ok := c.fitsIn64(v687); ok {
+					if v636, ok := c.uconst(v408); ok {
+						v1901 := c.typeMask(v1899)
+						v1903 := c.u64Le(v636, v1901)
+						if v1903 {
+							// convert.rules:68
+							{
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v685, c.makeConst(v1899, v636))))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpUextend:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				v667 := c.arg0(v425)
+				v669 := c.valueType(v667)
+				if v1905, ok := c.fitsIn64(v669); ok {
+					if v636, ok := c.uconst(v408); ok {
+						// convert.rules:71
+						{
+							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v667, c.makeConst(v1905, c.u64And(v636, c.typeMask(v1905))))))))
+						}
+					}
+				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if _, ok := c.fitsIn64(v9); ok {
+		v648 := c.covers(v407, v408)
+		if v648 {
+			// bits.rules:93
 			{
-				v613 := c.arg0(v572)
-				out = append(out, c.instValue(c.makeUshr(v421, v613)))
+				out = append(out, v407)
+			}
+		}
+		v650 := c.covers(v408, v407)
+		if v650 {
+			// bits.rules:93
+			{
+				out = append(out, v408)
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpBor is the part of simplify for one case.
+func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
+	v409 := c.arg0(v0)
+	v410 := c.arg1(v0)
+	if v409 == v410 {
+		// bits.rules:6
+		{
+			out = append(out, v409)
+		}
+	}
+	if ok := c.zero(v410); ok {
+		// bits.rules:13
+		{
+			out = append(out, v409)
+		}
+	}
+	if ok := c.ones(v410); ok {
+		// bits.rules:14
+		{
+			out = append(out, v410)
+		}
+	}
+	for v429, cursor1, ok := c.defInst(v410, 0); ok; v429, cursor1, ok = c.defInst(v410, cursor1) {
+		v430 := c.opcode(v429)
+		switch v430 {
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v431 := c.arg0(v429)
+				if v409 == v431 {
+					// bits.rules:19
+					{
+						out = append(out, c.onesOf(v11))
+					}
+				}
+			}
+			for v433, cursor2, ok := c.defInst(v409, 0); ok; v433, cursor2, ok = c.defInst(v409, cursor2) {
+				v434 := c.opcode(v433)
+				switch v434 {
+				case ir.OpBand:
+					v431 := c.arg0(v429)
+					for v526, cursor3, ok := c.defInst(v431, 0); ok; v526, cursor3, ok = c.defInst(v431, cursor3) {
+						v527 := c.opcode(v526)
+						switch v527 {
+						case ir.OpBxor:
+							v444 := c.arg0(v433)
+							v528 := c.arg0(v526)
+							if v444 == v528 {
+								v445 := c.arg1(v433)
+								v529 := c.arg1(v526)
+								if v445 == v529 {
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+									}
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+									}
+								}
+							}
+							v445 := c.arg1(v433)
+							if v445 == v528 {
+								v529 := c.arg1(v526)
+								if v444 == v529 {
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+									}
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+									}
+								}
+							}
+						case ir.OpBor:
+							v445 := c.arg1(v433)
+							v593 := c.arg1(v526)
+							if v445 == v593 {
+								v444 := c.arg0(v433)
+								for v471, cursor4, ok := c.defInst(v444, 0); ok; v471, cursor4, ok = c.defInst(v444, cursor4) {
+									v472 := c.opcode(v471)
+									if v472 == ir.OpBnot {
+										v473 := c.arg0(v471)
+										v592 := c.arg0(v526)
+										if v473 == v592 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v473)))
+											}
+										}
+									}
+								}
+								v592 := c.arg0(v526)
+								if v444 == v592 {
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+									}
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+									}
+								}
+							}
+							v444 := c.arg0(v433)
+							if v444 == v593 {
+								for v463, cursor5, ok := c.defInst(v445, 0); ok; v463, cursor5, ok = c.defInst(v445, cursor5) {
+									v464 := c.opcode(v463)
+									if v464 == ir.OpBnot {
+										v465 := c.arg0(v463)
+										v592 := c.arg0(v526)
+										if v465 == v592 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v465)))
+											}
+										}
+									}
+								}
+								v592 := c.arg0(v526)
+								if v445 == v592 {
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+									}
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+									}
+								}
+							}
+							for v471, cursor6, ok := c.defInst(v444, 0); ok; v471, cursor6, ok = c.defInst(v444, cursor6) {
+								v472 := c.opcode(v471)
+								if v472 == ir.OpBnot {
+									v592 := c.arg0(v526)
+									if v445 == v592 {
+										v473 := c.arg0(v471)
+										if v473 == v593 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v473)))
+											}
+										}
+									}
+								}
+							}
+							for v463, cursor7, ok := c.defInst(v445, 0); ok; v463, cursor7, ok = c.defInst(v445, cursor7) {
+								v464 := c.opcode(v463)
+								if v464 == ir.OpBnot {
+									v592 := c.arg0(v526)
+									if v444 == v592 {
+										v465 := c.arg0(v463)
+										if v465 == v593 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v465)))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+					v445 := c.arg1(v433)
+					if v431 == v445 {
+						// bits.rules:50
+						{
+							v444 := c.arg0(v433)
+							out = append(out, c.instValue(c.makeBor(v444, c.instValue(c.makeBnot(v445)))))
+						}
+					}
+					v444 := c.arg0(v433)
+					if v431 == v444 {
+						// bits.rules:50
+						{
+							out = append(out, c.instValue(c.makeBor(v445, c.instValue(c.makeBnot(v444)))))
+						}
+					}
+				case ir.OpBnot:
+					// bits.rules:45
+					{
+						v435 := c.arg0(v433)
+						v431 := c.arg0(v429)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v435, v431)))))
+					}
+					// bits.rules:45
+					{
+						v431 := c.arg0(v429)
+						v435 := c.arg0(v433)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v431, v435)))))
+					}
+				}
+			}
+			v431 := c.arg0(v429)
+			for v526, cursor8, ok := c.defInst(v431, 0); ok; v526, cursor8, ok = c.defInst(v431, cursor8) {
+				v527 := c.opcode(v526)
+				if v527 == ir.OpBxor {
+					v528 := c.arg0(v526)
+					if v409 == v528 {
+						// bits.rules:58
+						{
+							v529 := c.arg1(v526)
+							out = append(out, c.instValue(c.makeBor(v409, c.instValue(c.makeBnot(v529)))))
+						}
+					}
+					v529 := c.arg1(v526)
+					if v409 == v529 {
+						// bits.rules:58
+						{
+							out = append(out, c.instValue(c.makeBor(v409, c.instValue(c.makeBnot(v528)))))
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v442 := c.arg0(v429)
+			if v409 == v442 {
+				// bits.rules:23
+				{
+					out = append(out, v409)
+				}
+			}
+			v443 := c.arg1(v429)
+			if v409 == v443 {
+				// bits.rules:23
+				{
+					out = append(out, v409)
+				}
+			}
+			for v433, cursor9, ok := c.defInst(v409, 0); ok; v433, cursor9, ok = c.defInst(v409, cursor9) {
+				v434 := c.opcode(v433)
+				switch v434 {
+				case ir.OpBand:
+					for v459, cursor10, ok := c.defInst(v443, 0); ok; v459, cursor10, ok = c.defInst(v443, cursor10) {
+						v460 := c.opcode(v459)
+						if v460 == ir.OpBnot {
+							v445 := c.arg1(v433)
+							v461 := c.arg0(v459)
+							if v445 == v461 {
+								v444 := c.arg0(v433)
+								if v442 == v444 {
+									// bits.rules:27
+									{
+										out = append(out, v444)
+									}
+								}
+								for v471, cursor11, ok := c.defInst(v444, 0); ok; v471, cursor11, ok = c.defInst(v444, cursor11) {
+									v472 := c.opcode(v471)
+									if v472 == ir.OpBnot {
+										v473 := c.arg0(v471)
+										if v442 == v473 {
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v445, v473)))
+											}
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v473, v445)))
+											}
+										}
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v445, v444, v442)))
+									}
+								}
+							}
+							v444 := c.arg0(v433)
+							if v444 == v461 {
+								if v442 == v445 {
+									// bits.rules:27
+									{
+										out = append(out, v445)
+									}
+								}
+								for v463, cursor12, ok := c.defInst(v445, 0); ok; v463, cursor12, ok = c.defInst(v445, cursor12) {
+									v464 := c.opcode(v463)
+									if v464 == ir.OpBnot {
+										v465 := c.arg0(v463)
+										if v442 == v465 {
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v444, v465)))
+											}
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v465, v444)))
+											}
+										}
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v444, v445, v442)))
+									}
+								}
+							}
+						}
+					}
+					v445 := c.arg1(v433)
+					for v463, cursor13, ok := c.defInst(v445, 0); ok; v463, cursor13, ok = c.defInst(v445, cursor13) {
+						v464 := c.opcode(v463)
+						if v464 == ir.OpBnot {
+							v465 := c.arg0(v463)
+							if v443 == v465 {
+								v444 := c.arg0(v433)
+								if v442 == v444 {
+									// bits.rules:27
+									{
+										out = append(out, v444)
+									}
+								}
+								for v467, cursor14, ok := c.defInst(v442, 0); ok; v467, cursor14, ok = c.defInst(v442, cursor14) {
+									v468 := c.opcode(v467)
+									if v468 == ir.OpBnot {
+										v469 := c.arg0(v467)
+										if v444 == v469 {
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v465, v444)))
+											}
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v444, v465)))
+											}
+										}
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v465, v442, v444)))
+									}
+								}
+							}
+							if v442 == v465 {
+								v444 := c.arg0(v433)
+								if v443 == v444 {
+									// bits.rules:27
+									{
+										out = append(out, v444)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v465, v443, v444)))
+									}
+								}
+							}
+						}
+					}
+					for v467, cursor15, ok := c.defInst(v442, 0); ok; v467, cursor15, ok = c.defInst(v442, cursor15) {
+						v468 := c.opcode(v467)
+						if v468 == ir.OpBnot {
+							v469 := c.arg0(v467)
+							if v445 == v469 {
+								v444 := c.arg0(v433)
+								if v443 == v444 {
+									// bits.rules:27
+									{
+										out = append(out, v444)
+									}
+								}
+								for v471, cursor16, ok := c.defInst(v444, 0); ok; v471, cursor16, ok = c.defInst(v444, cursor16) {
+									v472 := c.opcode(v471)
+									if v472 == ir.OpBnot {
+										v473 := c.arg0(v471)
+										if v443 == v473 {
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v445, v473)))
+											}
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v473, v445)))
+											}
+										}
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v445, v444, v443)))
+									}
+								}
+							}
+							v444 := c.arg0(v433)
+							if v444 == v469 {
+								if v443 == v445 {
+									// bits.rules:27
+									{
+										out = append(out, v445)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v444, v445, v443)))
+									}
+								}
+							}
+						}
+					}
+					v444 := c.arg0(v433)
+					for v471, cursor17, ok := c.defInst(v444, 0); ok; v471, cursor17, ok = c.defInst(v444, cursor17) {
+						v472 := c.opcode(v471)
+						if v472 == ir.OpBnot {
+							v473 := c.arg0(v471)
+							if v443 == v473 {
+								if v442 == v445 {
+									// bits.rules:27
+									{
+										out = append(out, v445)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v473, v442, v445)))
+									}
+								}
+							}
+							if v442 == v473 {
+								if v443 == v445 {
+									// bits.rules:27
+									{
+										out = append(out, v445)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1165 := c.isVector(v9)
+								if v1165 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v473, v443, v445)))
+									}
+								}
+							}
+						}
+					}
+					if v442 == v444 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v445, v443)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v443, v445)))))
+						}
+					}
+					if v442 == v445 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v444, v443)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v443, v444)))))
+						}
+					}
+					if v443 == v444 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v442, v445)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v445, v442)))))
+						}
+					}
+					if v443 == v445 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v444, v442)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v442, v444)))))
+						}
+					}
+				case ir.OpBxor:
+					v490 := c.arg0(v433)
+					if v442 == v490 {
+						v491 := c.arg1(v433)
+						if v443 == v491 {
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v490, v491)))
+							}
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v491, v490)))
+							}
+						}
+						for v459, cursor18, ok := c.defInst(v443, 0); ok; v459, cursor18, ok = c.defInst(v443, cursor18) {
+							v460 := c.opcode(v459)
+							if v460 == ir.OpBnot {
+								v461 := c.arg0(v459)
+								if v461 == v491 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v490, v491)))
+									}
+								}
+							}
+						}
+					}
+					v491 := c.arg1(v433)
+					if v442 == v491 {
+						if v443 == v490 {
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v491, v490)))
+							}
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v490, v491)))
+							}
+						}
+						for v459, cursor19, ok := c.defInst(v443, 0); ok; v459, cursor19, ok = c.defInst(v443, cursor19) {
+							v460 := c.opcode(v459)
+							if v460 == ir.OpBnot {
+								v461 := c.arg0(v459)
+								if v461 == v490 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v491, v490)))
+									}
+								}
+							}
+						}
+					}
+					for v467, cursor20, ok := c.defInst(v442, 0); ok; v467, cursor20, ok = c.defInst(v442, cursor20) {
+						v468 := c.opcode(v467)
+						if v468 == ir.OpBnot {
+							v469 := c.arg0(v467)
+							if v469 == v491 {
+								if v443 == v490 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v490, v491)))
+									}
+								}
+							}
+							if v469 == v490 {
+								if v443 == v491 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v491, v490)))
+									}
+								}
+							}
+						}
+					}
+				case ir.OpBnot:
+					v435 := c.arg0(v433)
+					for v521, cursor21, ok := c.defInst(v435, 0); ok; v521, cursor21, ok = c.defInst(v435, cursor21) {
+						v522 := c.opcode(v521)
+						switch v522 {
+						case ir.OpBxor:
+							v523 := c.arg0(v521)
+							if v442 == v523 {
+								v524 := c.arg1(v521)
+								if v443 == v524 {
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v523, v524)))))
+									}
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v524, v523)))))
+									}
+								}
+							}
+							v524 := c.arg1(v521)
+							if v442 == v524 {
+								if v443 == v523 {
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v524, v523)))))
+									}
+									// bits.rules:42
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v523, v524)))))
+									}
+								}
+							}
+						case ir.OpBor:
+							v595 := c.arg1(v521)
+							if v443 == v595 {
+								for v467, cursor22, ok := c.defInst(v442, 0); ok; v467, cursor22, ok = c.defInst(v442, cursor22) {
+									v468 := c.opcode(v467)
+									if v468 == ir.OpBnot {
+										v469 := c.arg0(v467)
+										v594 := c.arg0(v521)
+										if v469 == v594 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v594)))
+											}
+										}
+									}
+								}
+								v594 := c.arg0(v521)
+								if v442 == v594 {
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v594, v595)))))
+									}
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v595, v594)))))
+									}
+								}
+							}
+							if v442 == v595 {
+								for v459, cursor23, ok := c.defInst(v443, 0); ok; v459, cursor23, ok = c.defInst(v443, cursor23) {
+									v460 := c.opcode(v459)
+									if v460 == ir.OpBnot {
+										v461 := c.arg0(v459)
+										v594 := c.arg0(v521)
+										if v461 == v594 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v594)))
+											}
+										}
+									}
+								}
+								v594 := c.arg0(v521)
+								if v443 == v594 {
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v594, v595)))))
+									}
+									// bits.rules:65
+									{
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v595, v594)))))
+									}
+								}
+							}
+							for v467, cursor24, ok := c.defInst(v442, 0); ok; v467, cursor24, ok = c.defInst(v442, cursor24) {
+								v468 := c.opcode(v467)
+								if v468 == ir.OpBnot {
+									v469 := c.arg0(v467)
+									if v469 == v595 {
+										v594 := c.arg0(v521)
+										if v443 == v594 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v595)))
+											}
+										}
+									}
+								}
+							}
+							v594 := c.arg0(v521)
+							if v442 == v594 {
+								for v459, cursor25, ok := c.defInst(v443, 0); ok; v459, cursor25, ok = c.defInst(v443, cursor25) {
+									v460 := c.opcode(v459)
+									if v460 == ir.OpBnot {
+										v461 := c.arg0(v459)
+										if v461 == v595 {
+											// bits.rules:63
+											{
+												out = append(out, c.instValue(c.makeBnot(v595)))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+					if v435 == v443 {
+						// bits.rules:50
+						{
+							out = append(out, c.instValue(c.makeBor(v442, c.instValue(c.makeBnot(v435)))))
+						}
+					}
+					if v435 == v442 {
+						// bits.rules:50
+						{
+							out = append(out, c.instValue(c.makeBor(v443, c.instValue(c.makeBnot(v435)))))
+						}
+					}
+				}
+			}
+			for v459, cursor26, ok := c.defInst(v443, 0); ok; v459, cursor26, ok = c.defInst(v443, cursor26) {
+				v460 := c.opcode(v459)
+				if v460 == ir.OpBnot {
+					v461 := c.arg0(v459)
+					if v409 == v461 {
+						// bits.rules:36
+						{
+							out = append(out, c.instValue(c.makeBor(v442, v409)))
+						}
+					}
+				}
+			}
+			for v467, cursor27, ok := c.defInst(v442, 0); ok; v467, cursor27, ok = c.defInst(v442, cursor27) {
+				v468 := c.opcode(v467)
+				if v468 == ir.OpBnot {
+					v469 := c.arg0(v467)
+					if v409 == v469 {
+						// bits.rules:36
+						{
+							out = append(out, c.instValue(c.makeBor(v443, v409)))
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v450 := c.arg0(v429)
+			if v409 == v450 {
+				// bits.rules:25
+				{
+					v451 := c.arg1(v429)
+					out = append(out, c.instValue(c.makeBor(v409, v451)))
+				}
+			}
+			v451 := c.arg1(v429)
+			if v409 == v451 {
+				// bits.rules:25
+				{
+					out = append(out, c.instValue(c.makeBor(v409, v450)))
+				}
+			}
+			for v433, cursor28, ok := c.defInst(v409, 0); ok; v433, cursor28, ok = c.defInst(v409, cursor28) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpBxor {
+					v490 := c.arg0(v433)
+					if v450 == v490 {
+						v491 := c.arg1(v433)
+						if v451 == v491 {
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v490, v491)))
+							}
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v491, v490)))
+							}
+						}
+					}
+					v491 := c.arg1(v433)
+					if v450 == v491 {
+						if v451 == v490 {
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v490, v491)))
+							}
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v491, v490)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBxor:
+			v493 := c.arg1(v429)
+			if v409 == v493 {
+				// bits.rules:29
+				{
+					v492 := c.arg0(v429)
+					out = append(out, c.instValue(c.makeBor(v492, v409)))
+				}
+			}
+			v492 := c.arg0(v429)
+			if v409 == v492 {
+				// bits.rules:29
+				{
+					out = append(out, c.instValue(c.makeBor(v493, v409)))
+				}
+			}
+			for v433, cursor29, ok := c.defInst(v409, 0); ok; v433, cursor29, ok = c.defInst(v409, cursor29) {
+				v434 := c.opcode(v433)
+				switch v434 {
+				case ir.OpBand:
+					v444 := c.arg0(v433)
+					if v444 == v492 {
+						v445 := c.arg1(v433)
+						if v445 == v493 {
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v444, v445)))
+							}
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v445, v444)))
+							}
+						}
+						for v463, cursor30, ok := c.defInst(v445, 0); ok; v463, cursor30, ok = c.defInst(v445, cursor30) {
+							v464 := c.opcode(v463)
+							if v464 == ir.OpBnot {
+								v465 := c.arg0(v463)
+								if v465 == v493 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v444, v465)))
+									}
+								}
+							}
+						}
+					}
+					v445 := c.arg1(v433)
+					if v445 == v492 {
+						if v444 == v493 {
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v444, v445)))
+							}
+							// bits.rules:30
+							{
+								out = append(out, c.instValue(c.makeBor(v445, v444)))
+							}
+						}
+						for v471, cursor31, ok := c.defInst(v444, 0); ok; v471, cursor31, ok = c.defInst(v444, cursor31) {
+							v472 := c.opcode(v471)
+							if v472 == ir.OpBnot {
+								v473 := c.arg0(v471)
+								if v473 == v493 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v445, v473)))
+									}
+								}
+							}
+						}
+					}
+					for v463, cursor32, ok := c.defInst(v445, 0); ok; v463, cursor32, ok = c.defInst(v445, cursor32) {
+						v464 := c.opcode(v463)
+						if v464 == ir.OpBnot {
+							v465 := c.arg0(v463)
+							if v465 == v492 {
+								if v444 == v493 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v444, v465)))
+									}
+								}
+							}
+						}
+					}
+					for v471, cursor33, ok := c.defInst(v444, 0); ok; v471, cursor33, ok = c.defInst(v444, cursor33) {
+						v472 := c.opcode(v471)
+						if v472 == ir.OpBnot {
+							v473 := c.arg0(v471)
+							if v473 == v492 {
+								if v445 == v493 {
+									// bits.rules:53
+									{
+										out = append(out, c.instValue(c.makeBxor(v445, v473)))
+									}
+								}
+							}
+						}
+					}
+				case ir.OpBor:
+					v452 := c.arg0(v433)
+					if v452 == v492 {
+						v453 := c.arg1(v433)
+						if v453 == v493 {
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v452, v453)))
+							}
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v453, v452)))
+							}
+						}
+					}
+					v453 := c.arg1(v433)
+					if v453 == v492 {
+						if v452 == v493 {
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v453, v452)))
+							}
+							// bits.rules:59
+							{
+								out = append(out, c.instValue(c.makeBor(v452, v453)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpUextend:
+			for v433, cursor34, ok := c.defInst(v409, 0); ok; v433, cursor34, ok = c.defInst(v409, cursor34) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpUextend {
+					v673 := c.arg0(v433)
+					v675 := c.valueType(v673)
+					v676 := c.arg0(v429)
+					v678 := c.valueType(v676)
+					if v675 == v678 {
+						// bits.rules:105
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v673, v676)))))
+						}
+						// bits.rules:105
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v676, v673)))))
+						}
+					}
+				}
+			}
+		case ir.OpSextend:
+			for v433, cursor35, ok := c.defInst(v409, 0); ok; v433, cursor35, ok = c.defInst(v409, cursor35) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpSextend {
+					v691 := c.arg0(v433)
+					v693 := c.valueType(v691)
+					v694 := c.arg0(v429)
+					v696 := c.valueType(v694)
+					if v693 == v696 {
+						// bits.rules:108
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v691, v694)))))
+						}
+						// bits.rules:108
+						{
+							v9 := c.valueType(v0)
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v694, v691)))))
+						}
+					}
+				}
+			}
+		case ir.OpIshl:
+			for v433, cursor36, ok := c.defInst(v409, 0); ok; v433, cursor36, ok = c.defInst(v409, cursor36) {
+				v434 := c.opcode(v433)
+				switch v434 {
+				case ir.OpIshl:
+					v822 := c.arg1(v433)
+					v824 := c.arg1(v429)
+					if v822 == v824 {
+						// bits.rules:157
+						{
+							v821 := c.arg0(v433)
+							v823 := c.arg0(v429)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v821, v823)), v822)))
+						}
+						// bits.rules:157
+						{
+							v823 := c.arg0(v429)
+							v821 := c.arg0(v433)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v823, v821)), v822)))
+						}
+					}
+				case ir.OpUshr:
+					v9 := c.valueType(v0)
+					if v71, ok := c.fitsIn64(v9); ok {
+						v823 := c.arg0(v429)
+						v833 := c.arg0(v433)
+						if v823 == v833 {
+							v834 := c.arg1(v433)
+							if v973, ok := c.uconst(v834); ok {
+								v824 := c.arg1(v429)
+								if v975, ok := c.uconst(v824); ok {
+									v977 := c.amount(v71, v975)
+									v979 := c.amount(v71, v973)
+									v981 := c.u64Add(v977, v979)
+									v283 := c.laneBits(v71)
+									v983 := c.u64Eq(v981, v283)
+									if v983 {
+										// bits.rules:209
+										{
+											out = append(out, c.instValue(c.makeRotl(v833, v824)))
+										}
+									}
+								}
+							}
+							for v1048, cursor37, ok := c.defInst(v834, 0); ok; v1048, cursor37, ok = c.defInst(v834, cursor37) {
+								v1049 := c.opcode(v1048)
+								switch v1049 {
+								case ir.OpIsub:
+									v1050 := c.arg0(v1048)
+									if v1053, ok := c.uconst(v1050); ok {
+										v1055 := c.amount(v71, v1053)
+										v1057 := c.u64Eq(v1055, 0)
+										if v1057 {
+											v824 := c.arg1(v429)
+											v1051 := c.arg1(v1048)
+											if v824 == v1051 {
+												// bits.rules:218
+												{
+													out = append(out, c.instValue(c.makeRotl(v833, v1051)))
+												}
+											}
+										}
+									}
+								case ir.OpIneg:
+									v824 := c.arg1(v429)
+									v1081 := c.arg0(v1048)
+									if v824 == v1081 {
+										// bits.rules:224
+										{
+											out = append(out, c.instValue(c.makeRotl(v833, v1081)))
+										}
+									}
+								}
+							}
+							v824 := c.arg1(v429)
+							for v1059, cursor38, ok := c.defInst(v824, 0); ok; v1059, cursor38, ok = c.defInst(v824, cursor38) {
+								v1060 := c.opcode(v1059)
+								switch v1060 {
+								case ir.OpIsub:
+									v1061 := c.arg0(v1059)
+									if v1064, ok := c.uconst(v1061); ok {
+										v1066 := c.amount(v71, v1064)
+										v1068 := c.u64Eq(v1066, 0)
+										if v1068 {
+											v1062 := c.arg1(v1059)
+											if v834 == v1062 {
+												// bits.rules:221
+												{
+													out = append(out, c.instValue(c.makeRotr(v833, v834)))
+												}
+											}
+										}
+									}
+								case ir.OpIneg:
+									v1082 := c.arg0(v1059)
+									if v834 == v1082 {
+										// bits.rules:225
+										{
+											out = append(out, c.instValue(c.makeRotr(v833, v834)))
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpUshr:
+			for v433, cursor39, ok := c.defInst(v409, 0); ok; v433, cursor39, ok = c.defInst(v409, cursor39) {
+				v434 := c.opcode(v433)
+				switch v434 {
+				case ir.OpUshr:
+					v834 := c.arg1(v433)
+					v836 := c.arg1(v429)
+					if v834 == v836 {
+						// bits.rules:160
+						{
+							v833 := c.arg0(v433)
+							v835 := c.arg0(v429)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v833, v835)), v834)))
+						}
+						// bits.rules:160
+						{
+							v835 := c.arg0(v429)
+							v833 := c.arg0(v433)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v835, v833)), v834)))
+						}
+					}
+				case ir.OpIshl:
+					v9 := c.valueType(v0)
+					if v71, ok := c.fitsIn64(v9); ok {
+						v821 := c.arg0(v433)
+						v835 := c.arg0(v429)
+						if v821 == v835 {
+							v822 := c.arg1(v433)
+							if v961, ok := c.uconst(v822); ok {
+								v836 := c.arg1(v429)
+								if v963, ok := c.uconst(v836); ok {
+									v965 := c.amount(v71, v961)
+									v967 := c.amount(v71, v963)
+									v969 := c.u64Add(v965, v967)
+									v283 := c.laneBits(v71)
+									v971 := c.u64Eq(v969, v283)
+									if v971 {
+										// bits.rules:209
+										{
+											out = append(out, c.instValue(c.makeRotl(v821, v822)))
+										}
+									}
+								}
+							}
+							v836 := c.arg1(v429)
+							for v1037, cursor40, ok := c.defInst(v836, 0); ok; v1037, cursor40, ok = c.defInst(v836, cursor40) {
+								v1038 := c.opcode(v1037)
+								switch v1038 {
+								case ir.OpIsub:
+									v1039 := c.arg0(v1037)
+									if v1042, ok := c.uconst(v1039); ok {
+										v1044 := c.amount(v71, v1042)
+										v1046 := c.u64Eq(v1044, 0)
+										if v1046 {
+											v1040 := c.arg1(v1037)
+											if v822 == v1040 {
+												// bits.rules:218
+												{
+													out = append(out, c.instValue(c.makeRotl(v821, v822)))
+												}
+											}
+										}
+									}
+								case ir.OpIneg:
+									v1080 := c.arg0(v1037)
+									if v822 == v1080 {
+										// bits.rules:224
+										{
+											out = append(out, c.instValue(c.makeRotl(v821, v822)))
+										}
+									}
+								}
+							}
+							for v1070, cursor41, ok := c.defInst(v822, 0); ok; v1070, cursor41, ok = c.defInst(v822, cursor41) {
+								v1071 := c.opcode(v1070)
+								switch v1071 {
+								case ir.OpIsub:
+									v1072 := c.arg0(v1070)
+									if v1075, ok := c.uconst(v1072); ok {
+										v1077 := c.amount(v71, v1075)
+										v1079 := c.u64Eq(v1077, 0)
+										if v1079 {
+											v1073 := c.arg1(v1070)
+											if v836 == v1073 {
+												// bits.rules:221
+												{
+													out = append(out, c.instValue(c.makeRotr(v821, v1073)))
+												}
+											}
+										}
+									}
+								case ir.OpIneg:
+									v1083 := c.arg0(v1070)
+									if v836 == v1083 {
+										// bits.rules:225
+										{
+											out = append(out, c.instValue(c.makeRotr(v821, v1083)))
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSshr:
+			for v433, cursor42, ok := c.defInst(v409, 0); ok; v433, cursor42, ok = c.defInst(v409, cursor42) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpSshr {
+					v846 := c.arg1(v433)
+					v848 := c.arg1(v429)
+					if v846 == v848 {
+						// bits.rules:163
+						{
+							v845 := c.arg0(v433)
+							v847 := c.arg0(v429)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v845, v847)), v846)))
+						}
+						// bits.rules:163
+						{
+							v847 := c.arg0(v429)
+							v845 := c.arg0(v433)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v847, v845)), v846)))
+						}
+					}
+				}
+			}
+		case ir.OpIcmp:
+			for v433, cursor43, ok := c.defInst(v409, 0); ok; v433, cursor43, ok = c.defInst(v409, cursor43) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpIcmp {
+					v1237 := c.arg0(v433)
+					v1240 := c.arg0(v429)
+					if v1237 == v1240 {
+						v1238 := c.arg1(v433)
+						v1241 := c.arg1(v429)
+						if v1238 == v1241 {
+							v1236 := c.intCc(v433)
+							v1239 := c.intCc(v429)
+							v1243 := c.ccOr(v1236, v1239)
+							if v1245, ok := c.ccOf(v1243, v1236, v1239); ok {
+								// compare.rules:58
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1245, v1237, v1238)))
+								}
+							}
+							v1247 := c.ccOr(v1239, v1236)
+							if v1249, ok := c.ccOf(v1247, v1239, v1236); ok {
+								// compare.rules:58
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1249, v1237, v1238)))
+								}
+							}
+							v9 := c.valueType(v0)
+							if v11, ok := c.intLanes(v9); ok {
+								if v1243 == 7 {
+									// compare.rules:61
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+								if v1247 == 7 {
+									// compare.rules:61
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+							}
+						}
+						v9 := c.valueType(v0)
+						if v9 == ir.I8 {
+							if v1338, ok := c.uconst(v1238); ok {
+								if v1340, ok := c.uconst(v1241); ok {
+									v1334 := c.valueType(v1237)
+									if v1336, ok := c.fitsIn64(v1334); ok {
+										v1236 := c.intCc(v433)
+										v1239 := c.intCc(v429)
+										if v1342, ok := c.rangeEither(v1336, v1236, v1338, v1239, v1340); ok {
+											// compare.rules:87
+											{
+												out = append(out, c.inRange(v1237, v1342))
+											}
+										}
+										v1354 := c.alwaysEither(v1336, v1236, v1338, v1239, v1340)
+										if v1354 {
+											// compare.rules:93
+											{
+												out = append(out, c.makeConst(ir.I8, 1))
+											}
+										}
+									}
+									v1344 := c.valueType(v1240)
+									if v1346, ok := c.fitsIn64(v1344); ok {
+										v1239 := c.intCc(v429)
+										v1236 := c.intCc(v433)
+										if v1348, ok := c.rangeEither(v1346, v1239, v1340, v1236, v1338); ok {
+											// compare.rules:87
+											{
+												out = append(out, c.inRange(v1237, v1348))
+											}
+										}
+										v1356 := c.alwaysEither(v1346, v1239, v1340, v1236, v1338)
+										if v1356 {
+											// compare.rules:93
+											{
+												out = append(out, c.makeConst(ir.I8, 1))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+					v1238 := c.arg1(v433)
+					if v1238 == v1240 {
+						v1241 := c.arg1(v429)
+						if v1237 == v1241 {
+							v1236 := c.intCc(v433)
+							v1239 := c.intCc(v429)
+							v1274 := c.ccSwap(v1239)
+							v1276 := c.ccOr(v1236, v1274)
+							if v1278, ok := c.ccOf(v1276, v1236, v1239); ok {
+								// compare.rules:64
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1278, v1237, v1238)))
+								}
+							}
+							v1280 := c.ccSwap(v1236)
+							v1282 := c.ccOr(v1239, v1280)
+							if v1284, ok := c.ccOf(v1282, v1239, v1236); ok {
+								// compare.rules:64
+								{
+									out = append(out, c.instValue(c.makeIcmp(v1284, v1238, v1237)))
+								}
+							}
+							v9 := c.valueType(v0)
+							if v11, ok := c.intLanes(v9); ok {
+								if v1276 == 7 {
+									// compare.rules:67
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+								if v1282 == 7 {
+									// compare.rules:67
+									{
+										out = append(out, c.truthOf(v11))
+									}
+								}
+							}
+						}
+					}
+					v9 := c.valueType(v0)
+					if v9 == ir.I8 {
+						v1236 := c.intCc(v433)
+						if v1236 == ir.NotEqual {
+							v1239 := c.intCc(v429)
+							if v1239 == ir.NotEqual {
+								if ok := c.zero(v1238); ok {
+									v1241 := c.arg1(v429)
+									if ok := c.zero(v1241); ok {
+										v1372 := c.sameType(v1237, v1240)
+										if v1372 {
+											// compare.rules:118
+											{
+												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1237, v1240)), v1238)))
+											}
+										}
+										v1374 := c.sameType(v1240, v1237)
+										if v1374 {
+											// compare.rules:118
+											{
+												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1240, v1237)), v1241)))
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpFcmp:
+			for v433, cursor44, ok := c.defInst(v409, 0); ok; v433, cursor44, ok = c.defInst(v409, cursor44) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpFcmp {
+					v1308 := c.arg0(v433)
+					v1311 := c.arg0(v429)
+					if v1308 == v1311 {
+						v1309 := c.arg1(v433)
+						v1312 := c.arg1(v429)
+						if v1309 == v1312 {
+							v1307 := c.floatCc(v433)
+							v1310 := c.floatCc(v429)
+							if v1314, ok := c.floatCcEither(v1307, v1310); ok {
+								// compare.rules:78
+								{
+									out = append(out, c.instValue(c.makeFcmp(v1314, v1308, v1309)))
+								}
+							}
+							if v1316, ok := c.floatCcEither(v1310, v1307); ok {
+								// compare.rules:78
+								{
+									out = append(out, c.instValue(c.makeFcmp(v1316, v1308, v1309)))
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			for v433, cursor45, ok := c.defInst(v409, 0); ok; v433, cursor45, ok = c.defInst(v409, cursor45) {
+				v434 := c.opcode(v433)
+				if v434 == ir.OpSplat {
+					// vector.rules:25
+					{
+						v9 := c.valueType(v0)
+						v2243 := c.arg0(v433)
+						v2244 := c.arg0(v429)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2243, v2244)))))
+					}
+					// vector.rules:25
+					{
+						v9 := c.valueType(v0)
+						v2244 := c.arg0(v429)
+						v2243 := c.arg0(v433)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2244, v2243)))))
+					}
+				}
+			}
+		}
+	}
+	for v433, cursor46, ok := c.defInst(v409, 0); ok; v433, cursor46, ok = c.defInst(v409, cursor46) {
+		v434 := c.opcode(v433)
+		switch v434 {
+		case ir.OpBnot:
+			v9 := c.valueType(v0)
+			if v11, ok := c.intLanes(v9); ok {
+				v435 := c.arg0(v433)
+				if v410 == v435 {
+					// bits.rules:19
+					{
+						out = append(out, c.onesOf(v11))
+					}
+				}
+			}
+			v435 := c.arg0(v433)
+			for v521, cursor47, ok := c.defInst(v435, 0); ok; v521, cursor47, ok = c.defInst(v435, cursor47) {
+				v522 := c.opcode(v521)
+				if v522 == ir.OpBxor {
+					v523 := c.arg0(v521)
+					if v410 == v523 {
+						// bits.rules:58
+						{
+							v524 := c.arg1(v521)
+							out = append(out, c.instValue(c.makeBor(v523, c.instValue(c.makeBnot(v524)))))
+						}
+					}
+					v524 := c.arg1(v521)
+					if v410 == v524 {
+						// bits.rules:58
+						{
+							out = append(out, c.instValue(c.makeBor(v524, c.instValue(c.makeBnot(v523)))))
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v444 := c.arg0(v433)
+			if v410 == v444 {
+				// bits.rules:23
+				{
+					out = append(out, v444)
+				}
+			}
+			v445 := c.arg1(v433)
+			if v410 == v445 {
+				// bits.rules:23
+				{
+					out = append(out, v445)
+				}
+			}
+			for v463, cursor48, ok := c.defInst(v445, 0); ok; v463, cursor48, ok = c.defInst(v445, cursor48) {
+				v464 := c.opcode(v463)
+				if v464 == ir.OpBnot {
+					v465 := c.arg0(v463)
+					if v410 == v465 {
+						// bits.rules:36
+						{
+							out = append(out, c.instValue(c.makeBor(v444, v465)))
+						}
+					}
+				}
+			}
+			for v471, cursor49, ok := c.defInst(v444, 0); ok; v471, cursor49, ok = c.defInst(v444, cursor49) {
+				v472 := c.opcode(v471)
+				if v472 == ir.OpBnot {
+					v473 := c.arg0(v471)
+					if v410 == v473 {
+						// bits.rules:36
+						{
+							out = append(out, c.instValue(c.makeBor(v445, v473)))
+						}
+					}
+				}
+			}
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				if v624, ok := c.uconst(v445); ok {
+					if v626, ok := c.uconst(v410); ok {
+						v628 := c.u64Or(v624, v626)
+						v630 := c.typeMask(v71)
+						v632 := c.u64Eq(v628, v630)
+						if v632 {
+							// bits.rules:83
+							{
+								out = append(out, c.instValue(c.makeBor(v444, v410)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v452 := c.arg0(v433)
+			if v410 == v452 {
+				// bits.rules:25
+				{
+					v453 := c.arg1(v433)
+					out = append(out, c.instValue(c.makeBor(v452, v453)))
+				}
+			}
+			v453 := c.arg1(v433)
+			if v410 == v453 {
+				// bits.rules:25
+				{
+					out = append(out, c.instValue(c.makeBor(v453, v452)))
+				}
+			}
+			if ok := c.konst(v453); ok {
+				if ok := c.konst(v410); ok {
+					// bits.rules:79
+					{
+						out = append(out, c.instValue(c.makeBor(v452, c.instValue(c.makeBor(v453, v410)))))
+					}
+				}
+			}
+		case ir.OpBxor:
+			v491 := c.arg1(v433)
+			if v410 == v491 {
+				// bits.rules:29
+				{
+					v490 := c.arg0(v433)
+					out = append(out, c.instValue(c.makeBor(v490, v491)))
+				}
+			}
+			v490 := c.arg0(v433)
+			if v410 == v490 {
+				// bits.rules:29
+				{
+					out = append(out, c.instValue(c.makeBor(v491, v490)))
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1627 := c.arg1(v433)
+				if ok := c.konst(v1627); ok {
+					v1628 := c.arg2(v433)
+					if ok := c.konst(v1628); ok {
+						if ok := c.konst(v410); ok {
+							// compare.rules:277
+							{
+								v1626 := c.arg0(v433)
+								out = append(out, c.instValue(c.makeSelect(v1626, c.instValue(c.makeBor(v1627, v410)), c.instValue(c.makeBor(v1628, v410)))))
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	v9 := c.valueType(v0)
+	if _, ok := c.fitsIn64(v9); ok {
+		v652 := c.covers(v409, v410)
+		if v652 {
+			// bits.rules:94
+			{
+				out = append(out, v410)
+			}
+		}
+		v654 := c.covers(v410, v409)
+		if v654 {
+			// bits.rules:94
+			{
+				out = append(out, v409)
+			}
+		}
+		if v1124, ok := c.reversed(v409, v410); ok {
+			// bits.rules:247
+			{
+				out = append(out, c.instValue(c.makeBswap(v1124)))
+			}
+		}
+		if v1126, ok := c.reversed(v410, v409); ok {
+			// bits.rules:247
+			{
+				out = append(out, c.instValue(c.makeBswap(v1126)))
 			}
 		}
 	}
@@ -4266,76 +6974,140 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSshr is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
-	v430 := c.arg1(v0)
-	if v432, ok := c.uconst(v430); ok {
-		v9 := c.valueType(v0)
-		v434 := c.amount(v9, v432)
-		v436 := c.u64Eq(v434, 0)
-		if v436 {
-			// bits.rules:80
-			{
-				v429 := c.arg0(v0)
-				out = append(out, v429)
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		v655 := c.arg0(v0)
+		v662 := c.maxBitsU64(v655)
+		v283 := c.laneBits(v71)
+		v664 := c.u64Lt(v662, v283)
+		if v664 {
+			v658 := c.valueType(v655)
+			if _, ok := c.fitsIn64(v658); ok {
+				// bits.rules:98
+				{
+					v656 := c.arg1(v0)
+					out = append(out, c.instValue(c.makeUshr(v655, v656)))
+				}
 			}
 		}
-		v429 := c.arg0(v0)
-		for v505, cursor1, ok := c.defInst(v429, 0); ok; v505, cursor1, ok = c.defInst(v429, cursor1) {
-			v506 := c.opcode(v505)
-			switch v506 {
-			case ir.OpSshr:
-				v508 := c.arg1(v505)
-				if v510, ok := c.uconst(v508); ok {
-					// bits.rules:106
-					{
-						v507 := c.arg0(v505)
-						v470 := c.laneBits(v9)
-						v513 := c.u64Sub(v470, 1)
-						out = append(out, c.instValue(c.makeSshr(v507, c.makeConst(ir.I32, c.u64Min(v513, c.u64Add(c.amount(v9, v510), c.amount(v9, v432)))))))
-					}
-				}
+		for v789, cursor1, ok := c.defInst(v655, 0); ok; v789, cursor1, ok = c.defInst(v655, cursor1) {
+			v790 := c.opcode(v789)
+			switch v790 {
 			case ir.OpIshl:
-				if v71, ok := c.fitsIn64(v9); ok {
-					v541 := c.arg1(v505)
-					if v543, ok := c.uconst(v541); ok {
-						v545 := c.laneBits(v71)
-						v547 := c.amount(v71, v543)
-						v549 := c.u64Sub(v545, v547)
-						v551 := c.narrowWidth(v549)
-						if v551 {
-							v553 := c.u64Lt(v549, v545)
-							if v553 {
-								if v432 == v543 {
-									// bits.rules:123
+				v890 := c.arg1(v789)
+				if v892, ok := c.uconst(v890); ok {
+					v894 := c.amount(v71, v892)
+					v896 := c.u64Sub(v283, v894)
+					v898 := c.narrowWidth(v896)
+					if v898 {
+						v900 := c.u64Lt(v896, v283)
+						if v900 {
+							v656 := c.arg1(v0)
+							if v716, ok := c.uconst(v656); ok {
+								if v716 == v892 {
+									// bits.rules:175
 									{
-										v540 := c.arg0(v505)
-										out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeIreduce(c.intType(v549), v540)))))
+										v889 := c.arg0(v789)
+										out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeIreduce(c.intType(v896), v889)))))
 									}
 								}
 							}
 						}
+					}
+				}
+			case ir.OpBor:
+				v656 := c.arg1(v0)
+				if v716, ok := c.uconst(v656); ok {
+					v1134 := c.amount(v71, v716)
+					v1136 := c.u64Add(v1134, 1)
+					v1138 := c.u64Eq(v1136, v283)
+					if v1138 {
+						v1128 := c.arg1(v789)
+						for v1130, cursor2, ok := c.defInst(v1128, 0); ok; v1130, cursor2, ok = c.defInst(v1128, cursor2) {
+							v1131 := c.opcode(v1130)
+							if v1131 == ir.OpIneg {
+								v1127 := c.arg0(v789)
+								v1132 := c.arg0(v1130)
+								if v1127 == v1132 {
+									// bits.rules:254
+									{
+										out = append(out, c.instValue(c.makeBmask(v71, v1127)))
+									}
+								}
+							}
+						}
+						v1127 := c.arg0(v789)
+						for v1140, cursor3, ok := c.defInst(v1127, 0); ok; v1140, cursor3, ok = c.defInst(v1127, cursor3) {
+							v1141 := c.opcode(v1140)
+							if v1141 == ir.OpIneg {
+								v1142 := c.arg0(v1140)
+								if v1128 == v1142 {
+									// bits.rules:254
+									{
+										out = append(out, c.instValue(c.makeBmask(v71, v1142)))
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	v656 := c.arg1(v0)
+	if v716, ok := c.uconst(v656); ok {
+		v718 := c.amount(v9, v716)
+		v720 := c.u64Eq(v718, 0)
+		if v720 {
+			// bits.rules:115
+			{
+				v655 := c.arg0(v0)
+				out = append(out, v655)
+			}
+		}
+		v655 := c.arg0(v0)
+		for v789, cursor4, ok := c.defInst(v655, 0); ok; v789, cursor4, ok = c.defInst(v655, cursor4) {
+			v790 := c.opcode(v789)
+			switch v790 {
+			case ir.OpSshr:
+				v792 := c.arg1(v789)
+				if v794, ok := c.uconst(v792); ok {
+					// bits.rules:141
+					{
+						v791 := c.arg0(v789)
+						v754 := c.laneBits(v9)
+						v796 := c.u64Sub(v754, 1)
+						out = append(out, c.instValue(c.makeSshr(v791, c.makeConst(ir.I32, c.u64Min(v796, c.u64Add(c.amount(v9, v794), c.amount(v9, v716)))))))
+					}
+				}
+				v791 := c.arg0(v789)
+				if _, ok := c.uconst(v791); ok {
+					// bits.rules:154
+					{
+						out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeSshr(v791, v656)), v792)))
 					}
 				}
 			case ir.OpIreduce:
-				v1095 := c.arg0(v505)
-				for v1099, cursor2, ok := c.defInst(v1095, 0); ok; v1099, cursor2, ok = c.defInst(v1095, cursor2) {
-					v1100 := c.opcode(v1099)
-					if v1100 == ir.OpSshr {
-						v1102 := c.arg1(v1099)
-						if v1104, ok := c.uconst(v1102); ok {
-							v1097 := c.valueType(v1095)
-							v1106 := c.amount(v1097, v1104)
-							v470 := c.laneBits(v9)
-							v1110 := c.u64Add(v1106, v470)
-							v1112 := c.laneBits(v1097)
-							v1114 := c.u64Eq(v1110, v1112)
-							if v1114 {
-								v1108 := c.u64Add(v1106, v434)
-								v1116 := c.u64Lt(v1108, v1112)
-								if v1116 {
+				v1798 := c.arg0(v789)
+				for v1802, cursor5, ok := c.defInst(v1798, 0); ok; v1802, cursor5, ok = c.defInst(v1798, cursor5) {
+					v1803 := c.opcode(v1802)
+					if v1803 == ir.OpSshr {
+						v1805 := c.arg1(v1802)
+						if v1807, ok := c.uconst(v1805); ok {
+							v1800 := c.valueType(v1798)
+							v1809 := c.amount(v1800, v1807)
+							v754 := c.laneBits(v9)
+							v1813 := c.u64Add(v1809, v754)
+							v1815 := c.laneBits(v1800)
+							v1817 := c.u64Eq(v1813, v1815)
+							if v1817 {
+								v1811 := c.u64Add(v1809, v718)
+								v1819 := c.u64Lt(v1811, v1815)
+								if v1819 {
 									// convert.rules:41
 									{
-										v1101 := c.arg0(v1099)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1101, c.makeConst(ir.I32, v1108))))))
+										v1804 := c.arg0(v1802)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1804, c.makeConst(ir.I32, v1811))))))
 									}
 								}
 							}
@@ -4345,224 +7117,55 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v429 := c.arg0(v0)
-	if ok := c.zero(v429); ok {
-		// bits.rules:85
+	v655 := c.arg0(v0)
+	if ok := c.zero(v655); ok {
+		// bits.rules:120
 		{
-			out = append(out, v429)
+			out = append(out, v655)
 		}
 	}
-	if ok := c.ones(v429); ok {
-		// bits.rules:88
+	if ok := c.ones(v655); ok {
+		// bits.rules:123
 		{
-			out = append(out, v429)
+			out = append(out, v655)
 		}
 	}
-	for v581, cursor3, ok := c.defInst(v430, 0); ok; v581, cursor3, ok = c.defInst(v430, cursor3) {
-		v582 := c.opcode(v581)
-		switch v582 {
+	for v924, cursor6, ok := c.defInst(v656, 0); ok; v924, cursor6, ok = c.defInst(v656, cursor6) {
+		v925 := c.opcode(v924)
+		switch v925 {
 		case ir.OpBand:
-			v584 := c.arg1(v581)
-			if v586, ok := c.uconst(v584); ok {
-				v9 := c.valueType(v0)
-				v588 := c.coversAmount(v9, v586)
-				if v588 {
-					// bits.rules:139
+			v927 := c.arg1(v924)
+			if v929, ok := c.uconst(v927); ok {
+				v931 := c.coversAmount(v9, v929)
+				if v931 {
+					// bits.rules:191
 					{
-						v583 := c.arg0(v581)
-						out = append(out, c.instValue(c.makeSshr(v429, v583)))
+						v926 := c.arg0(v924)
+						out = append(out, c.instValue(c.makeSshr(v655, v926)))
 					}
 				}
 			}
 		case ir.OpUextend:
-			// bits.rules:146
+			// bits.rules:198
 			{
-				v609 := c.arg0(v581)
-				out = append(out, c.instValue(c.makeSshr(v429, v609)))
+				v952 := c.arg0(v924)
+				out = append(out, c.instValue(c.makeSshr(v655, v952)))
 			}
 		case ir.OpSextend:
-			// bits.rules:151
+			// bits.rules:203
 			{
-				v614 := c.arg0(v581)
-				out = append(out, c.instValue(c.makeSshr(v429, v614)))
+				v957 := c.arg0(v924)
+				out = append(out, c.instValue(c.makeSshr(v655, v957)))
 			}
 		}
 	}
-	return out
-}
-
-// simplify_OpRotl is the part of simplify for one case.
-func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
-	v438 := c.arg1(v0)
-	if v440, ok := c.uconst(v438); ok {
-		v9 := c.valueType(v0)
-		v442 := c.amount(v9, v440)
-		v444 := c.u64Eq(v442, 0)
-		if v444 {
-			// bits.rules:81
+	for v789, cursor7, ok := c.defInst(v655, 0); ok; v789, cursor7, ok = c.defInst(v655, cursor7) {
+		v790 := c.opcode(v789)
+		if v790 == ir.OpSplat {
+			// vector.rules:35
 			{
-				v437 := c.arg0(v0)
-				out = append(out, v437)
-			}
-		}
-		v437 := c.arg0(v0)
-		for v515, cursor1, ok := c.defInst(v437, 0); ok; v515, cursor1, ok = c.defInst(v437, cursor1) {
-			v516 := c.opcode(v515)
-			if v516 == ir.OpRotl {
-				v518 := c.arg1(v515)
-				if v520, ok := c.uconst(v518); ok {
-					// bits.rules:109
-					{
-						v517 := c.arg0(v515)
-						out = append(out, c.instValue(c.makeRotl(v517, c.makeConst(ir.I32, c.amount(v9, c.u64Add(v520, v440))))))
-					}
-				}
-			}
-		}
-		if v9 == ir.I16 {
-			v792 := c.valueType(v437)
-			if v792 == ir.I16 {
-				if v440 == 8 {
-					// bits.rules:185
-					{
-						out = append(out, c.instValue(c.makeBswap(v437)))
-					}
-				}
-			}
-		}
-	}
-	v437 := c.arg0(v0)
-	if ok := c.zero(v437); ok {
-		// bits.rules:86
-		{
-			out = append(out, v437)
-		}
-	}
-	if ok := c.ones(v437); ok {
-		// bits.rules:89
-		{
-			out = append(out, v437)
-		}
-	}
-	for v515, cursor2, ok := c.defInst(v437, 0); ok; v515, cursor2, ok = c.defInst(v437, cursor2) {
-		v516 := c.opcode(v515)
-		if v516 == ir.OpRotr {
-			v522 := c.arg1(v515)
-			if v438 == v522 {
-				// bits.rules:113
-				{
-					v521 := c.arg0(v515)
-					out = append(out, v521)
-				}
-			}
-		}
-	}
-	for v590, cursor3, ok := c.defInst(v438, 0); ok; v590, cursor3, ok = c.defInst(v438, cursor3) {
-		v591 := c.opcode(v590)
-		switch v591 {
-		case ir.OpBand:
-			v593 := c.arg1(v590)
-			if v595, ok := c.uconst(v593); ok {
-				v9 := c.valueType(v0)
-				v597 := c.coversAmount(v9, v595)
-				if v597 {
-					// bits.rules:140
-					{
-						v592 := c.arg0(v590)
-						out = append(out, c.instValue(c.makeRotl(v437, v592)))
-					}
-				}
-			}
-		case ir.OpUextend:
-			// bits.rules:147
-			{
-				v610 := c.arg0(v590)
-				out = append(out, c.instValue(c.makeRotl(v437, v610)))
-			}
-		case ir.OpSextend:
-			// bits.rules:152
-			{
-				v615 := c.arg0(v590)
-				out = append(out, c.instValue(c.makeRotl(v437, v615)))
-			}
-		}
-	}
-	return out
-}
-
-// simplify_OpRotr is the part of simplify for one case.
-func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
-	v446 := c.arg1(v0)
-	if v448, ok := c.uconst(v446); ok {
-		v9 := c.valueType(v0)
-		v450 := c.amount(v9, v448)
-		v452 := c.u64Eq(v450, 0)
-		if v452 {
-			// bits.rules:82
-			{
-				v445 := c.arg0(v0)
-				out = append(out, v445)
-			}
-		}
-		// bits.rules:111
-		{
-			v445 := c.arg0(v0)
-			out = append(out, c.instValue(c.makeRotl(v445, c.makeConst(ir.I32, c.amount(v9, c.u64Sub(c.laneBits(v9), c.amount(v9, v448)))))))
-		}
-	}
-	v445 := c.arg0(v0)
-	if ok := c.zero(v445); ok {
-		// bits.rules:87
-		{
-			out = append(out, v445)
-		}
-	}
-	if ok := c.ones(v445); ok {
-		// bits.rules:90
-		{
-			out = append(out, v445)
-		}
-	}
-	for v524, cursor1, ok := c.defInst(v445, 0); ok; v524, cursor1, ok = c.defInst(v445, cursor1) {
-		v525 := c.opcode(v524)
-		if v525 == ir.OpRotl {
-			v527 := c.arg1(v524)
-			if v446 == v527 {
-				// bits.rules:114
-				{
-					v526 := c.arg0(v524)
-					out = append(out, v526)
-				}
-			}
-		}
-	}
-	for v599, cursor2, ok := c.defInst(v446, 0); ok; v599, cursor2, ok = c.defInst(v446, cursor2) {
-		v600 := c.opcode(v599)
-		switch v600 {
-		case ir.OpBand:
-			v602 := c.arg1(v599)
-			if v604, ok := c.uconst(v602); ok {
-				v9 := c.valueType(v0)
-				v606 := c.coversAmount(v9, v604)
-				if v606 {
-					// bits.rules:141
-					{
-						v601 := c.arg0(v599)
-						out = append(out, c.instValue(c.makeRotr(v445, v601)))
-					}
-				}
-			}
-		case ir.OpUextend:
-			// bits.rules:148
-			{
-				v611 := c.arg0(v599)
-				out = append(out, c.instValue(c.makeRotr(v445, v611)))
-			}
-		case ir.OpSextend:
-			// bits.rules:153
-			{
-				v616 := c.arg0(v599)
-				out = append(out, c.instValue(c.makeRotr(v445, v616)))
+				v2261 := c.arg0(v789)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSshr(v2261, v656)))))
 			}
 		}
 	}
@@ -4571,39 +7174,499 @@ func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpPopcnt is the part of simplify for one case.
 func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
-	v771 := c.arg0(v0)
-	for v773, cursor1, ok := c.defInst(v771, 0); ok; v773, cursor1, ok = c.defInst(v771, cursor1) {
-		v774 := c.opcode(v773)
-		switch v774 {
-		case ir.OpBswap:
-			// bits.rules:179
+	v9 := c.valueType(v0)
+	if _, ok := c.fitsIn64(v9); ok {
+		v665 := c.arg0(v0)
+		if ok := c.boolean(v665); ok {
+			// bits.rules:101
 			{
-				v775 := c.arg0(v773)
-				out = append(out, c.instValue(c.makePopcnt(v775)))
+				out = append(out, v665)
+			}
+		}
+		for v1095, cursor1, ok := c.defInst(v665, 0); ok; v1095, cursor1, ok = c.defInst(v665, cursor1) {
+			v1096 := c.opcode(v1095)
+			switch v1096 {
+			case ir.OpRotl:
+				// bits.rules:233
+				{
+					v1099 := c.arg0(v1095)
+					out = append(out, c.instValue(c.makePopcnt(v1099)))
+				}
+			case ir.OpRotr:
+				// bits.rules:234
+				{
+					v1101 := c.arg0(v1095)
+					out = append(out, c.instValue(c.makePopcnt(v1101)))
+				}
+			}
+		}
+	}
+	v665 := c.arg0(v0)
+	for v1095, cursor2, ok := c.defInst(v665, 0); ok; v1095, cursor2, ok = c.defInst(v665, cursor2) {
+		v1096 := c.opcode(v1095)
+		switch v1096 {
+		case ir.OpBswap:
+			// bits.rules:231
+			{
+				v1097 := c.arg0(v1095)
+				out = append(out, c.instValue(c.makePopcnt(v1097)))
 			}
 		case ir.OpBitrev:
-			// bits.rules:180
+			// bits.rules:232
 			{
-				v776 := c.arg0(v773)
-				out = append(out, c.instValue(c.makePopcnt(v776)))
+				v1098 := c.arg0(v1095)
+				out = append(out, c.instValue(c.makePopcnt(v1098)))
 			}
-		case ir.OpRotl:
-			v9 := c.valueType(v0)
-			if _, ok := c.fitsIn64(v9); ok {
-				// bits.rules:181
-				{
-					v777 := c.arg0(v773)
-					out = append(out, c.instValue(c.makePopcnt(v777)))
+		}
+	}
+	return out
+}
+
+// simplify_OpUshr is the part of simplify for one case.
+func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
+	v708 := c.arg1(v0)
+	if v710, ok := c.uconst(v708); ok {
+		v9 := c.valueType(v0)
+		v712 := c.amount(v9, v710)
+		v714 := c.u64Eq(v712, 0)
+		if v714 {
+			// bits.rules:114
+			{
+				v707 := c.arg0(v0)
+				out = append(out, v707)
+			}
+		}
+		v707 := c.arg0(v0)
+		for v768, cursor1, ok := c.defInst(v707, 0); ok; v768, cursor1, ok = c.defInst(v707, cursor1) {
+			v769 := c.opcode(v768)
+			switch v769 {
+			case ir.OpUshr:
+				v771 := c.arg1(v768)
+				if v773, ok := c.uconst(v771); ok {
+					v775 := c.amount(v9, v773)
+					v777 := c.u64Add(v775, v712)
+					v754 := c.laneBits(v9)
+					v779 := c.u64Lt(v777, v754)
+					if v779 {
+						// bits.rules:134
+						{
+							v770 := c.arg0(v768)
+							out = append(out, c.instValue(c.makeUshr(v770, c.makeConst(ir.I32, v777))))
+						}
+					}
+					if v11, ok := c.intLanes(v9); ok {
+						v758 := c.laneBits(v11)
+						v781 := c.amount(v11, v773)
+						v783 := c.amount(v11, v710)
+						v785 := c.u64Add(v781, v783)
+						v787 := c.u64Le(v758, v785)
+						if v787 {
+							// bits.rules:138
+							{
+								out = append(out, c.zeroOf(v11))
+							}
+						}
+					}
+				}
+				v770 := c.arg0(v768)
+				if _, ok := c.uconst(v770); ok {
+					// bits.rules:153
+					{
+						out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeUshr(v770, v708)), v771)))
+					}
+				}
+			case ir.OpIshl:
+				if v71, ok := c.fitsIn64(v9); ok {
+					v878 := c.arg1(v768)
+					if v880, ok := c.uconst(v878); ok {
+						if v710 == v880 {
+							// bits.rules:169
+							{
+								v877 := c.arg0(v768)
+								out = append(out, c.instValue(c.makeBand(v877, c.makeConst(v71, c.u64Shr(c.typeMask(v71), c.amount(v71, v880))))))
+							}
+						}
+					}
+				}
+			case ir.OpBand:
+				if v71, ok := c.fitsIn64(v9); ok {
+					v854 := c.arg1(v768)
+					if _, ok := c.uconst(v854); ok {
+						// bits.rules:183
+						{
+							v853 := c.arg0(v768)
+							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeUshr(v853, v708)), c.instValue(c.makeUshr(v854, c.makeConst(ir.I32, c.amount(v71, v710)))))))
+						}
+					}
+				}
+			case ir.OpClz:
+				if v71, ok := c.fitsIn64(v9); ok {
+					v1110 := c.amount(v71, v710)
+					v1112 := c.u64Shl(1, v1110)
+					v283 := c.laneBits(v71)
+					v1114 := c.u64Eq(v1112, v283)
+					if v1114 {
+						// bits.rules:237
+						{
+							v1108 := c.arg0(v768)
+							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1108, c.makeConst(v71, 0)))))
+						}
+					}
+				}
+			case ir.OpCtz:
+				if v71, ok := c.fitsIn64(v9); ok {
+					v1110 := c.amount(v71, v710)
+					v1112 := c.u64Shl(1, v1110)
+					v283 := c.laneBits(v71)
+					v1114 := c.u64Eq(v1112, v283)
+					if v1114 {
+						// bits.rules:240
+						{
+							v1115 := c.arg0(v768)
+							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1115, c.makeConst(v71, 0)))))
+						}
+					}
+				}
+			case ir.OpBor:
+				if v71, ok := c.fitsIn64(v9); ok {
+					v1110 := c.amount(v71, v710)
+					v1150 := c.u64Add(v1110, 1)
+					v283 := c.laneBits(v71)
+					v1152 := c.u64Eq(v1150, v283)
+					if v1152 {
+						v1144 := c.arg1(v768)
+						for v1146, cursor2, ok := c.defInst(v1144, 0); ok; v1146, cursor2, ok = c.defInst(v1144, cursor2) {
+							v1147 := c.opcode(v1146)
+							if v1147 == ir.OpIneg {
+								v1143 := c.arg0(v768)
+								v1148 := c.arg0(v1146)
+								if v1143 == v1148 {
+									// bits.rules:257
+									{
+										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1143, c.makeConst(v71, 0)))))
+									}
+								}
+							}
+						}
+						v1143 := c.arg0(v768)
+						for v1154, cursor3, ok := c.defInst(v1143, 0); ok; v1154, cursor3, ok = c.defInst(v1143, cursor3) {
+							v1155 := c.opcode(v1154)
+							if v1155 == ir.OpIneg {
+								v1156 := c.arg0(v1154)
+								if v1144 == v1156 {
+									// bits.rules:257
+									{
+										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1156, c.makeConst(v71, 0)))))
+									}
+								}
+							}
+						}
+					}
+				}
+			case ir.OpIreduce:
+				v1776 := c.arg0(v768)
+				for v1780, cursor4, ok := c.defInst(v1776, 0); ok; v1780, cursor4, ok = c.defInst(v1776, cursor4) {
+					v1781 := c.opcode(v1780)
+					if v1781 == ir.OpUshr {
+						v1783 := c.arg1(v1780)
+						if v1785, ok := c.uconst(v1783); ok {
+							v1778 := c.valueType(v1776)
+							v1787 := c.amount(v1778, v1785)
+							v754 := c.laneBits(v9)
+							v1791 := c.u64Add(v1787, v754)
+							v1793 := c.laneBits(v1778)
+							v1795 := c.u64Eq(v1791, v1793)
+							if v1795 {
+								v1789 := c.u64Add(v1787, v712)
+								v1797 := c.u64Lt(v1789, v1793)
+								if v1797 {
+									// convert.rules:36
+									{
+										v1782 := c.arg0(v1780)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1782, c.makeConst(ir.I32, v1789))))))
+									}
+								}
+							}
+						}
+					}
 				}
 			}
-		case ir.OpRotr:
+		}
+	}
+	v707 := c.arg0(v0)
+	if ok := c.zero(v707); ok {
+		// bits.rules:119
+		{
+			out = append(out, v707)
+		}
+	}
+	for v768, cursor5, ok := c.defInst(v707, 0); ok; v768, cursor5, ok = c.defInst(v707, cursor5) {
+		v769 := c.opcode(v768)
+		switch v769 {
+		case ir.OpBand:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				// bits.rules:182
-				{
-					v779 := c.arg0(v773)
-					out = append(out, c.instValue(c.makePopcnt(v779)))
+				v853 := c.arg0(v768)
+				for v856, cursor6, ok := c.defInst(v853, 0); ok; v856, cursor6, ok = c.defInst(v853, cursor6) {
+					v857 := c.opcode(v856)
+					if v857 == ir.OpIshl {
+						v859 := c.arg1(v856)
+						if v708 == v859 {
+							// bits.rules:165
+							{
+								v858 := c.arg0(v856)
+								v854 := c.arg1(v768)
+								out = append(out, c.instValue(c.makeBand(v858, c.instValue(c.makeUshr(v854, v859)))))
+							}
+						}
+					}
 				}
+				v854 := c.arg1(v768)
+				for v861, cursor7, ok := c.defInst(v854, 0); ok; v861, cursor7, ok = c.defInst(v854, cursor7) {
+					v862 := c.opcode(v861)
+					if v862 == ir.OpIshl {
+						v864 := c.arg1(v861)
+						if v708 == v864 {
+							// bits.rules:165
+							{
+								v863 := c.arg0(v861)
+								out = append(out, c.instValue(c.makeBand(v863, c.instValue(c.makeUshr(v853, v864)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1643 := c.arg1(v768)
+				if ok := c.konst(v1643); ok {
+					v1644 := c.arg2(v768)
+					if ok := c.konst(v1644); ok {
+						if ok := c.konst(v708); ok {
+							// compare.rules:280
+							{
+								v1642 := c.arg0(v768)
+								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeUshr(v1643, v708)), c.instValue(c.makeUshr(v1644, v708)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			// vector.rules:34
+			{
+				v9 := c.valueType(v0)
+				v2260 := c.arg0(v768)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUshr(v2260, v708)))))
+			}
+		}
+	}
+	for v915, cursor8, ok := c.defInst(v708, 0); ok; v915, cursor8, ok = c.defInst(v708, cursor8) {
+		v916 := c.opcode(v915)
+		switch v916 {
+		case ir.OpBand:
+			v918 := c.arg1(v915)
+			if v920, ok := c.uconst(v918); ok {
+				v9 := c.valueType(v0)
+				v922 := c.coversAmount(v9, v920)
+				if v922 {
+					// bits.rules:190
+					{
+						v917 := c.arg0(v915)
+						out = append(out, c.instValue(c.makeUshr(v707, v917)))
+					}
+				}
+			}
+		case ir.OpUextend:
+			// bits.rules:197
+			{
+				v951 := c.arg0(v915)
+				out = append(out, c.instValue(c.makeUshr(v707, v951)))
+			}
+		case ir.OpSextend:
+			// bits.rules:202
+			{
+				v956 := c.arg0(v915)
+				out = append(out, c.instValue(c.makeUshr(v707, v956)))
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpRotl is the part of simplify for one case.
+func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
+	v722 := c.arg1(v0)
+	if v724, ok := c.uconst(v722); ok {
+		v9 := c.valueType(v0)
+		v726 := c.amount(v9, v724)
+		v728 := c.u64Eq(v726, 0)
+		if v728 {
+			// bits.rules:116
+			{
+				v721 := c.arg0(v0)
+				out = append(out, v721)
+			}
+		}
+		v721 := c.arg0(v0)
+		for v798, cursor1, ok := c.defInst(v721, 0); ok; v798, cursor1, ok = c.defInst(v721, cursor1) {
+			v799 := c.opcode(v798)
+			if v799 == ir.OpRotl {
+				v801 := c.arg1(v798)
+				if v803, ok := c.uconst(v801); ok {
+					// bits.rules:144
+					{
+						v800 := c.arg0(v798)
+						out = append(out, c.instValue(c.makeRotl(v800, c.makeConst(ir.I32, c.amount(v9, c.u64Add(v803, v724))))))
+					}
+				}
+			}
+		}
+		if v9 == ir.I16 {
+			v1122 := c.valueType(v721)
+			if v1122 == ir.I16 {
+				if v724 == 8 {
+					// bits.rules:244
+					{
+						out = append(out, c.instValue(c.makeBswap(v721)))
+					}
+				}
+			}
+		}
+	}
+	v721 := c.arg0(v0)
+	if ok := c.zero(v721); ok {
+		// bits.rules:121
+		{
+			out = append(out, v721)
+		}
+	}
+	if ok := c.ones(v721); ok {
+		// bits.rules:124
+		{
+			out = append(out, v721)
+		}
+	}
+	for v798, cursor2, ok := c.defInst(v721, 0); ok; v798, cursor2, ok = c.defInst(v721, cursor2) {
+		v799 := c.opcode(v798)
+		if v799 == ir.OpRotr {
+			v805 := c.arg1(v798)
+			if v722 == v805 {
+				// bits.rules:148
+				{
+					v804 := c.arg0(v798)
+					out = append(out, v804)
+				}
+			}
+		}
+	}
+	for v933, cursor3, ok := c.defInst(v722, 0); ok; v933, cursor3, ok = c.defInst(v722, cursor3) {
+		v934 := c.opcode(v933)
+		switch v934 {
+		case ir.OpBand:
+			v936 := c.arg1(v933)
+			if v938, ok := c.uconst(v936); ok {
+				v9 := c.valueType(v0)
+				v940 := c.coversAmount(v9, v938)
+				if v940 {
+					// bits.rules:192
+					{
+						v935 := c.arg0(v933)
+						out = append(out, c.instValue(c.makeRotl(v721, v935)))
+					}
+				}
+			}
+		case ir.OpUextend:
+			// bits.rules:199
+			{
+				v953 := c.arg0(v933)
+				out = append(out, c.instValue(c.makeRotl(v721, v953)))
+			}
+		case ir.OpSextend:
+			// bits.rules:204
+			{
+				v958 := c.arg0(v933)
+				out = append(out, c.instValue(c.makeRotl(v721, v958)))
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpRotr is the part of simplify for one case.
+func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
+	v730 := c.arg1(v0)
+	if v732, ok := c.uconst(v730); ok {
+		v9 := c.valueType(v0)
+		v734 := c.amount(v9, v732)
+		v736 := c.u64Eq(v734, 0)
+		if v736 {
+			// bits.rules:117
+			{
+				v729 := c.arg0(v0)
+				out = append(out, v729)
+			}
+		}
+		// bits.rules:146
+		{
+			v729 := c.arg0(v0)
+			out = append(out, c.instValue(c.makeRotl(v729, c.makeConst(ir.I32, c.amount(v9, c.u64Sub(c.laneBits(v9), c.amount(v9, v732)))))))
+		}
+	}
+	v729 := c.arg0(v0)
+	if ok := c.zero(v729); ok {
+		// bits.rules:122
+		{
+			out = append(out, v729)
+		}
+	}
+	if ok := c.ones(v729); ok {
+		// bits.rules:125
+		{
+			out = append(out, v729)
+		}
+	}
+	for v807, cursor1, ok := c.defInst(v729, 0); ok; v807, cursor1, ok = c.defInst(v729, cursor1) {
+		v808 := c.opcode(v807)
+		if v808 == ir.OpRotl {
+			v810 := c.arg1(v807)
+			if v730 == v810 {
+				// bits.rules:149
+				{
+					v809 := c.arg0(v807)
+					out = append(out, v809)
+				}
+			}
+		}
+	}
+	for v942, cursor2, ok := c.defInst(v730, 0); ok; v942, cursor2, ok = c.defInst(v730, cursor2) {
+		v943 := c.opcode(v942)
+		switch v943 {
+		case ir.OpBand:
+			v945 := c.arg1(v942)
+			if v947, ok := c.uconst(v945); ok {
+				v9 := c.valueType(v0)
+				v949 := c.coversAmount(v9, v947)
+				if v949 {
+					// bits.rules:193
+					{
+						v944 := c.arg0(v942)
+						out = append(out, c.instValue(c.makeRotr(v729, v944)))
+					}
+				}
+			}
+		case ir.OpUextend:
+			// bits.rules:200
+			{
+				v954 := c.arg0(v942)
+				out = append(out, c.instValue(c.makeRotr(v729, v954)))
+			}
+		case ir.OpSextend:
+			// bits.rules:205
+			{
+				v959 := c.arg0(v942)
+				out = append(out, c.instValue(c.makeRotr(v729, v959)))
 			}
 		}
 	}
@@ -4612,55 +7675,278 @@ func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBitselect is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitselect(v0 ir.Value, out []ir.Value) []ir.Value {
-	v794 := c.arg1(v0)
-	v795 := c.arg2(v0)
-	if v794 == v795 {
-		// bits.rules:189
-		{
-			out = append(out, v794)
-		}
-	}
-	v793 := c.arg0(v0)
-	if ok := c.zero(v793); ok {
-		// bits.rules:190
-		{
-			out = append(out, v795)
-		}
-	}
-	if ok := c.ones(v793); ok {
-		// bits.rules:191
-		{
-			out = append(out, v794)
-		}
-	}
-	for v799, cursor1, ok := c.defInst(v793, 0); ok; v799, cursor1, ok = c.defInst(v793, cursor1) {
-		v800 := c.opcode(v799)
-		if v800 == ir.OpBnot {
-			// bits.rules:192
-			{
-				v801 := c.arg0(v799)
-				out = append(out, c.instValue(c.makeBitselect(v801, v795, v794)))
+	v1166 := c.arg0(v0)
+	for v1170, cursor1, ok := c.defInst(v1166, 0); ok; v1170, cursor1, ok = c.defInst(v1166, cursor1) {
+		v1171 := c.opcode(v1170)
+		switch v1171 {
+		case ir.OpIcmp:
+			v1172 := c.intCc(v1170)
+			switch v1172 {
+			case ir.SignedGreaterThan:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:267
+							{
+								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:275
+							{
+								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.SignedGreaterThanOrEqual:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:268
+							{
+								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:276
+							{
+								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.UnsignedGreaterThan:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:269
+							{
+								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:277
+							{
+								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.UnsignedGreaterThanOrEqual:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:270
+							{
+								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:278
+							{
+								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.SignedLessThan:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:271
+							{
+								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:279
+							{
+								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.SignedLessThanOrEqual:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:272
+							{
+								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:280
+							{
+								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.UnsignedLessThan:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:273
+							{
+								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:281
+							{
+								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+							}
+						}
+					}
+				}
+			case ir.UnsignedLessThanOrEqual:
+				v9 := c.valueType(v0)
+				v1165 := c.isVector(v9)
+				if v1165 {
+					v1167 := c.arg1(v0)
+					v1173 := c.arg0(v1170)
+					if v1167 == v1173 {
+						v1168 := c.arg2(v0)
+						v1174 := c.arg1(v1170)
+						if v1168 == v1174 {
+							// bits.rules:274
+							{
+								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+							}
+						}
+					}
+					v1174 := c.arg1(v1170)
+					if v1167 == v1174 {
+						v1168 := c.arg2(v0)
+						if v1168 == v1173 {
+							// bits.rules:282
+							{
+								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+							}
+						}
+					}
+				}
 			}
+		case ir.OpBnot:
+			// bits.rules:287
+			{
+				v1177 := c.arg0(v1170)
+				v1168 := c.arg2(v0)
+				v1167 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeBitselect(v1177, v1168, v1167)))
+			}
+		}
+	}
+	v1167 := c.arg1(v0)
+	v1168 := c.arg2(v0)
+	if v1167 == v1168 {
+		// bits.rules:284
+		{
+			out = append(out, v1167)
+		}
+	}
+	if ok := c.zero(v1166); ok {
+		// bits.rules:285
+		{
+			out = append(out, v1168)
+		}
+	}
+	if ok := c.ones(v1166); ok {
+		// bits.rules:286
+		{
+			out = append(out, v1167)
 		}
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.intLanes(v9); ok {
-		if ok := c.ones(v794); ok {
-			if ok := c.zero(v795); ok {
-				// bits.rules:193
+		if ok := c.ones(v1167); ok {
+			if ok := c.zero(v1168); ok {
+				// bits.rules:288
 				{
-					out = append(out, v793)
+					out = append(out, v1166)
 				}
 			}
-			// bits.rules:195
+			// bits.rules:290
 			{
-				out = append(out, c.instValue(c.makeBor(v793, v795)))
+				out = append(out, c.instValue(c.makeBor(v1166, v1168)))
 			}
 		}
-		if ok := c.zero(v795); ok {
-			// bits.rules:194
+		if ok := c.zero(v1168); ok {
+			// bits.rules:289
 			{
-				out = append(out, c.instValue(c.makeBand(v793, v794)))
+				out = append(out, c.instValue(c.makeBand(v1166, v1167)))
 			}
 		}
 	}
@@ -4671,546 +7957,1549 @@ func (c *Optimizer) simplify_OpBitselect(v0 ir.Value, out []ir.Value) []ir.Value
 func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v11, ok := c.intLanes(v9); ok {
-		v805 := c.arg0(v0)
-		v806 := c.arg1(v0)
-		if v805 == v806 {
-			v804 := c.intCc(v0)
-			v808 := c.reflexive(v804)
-			if v808 {
+		v1181 := c.arg0(v0)
+		v1182 := c.arg1(v0)
+		if v1181 == v1182 {
+			v1180 := c.intCc(v0)
+			v1184 := c.reflexive(v1180)
+			if v1184 {
 				// compare.rules:5
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			v810 := c.irreflexive(v804)
-			if v810 {
+			v1186 := c.irreflexive(v1180)
+			if v1186 {
 				// compare.rules:6
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
 		}
-		v804 := c.intCc(v0)
-		switch v804 {
+		v1180 := c.intCc(v0)
+		switch v1180 {
 		case ir.UnsignedLessThan:
-			if ok := c.zero(v806); ok {
+			if ok := c.zero(v1182); ok {
 				// compare.rules:15
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
+			for v1390, cursor1, ok := c.defInst(v1182, 0); ok; v1390, cursor1, ok = c.defInst(v1182, cursor1) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpBand {
+					v1441 := c.arg0(v1390)
+					if v1181 == v1441 {
+						// compare.rules:168
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1442 := c.arg1(v1390)
+					if v1181 == v1442 {
+						// compare.rules:168
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
+			for v1199, cursor2, ok := c.defInst(v1181, 0); ok; v1199, cursor2, ok = c.defInst(v1181, cursor2) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpBor:
+					v1443 := c.arg0(v1199)
+					if v1182 == v1443 {
+						// compare.rules:171
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1444 := c.arg1(v1199)
+					if v1182 == v1444 {
+						// compare.rules:171
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				case ir.OpUmax:
+					v1453 := c.arg0(v1199)
+					if v1182 == v1453 {
+						// compare.rules:177
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1454 := c.arg1(v1199)
+					if v1182 == v1454 {
+						// compare.rules:177
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
 		case ir.UnsignedGreaterThanOrEqual:
-			if ok := c.zero(v806); ok {
+			if ok := c.zero(v1182); ok {
 				// compare.rules:16
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
+			for v1390, cursor3, ok := c.defInst(v1182, 0); ok; v1390, cursor3, ok = c.defInst(v1182, cursor3) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpBand {
+					v1441 := c.arg0(v1390)
+					if v1181 == v1441 {
+						// compare.rules:166
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1442 := c.arg1(v1390)
+					if v1181 == v1442 {
+						// compare.rules:166
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
+			for v1199, cursor4, ok := c.defInst(v1181, 0); ok; v1199, cursor4, ok = c.defInst(v1181, cursor4) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpBor:
+					v1443 := c.arg0(v1199)
+					if v1182 == v1443 {
+						// compare.rules:169
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1444 := c.arg1(v1199)
+					if v1182 == v1444 {
+						// compare.rules:169
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				case ir.OpUmax:
+					v1453 := c.arg0(v1199)
+					if v1182 == v1453 {
+						// compare.rules:181
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1454 := c.arg1(v1199)
+					if v1182 == v1454 {
+						// compare.rules:181
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
 		case ir.UnsignedGreaterThan:
-			if ok := c.ones(v806); ok {
+			if ok := c.ones(v1182); ok {
 				// compare.rules:17
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
+			for v1199, cursor5, ok := c.defInst(v1181, 0); ok; v1199, cursor5, ok = c.defInst(v1181, cursor5) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpBand:
+					v1427 := c.arg0(v1199)
+					if v1182 == v1427 {
+						// compare.rules:167
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1428 := c.arg1(v1199)
+					if v1182 == v1428 {
+						// compare.rules:167
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				case ir.OpUmin:
+					v1449 := c.arg0(v1199)
+					if v1182 == v1449 {
+						// compare.rules:175
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1450 := c.arg1(v1199)
+					if v1182 == v1450 {
+						// compare.rules:175
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
+			for v1390, cursor6, ok := c.defInst(v1182, 0); ok; v1390, cursor6, ok = c.defInst(v1182, cursor6) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpBor {
+					v1445 := c.arg0(v1390)
+					if v1181 == v1445 {
+						// compare.rules:172
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1446 := c.arg1(v1390)
+					if v1181 == v1446 {
+						// compare.rules:172
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
 		case ir.UnsignedLessThanOrEqual:
-			if ok := c.ones(v806); ok {
+			if ok := c.ones(v1182); ok {
 				// compare.rules:18
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
+			for v1199, cursor7, ok := c.defInst(v1181, 0); ok; v1199, cursor7, ok = c.defInst(v1181, cursor7) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpBand:
+					v1427 := c.arg0(v1199)
+					if v1182 == v1427 {
+						// compare.rules:165
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1428 := c.arg1(v1199)
+					if v1182 == v1428 {
+						// compare.rules:165
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				case ir.OpUmin:
+					v1449 := c.arg0(v1199)
+					if v1182 == v1449 {
+						// compare.rules:179
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1450 := c.arg1(v1199)
+					if v1182 == v1450 {
+						// compare.rules:179
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
+			for v1390, cursor8, ok := c.defInst(v1182, 0); ok; v1390, cursor8, ok = c.defInst(v1182, cursor8) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpBor {
+					v1445 := c.arg0(v1390)
+					if v1181 == v1445 {
+						// compare.rules:170
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1446 := c.arg1(v1390)
+					if v1181 == v1446 {
+						// compare.rules:170
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
 		case ir.SignedLessThan:
-			if ok := c.least(v806); ok {
+			if ok := c.least(v1182); ok {
 				// compare.rules:19
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
+			for v1199, cursor9, ok := c.defInst(v1181, 0); ok; v1199, cursor9, ok = c.defInst(v1181, cursor9) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSmax {
+					v1451 := c.arg0(v1199)
+					if v1182 == v1451 {
+						// compare.rules:176
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1452 := c.arg1(v1199)
+					if v1182 == v1452 {
+						// compare.rules:176
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
 		case ir.SignedGreaterThanOrEqual:
-			if ok := c.least(v806); ok {
+			if ok := c.least(v1182); ok {
 				// compare.rules:20
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
+			for v1199, cursor10, ok := c.defInst(v1181, 0); ok; v1199, cursor10, ok = c.defInst(v1181, cursor10) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSmax {
+					v1451 := c.arg0(v1199)
+					if v1182 == v1451 {
+						// compare.rules:180
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+					v1452 := c.arg1(v1199)
+					if v1182 == v1452 {
+						// compare.rules:180
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
 		case ir.SignedGreaterThan:
-			if ok := c.greatest(v806); ok {
+			if ok := c.greatest(v1182); ok {
 				// compare.rules:21
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
+			for v1199, cursor11, ok := c.defInst(v1181, 0); ok; v1199, cursor11, ok = c.defInst(v1181, cursor11) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSmin {
+					v1447 := c.arg0(v1199)
+					if v1182 == v1447 {
+						// compare.rules:174
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+					v1448 := c.arg1(v1199)
+					if v1182 == v1448 {
+						// compare.rules:174
+						{
+							out = append(out, c.zeroOf(v11))
+						}
+					}
+				}
+			}
 		case ir.SignedLessThanOrEqual:
-			if ok := c.greatest(v806); ok {
+			if ok := c.greatest(v1182); ok {
 				// compare.rules:22
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-		}
-	}
-	v806 := c.arg1(v0)
-	if v816, ok := c.uconst(v806); ok {
-		if v9 == ir.I8 {
-			v805 := c.arg0(v0)
-			v818 := c.maxBitsU64(v805)
-			v820 := c.u64Lt(v818, 64)
-			if v820 {
-				v405 := c.u64Not(0)
-				v822 := c.u64Shl(v405, v818)
-				v824 := c.u64Not(v822)
-				v826 := c.u64Lt(v824, v816)
-				if v826 {
-					v804 := c.intCc(v0)
-					v828 := c.lessOrUnequal(v804)
-					if v828 {
-						// compare.rules:24
+			for v1199, cursor12, ok := c.defInst(v1181, 0); ok; v1199, cursor12, ok = c.defInst(v1181, cursor12) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSmin {
+					v1447 := c.arg0(v1199)
+					if v1182 == v1447 {
+						// compare.rules:178
 						{
-							out = append(out, c.makeConst(ir.I8, 1))
+							out = append(out, c.truthOf(v11))
 						}
 					}
-					v830 := c.greaterOrEqual(v804)
-					if v830 {
-						// compare.rules:30
+					v1448 := c.arg1(v1199)
+					if v1182 == v1448 {
+						// compare.rules:178
 						{
-							out = append(out, c.makeConst(ir.I8, 0))
+							out = append(out, c.truthOf(v11))
 						}
 					}
-				}
-			}
-		}
-		v804 := c.intCc(v0)
-		switch v804 {
-		case ir.UnsignedLessThan:
-			if v816 == 1 {
-				// compare.rules:47
-				{
-					v805 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.Equal, v805, c.instValue(c.makeIsub(v806, v806)))))
-				}
-			}
-		case ir.UnsignedGreaterThanOrEqual:
-			if v816 == 1 {
-				// compare.rules:48
-				{
-					v805 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v805, c.instValue(c.makeIsub(v806, v806)))))
-				}
-			}
-		case ir.SignedLessThan:
-			if v816 == 1 {
-				// compare.rules:49
-				{
-					v805 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v805, c.instValue(c.makeIsub(v806, v806)))))
-				}
-			}
-		case ir.SignedGreaterThanOrEqual:
-			if v816 == 1 {
-				// compare.rules:50
-				{
-					v805 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v805, c.instValue(c.makeIsub(v806, v806)))))
 				}
 			}
 		case ir.Equal:
-			v805 := c.arg0(v0)
-			v832 := c.valueType(v805)
-			if v832 == ir.I8 {
-				if v816 == 1 {
-					if ok := c.boolean(v805); ok {
-						// compare.rules:61
+			for v1199, cursor13, ok := c.defInst(v1181, 0); ok; v1199, cursor13, ok = c.defInst(v1181, cursor13) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpBnot {
+					v1388 := c.arg0(v1199)
+					if v1182 == v1388 {
+						// compare.rules:157
 						{
-							out = append(out, v805)
+							out = append(out, c.zeroOf(v11))
 						}
 					}
 				}
 			}
 		case ir.NotEqual:
-			v805 := c.arg0(v0)
-			v832 := c.valueType(v805)
-			if v832 == ir.I8 {
-				if v816 == 1 {
-					for v835, cursor1, ok := c.defInst(v805, 0); ok; v835, cursor1, ok = c.defInst(v805, cursor1) {
-						v836 := c.opcode(v835)
-						if v836 == ir.OpIcmp {
-							// compare.rules:64
+			for v1199, cursor14, ok := c.defInst(v1181, 0); ok; v1199, cursor14, ok = c.defInst(v1181, cursor14) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpBnot {
+					v1388 := c.arg0(v1199)
+					if v1182 == v1388 {
+						// compare.rules:158
+						{
+							out = append(out, c.truthOf(v11))
+						}
+					}
+				}
+			}
+		}
+	}
+	v1180 := c.intCc(v0)
+	switch v1180 {
+	case ir.UnsignedGreaterThan:
+		v1182 := c.arg1(v0)
+		if ok := c.zero(v1182); ok {
+			// compare.rules:25
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+			}
+		}
+		v1181 := c.arg0(v0)
+		for v1199, cursor15, ok := c.defInst(v1181, 0); ok; v1199, cursor15, ok = c.defInst(v1181, cursor15) {
+			v1200 := c.opcode(v1199)
+			if v1200 == ir.OpIsub {
+				v1378 := c.arg0(v1199)
+				if v1182 == v1378 {
+					// compare.rules:160
+					{
+						v1379 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1379, v1378)))
+					}
+				}
+			}
+		}
+	case ir.UnsignedLessThanOrEqual:
+		v1182 := c.arg1(v0)
+		if ok := c.zero(v1182); ok {
+			// compare.rules:26
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+			}
+		}
+		v1181 := c.arg0(v0)
+		for v1199, cursor16, ok := c.defInst(v1181, 0); ok; v1199, cursor16, ok = c.defInst(v1181, cursor16) {
+			v1200 := c.opcode(v1199)
+			if v1200 == ir.OpIsub {
+				v1378 := c.arg0(v1199)
+				if v1182 == v1378 {
+					// compare.rules:161
+					{
+						v1379 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1379, v1378)))
+					}
+				}
+			}
+		}
+	case ir.UnsignedLessThan:
+		v1182 := c.arg1(v0)
+		if ok := c.ones(v1182); ok {
+			// compare.rules:27
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+			}
+		}
+		if v1192, ok := c.uconst(v1182); ok {
+			if v1192 == 1 {
+				// compare.rules:29
+				{
+					v1181 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				}
+			}
+		}
+		for v1390, cursor17, ok := c.defInst(v1182, 0); ok; v1390, cursor17, ok = c.defInst(v1182, cursor17) {
+			v1391 := c.opcode(v1390)
+			if v1391 == ir.OpIsub {
+				v1181 := c.arg0(v0)
+				v1400 := c.arg0(v1390)
+				if v1181 == v1400 {
+					// compare.rules:162
+					{
+						v1401 := c.arg1(v1390)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1401, v1181)))
+					}
+				}
+			}
+		}
+		v1181 := c.arg0(v0)
+		v1194 := c.valueType(v1181)
+		if v1197, ok := c.fitsIn64(v1194); ok {
+			if ok := c.least(v1182); ok {
+				// compare.rules:207
+				{
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1181, c.makeConst(v1197, 0))))
+				}
+			}
+		}
+	case ir.UnsignedGreaterThanOrEqual:
+		v1182 := c.arg1(v0)
+		if ok := c.ones(v1182); ok {
+			// compare.rules:28
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+			}
+		}
+		if v1192, ok := c.uconst(v1182); ok {
+			if v1192 == 1 {
+				// compare.rules:30
+				{
+					v1181 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				}
+			}
+		}
+		for v1390, cursor18, ok := c.defInst(v1182, 0); ok; v1390, cursor18, ok = c.defInst(v1182, cursor18) {
+			v1391 := c.opcode(v1390)
+			if v1391 == ir.OpIsub {
+				v1181 := c.arg0(v0)
+				v1400 := c.arg0(v1390)
+				if v1181 == v1400 {
+					// compare.rules:163
+					{
+						v1401 := c.arg1(v1390)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1401, v1181)))
+					}
+				}
+			}
+		}
+		v1181 := c.arg0(v0)
+		v1194 := c.valueType(v1181)
+		if v1197, ok := c.fitsIn64(v1194); ok {
+			if ok := c.least(v1182); ok {
+				// compare.rules:206
+				{
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1181, c.makeConst(v1197, 0))))
+				}
+			}
+		}
+	case ir.SignedLessThan:
+		v1182 := c.arg1(v0)
+		if v1192, ok := c.uconst(v1182); ok {
+			if v1192 == 1 {
+				// compare.rules:31
+				{
+					v1181 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				}
+			}
+		}
+		if ok := c.greatest(v1182); ok {
+			// compare.rules:35
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+			}
+		}
+		v1181 := c.arg0(v0)
+		v1194 := c.valueType(v1181)
+		if v1197, ok := c.fitsIn64(v1194); ok {
+			for v1199, cursor19, ok := c.defInst(v1181, 0); ok; v1199, cursor19, ok = c.defInst(v1181, cursor19) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSshr {
+					if ok := c.zero(v1182); ok {
+						// compare.rules:210
+						{
+							v1470 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1470, c.makeConst(v1197, 0))))
+						}
+					}
+				}
+			}
+		}
+	case ir.SignedGreaterThanOrEqual:
+		v1182 := c.arg1(v0)
+		if v1192, ok := c.uconst(v1182); ok {
+			if v1192 == 1 {
+				// compare.rules:32
+				{
+					v1181 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				}
+			}
+		}
+		if ok := c.greatest(v1182); ok {
+			// compare.rules:36
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+			}
+		}
+		v1181 := c.arg0(v0)
+		v1194 := c.valueType(v1181)
+		if v1197, ok := c.fitsIn64(v1194); ok {
+			for v1199, cursor20, ok := c.defInst(v1181, 0); ok; v1199, cursor20, ok = c.defInst(v1181, cursor20) {
+				v1200 := c.opcode(v1199)
+				if v1200 == ir.OpSshr {
+					if ok := c.zero(v1182); ok {
+						// compare.rules:211
+						{
+							v1470 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1470, c.makeConst(v1197, 0))))
+						}
+					}
+				}
+			}
+		}
+	case ir.SignedGreaterThan:
+		v1182 := c.arg1(v0)
+		if ok := c.ones(v1182); ok {
+			// compare.rules:33
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+			}
+		}
+		if ok := c.least(v1182); ok {
+			// compare.rules:37
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+			}
+		}
+	case ir.SignedLessThanOrEqual:
+		v1182 := c.arg1(v0)
+		if ok := c.ones(v1182); ok {
+			// compare.rules:34
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+			}
+		}
+		if ok := c.least(v1182); ok {
+			// compare.rules:38
+			{
+				v1181 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+			}
+		}
+	case ir.NotEqual:
+		v1182 := c.arg1(v0)
+		if ok := c.zero(v1182); ok {
+			v1181 := c.arg0(v0)
+			if ok := c.boolean(v1181); ok {
+				v1194 := c.valueType(v1181)
+				if v1194 == ir.I8 {
+					// compare.rules:42
+					{
+						out = append(out, v1181)
+					}
+				}
+				if _, ok := c.fitsIn64(v1194); ok {
+					// compare.rules:44
+					{
+						out = append(out, c.extendBool(ir.I8, v1181))
+					}
+				}
+			}
+			v1194 := c.valueType(v1181)
+			if v1197, ok := c.fitsIn64(v1194); ok {
+				for v1199, cursor21, ok := c.defInst(v1181, 0); ok; v1199, cursor21, ok = c.defInst(v1181, cursor21) {
+					v1200 := c.opcode(v1199)
+					switch v1200 {
+					case ir.OpClz:
+						// compare.rules:192
+						{
+							v1455 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1455, v1182)))
+						}
+					case ir.OpUshr:
+						v1462 := c.arg1(v1199)
+						if v1464, ok := c.uconst(v1462); ok {
+							v1466 := c.amount(v1197, v1464)
+							v1468 := c.u64Lt(0, v1466)
+							if v1468 {
+								// compare.rules:203
+								{
+									v1461 := c.arg0(v1199)
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1461, c.makeConst(v1197, c.u64Shl(1, c.amount(v1197, v1464))))))
+								}
+							}
+						}
+					case ir.OpBand:
+						v1428 := c.arg1(v1199)
+						if ok := c.least(v1428); ok {
+							// compare.rules:208
 							{
-								v837 := c.intCc(v835)
-								v838 := c.arg0(v835)
-								v839 := c.arg1(v835)
-								out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v837), v838, v839)))
+								v1427 := c.arg0(v1199)
+								out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1427, v1182)))
 							}
 						}
 					}
 				}
 			}
 		}
-		v805 := c.arg0(v0)
-		for v835, cursor2, ok := c.defInst(v805, 0); ok; v835, cursor2, ok = c.defInst(v805, cursor2) {
-			v836 := c.opcode(v835)
-			if v836 == ir.OpUextend {
-				v908 := c.arg0(v835)
-				v910 := c.valueType(v908)
-				if v921, ok := c.fitsIn64(v910); ok {
-					v923 := c.typeMask(v921)
-					v925 := c.u64Le(v816, v923)
-					if v925 {
-						// compare.rules:111
+		if v1192, ok := c.uconst(v1182); ok {
+			if v1192 == 1 {
+				v1181 := c.arg0(v0)
+				v1194 := c.valueType(v1181)
+				if v1197, ok := c.fitsIn64(v1194); ok {
+					if ok := c.boolean(v1181); ok {
+						// compare.rules:46
 						{
-							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v804), v908, c.makeConst(v921, v816))))
+							out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, c.makeConst(v1197, 0))))
+						}
+					}
+				}
+				if v1194 == ir.I8 {
+					for v1199, cursor22, ok := c.defInst(v1181, 0); ok; v1199, cursor22, ok = c.defInst(v1181, cursor22) {
+						v1200 := c.opcode(v1199)
+						if v1200 == ir.OpIcmp {
+							// compare.rules:49
+							{
+								v1201 := c.intCc(v1199)
+								v1202 := c.arg0(v1199)
+								v1203 := c.arg1(v1199)
+								out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1201), v1202, v1203)))
+							}
 						}
 					}
 				}
 			}
 		}
-	}
-	v804 := c.intCc(v0)
-	switch v804 {
-	case ir.UnsignedGreaterThan:
-		if ok := c.zero(v806); ok {
-			// compare.rules:43
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v805, v806)))
-			}
-		}
-	case ir.UnsignedLessThanOrEqual:
-		if ok := c.zero(v806); ok {
-			// compare.rules:44
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v805, v806)))
-			}
-		}
-	case ir.UnsignedLessThan:
-		if ok := c.ones(v806); ok {
-			// compare.rules:45
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v805, v806)))
-			}
-		}
-	case ir.UnsignedGreaterThanOrEqual:
-		if ok := c.ones(v806); ok {
-			// compare.rules:46
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v805, v806)))
-			}
-		}
-	case ir.SignedGreaterThan:
-		if ok := c.ones(v806); ok {
-			// compare.rules:51
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v805, c.instValue(c.makeIsub(v806, v806)))))
-			}
-		}
-		if ok := c.least(v806); ok {
-			// compare.rules:55
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v805, v806)))
-			}
-		}
-	case ir.SignedLessThanOrEqual:
-		if ok := c.ones(v806); ok {
-			// compare.rules:52
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v805, c.instValue(c.makeIsub(v806, v806)))))
-			}
-		}
-		if ok := c.least(v806); ok {
-			// compare.rules:56
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v805, v806)))
-			}
-		}
-	case ir.SignedLessThan:
-		if ok := c.greatest(v806); ok {
-			// compare.rules:53
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v805, v806)))
-			}
-		}
-	case ir.SignedGreaterThanOrEqual:
-		if ok := c.greatest(v806); ok {
-			// compare.rules:54
-			{
-				v805 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v805, v806)))
-			}
-		}
-	case ir.NotEqual:
-		v805 := c.arg0(v0)
-		v832 := c.valueType(v805)
-		if v832 == ir.I8 {
-			if ok := c.boolean(v805); ok {
-				if ok := c.zero(v806); ok {
-					// compare.rules:60
+		v1181 := c.arg0(v0)
+		for v1199, cursor23, ok := c.defInst(v1181, 0); ok; v1199, cursor23, ok = c.defInst(v1181, cursor23) {
+			v1200 := c.opcode(v1199)
+			switch v1200 {
+			case ir.OpSmin:
+				v1447 := c.arg0(v1199)
+				if v1182 == v1447 {
+					// compare.rules:186
 					{
-						out = append(out, v805)
+						v1448 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1447, v1448)))
 					}
 				}
-			}
-		}
-		for v835, cursor3, ok := c.defInst(v805, 0); ok; v835, cursor3, ok = c.defInst(v805, cursor3) {
-			v836 := c.opcode(v835)
-			if v836 == ir.OpBand {
-				v905 := c.arg1(v835)
-				if _, ok := c.powerOfTwo(v905); ok {
-					if v806 == v905 {
-						// compare.rules:104
+				v1448 := c.arg1(v1199)
+				if v1182 == v1448 {
+					// compare.rules:186
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1448, v1447)))
+					}
+				}
+			case ir.OpUmin:
+				v1449 := c.arg0(v1199)
+				if v1182 == v1449 {
+					// compare.rules:187
+					{
+						v1450 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1449, v1450)))
+					}
+				}
+				v1450 := c.arg1(v1199)
+				if v1182 == v1450 {
+					// compare.rules:187
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1450, v1449)))
+					}
+				}
+			case ir.OpSmax:
+				v1451 := c.arg0(v1199)
+				if v1182 == v1451 {
+					// compare.rules:188
+					{
+						v1452 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1451, v1452)))
+					}
+				}
+				v1452 := c.arg1(v1199)
+				if v1182 == v1452 {
+					// compare.rules:188
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1452, v1451)))
+					}
+				}
+			case ir.OpUmax:
+				v1453 := c.arg0(v1199)
+				if v1182 == v1453 {
+					// compare.rules:189
+					{
+						v1454 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1453, v1454)))
+					}
+				}
+				v1454 := c.arg1(v1199)
+				if v1182 == v1454 {
+					// compare.rules:189
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1454, v1453)))
+					}
+				}
+			case ir.OpBand:
+				v1428 := c.arg1(v1199)
+				if _, ok := c.powerOfTwo(v1428); ok {
+					if v1182 == v1428 {
+						// compare.rules:214
 						{
-							v904 := c.arg0(v835)
-							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v904, v905)), c.instValue(c.makeIsub(v905, v905)))))
+							v1427 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v1427, v1428)), c.instValue(c.makeIsub(v1428, v1428)))))
 						}
 					}
 				}
 			}
 		}
 	case ir.Equal:
-		v805 := c.arg0(v0)
-		for v835, cursor4, ok := c.defInst(v805, 0); ok; v835, cursor4, ok = c.defInst(v805, cursor4) {
-			v836 := c.opcode(v835)
-			switch v836 {
-			case ir.OpIcmp:
-				v832 := c.valueType(v805)
-				if v832 == ir.I8 {
-					if ok := c.zero(v806); ok {
-						// compare.rules:62
+		v1181 := c.arg0(v0)
+		v1194 := c.valueType(v1181)
+		if v1194 == ir.I8 {
+			if ok := c.boolean(v1181); ok {
+				v1182 := c.arg1(v0)
+				if v1192, ok := c.uconst(v1182); ok {
+					if v1192 == 1 {
+						// compare.rules:43
 						{
-							v837 := c.intCc(v835)
-							v838 := c.arg0(v835)
-							v839 := c.arg1(v835)
-							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v837), v838, v839)))
+							out = append(out, v1181)
 						}
 					}
 				}
-			case ir.OpFcmp:
-				v832 := c.valueType(v805)
-				if v832 == ir.I8 {
-					if ok := c.zero(v806); ok {
-						// compare.rules:63
+			}
+			for v1199, cursor24, ok := c.defInst(v1181, 0); ok; v1199, cursor24, ok = c.defInst(v1181, cursor24) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpIcmp:
+					v1182 := c.arg1(v0)
+					if ok := c.zero(v1182); ok {
+						// compare.rules:47
 						{
-							v840 := c.floatCc(v835)
-							v841 := c.arg0(v835)
-							v842 := c.arg1(v835)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v840), v841, v842)))
+							v1201 := c.intCc(v1199)
+							v1202 := c.arg0(v1199)
+							v1203 := c.arg1(v1199)
+							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1201), v1202, v1203)))
 						}
+					}
+				case ir.OpFcmp:
+					v1182 := c.arg1(v0)
+					if ok := c.zero(v1182); ok {
+						// compare.rules:48
+						{
+							v1204 := c.floatCc(v1199)
+							v1205 := c.arg0(v1199)
+							v1206 := c.arg1(v1199)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1204), v1205, v1206)))
+						}
+					}
+				}
+			}
+		}
+		if v1197, ok := c.fitsIn64(v1194); ok {
+			if ok := c.boolean(v1181); ok {
+				v1182 := c.arg1(v0)
+				if v1192, ok := c.uconst(v1182); ok {
+					if v1192 == 1 {
+						// compare.rules:45
+						{
+							out = append(out, c.extendBool(ir.I8, v1181))
+						}
+					}
+				}
+			}
+			for v1199, cursor25, ok := c.defInst(v1181, 0); ok; v1199, cursor25, ok = c.defInst(v1181, cursor25) {
+				v1200 := c.opcode(v1199)
+				switch v1200 {
+				case ir.OpClz:
+					v1182 := c.arg1(v0)
+					if ok := c.zero(v1182); ok {
+						// compare.rules:191
+						{
+							v1455 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1455, v1182)))
+						}
+					}
+				case ir.OpUshr:
+					v1462 := c.arg1(v1199)
+					if v1464, ok := c.uconst(v1462); ok {
+						v1466 := c.amount(v1197, v1464)
+						v1468 := c.u64Lt(0, v1466)
+						if v1468 {
+							v1182 := c.arg1(v0)
+							if ok := c.zero(v1182); ok {
+								// compare.rules:200
+								{
+									v1461 := c.arg0(v1199)
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1461, c.makeConst(v1197, c.u64Shl(1, c.amount(v1197, v1464))))))
+								}
+							}
+						}
+					}
+				case ir.OpBand:
+					v1428 := c.arg1(v1199)
+					if ok := c.least(v1428); ok {
+						v1182 := c.arg1(v0)
+						if ok := c.zero(v1182); ok {
+							// compare.rules:209
+							{
+								v1427 := c.arg0(v1199)
+								out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1427, v1182)))
+							}
+						}
+					}
+				}
+			}
+		}
+		for v1199, cursor26, ok := c.defInst(v1181, 0); ok; v1199, cursor26, ok = c.defInst(v1181, cursor26) {
+			v1200 := c.opcode(v1199)
+			switch v1200 {
+			case ir.OpSmin:
+				v1182 := c.arg1(v0)
+				v1447 := c.arg0(v1199)
+				if v1182 == v1447 {
+					// compare.rules:182
+					{
+						v1448 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1447, v1448)))
+					}
+				}
+				v1448 := c.arg1(v1199)
+				if v1182 == v1448 {
+					// compare.rules:182
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1448, v1447)))
+					}
+				}
+			case ir.OpUmin:
+				v1182 := c.arg1(v0)
+				v1449 := c.arg0(v1199)
+				if v1182 == v1449 {
+					// compare.rules:183
+					{
+						v1450 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1449, v1450)))
+					}
+				}
+				v1450 := c.arg1(v1199)
+				if v1182 == v1450 {
+					// compare.rules:183
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1450, v1449)))
+					}
+				}
+			case ir.OpSmax:
+				v1182 := c.arg1(v0)
+				v1451 := c.arg0(v1199)
+				if v1182 == v1451 {
+					// compare.rules:184
+					{
+						v1452 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1451, v1452)))
+					}
+				}
+				v1452 := c.arg1(v1199)
+				if v1182 == v1452 {
+					// compare.rules:184
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1452, v1451)))
+					}
+				}
+			case ir.OpUmax:
+				v1182 := c.arg1(v0)
+				v1453 := c.arg0(v1199)
+				if v1182 == v1453 {
+					// compare.rules:185
+					{
+						v1454 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1453, v1454)))
+					}
+				}
+				v1454 := c.arg1(v1199)
+				if v1182 == v1454 {
+					// compare.rules:185
+					{
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1454, v1453)))
 					}
 				}
 			case ir.OpBand:
-				v905 := c.arg1(v835)
-				if _, ok := c.powerOfTwo(v905); ok {
-					if v806 == v905 {
-						// compare.rules:103
+				v1428 := c.arg1(v1199)
+				if _, ok := c.powerOfTwo(v1428); ok {
+					v1182 := c.arg1(v0)
+					if v1182 == v1428 {
+						// compare.rules:213
 						{
-							v904 := c.arg0(v835)
-							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v904, v905)), c.instValue(c.makeIsub(v905, v905)))))
+							v1427 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v1427, v1428)), c.instValue(c.makeIsub(v1428, v1428)))))
 						}
 					}
 				}
 			}
 		}
 	}
-	v805 := c.arg0(v0)
-	for v835, cursor5, ok := c.defInst(v805, 0); ok; v835, cursor5, ok = c.defInst(v805, cursor5) {
-		v836 := c.opcode(v835)
-		switch v836 {
-		case ir.OpBxor:
-			if ok := c.equality(v804); ok {
-				if ok := c.zero(v806); ok {
-					// compare.rules:91
+	if ok := c.equality(v1180); ok {
+		v1181 := c.arg0(v0)
+		for v1199, cursor27, ok := c.defInst(v1181, 0); ok; v1199, cursor27, ok = c.defInst(v1181, cursor27) {
+			v1200 := c.opcode(v1199)
+			switch v1200 {
+			case ir.OpBxor:
+				v1182 := c.arg1(v0)
+				if ok := c.zero(v1182); ok {
+					// compare.rules:126
 					{
-						v883 := c.arg0(v835)
-						v884 := c.arg1(v835)
-						out = append(out, c.instValue(c.makeIcmp(v804, v883, v884)))
+						v1376 := c.arg0(v1199)
+						v1377 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1377)))
 					}
 				}
-				v884 := c.arg1(v835)
-				if ok := c.konst(v884); ok {
-					if ok := c.konst(v806); ok {
-						// compare.rules:95
+				v1377 := c.arg1(v1199)
+				if ok := c.konst(v1377); ok {
+					if ok := c.konst(v1182); ok {
+						// compare.rules:133
 						{
-							v883 := c.arg0(v835)
-							out = append(out, c.instValue(c.makeIcmp(v804, v883, c.instValue(c.makeBxor(v806, v884)))))
+							v1376 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1376, c.instValue(c.makeBxor(v1182, v1377)))))
 						}
 					}
 				}
-			}
-		case ir.OpIsub:
-			if ok := c.equality(v804); ok {
-				if ok := c.zero(v806); ok {
-					// compare.rules:92
+				v1376 := c.arg0(v1199)
+				if v1182 == v1376 {
+					// compare.rules:141
 					{
-						v885 := c.arg0(v835)
-						v886 := c.arg1(v835)
-						out = append(out, c.instValue(c.makeIcmp(v804, v885, v886)))
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1377, c.instValue(c.makeIsub(v1376, v1376)))))
 					}
 				}
-				v885 := c.arg0(v835)
-				if ok := c.konst(v885); ok {
-					if ok := c.konst(v806); ok {
-						// compare.rules:96
+				if v1182 == v1377 {
+					// compare.rules:141
+					{
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1376, c.instValue(c.makeIsub(v1377, v1377)))))
+					}
+				}
+				for v1390, cursor28, ok := c.defInst(v1182, 0); ok; v1390, cursor28, ok = c.defInst(v1182, cursor28) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpBxor {
+						v1398 := c.arg0(v1390)
+						if v1376 == v1398 {
+							// compare.rules:147
+							{
+								v1399 := c.arg1(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1377, v1399)))
+							}
+						}
+						if v1377 == v1398 {
+							// compare.rules:147
+							{
+								v1399 := c.arg1(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1399)))
+							}
+						}
+						v1399 := c.arg1(v1390)
+						if v1376 == v1399 {
+							// compare.rules:147
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1377, v1398)))
+							}
+						}
+						if v1377 == v1399 {
+							// compare.rules:147
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1398)))
+							}
+						}
+					}
+				}
+			case ir.OpIsub:
+				v1182 := c.arg1(v0)
+				if ok := c.zero(v1182); ok {
+					// compare.rules:127
+					{
+						v1378 := c.arg0(v1199)
+						v1379 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1378, v1379)))
+					}
+				}
+				v1378 := c.arg0(v1199)
+				if ok := c.konst(v1378); ok {
+					if ok := c.konst(v1182); ok {
+						// compare.rules:134
 						{
-							v886 := c.arg1(v835)
-							out = append(out, c.instValue(c.makeIcmp(v804, v886, c.instValue(c.makeIsub(v885, v806)))))
+							v1379 := c.arg1(v1199)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIsub(v1378, v1182)))))
+						}
+					}
+					for v1390, cursor29, ok := c.defInst(v1182, 0); ok; v1390, cursor29, ok = c.defInst(v1182, cursor29) {
+						v1391 := c.opcode(v1390)
+						if v1391 == ir.OpIsub {
+							v1400 := c.arg0(v1390)
+							if ok := c.konst(v1400); ok {
+								// compare.rules:153
+								{
+									v1379 := c.arg1(v1199)
+									v1401 := c.arg1(v1390)
+									out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIadd(v1401, c.instValue(c.makeIsub(v1378, v1400)))))))
+								}
+							}
 						}
 					}
 				}
-			}
-		case ir.OpIneg:
-			if ok := c.equality(v804); ok {
-				if ok := c.zero(v806); ok {
-					// compare.rules:93
+				if v1182 == v1378 {
+					// compare.rules:143
 					{
-						v887 := c.arg0(v835)
-						out = append(out, c.instValue(c.makeIcmp(v804, v887, v806)))
+						v1379 := c.arg1(v1199)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIsub(v1378, v1378)))))
 					}
 				}
-			}
-		case ir.OpIadd:
-			if ok := c.equality(v804); ok {
-				v889 := c.arg1(v835)
-				if ok := c.konst(v889); ok {
-					if ok := c.konst(v806); ok {
-						// compare.rules:94
+				for v1390, cursor30, ok := c.defInst(v1182, 0); ok; v1390, cursor30, ok = c.defInst(v1182, cursor30) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpIsub {
+						v1400 := c.arg0(v1390)
+						if v1378 == v1400 {
+							// compare.rules:145
+							{
+								v1379 := c.arg1(v1199)
+								v1401 := c.arg1(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1379, v1401)))
+							}
+						}
+						v1379 := c.arg1(v1199)
+						v1401 := c.arg1(v1390)
+						if v1379 == v1401 {
+							// compare.rules:146
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1378, v1400)))
+							}
+						}
+					}
+				}
+			case ir.OpIadd:
+				v1383 := c.arg1(v1199)
+				if ok := c.konst(v1383); ok {
+					v1182 := c.arg1(v0)
+					if ok := c.konst(v1182); ok {
+						// compare.rules:132
 						{
-							v888 := c.arg0(v835)
-							out = append(out, c.instValue(c.makeIcmp(v804, v888, c.instValue(c.makeIsub(v806, v889)))))
+							v1382 := c.arg0(v1199)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIsub(v1182, v1383)))))
 						}
 					}
-				}
-				for v896, cursor6, ok := c.defInst(v806, 0); ok; v896, cursor6, ok = c.defInst(v806, cursor6) {
-					v897 := c.opcode(v896)
-					if v897 == ir.OpIadd {
-						v888 := c.arg0(v835)
-						v898 := c.arg0(v896)
-						if v888 == v898 {
-							// compare.rules:98
-							{
-								v899 := c.arg1(v896)
-								out = append(out, c.instValue(c.makeIcmp(v804, v889, v899)))
-							}
-						}
-						if v889 == v898 {
-							// compare.rules:98
-							{
-								v899 := c.arg1(v896)
-								out = append(out, c.instValue(c.makeIcmp(v804, v888, v899)))
-							}
-						}
-						v899 := c.arg1(v896)
-						if v888 == v899 {
-							// compare.rules:98
-							{
-								out = append(out, c.instValue(c.makeIcmp(v804, v889, v898)))
-							}
-						}
-						if v889 == v899 {
-							// compare.rules:98
-							{
-								out = append(out, c.instValue(c.makeIcmp(v804, v888, v898)))
+					for v1390, cursor31, ok := c.defInst(v1182, 0); ok; v1390, cursor31, ok = c.defInst(v1182, cursor31) {
+						v1391 := c.opcode(v1390)
+						if v1391 == ir.OpIadd {
+							v1393 := c.arg1(v1390)
+							if ok := c.konst(v1393); ok {
+								// compare.rules:152
+								{
+									v1382 := c.arg0(v1199)
+									v1392 := c.arg0(v1390)
+									out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIadd(v1392, c.instValue(c.makeIsub(v1393, v1383)))))))
+								}
 							}
 						}
 					}
 				}
-				v888 := c.arg0(v835)
-				if v806 == v888 {
-					// compare.rules:99
+				v1182 := c.arg1(v0)
+				for v1390, cursor32, ok := c.defInst(v1182, 0); ok; v1390, cursor32, ok = c.defInst(v1182, cursor32) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpIadd {
+						v1382 := c.arg0(v1199)
+						v1392 := c.arg0(v1390)
+						if v1382 == v1392 {
+							// compare.rules:136
+							{
+								v1393 := c.arg1(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1383, v1393)))
+							}
+						}
+						if v1383 == v1392 {
+							// compare.rules:136
+							{
+								v1393 := c.arg1(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1382, v1393)))
+							}
+						}
+						v1393 := c.arg1(v1390)
+						if v1382 == v1393 {
+							// compare.rules:136
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1383, v1392)))
+							}
+						}
+						if v1383 == v1393 {
+							// compare.rules:136
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1382, v1392)))
+							}
+						}
+					}
+				}
+				v1382 := c.arg0(v1199)
+				if v1182 == v1382 {
+					// compare.rules:137
 					{
-						out = append(out, c.instValue(c.makeIcmp(v804, v889, c.instValue(c.makeIsub(v888, v888)))))
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1383, c.instValue(c.makeIsub(v1382, v1382)))))
 					}
 				}
-				if v806 == v889 {
-					// compare.rules:99
+				if v1182 == v1383 {
+					// compare.rules:137
 					{
-						out = append(out, c.instValue(c.makeIcmp(v804, v888, c.instValue(c.makeIsub(v889, v889)))))
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIsub(v1383, v1383)))))
+					}
+				}
+			case ir.OpBnot:
+				v1182 := c.arg1(v0)
+				if ok := c.konst(v1182); ok {
+					// compare.rules:135
+					{
+						v1388 := c.arg0(v1199)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1388, c.instValue(c.makeBnot(v1182)))))
+					}
+				}
+			case ir.OpBswap:
+				v1182 := c.arg1(v0)
+				for v1390, cursor33, ok := c.defInst(v1182, 0); ok; v1390, cursor33, ok = c.defInst(v1182, cursor33) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpBswap {
+						// compare.rules:138
+						{
+							v1394 := c.arg0(v1199)
+							v1395 := c.arg0(v1390)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1394, v1395)))
+						}
+					}
+				}
+			case ir.OpRotl:
+				v1182 := c.arg1(v0)
+				if ok := c.zero(v1182); ok {
+					// compare.rules:139
+					{
+						v1396 := c.arg0(v1199)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1396, v1182)))
+					}
+				}
+				for v1390, cursor34, ok := c.defInst(v1182, 0); ok; v1390, cursor34, ok = c.defInst(v1182, cursor34) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpRotl {
+						v1397 := c.arg1(v1199)
+						v1405 := c.arg1(v1390)
+						if v1397 == v1405 {
+							// compare.rules:149
+							{
+								v1396 := c.arg0(v1199)
+								v1404 := c.arg0(v1390)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1396, v1404)))
+							}
+						}
+					}
+				}
+			case ir.OpIneg:
+				v1182 := c.arg1(v0)
+				for v1390, cursor35, ok := c.defInst(v1182, 0); ok; v1390, cursor35, ok = c.defInst(v1182, cursor35) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpIneg {
+						// compare.rules:148
+						{
+							v1402 := c.arg0(v1199)
+							v1403 := c.arg0(v1390)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1402, v1403)))
+						}
+					}
+				}
+			case ir.OpBitrev:
+				v1182 := c.arg1(v0)
+				for v1390, cursor36, ok := c.defInst(v1182, 0); ok; v1390, cursor36, ok = c.defInst(v1182, cursor36) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpBitrev {
+						// compare.rules:150
+						{
+							v1406 := c.arg0(v1199)
+							v1407 := c.arg0(v1390)
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1406, v1407)))
+						}
+					}
+				}
+			case ir.OpIshl:
+				v1409 := c.arg1(v1199)
+				if v1411, ok := c.uconst(v1409); ok {
+					if v1411 == 1 {
+						v1182 := c.arg1(v0)
+						for v1390, cursor37, ok := c.defInst(v1182, 0); ok; v1390, cursor37, ok = c.defInst(v1182, cursor37) {
+							v1391 := c.opcode(v1390)
+							if v1391 == ir.OpIadd {
+								v1392 := c.arg0(v1390)
+								v1408 := c.arg0(v1199)
+								if v1392 == v1408 {
+									// compare.rules:151
+									{
+										v1393 := c.arg1(v1390)
+										out = append(out, c.instValue(c.makeIcmp(v1180, v1408, v1393)))
+									}
+								}
+								v1393 := c.arg1(v1390)
+								if v1393 == v1408 {
+									// compare.rules:151
+									{
+										out = append(out, c.instValue(c.makeIcmp(v1180, v1408, v1392)))
+									}
+								}
+							}
+						}
+					}
+				}
+			case ir.OpImul:
+				v1415 := c.arg1(v1199)
+				if v1417, ok := c.uconst(v1415); ok {
+					v1423 := c.u64And(v1417, 1)
+					v1425 := c.u64Eq(v1423, 1)
+					if v1425 {
+						v1182 := c.arg1(v0)
+						for v1390, cursor38, ok := c.defInst(v1182, 0); ok; v1390, cursor38, ok = c.defInst(v1182, cursor38) {
+							v1391 := c.opcode(v1390)
+							if v1391 == ir.OpImul {
+								v1419 := c.arg1(v1390)
+								if v1421, ok := c.uconst(v1419); ok {
+									if v1417 == v1421 {
+										// compare.rules:154
+										{
+											v1414 := c.arg0(v1199)
+											v1418 := c.arg0(v1390)
+											out = append(out, c.instValue(c.makeIcmp(v1180, v1414, v1418)))
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			case ir.OpBand:
+				v1182 := c.arg1(v0)
+				for v1390, cursor39, ok := c.defInst(v1182, 0); ok; v1390, cursor39, ok = c.defInst(v1182, cursor39) {
+					v1391 := c.opcode(v1390)
+					if v1391 == ir.OpBnot {
+						v1427 := c.arg0(v1199)
+						v1434 := c.isScalar(v1427)
+						if v1434 {
+							v1428 := c.arg1(v1199)
+							for v1430, cursor40, ok := c.defInst(v1428, 0); ok; v1430, cursor40, ok = c.defInst(v1428, cursor40) {
+								v1431 := c.opcode(v1430)
+								if v1431 == ir.OpBnot {
+									v1426 := c.arg0(v1390)
+									v1432 := c.arg0(v1430)
+									if v1426 == v1432 {
+										// compare.rules:159
+										{
+											out = append(out, c.instValue(c.makeIcmp(v1180, c.instValue(c.makeBor(v1427, v1432)), c.onesOf(c.valueType(v1427)))))
+										}
+									}
+								}
+							}
+						}
+						v1428 := c.arg1(v1199)
+						v1440 := c.isScalar(v1428)
+						if v1440 {
+							for v1436, cursor41, ok := c.defInst(v1427, 0); ok; v1436, cursor41, ok = c.defInst(v1427, cursor41) {
+								v1437 := c.opcode(v1436)
+								if v1437 == ir.OpBnot {
+									v1426 := c.arg0(v1390)
+									v1438 := c.arg0(v1436)
+									if v1426 == v1438 {
+										// compare.rules:159
+										{
+											out = append(out, c.instValue(c.makeIcmp(v1180, c.instValue(c.makeBor(v1428, v1438)), c.onesOf(c.valueType(v1428)))))
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			case ir.OpClz:
+				v1194 := c.valueType(v1181)
+				if v1197, ok := c.fitsIn64(v1194); ok {
+					v1182 := c.arg1(v0)
+					if v1192, ok := c.uconst(v1182); ok {
+						v1457 := c.laneBits(v1197)
+						v1459 := c.u64Eq(v1192, v1457)
+						if v1459 {
+							// compare.rules:193
+							{
+								v1455 := c.arg0(v1199)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1455, c.makeConst(v1197, 0))))
+							}
+						}
+					}
+				}
+			case ir.OpCtz:
+				v1194 := c.valueType(v1181)
+				if v1197, ok := c.fitsIn64(v1194); ok {
+					v1182 := c.arg1(v0)
+					if v1192, ok := c.uconst(v1182); ok {
+						v1457 := c.laneBits(v1197)
+						v1459 := c.u64Eq(v1192, v1457)
+						if v1459 {
+							// compare.rules:196
+							{
+								v1460 := c.arg0(v1199)
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1460, c.makeConst(v1197, 0))))
+							}
+						}
+					}
+				}
+			case ir.OpSextend:
+				v1480 := c.arg0(v1199)
+				v1482 := c.valueType(v1480)
+				if v1493, ok := c.fitsIn64(v1482); ok {
+					v1182 := c.arg1(v0)
+					if v1495, ok := c.sconst(v1182); ok {
+						v1497 := c.fitsSigned(v1493, v1495)
+						if v1497 {
+							// compare.rules:224
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1180, v1480, c.constSigned(v1493, v1495))))
+							}
+						}
 					}
 				}
 			}
+		}
+		if v1381, ok := c.truthy(v1181); ok {
+			v1182 := c.arg1(v0)
+			if ok := c.zero(v1182); ok {
+				// compare.rules:128
+				{
+					out = append(out, c.instValue(c.makeIcmp(v1180, v1381, c.makeConst(c.valueType(v1381), 0))))
+				}
+			}
+		}
+		v1182 := c.arg1(v0)
+		for v1390, cursor42, ok := c.defInst(v1182, 0); ok; v1390, cursor42, ok = c.defInst(v1182, cursor42) {
+			v1391 := c.opcode(v1390)
+			switch v1391 {
+			case ir.OpBxor:
+				v1398 := c.arg0(v1390)
+				if v1181 == v1398 {
+					// compare.rules:140
+					{
+						v1399 := c.arg1(v1390)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1399, c.instValue(c.makeIsub(v1181, v1181)))))
+					}
+				}
+				v1399 := c.arg1(v1390)
+				if v1181 == v1399 {
+					// compare.rules:140
+					{
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1398, c.instValue(c.makeIsub(v1181, v1181)))))
+					}
+				}
+			case ir.OpIadd:
+				v1392 := c.arg0(v1390)
+				if v1181 == v1392 {
+					// compare.rules:142
+					{
+						v1393 := c.arg1(v1390)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1393, c.instValue(c.makeIsub(v1181, v1181)))))
+					}
+				}
+				v1393 := c.arg1(v1390)
+				if v1181 == v1393 {
+					// compare.rules:142
+					{
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1392, c.instValue(c.makeIsub(v1181, v1181)))))
+					}
+				}
+			case ir.OpIsub:
+				v1400 := c.arg0(v1390)
+				if v1181 == v1400 {
+					// compare.rules:144
+					{
+						v1401 := c.arg1(v1390)
+						out = append(out, c.instValue(c.makeIcmp(v1180, v1401, c.instValue(c.makeIsub(v1181, v1181)))))
+					}
+				}
+			}
+		}
+	}
+	v1181 := c.arg0(v0)
+	for v1199, cursor43, ok := c.defInst(v1181, 0); ok; v1199, cursor43, ok = c.defInst(v1181, cursor43) {
+		v1200 := c.opcode(v1199)
+		switch v1200 {
 		case ir.OpBnot:
-			if ok := c.equality(v804); ok {
-				if ok := c.konst(v806); ok {
-					// compare.rules:97
+			v1182 := c.arg1(v0)
+			for v1390, cursor44, ok := c.defInst(v1182, 0); ok; v1390, cursor44, ok = c.defInst(v1182, cursor44) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpBnot {
+					// compare.rules:155
 					{
-						v894 := c.arg0(v835)
-						out = append(out, c.instValue(c.makeIcmp(v804, v894, c.instValue(c.makeBnot(v806)))))
+						v1388 := c.arg0(v1199)
+						v1426 := c.arg0(v1390)
+						out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1180), v1388, v1426)))
 					}
 				}
 			}
-		case ir.OpBswap:
-			if ok := c.equality(v804); ok {
-				for v896, cursor7, ok := c.defInst(v806, 0); ok; v896, cursor7, ok = c.defInst(v806, cursor7) {
-					v897 := c.opcode(v896)
-					if v897 == ir.OpBswap {
-						// compare.rules:100
-						{
-							v900 := c.arg0(v835)
-							v901 := c.arg0(v896)
-							out = append(out, c.instValue(c.makeIcmp(v804, v900, v901)))
-						}
-					}
-				}
-			}
-		case ir.OpRotl:
-			if ok := c.equality(v804); ok {
-				if ok := c.zero(v806); ok {
-					// compare.rules:101
-					{
-						v902 := c.arg0(v835)
-						out = append(out, c.instValue(c.makeIcmp(v804, v902, v806)))
-					}
+			if ok := c.konst(v1182); ok {
+				// compare.rules:156
+				{
+					v1388 := c.arg0(v1199)
+					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1180), v1388, c.instValue(c.makeBnot(v1182)))))
 				}
 			}
 		case ir.OpUextend:
-			for v896, cursor8, ok := c.defInst(v806, 0); ok; v896, cursor8, ok = c.defInst(v806, cursor8) {
-				v897 := c.opcode(v896)
-				if v897 == ir.OpUextend {
-					v908 := c.arg0(v835)
-					v910 := c.valueType(v908)
-					v911 := c.arg0(v896)
-					v913 := c.valueType(v911)
-					if v910 == v913 {
-						// compare.rules:109
+			v1182 := c.arg1(v0)
+			for v1390, cursor45, ok := c.defInst(v1182, 0); ok; v1390, cursor45, ok = c.defInst(v1182, cursor45) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpUextend {
+					v1474 := c.arg0(v1199)
+					v1476 := c.valueType(v1474)
+					v1477 := c.arg0(v1390)
+					v1479 := c.valueType(v1477)
+					if v1476 == v1479 {
+						// compare.rules:219
 						{
-							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v804), v908, v911)))
+							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1180), v1474, v1477)))
+						}
+					}
+				}
+			}
+			v1474 := c.arg0(v1199)
+			v1476 := c.valueType(v1474)
+			if v1487, ok := c.fitsIn64(v1476); ok {
+				if v1192, ok := c.uconst(v1182); ok {
+					v1489 := c.typeMask(v1487)
+					v1491 := c.u64Le(v1192, v1489)
+					if v1491 {
+						// compare.rules:221
+						{
+							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1180), v1474, c.makeConst(v1487, v1192))))
 						}
 					}
 				}
 			}
 		case ir.OpSextend:
-			for v896, cursor9, ok := c.defInst(v806, 0); ok; v896, cursor9, ok = c.defInst(v806, cursor9) {
-				v897 := c.opcode(v896)
-				if v897 == ir.OpSextend {
-					v914 := c.arg0(v835)
-					v916 := c.valueType(v914)
-					v917 := c.arg0(v896)
-					v919 := c.valueType(v917)
-					if v916 == v919 {
-						// compare.rules:110
+			v1182 := c.arg1(v0)
+			for v1390, cursor46, ok := c.defInst(v1182, 0); ok; v1390, cursor46, ok = c.defInst(v1182, cursor46) {
+				v1391 := c.opcode(v1390)
+				if v1391 == ir.OpSextend {
+					v1480 := c.arg0(v1199)
+					v1482 := c.valueType(v1480)
+					v1483 := c.arg0(v1390)
+					v1485 := c.valueType(v1483)
+					if v1482 == v1485 {
+						// compare.rules:220
 						{
-							out = append(out, c.instValue(c.makeIcmp(v804, v914, v917)))
+							out = append(out, c.instValue(c.makeIcmp(v1180, v1480, v1483)))
 						}
 					}
 				}
 			}
-			if ok := c.equality(v804); ok {
-				v914 := c.arg0(v835)
-				v916 := c.valueType(v914)
-				if v927, ok := c.fitsIn64(v916); ok {
-					if v929, ok := c.sconst(v806); ok {
-						v931 := c.fitsSigned(v927, v929)
-						if v931 {
-							// compare.rules:114
+		case ir.OpSelect:
+			if v9 == ir.I8 {
+				v1657 := c.arg1(v1199)
+				if _, ok := c.uconst(v1657); ok {
+					v1658 := c.arg2(v1199)
+					if _, ok := c.uconst(v1658); ok {
+						v1182 := c.arg1(v0)
+						if _, ok := c.uconst(v1182); ok {
+							// compare.rules:282
 							{
-								out = append(out, c.instValue(c.makeIcmp(v804, v914, c.constSigned(v927, v929))))
+								v1656 := c.arg0(v1199)
+								out = append(out, c.instValue(c.makeSelect(v1656, c.instValue(c.makeIcmp(v1180, v1657, v1182)), c.instValue(c.makeIcmp(v1180, v1658, v1182)))))
 							}
 						}
 					}
@@ -5223,108 +9512,183 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSelect is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
-	v933 := c.arg1(v0)
-	v934 := c.arg2(v0)
-	if v933 == v934 {
-		// compare.rules:126
+	v1499 := c.arg1(v0)
+	v1500 := c.arg2(v0)
+	if v1499 == v1500 {
+		// compare.rules:236
 		{
-			out = append(out, v933)
+			out = append(out, v1499)
 		}
 	}
-	v932 := c.arg0(v0)
-	if v936, ok := c.uconst(v932); ok {
-		v938 := c.u64Lt(0, v936)
-		if v938 {
-			// compare.rules:127
+	v1498 := c.arg0(v0)
+	if v1502, ok := c.uconst(v1498); ok {
+		v1504 := c.u64Lt(0, v1502)
+		if v1504 {
+			// compare.rules:237
 			{
-				out = append(out, v933)
+				out = append(out, v1499)
 			}
 		}
 	}
-	if ok := c.zero(v932); ok {
-		// compare.rules:128
+	if ok := c.zero(v1498); ok {
+		// compare.rules:238
 		{
-			out = append(out, v934)
+			out = append(out, v1500)
 		}
 	}
-	for v941, cursor1, ok := c.defInst(v932, 0); ok; v941, cursor1, ok = c.defInst(v932, cursor1) {
-		v942 := c.opcode(v941)
-		switch v942 {
+	for v1507, cursor1, ok := c.defInst(v1498, 0); ok; v1507, cursor1, ok = c.defInst(v1498, cursor1) {
+		v1508 := c.opcode(v1507)
+		switch v1508 {
 		case ir.OpIcmp:
-			v943 := c.intCc(v941)
-			switch v943 {
+			v1509 := c.intCc(v1507)
+			switch v1509 {
 			case ir.Equal:
-				v944 := c.arg0(v941)
-				v948 := c.isScalar(v944)
-				if v948 {
-					v945 := c.arg1(v941)
-					if ok := c.zero(v945); ok {
-						// compare.rules:129
+				v1510 := c.arg0(v1507)
+				v1514 := c.isScalar(v1510)
+				if v1514 {
+					v1511 := c.arg1(v1507)
+					if ok := c.zero(v1511); ok {
+						// compare.rules:239
 						{
-							out = append(out, c.instValue(c.makeSelect(v944, v934, v933)))
+							out = append(out, c.instValue(c.makeSelect(v1510, v1500, v1499)))
 						}
 					}
 				}
-				if v933 == v944 {
-					v945 := c.arg1(v941)
-					if v934 == v945 {
-						// compare.rules:139
+				if v1499 == v1510 {
+					v1511 := c.arg1(v1507)
+					if v1500 == v1511 {
+						// compare.rules:247
 						{
-							out = append(out, v945)
+							out = append(out, v1511)
+						}
+					}
+					for v1529, cursor2, ok := c.defInst(v1500, 0); ok; v1529, cursor2, ok = c.defInst(v1500, cursor2) {
+						v1530 := c.opcode(v1529)
+						if v1530 == ir.OpBor {
+							v1534 := c.arg0(v1529)
+							if v1510 == v1534 {
+								v1535 := c.arg1(v1529)
+								if v1511 == v1535 {
+									// compare.rules:249
+									{
+										out = append(out, c.instValue(c.makeBor(v1510, v1511)))
+									}
+								}
+							}
+							if v1511 == v1534 {
+								v1535 := c.arg1(v1529)
+								if v1510 == v1535 {
+									// compare.rules:249
+									{
+										out = append(out, c.instValue(c.makeBor(v1510, v1511)))
+									}
+								}
+							}
+						}
+					}
+				}
+				v1511 := c.arg1(v1507)
+				if ok := c.konst(v1511); ok {
+					for v1523, cursor3, ok := c.defInst(v1499, 0); ok; v1523, cursor3, ok = c.defInst(v1499, cursor3) {
+						v1524 := c.opcode(v1523)
+						if v1524 == ir.OpIsub {
+							v1540 := c.arg1(v1523)
+							if v1511 == v1540 {
+								for v1529, cursor4, ok := c.defInst(v1500, 0); ok; v1529, cursor4, ok = c.defInst(v1500, cursor4) {
+									v1530 := c.opcode(v1529)
+									if v1530 == ir.OpIsub {
+										v1539 := c.arg0(v1523)
+										v1541 := c.arg0(v1529)
+										if v1539 == v1541 {
+											v1542 := c.arg1(v1529)
+											if v1510 == v1542 {
+												// compare.rules:251
+												{
+													out = append(out, c.instValue(c.makeIsub(v1539, v1510)))
+												}
+											}
+										}
+									}
+								}
+							}
 						}
 					}
 				}
 			case ir.NotEqual:
-				v944 := c.arg0(v941)
-				v948 := c.isScalar(v944)
-				if v948 {
-					v945 := c.arg1(v941)
-					if ok := c.zero(v945); ok {
-						// compare.rules:130
+				v1510 := c.arg0(v1507)
+				v1514 := c.isScalar(v1510)
+				if v1514 {
+					v1511 := c.arg1(v1507)
+					if ok := c.zero(v1511); ok {
+						// compare.rules:240
 						{
-							out = append(out, c.instValue(c.makeSelect(v944, v933, v934)))
+							out = append(out, c.instValue(c.makeSelect(v1510, v1499, v1500)))
 						}
 					}
 				}
-				if v933 == v944 {
-					v945 := c.arg1(v941)
-					if v934 == v945 {
-						// compare.rules:140
+				v1511 := c.arg1(v1507)
+				if v1500 == v1511 {
+					if v1499 == v1510 {
+						// compare.rules:248
 						{
-							out = append(out, v944)
+							out = append(out, v1510)
+						}
+					}
+					for v1523, cursor5, ok := c.defInst(v1499, 0); ok; v1523, cursor5, ok = c.defInst(v1499, cursor5) {
+						v1524 := c.opcode(v1523)
+						if v1524 == ir.OpBand {
+							v1536 := c.arg0(v1523)
+							if v1510 == v1536 {
+								v1537 := c.arg1(v1523)
+								if v1511 == v1537 {
+									// compare.rules:250
+									{
+										out = append(out, c.instValue(c.makeBand(v1510, v1511)))
+									}
+								}
+							}
+							if v1511 == v1536 {
+								v1537 := c.arg1(v1523)
+								if v1510 == v1537 {
+									// compare.rules:250
+									{
+										out = append(out, c.instValue(c.makeBand(v1510, v1511)))
+									}
+								}
+							}
 						}
 					}
 				}
 			case ir.SignedLessThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:150
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:303
 							{
-								out = append(out, c.instValue(c.makeSmin(v944, v945)))
+								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
 							}
 						}
 					}
-					if v934 == v944 {
-						v945 := c.arg1(v941)
-						if v933 == v945 {
-							// compare.rules:158
+					if v1500 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1499 == v1511 {
+							// compare.rules:311
 							{
-								out = append(out, c.instValue(c.makeSmax(v944, v945)))
+								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
 							}
 						}
-						if ok := c.zero(v945); ok {
-							for v956, cursor2, ok := c.defInst(v933, 0); ok; v956, cursor2, ok = c.defInst(v933, cursor2) {
-								v957 := c.opcode(v956)
-								if v957 == ir.OpIneg {
-									v978 := c.arg0(v956)
-									if v944 == v978 {
-										// compare.rules:167
+						if ok := c.zero(v1511); ok {
+							for v1523, cursor6, ok := c.defInst(v1499, 0); ok; v1523, cursor6, ok = c.defInst(v1499, cursor6) {
+								v1524 := c.opcode(v1523)
+								if v1524 == ir.OpIneg {
+									v1685 := c.arg0(v1523)
+									if v1510 == v1685 {
+										// compare.rules:320
 										{
-											out = append(out, c.instValue(c.makeIabs(v944)))
+											out = append(out, c.instValue(c.makeIabs(v1510)))
 										}
 									}
 								}
@@ -5335,22 +9699,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedLessThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:151
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:304
 							{
-								out = append(out, c.instValue(c.makeSmin(v944, v945)))
+								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:159
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:312
 							{
-								out = append(out, c.instValue(c.makeSmax(v944, v945)))
+								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
 							}
 						}
 					}
@@ -5358,36 +9722,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedGreaterThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:152
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:305
 							{
-								out = append(out, c.instValue(c.makeSmax(v944, v945)))
+								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
 							}
 						}
-						if ok := c.zero(v945); ok {
-							for v962, cursor3, ok := c.defInst(v934, 0); ok; v962, cursor3, ok = c.defInst(v934, cursor3) {
-								v963 := c.opcode(v962)
-								if v963 == ir.OpIneg {
-									v979 := c.arg0(v962)
-									if v944 == v979 {
-										// compare.rules:168
+						if ok := c.zero(v1511); ok {
+							for v1529, cursor7, ok := c.defInst(v1500, 0); ok; v1529, cursor7, ok = c.defInst(v1500, cursor7) {
+								v1530 := c.opcode(v1529)
+								if v1530 == ir.OpIneg {
+									v1686 := c.arg0(v1529)
+									if v1510 == v1686 {
+										// compare.rules:321
 										{
-											out = append(out, c.instValue(c.makeIabs(v944)))
+											out = append(out, c.instValue(c.makeIabs(v1510)))
 										}
 									}
 								}
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:160
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:313
 							{
-								out = append(out, c.instValue(c.makeSmin(v944, v945)))
+								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
 							}
 						}
 					}
@@ -5395,36 +9759,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:153
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:306
 							{
-								out = append(out, c.instValue(c.makeSmax(v944, v945)))
+								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
 							}
 						}
-						if ok := c.zero(v945); ok {
-							for v962, cursor4, ok := c.defInst(v934, 0); ok; v962, cursor4, ok = c.defInst(v934, cursor4) {
-								v963 := c.opcode(v962)
-								if v963 == ir.OpIneg {
-									v979 := c.arg0(v962)
-									if v944 == v979 {
-										// compare.rules:169
+						if ok := c.zero(v1511); ok {
+							for v1529, cursor8, ok := c.defInst(v1500, 0); ok; v1529, cursor8, ok = c.defInst(v1500, cursor8) {
+								v1530 := c.opcode(v1529)
+								if v1530 == ir.OpIneg {
+									v1686 := c.arg0(v1529)
+									if v1510 == v1686 {
+										// compare.rules:322
 										{
-											out = append(out, c.instValue(c.makeIabs(v944)))
+											out = append(out, c.instValue(c.makeIabs(v1510)))
 										}
 									}
 								}
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:161
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:314
 							{
-								out = append(out, c.instValue(c.makeSmin(v944, v945)))
+								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
 							}
 						}
 					}
@@ -5432,22 +9796,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedLessThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:154
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:307
 							{
-								out = append(out, c.instValue(c.makeUmin(v944, v945)))
+								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:162
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:315
 							{
-								out = append(out, c.instValue(c.makeUmax(v944, v945)))
+								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
 							}
 						}
 					}
@@ -5455,22 +9819,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedLessThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:155
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:308
 							{
-								out = append(out, c.instValue(c.makeUmin(v944, v945)))
+								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:163
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:316
 							{
-								out = append(out, c.instValue(c.makeUmax(v944, v945)))
+								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
 							}
 						}
 					}
@@ -5478,22 +9842,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedGreaterThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:156
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:309
 							{
-								out = append(out, c.instValue(c.makeUmax(v944, v945)))
+								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:164
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:317
 							{
-								out = append(out, c.instValue(c.makeUmin(v944, v945)))
+								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
 							}
 						}
 					}
@@ -5501,22 +9865,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v944 := c.arg0(v941)
-					if v933 == v944 {
-						v945 := c.arg1(v941)
-						if v934 == v945 {
-							// compare.rules:157
+					v1510 := c.arg0(v1507)
+					if v1499 == v1510 {
+						v1511 := c.arg1(v1507)
+						if v1500 == v1511 {
+							// compare.rules:310
 							{
-								out = append(out, c.instValue(c.makeUmax(v944, v945)))
+								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
 							}
 						}
 					}
-					v945 := c.arg1(v941)
-					if v933 == v945 {
-						if v934 == v944 {
-							// compare.rules:165
+					v1511 := c.arg1(v1507)
+					if v1499 == v1511 {
+						if v1500 == v1510 {
+							// compare.rules:318
 							{
-								out = append(out, c.instValue(c.makeUmin(v944, v945)))
+								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
 							}
 						}
 					}
@@ -5524,58 +9888,466 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if ok := c.zero(v933); ok {
-					if v973, ok := c.uconst(v934); ok {
-						if v973 == 1 {
-							// compare.rules:143
+				if ok := c.zero(v1499); ok {
+					if v1667, ok := c.uconst(v1500); ok {
+						if v1667 == 1 {
+							// compare.rules:295
 							{
-								v944 := c.arg0(v941)
-								v945 := c.arg1(v941)
-								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(c.ccInverse(v943), v944, v945))))
+								v1510 := c.arg0(v1507)
+								v1511 := c.arg1(v1507)
+								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(c.ccInverse(v1509), v1510, v1511))))
+							}
+						}
+					}
+					if ok := c.ones(v1500); ok {
+						// compare.rules:298
+						{
+							v1510 := c.arg0(v1507)
+							v1511 := c.arg1(v1507)
+							out = append(out, c.instValue(c.makeBmask(v71, c.instValue(c.makeIcmp(c.ccInverse(v1509), v1510, v1511)))))
+						}
+					}
+				}
+			}
+		case ir.OpBxor:
+			v1517 := c.arg0(v1507)
+			if ok := c.boolean(v1517); ok {
+				v1518 := c.arg1(v1507)
+				if v1521, ok := c.uconst(v1518); ok {
+					if v1521 == 1 {
+						// compare.rules:242
+						{
+							out = append(out, c.instValue(c.makeSelect(v1517, v1500, v1499)))
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1544 := c.arg1(v1507)
+				for v1546, cursor9, ok := c.defInst(v1544, 0); ok; v1546, cursor9, ok = c.defInst(v1544, cursor9) {
+					v1547 := c.opcode(v1546)
+					if v1547 == ir.OpIcmp {
+						v1548 := c.intCc(v1546)
+						if v1548 == ir.NotEqual {
+							v1549 := c.arg0(v1546)
+							if v1499 == v1549 {
+								v1550 := c.arg1(v1546)
+								if v1500 == v1550 {
+									// compare.rules:252
+									{
+										out = append(out, v1549)
+									}
+								}
+							}
+						}
+					}
+				}
+				v1543 := c.arg0(v1507)
+				for v1552, cursor10, ok := c.defInst(v1543, 0); ok; v1552, cursor10, ok = c.defInst(v1543, cursor10) {
+					v1553 := c.opcode(v1552)
+					if v1553 == ir.OpIcmp {
+						v1554 := c.intCc(v1552)
+						if v1554 == ir.NotEqual {
+							v1555 := c.arg0(v1552)
+							if v1499 == v1555 {
+								v1556 := c.arg1(v1552)
+								if v1500 == v1556 {
+									// compare.rules:252
+									{
+										out = append(out, v1555)
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1558 := c.arg1(v1507)
+				for v1560, cursor11, ok := c.defInst(v1558, 0); ok; v1560, cursor11, ok = c.defInst(v1558, cursor11) {
+					v1561 := c.opcode(v1560)
+					if v1561 == ir.OpIcmp {
+						v1562 := c.intCc(v1560)
+						if v1562 == ir.Equal {
+							v1563 := c.arg0(v1560)
+							if v1499 == v1563 {
+								v1564 := c.arg1(v1560)
+								if v1500 == v1564 {
+									// compare.rules:253
+									{
+										out = append(out, v1564)
+									}
+								}
+							}
+						}
+					}
+				}
+				v1557 := c.arg0(v1507)
+				for v1566, cursor12, ok := c.defInst(v1557, 0); ok; v1566, cursor12, ok = c.defInst(v1557, cursor12) {
+					v1567 := c.opcode(v1566)
+					if v1567 == ir.OpIcmp {
+						v1568 := c.intCc(v1566)
+						if v1568 == ir.Equal {
+							v1569 := c.arg0(v1566)
+							if v1499 == v1569 {
+								v1570 := c.arg1(v1566)
+								if v1500 == v1570 {
+									// compare.rules:253
+									{
+										out = append(out, v1570)
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpFcmp:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				if ok := c.zero(v1499); ok {
+					if v1667, ok := c.uconst(v1500); ok {
+						if v1667 == 1 {
+							// compare.rules:296
+							{
+								v1680 := c.floatCc(v1507)
+								v1681 := c.arg0(v1507)
+								v1682 := c.arg1(v1507)
+								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v1680), v1681, v1682))))
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if v1516, ok := c.truthy(v1498); ok {
+		// compare.rules:241
+		{
+			out = append(out, c.instValue(c.makeSelect(v1516, v1499, v1500)))
+		}
+	}
+	for v1523, cursor13, ok := c.defInst(v1499, 0); ok; v1523, cursor13, ok = c.defInst(v1499, cursor13) {
+		v1524 := c.opcode(v1523)
+		switch v1524 {
+		case ir.OpSelect:
+			v1525 := c.arg0(v1523)
+			if v1498 == v1525 {
+				// compare.rules:245
+				{
+					v1526 := c.arg1(v1523)
+					out = append(out, c.instValue(c.makeSelect(v1498, v1526, v1500)))
+				}
+			}
+		case ir.OpIadd:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor14, ok := c.defInst(v1500, 0); ok; v1529, cursor14, ok = c.defInst(v1500, cursor14) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpIadd {
+						v1573 := c.arg0(v1529)
+						v1575 := c.arg0(v1523)
+						if v1573 == v1575 {
+							// compare.rules:259
+							{
+								v1576 := c.arg1(v1523)
+								v1574 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeIadd(v1575, c.instValue(c.makeSelect(v1498, v1576, v1574)))))
+							}
+						}
+						v1576 := c.arg1(v1523)
+						if v1573 == v1576 {
+							// compare.rules:259
+							{
+								v1574 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeIadd(v1576, c.instValue(c.makeSelect(v1498, v1575, v1574)))))
+							}
+						}
+						v1574 := c.arg1(v1529)
+						if v1574 == v1575 {
+							// compare.rules:259
+							{
+								out = append(out, c.instValue(c.makeIadd(v1575, c.instValue(c.makeSelect(v1498, v1576, v1573)))))
+							}
+						}
+						if v1574 == v1576 {
+							// compare.rules:259
+							{
+								out = append(out, c.instValue(c.makeIadd(v1576, c.instValue(c.makeSelect(v1498, v1575, v1573)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpIsub:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor15, ok := c.defInst(v1500, 0); ok; v1529, cursor15, ok = c.defInst(v1500, cursor15) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpIsub {
+						v1539 := c.arg0(v1523)
+						v1541 := c.arg0(v1529)
+						if v1539 == v1541 {
+							// compare.rules:260
+							{
+								v1540 := c.arg1(v1523)
+								v1542 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeIsub(v1539, c.instValue(c.makeSelect(v1498, v1540, v1542)))))
+							}
+						}
+						v1540 := c.arg1(v1523)
+						v1542 := c.arg1(v1529)
+						if v1540 == v1542 {
+							// compare.rules:261
+							{
+								out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeSelect(v1498, v1539, v1541)), v1540)))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpImul:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor16, ok := c.defInst(v1500, 0); ok; v1529, cursor16, ok = c.defInst(v1500, cursor16) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpImul {
+						v1577 := c.arg0(v1523)
+						v1579 := c.arg0(v1529)
+						if v1577 == v1579 {
+							// compare.rules:262
+							{
+								v1578 := c.arg1(v1523)
+								v1580 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeImul(v1577, c.instValue(c.makeSelect(v1498, v1578, v1580)))))
+							}
+						}
+						v1578 := c.arg1(v1523)
+						if v1578 == v1579 {
+							// compare.rules:262
+							{
+								v1580 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeImul(v1578, c.instValue(c.makeSelect(v1498, v1577, v1580)))))
+							}
+						}
+						v1580 := c.arg1(v1529)
+						if v1577 == v1580 {
+							// compare.rules:262
+							{
+								out = append(out, c.instValue(c.makeImul(v1577, c.instValue(c.makeSelect(v1498, v1578, v1579)))))
+							}
+						}
+						if v1578 == v1580 {
+							// compare.rules:262
+							{
+								out = append(out, c.instValue(c.makeImul(v1578, c.instValue(c.makeSelect(v1498, v1577, v1579)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBand:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor17, ok := c.defInst(v1500, 0); ok; v1529, cursor17, ok = c.defInst(v1500, cursor17) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpBand {
+						v1536 := c.arg0(v1523)
+						v1581 := c.arg0(v1529)
+						if v1536 == v1581 {
+							// compare.rules:263
+							{
+								v1537 := c.arg1(v1523)
+								v1582 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBand(v1536, c.instValue(c.makeSelect(v1498, v1537, v1582)))))
+							}
+						}
+						v1537 := c.arg1(v1523)
+						if v1537 == v1581 {
+							// compare.rules:263
+							{
+								v1582 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBand(v1537, c.instValue(c.makeSelect(v1498, v1536, v1582)))))
+							}
+						}
+						v1582 := c.arg1(v1529)
+						if v1536 == v1582 {
+							// compare.rules:263
+							{
+								out = append(out, c.instValue(c.makeBand(v1536, c.instValue(c.makeSelect(v1498, v1537, v1581)))))
+							}
+						}
+						if v1537 == v1582 {
+							// compare.rules:263
+							{
+								out = append(out, c.instValue(c.makeBand(v1537, c.instValue(c.makeSelect(v1498, v1536, v1581)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBor:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor18, ok := c.defInst(v1500, 0); ok; v1529, cursor18, ok = c.defInst(v1500, cursor18) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpBor {
+						v1534 := c.arg0(v1529)
+						v1583 := c.arg0(v1523)
+						if v1534 == v1583 {
+							// compare.rules:264
+							{
+								v1584 := c.arg1(v1523)
+								v1535 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBor(v1583, c.instValue(c.makeSelect(v1498, v1584, v1535)))))
+							}
+						}
+						v1584 := c.arg1(v1523)
+						if v1534 == v1584 {
+							// compare.rules:264
+							{
+								v1535 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBor(v1584, c.instValue(c.makeSelect(v1498, v1583, v1535)))))
+							}
+						}
+						v1535 := c.arg1(v1529)
+						if v1535 == v1583 {
+							// compare.rules:264
+							{
+								out = append(out, c.instValue(c.makeBor(v1583, c.instValue(c.makeSelect(v1498, v1584, v1534)))))
+							}
+						}
+						if v1535 == v1584 {
+							// compare.rules:264
+							{
+								out = append(out, c.instValue(c.makeBor(v1584, c.instValue(c.makeSelect(v1498, v1583, v1534)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBxor:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor19, ok := c.defInst(v1500, 0); ok; v1529, cursor19, ok = c.defInst(v1500, cursor19) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpBxor {
+						v1571 := c.arg0(v1529)
+						v1585 := c.arg0(v1523)
+						if v1571 == v1585 {
+							// compare.rules:265
+							{
+								v1586 := c.arg1(v1523)
+								v1572 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBxor(v1585, c.instValue(c.makeSelect(v1498, v1586, v1572)))))
+							}
+						}
+						v1586 := c.arg1(v1523)
+						if v1571 == v1586 {
+							// compare.rules:265
+							{
+								v1572 := c.arg1(v1529)
+								out = append(out, c.instValue(c.makeBxor(v1586, c.instValue(c.makeSelect(v1498, v1585, v1572)))))
+							}
+						}
+						v1572 := c.arg1(v1529)
+						if v1572 == v1585 {
+							// compare.rules:265
+							{
+								out = append(out, c.instValue(c.makeBxor(v1585, c.instValue(c.makeSelect(v1498, v1586, v1571)))))
+							}
+						}
+						if v1572 == v1586 {
+							// compare.rules:265
+							{
+								out = append(out, c.instValue(c.makeBxor(v1586, c.instValue(c.makeSelect(v1498, v1585, v1571)))))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpUextend:
-			// compare.rules:131
-			{
-				v949 := c.arg0(v941)
-				out = append(out, c.instValue(c.makeSelect(v949, v933, v934)))
-			}
-		case ir.OpSextend:
-			// compare.rules:132
-			{
-				v950 := c.arg0(v941)
-				out = append(out, c.instValue(c.makeSelect(v950, v933, v934)))
-			}
-		case ir.OpBmask:
-			// compare.rules:133
-			{
-				v951 := c.arg0(v941)
-				out = append(out, c.instValue(c.makeSelect(v951, v933, v934)))
-			}
-		case ir.OpIneg:
-			v952 := c.arg0(v941)
-			v954 := c.isScalar(v952)
-			if v954 {
-				// compare.rules:134
-				{
-					out = append(out, c.instValue(c.makeSelect(v952, v933, v934)))
-				}
-			}
-		case ir.OpFcmp:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if ok := c.zero(v933); ok {
-					if v973, ok := c.uconst(v934); ok {
-						if v973 == 1 {
-							// compare.rules:144
+				for v1529, cursor20, ok := c.defInst(v1500, 0); ok; v1529, cursor20, ok = c.defInst(v1500, cursor20) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpUextend {
+						v1587 := c.arg0(v1523)
+						v1589 := c.valueType(v1587)
+						v1590 := c.arg0(v1529)
+						v1592 := c.valueType(v1590)
+						if v1589 == v1592 {
+							// compare.rules:266
 							{
-								v974 := c.floatCc(v941)
-								v975 := c.arg0(v941)
-								v976 := c.arg1(v941)
-								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v974), v975, v976))))
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeSelect(v1498, v1587, v1590)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpSextend:
+			v9 := c.valueType(v0)
+			if v71, ok := c.fitsIn64(v9); ok {
+				for v1529, cursor21, ok := c.defInst(v1500, 0); ok; v1529, cursor21, ok = c.defInst(v1500, cursor21) {
+					v1530 := c.opcode(v1529)
+					if v1530 == ir.OpSextend {
+						v1593 := c.arg0(v1523)
+						v1595 := c.valueType(v1593)
+						v1596 := c.arg0(v1529)
+						v1598 := c.valueType(v1596)
+						if v1595 == v1598 {
+							// compare.rules:267
+							{
+								out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeSelect(v1498, v1593, v1596)))))
+							}
+						}
+					}
+				}
+			}
+		case ir.OpIcmp:
+			v9 := c.valueType(v0)
+			if v9 == ir.I8 {
+				v1599 := c.intCc(v1523)
+				if ok := c.equality(v1599); ok {
+					for v1529, cursor22, ok := c.defInst(v1500, 0); ok; v1529, cursor22, ok = c.defInst(v1500, cursor22) {
+						v1530 := c.opcode(v1529)
+						if v1530 == ir.OpIcmp {
+							v1603 := c.intCc(v1529)
+							if v1599 == v1603 {
+								v1601 := c.arg1(v1523)
+								v1605 := c.arg1(v1529)
+								if v1601 == v1605 {
+									// compare.rules:268
+									{
+										v1600 := c.arg0(v1523)
+										v1604 := c.arg0(v1529)
+										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1600, v1604)), v1601)))
+									}
+								}
+								v1600 := c.arg0(v1523)
+								v1604 := c.arg0(v1529)
+								if v1600 == v1604 {
+									// compare.rules:269
+									{
+										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1601, v1605)), v1600)))
+									}
+								}
+								if v1601 == v1604 {
+									// compare.rules:270
+									{
+										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1600, v1605)), v1601)))
+									}
+								}
+								if v1600 == v1605 {
+									// compare.rules:271
+									{
+										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1601, v1604)), v1600)))
+									}
+								}
 							}
 						}
 					}
@@ -5583,49 +10355,119 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	for v956, cursor5, ok := c.defInst(v933, 0); ok; v956, cursor5, ok = c.defInst(v933, cursor5) {
-		v957 := c.opcode(v956)
-		if v957 == ir.OpSelect {
-			v958 := c.arg0(v956)
-			if v932 == v958 {
-				// compare.rules:137
+	for v1529, cursor23, ok := c.defInst(v1500, 0); ok; v1529, cursor23, ok = c.defInst(v1500, cursor23) {
+		v1530 := c.opcode(v1529)
+		switch v1530 {
+		case ir.OpSelect:
+			v1531 := c.arg0(v1529)
+			if v1498 == v1531 {
+				// compare.rules:246
 				{
-					v959 := c.arg1(v956)
-					out = append(out, c.instValue(c.makeSelect(v932, v959, v934)))
+					v1533 := c.arg2(v1529)
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1533)))
 				}
 			}
-		}
-	}
-	for v962, cursor6, ok := c.defInst(v934, 0); ok; v962, cursor6, ok = c.defInst(v934, cursor6) {
-		v963 := c.opcode(v962)
-		if v963 == ir.OpSelect {
-			v964 := c.arg0(v962)
-			if v932 == v964 {
-				// compare.rules:138
+		case ir.OpBor:
+			v1534 := c.arg0(v1529)
+			if v1498 == v1534 {
+				// compare.rules:255
 				{
-					v966 := c.arg2(v962)
-					out = append(out, c.instValue(c.makeSelect(v932, v933, v966)))
+					v1535 := c.arg1(v1529)
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1535)))
+				}
+			}
+			v1535 := c.arg1(v1529)
+			if v1498 == v1535 {
+				// compare.rules:255
+				{
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1534)))
+				}
+			}
+		case ir.OpBxor:
+			v1571 := c.arg0(v1529)
+			if v1498 == v1571 {
+				// compare.rules:256
+				{
+					v1572 := c.arg1(v1529)
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1572)))
+				}
+			}
+			v1572 := c.arg1(v1529)
+			if v1498 == v1572 {
+				// compare.rules:256
+				{
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1571)))
+				}
+			}
+		case ir.OpIadd:
+			v1573 := c.arg0(v1529)
+			if v1498 == v1573 {
+				// compare.rules:257
+				{
+					v1574 := c.arg1(v1529)
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1574)))
+				}
+			}
+			v1574 := c.arg1(v1529)
+			if v1498 == v1574 {
+				// compare.rules:257
+				{
+					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1573)))
 				}
 			}
 		}
 	}
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		if ok := c.zero(v934); ok {
-			if ok := c.boolean(v932); ok {
-				if v969, ok := c.uconst(v933); ok {
-					if v969 == 1 {
-						// compare.rules:142
+		if ok := c.boolean(v1498); ok {
+			if v1665, ok := c.uconst(v1499); ok {
+				if v1667, ok := c.uconst(v1500); ok {
+					v1669 := c.u64Add(v1667, 1)
+					v630 := c.typeMask(v71)
+					v1671 := c.u64And(v1669, v630)
+					v1673 := c.u64Eq(v1665, v1671)
+					if v1673 {
+						// compare.rules:285
 						{
-							out = append(out, c.extendBool(v71, v932))
+							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1498), v1500)))
+						}
+					}
+				}
+				if v1665 == 1 {
+					if ok := c.boolean(v1500); ok {
+						// compare.rules:291
+						{
+							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1498), v1500)))
+						}
+					}
+					if ok := c.zero(v1500); ok {
+						// compare.rules:294
+						{
+							out = append(out, c.extendBool(v71, v1498))
 						}
 					}
 				}
 			}
-			if ok := c.ones(v933); ok {
-				// compare.rules:145
+			if ok := c.zero(v1500); ok {
+				if v1675, ok := c.powerOfTwo(v1499); ok {
+					// compare.rules:288
+					{
+						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1498), c.makeConst(ir.I32, v1675))))
+					}
+				}
+				if ok := c.boolean(v1499); ok {
+					// compare.rules:292
+					{
+						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1498), v1499)))
+					}
+				}
+			}
+		}
+		if ok := c.ones(v1499); ok {
+			if ok := c.zero(v1500); ok {
+				// compare.rules:297
 				{
-					out = append(out, c.instValue(c.makeBmask(v71, v932)))
+					out = append(out, c.instValue(c.makeBmask(v71, v1498)))
 				}
 			}
 		}
@@ -5633,32 +10475,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	return out
 }
 
-// simplify_OpBmask is the part of simplify for one case.
-func (c *Optimizer) simplify_OpBmask(v0 ir.Value, out []ir.Value) []ir.Value {
-	v980 := c.arg0(v0)
-	for v982, cursor1, ok := c.defInst(v980, 0); ok; v982, cursor1, ok = c.defInst(v980, cursor1) {
-		v983 := c.opcode(v982)
-		switch v983 {
-		case ir.OpBmask:
-			// compare.rules:171
-			{
-				v9 := c.valueType(v0)
-				v984 := c.arg0(v982)
-				out = append(out, c.instValue(c.makeBmask(v9, v984)))
-			}
+// simplify_OpUextend is the part of simplify for one case.
+func (c *Optimizer) simplify_OpUextend(v0 ir.Value, out []ir.Value) []ir.Value {
+	v1690 := c.arg0(v0)
+	for v1692, cursor1, ok := c.defInst(v1690, 0); ok; v1692, cursor1, ok = c.defInst(v1690, cursor1) {
+		v1693 := c.opcode(v1692)
+		switch v1693 {
 		case ir.OpUextend:
-			// compare.rules:172
+			// convert.rules:3
 			{
 				v9 := c.valueType(v0)
-				v985 := c.arg0(v982)
-				out = append(out, c.instValue(c.makeBmask(v9, v985)))
+				v1694 := c.arg0(v1692)
+				out = append(out, c.instValue(c.makeUextend(v9, v1694)))
 			}
-		case ir.OpSextend:
-			// compare.rules:173
-			{
-				v9 := c.valueType(v0)
-				v986 := c.arg0(v982)
-				out = append(out, c.instValue(c.makeBmask(v9, v986)))
+		case ir.OpIreduce:
+			v1840 := c.valueType(v1690)
+			if v1842, ok := c.fitsIn64(v1840); ok {
+				v1843 := c.arg0(v1692)
+				v1847 := c.maxBitsU64(v1843)
+				v1849 := c.laneBits(v1842)
+				v1851 := c.u64Le(v1847, v1849)
+				if v1851 {
+					v9 := c.valueType(v0)
+					v1845 := c.valueType(v1843)
+					if v9 == v1845 {
+						// convert.rules:54
+						{
+							out = append(out, v1843)
+						}
+					}
+				}
 			}
 		}
 	}
@@ -5667,36 +10513,52 @@ func (c *Optimizer) simplify_OpBmask(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSextend is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
-	v992 := c.arg0(v0)
-	for v994, cursor1, ok := c.defInst(v992, 0); ok; v994, cursor1, ok = c.defInst(v992, cursor1) {
-		v995 := c.opcode(v994)
-		switch v995 {
+	v1695 := c.arg0(v0)
+	for v1697, cursor1, ok := c.defInst(v1695, 0); ok; v1697, cursor1, ok = c.defInst(v1695, cursor1) {
+		v1698 := c.opcode(v1697)
+		switch v1698 {
 		case ir.OpSextend:
 			// convert.rules:4
 			{
 				v9 := c.valueType(v0)
-				v996 := c.arg0(v994)
-				out = append(out, c.instValue(c.makeSextend(v9, v996)))
+				v1699 := c.arg0(v1697)
+				out = append(out, c.instValue(c.makeSextend(v9, v1699)))
 			}
 		case ir.OpUextend:
 			// convert.rules:5
 			{
 				v9 := c.valueType(v0)
-				v997 := c.arg0(v994)
-				out = append(out, c.instValue(c.makeUextend(v9, v997)))
+				v1700 := c.arg0(v1697)
+				out = append(out, c.instValue(c.makeUextend(v9, v1700)))
+			}
+		case ir.OpIreduce:
+			v1702 := c.valueType(v1695)
+			if v1704, ok := c.fitsIn64(v1702); ok {
+				v1852 := c.arg0(v1697)
+				v1856 := c.spanFits(v1704, v1852)
+				if v1856 {
+					v9 := c.valueType(v0)
+					v1854 := c.valueType(v1852)
+					if v9 == v1854 {
+						// convert.rules:57
+						{
+							out = append(out, v1852)
+						}
+					}
+				}
 			}
 		}
 	}
-	v999 := c.valueType(v992)
-	if v1001, ok := c.fitsIn64(v999); ok {
-		v1003 := c.maxBitsU64(v992)
-		v1005 := c.laneBits(v1001)
-		v1007 := c.u64Lt(v1003, v1005)
-		if v1007 {
+	v1702 := c.valueType(v1695)
+	if v1704, ok := c.fitsIn64(v1702); ok {
+		v1706 := c.maxBitsU64(v1695)
+		v1708 := c.laneBits(v1704)
+		v1710 := c.u64Lt(v1706, v1708)
+		if v1710 {
 			// convert.rules:7
 			{
 				v9 := c.valueType(v0)
-				out = append(out, c.instValue(c.makeUextend(v9, v992)))
+				out = append(out, c.instValue(c.makeUextend(v9, v1695)))
 			}
 		}
 	}
@@ -5705,222 +10567,289 @@ func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIreduce is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1008 := c.arg0(v0)
-	for v1010, cursor1, ok := c.defInst(v1008, 0); ok; v1010, cursor1, ok = c.defInst(v1008, cursor1) {
-		v1011 := c.opcode(v1010)
-		switch v1011 {
+	v1711 := c.arg0(v0)
+	for v1713, cursor1, ok := c.defInst(v1711, 0); ok; v1713, cursor1, ok = c.defInst(v1711, cursor1) {
+		v1714 := c.opcode(v1713)
+		switch v1714 {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
-			v1012 := c.arg0(v1010)
-			v1014 := c.valueType(v1012)
-			if v9 == v1014 {
+			v1715 := c.arg0(v1713)
+			v1717 := c.valueType(v1715)
+			if v9 == v1717 {
 				// convert.rules:11
 				{
-					out = append(out, v1012)
+					out = append(out, v1715)
 				}
 			}
-			v1019 := c.wider(v1014, v9)
-			if v1019 {
+			v1722 := c.wider(v1717, v9)
+			if v1722 {
 				// convert.rules:13
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1012)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1715)))
 				}
 			}
-			v1023 := c.wider(v9, v1014)
-			if v1023 {
+			v1726 := c.wider(v9, v1717)
+			if v1726 {
 				// convert.rules:15
 				{
-					out = append(out, c.instValue(c.makeUextend(v9, v1012)))
+					out = append(out, c.instValue(c.makeUextend(v9, v1715)))
 				}
 			}
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
-			v1015 := c.arg0(v1010)
-			v1017 := c.valueType(v1015)
-			if v9 == v1017 {
+			v1718 := c.arg0(v1713)
+			v1720 := c.valueType(v1718)
+			if v9 == v1720 {
 				// convert.rules:12
 				{
-					out = append(out, v1015)
+					out = append(out, v1718)
 				}
 			}
-			v1021 := c.wider(v1017, v9)
-			if v1021 {
+			v1724 := c.wider(v1720, v9)
+			if v1724 {
 				// convert.rules:14
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1015)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1718)))
 				}
 			}
-			v1025 := c.wider(v9, v1017)
-			if v1025 {
+			v1728 := c.wider(v9, v1720)
+			if v1728 {
 				// convert.rules:16
 				{
-					out = append(out, c.instValue(c.makeSextend(v9, v1015)))
+					out = append(out, c.instValue(c.makeSextend(v9, v1718)))
 				}
 			}
 		case ir.OpIreduce:
 			// convert.rules:17
 			{
 				v9 := c.valueType(v0)
-				v1026 := c.arg0(v1010)
-				out = append(out, c.instValue(c.makeIreduce(v9, v1026)))
+				v1729 := c.arg0(v1713)
+				out = append(out, c.instValue(c.makeIreduce(v9, v1729)))
 			}
 		case ir.OpIadd:
-			v1027 := c.arg0(v1010)
-			v1028 := c.arg1(v1010)
-			v1030 := c.worthNarrowing(v1027, v1028)
-			if v1030 {
+			v1730 := c.arg0(v1713)
+			v1731 := c.arg1(v1713)
+			v1733 := c.worthNarrowing(v1730, v1731)
+			if v1733 {
 				// convert.rules:20
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1027)), c.instValue(c.makeIreduce(v9, v1028)))))
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1730)), c.instValue(c.makeIreduce(v9, v1731)))))
 				}
 			}
-			v1032 := c.worthNarrowing(v1028, v1027)
-			if v1032 {
+			v1735 := c.worthNarrowing(v1731, v1730)
+			if v1735 {
 				// convert.rules:20
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1028)), c.instValue(c.makeIreduce(v9, v1027)))))
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1731)), c.instValue(c.makeIreduce(v9, v1730)))))
 				}
 			}
 		case ir.OpIsub:
-			v1033 := c.arg0(v1010)
-			v1034 := c.arg1(v1010)
-			v1036 := c.worthNarrowing(v1033, v1034)
-			if v1036 {
+			v1736 := c.arg0(v1713)
+			v1737 := c.arg1(v1713)
+			v1739 := c.worthNarrowing(v1736, v1737)
+			if v1739 {
 				// convert.rules:21
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1033)), c.instValue(c.makeIreduce(v9, v1034)))))
+					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1736)), c.instValue(c.makeIreduce(v9, v1737)))))
 				}
 			}
 		case ir.OpImul:
-			v1037 := c.arg0(v1010)
-			v1038 := c.arg1(v1010)
-			v1040 := c.worthNarrowing(v1037, v1038)
-			if v1040 {
+			v1740 := c.arg0(v1713)
+			v1741 := c.arg1(v1713)
+			v1743 := c.worthNarrowing(v1740, v1741)
+			if v1743 {
 				// convert.rules:22
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1037)), c.instValue(c.makeIreduce(v9, v1038)))))
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1740)), c.instValue(c.makeIreduce(v9, v1741)))))
 				}
 			}
-			v1042 := c.worthNarrowing(v1038, v1037)
-			if v1042 {
+			v1745 := c.worthNarrowing(v1741, v1740)
+			if v1745 {
 				// convert.rules:22
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1038)), c.instValue(c.makeIreduce(v9, v1037)))))
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1741)), c.instValue(c.makeIreduce(v9, v1740)))))
 				}
 			}
 		case ir.OpBand:
-			v1043 := c.arg0(v1010)
-			v1044 := c.arg1(v1010)
-			v1046 := c.worthNarrowing(v1043, v1044)
-			if v1046 {
+			v1746 := c.arg0(v1713)
+			v1747 := c.arg1(v1713)
+			v1749 := c.worthNarrowing(v1746, v1747)
+			if v1749 {
 				// convert.rules:23
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1043)), c.instValue(c.makeIreduce(v9, v1044)))))
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1746)), c.instValue(c.makeIreduce(v9, v1747)))))
 				}
 			}
-			v1048 := c.worthNarrowing(v1044, v1043)
-			if v1048 {
+			v1751 := c.worthNarrowing(v1747, v1746)
+			if v1751 {
 				// convert.rules:23
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1044)), c.instValue(c.makeIreduce(v9, v1043)))))
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1747)), c.instValue(c.makeIreduce(v9, v1746)))))
 				}
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if v1068, ok := c.uconst(v1044); ok {
-					v384 := c.typeMask(v71)
-					v1070 := c.u64And(v1068, v384)
-					v1072 := c.u64Eq(v1070, v384)
-					if v1072 {
+				if v1771, ok := c.uconst(v1747); ok {
+					v630 := c.typeMask(v71)
+					v1773 := c.u64And(v1771, v630)
+					v1775 := c.u64Eq(v1773, v630)
+					if v1775 {
 						// convert.rules:32
 						{
-							out = append(out, c.instValue(c.makeIreduce(v71, v1043)))
+							out = append(out, c.instValue(c.makeIreduce(v71, v1746)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v1049 := c.arg0(v1010)
-			v1050 := c.arg1(v1010)
-			v1052 := c.worthNarrowing(v1049, v1050)
-			if v1052 {
+			v1752 := c.arg0(v1713)
+			v1753 := c.arg1(v1713)
+			v1755 := c.worthNarrowing(v1752, v1753)
+			if v1755 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1049)), c.instValue(c.makeIreduce(v9, v1050)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1752)), c.instValue(c.makeIreduce(v9, v1753)))))
 				}
 			}
-			v1054 := c.worthNarrowing(v1050, v1049)
-			if v1054 {
+			v1757 := c.worthNarrowing(v1753, v1752)
+			if v1757 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1050)), c.instValue(c.makeIreduce(v9, v1049)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1753)), c.instValue(c.makeIreduce(v9, v1752)))))
 				}
 			}
 		case ir.OpBxor:
-			v1055 := c.arg0(v1010)
-			v1056 := c.arg1(v1010)
-			v1058 := c.worthNarrowing(v1055, v1056)
-			if v1058 {
+			v1758 := c.arg0(v1713)
+			v1759 := c.arg1(v1713)
+			v1761 := c.worthNarrowing(v1758, v1759)
+			if v1761 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1055)), c.instValue(c.makeIreduce(v9, v1056)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1758)), c.instValue(c.makeIreduce(v9, v1759)))))
 				}
 			}
-			v1060 := c.worthNarrowing(v1056, v1055)
-			if v1060 {
+			v1763 := c.worthNarrowing(v1759, v1758)
+			if v1763 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1056)), c.instValue(c.makeIreduce(v9, v1055)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1759)), c.instValue(c.makeIreduce(v9, v1758)))))
 				}
 			}
 		case ir.OpIneg:
-			v1061 := c.arg0(v1010)
-			v1063 := c.worthNarrowing(v1061, v1061)
-			if v1063 {
+			v1764 := c.arg0(v1713)
+			v1766 := c.worthNarrowing(v1764, v1764)
+			if v1766 {
 				// convert.rules:26
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1061)))))
+					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1764)))))
 				}
 			}
 		case ir.OpBnot:
-			v1064 := c.arg0(v1010)
-			v1066 := c.worthNarrowing(v1064, v1064)
-			if v1066 {
+			v1767 := c.arg0(v1713)
+			v1769 := c.worthNarrowing(v1767, v1767)
+			if v1769 {
 				// convert.rules:27
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1064)))))
+					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1767)))))
 				}
 			}
 		case ir.OpUshr:
-			v1117 := c.arg0(v1010)
-			for v1120, cursor2, ok := c.defInst(v1117, 0); ok; v1120, cursor2, ok = c.defInst(v1117, cursor2) {
-				v1121 := c.opcode(v1120)
-				if v1121 == ir.OpIconcat {
+			v1820 := c.arg0(v1713)
+			for v1823, cursor2, ok := c.defInst(v1820, 0); ok; v1823, cursor2, ok = c.defInst(v1820, cursor2) {
+				v1824 := c.opcode(v1823)
+				switch v1824 {
+				case ir.OpIconcat:
 					v9 := c.valueType(v0)
-					v1123 := c.arg1(v1120)
-					v1125 := c.valueType(v1123)
-					if v9 == v1125 {
-						v1118 := c.arg1(v1010)
-						if v1127, ok := c.uconst(v1118); ok {
-							v470 := c.laneBits(v9)
-							v1129 := c.u64Eq(v1127, v470)
-							if v1129 {
+					v1826 := c.arg1(v1823)
+					v1828 := c.valueType(v1826)
+					if v9 == v1828 {
+						v1821 := c.arg1(v1713)
+						if v1830, ok := c.uconst(v1821); ok {
+							v754 := c.laneBits(v9)
+							v1832 := c.u64Eq(v1830, v754)
+							if v1832 {
 								// convert.rules:47
 								{
-									out = append(out, v1123)
+									out = append(out, v1826)
+								}
+							}
+						}
+					}
+				case ir.OpImul:
+					v9 := c.valueType(v0)
+					if v9 == ir.I64 {
+						v1857 := c.arg0(v1823)
+						for v1860, cursor3, ok := c.defInst(v1857, 0); ok; v1860, cursor3, ok = c.defInst(v1857, cursor3) {
+							v1861 := c.opcode(v1860)
+							switch v1861 {
+							case ir.OpUextend:
+								v1862 := c.arg0(v1860)
+								v1864 := c.valueType(v1862)
+								if v1864 == ir.I64 {
+									v1858 := c.arg1(v1823)
+									for v1866, cursor4, ok := c.defInst(v1858, 0); ok; v1866, cursor4, ok = c.defInst(v1858, cursor4) {
+										v1867 := c.opcode(v1866)
+										if v1867 == ir.OpUextend {
+											v1868 := c.arg0(v1866)
+											v1870 := c.valueType(v1868)
+											if v1870 == ir.I64 {
+												v1821 := c.arg1(v1713)
+												if v1830, ok := c.uconst(v1821); ok {
+													if v1830 == 64 {
+														// convert.rules:63
+														{
+															out = append(out, c.instValue(c.makeUmulhi(v1862, v1868)))
+														}
+														// convert.rules:63
+														{
+															out = append(out, c.instValue(c.makeUmulhi(v1868, v1862)))
+														}
+													}
+												}
+											}
+										}
+									}
+								}
+							case ir.OpSextend:
+								v1892 := c.arg0(v1860)
+								v1894 := c.valueType(v1892)
+								if v1894 == ir.I64 {
+									v1858 := c.arg1(v1823)
+									for v1866, cursor5, ok := c.defInst(v1858, 0); ok; v1866, cursor5, ok = c.defInst(v1858, cursor5) {
+										v1867 := c.opcode(v1866)
+										if v1867 == ir.OpSextend {
+											v1895 := c.arg0(v1866)
+											v1897 := c.valueType(v1895)
+											if v1897 == ir.I64 {
+												v1821 := c.arg1(v1713)
+												if v1830, ok := c.uconst(v1821); ok {
+													if v1830 == 64 {
+														// convert.rules:65
+														{
+															out = append(out, c.instValue(c.makeSmulhi(v1892, v1895)))
+														}
+														// convert.rules:65
+														{
+															out = append(out, c.instValue(c.makeSmulhi(v1895, v1892)))
+														}
+													}
+												}
+											}
+										}
+									}
 								}
 							}
 						}
@@ -5929,19 +10858,62 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpIconcat:
 			v9 := c.valueType(v0)
-			v1130 := c.arg0(v1010)
-			v1133 := c.valueType(v1130)
-			if v9 == v1133 {
+			v1833 := c.arg0(v1713)
+			v1836 := c.valueType(v1833)
+			if v9 == v1836 {
 				// convert.rules:50
 				{
-					out = append(out, v1130)
+					out = append(out, v1833)
 				}
 			}
-			v1135 := c.wider(v1133, v9)
-			if v1135 {
+			v1838 := c.wider(v1836, v9)
+			if v1838 {
 				// convert.rules:51
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1130)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1833)))
+				}
+			}
+		case ir.OpSshr:
+			v9 := c.valueType(v0)
+			if v9 == ir.I64 {
+				v1871 := c.arg0(v1713)
+				for v1874, cursor6, ok := c.defInst(v1871, 0); ok; v1874, cursor6, ok = c.defInst(v1871, cursor6) {
+					v1875 := c.opcode(v1874)
+					if v1875 == ir.OpImul {
+						v1876 := c.arg0(v1874)
+						for v1879, cursor7, ok := c.defInst(v1876, 0); ok; v1879, cursor7, ok = c.defInst(v1876, cursor7) {
+							v1880 := c.opcode(v1879)
+							if v1880 == ir.OpSextend {
+								v1881 := c.arg0(v1879)
+								v1883 := c.valueType(v1881)
+								if v1883 == ir.I64 {
+									v1877 := c.arg1(v1874)
+									for v1885, cursor8, ok := c.defInst(v1877, 0); ok; v1885, cursor8, ok = c.defInst(v1877, cursor8) {
+										v1886 := c.opcode(v1885)
+										if v1886 == ir.OpSextend {
+											v1887 := c.arg0(v1885)
+											v1889 := c.valueType(v1887)
+											if v1889 == ir.I64 {
+												v1872 := c.arg1(v1713)
+												if v1891, ok := c.uconst(v1872); ok {
+													if v1891 == 64 {
+														// convert.rules:64
+														{
+															out = append(out, c.instValue(c.makeSmulhi(v1881, v1887)))
+														}
+														// convert.rules:64
+														{
+															out = append(out, c.instValue(c.makeSmulhi(v1887, v1881)))
+														}
+													}
+												}
+											}
+										}
+									}
+								}
+							}
+						}
+					}
 				}
 			}
 		}
@@ -5952,26 +10924,105 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 // simplify_OpBitcast is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	v1151 := c.arg0(v0)
-	v1153 := c.valueType(v1151)
-	if v9 == v1153 {
-		// convert.rules:61
+	v1907 := c.arg0(v0)
+	v1909 := c.valueType(v1907)
+	if v9 == v1909 {
+		// convert.rules:75
 		{
-			out = append(out, v1151)
+			out = append(out, v1907)
 		}
 	}
-	for v1155, cursor1, ok := c.defInst(v1151, 0); ok; v1155, cursor1, ok = c.defInst(v1151, cursor1) {
-		v1156 := c.opcode(v1155)
-		if v1156 == ir.OpBitcast {
-			v1150 := c.memFlags(v0)
-			v1157 := c.memFlags(v1155)
-			if v1150 == v1157 {
-				v1158 := c.arg0(v1155)
-				v1160 := c.valueType(v1158)
-				if v9 == v1160 {
-					// convert.rules:62
+	for v1911, cursor1, ok := c.defInst(v1907, 0); ok; v1911, cursor1, ok = c.defInst(v1907, cursor1) {
+		v1912 := c.opcode(v1911)
+		switch v1912 {
+		case ir.OpBitcast:
+			v1906 := c.memFlags(v0)
+			v1913 := c.memFlags(v1911)
+			if v1906 == v1913 {
+				v1914 := c.arg0(v1911)
+				v1916 := c.valueType(v1914)
+				if v9 == v1916 {
+					// convert.rules:76
 					{
-						out = append(out, v1158)
+						out = append(out, v1914)
+					}
+				}
+			}
+		case ir.OpBand:
+			switch v9 {
+			case ir.F32:
+				v1917 := c.arg0(v1911)
+				for v1920, cursor2, ok := c.defInst(v1917, 0); ok; v1920, cursor2, ok = c.defInst(v1917, cursor2) {
+					v1921 := c.opcode(v1920)
+					if v1921 == ir.OpBitcast {
+						v1923 := c.arg0(v1920)
+						v1925 := c.valueType(v1923)
+						if v1925 == ir.F32 {
+							v1918 := c.arg1(v1911)
+							if ok := c.greatest(v1918); ok {
+								// convert.rules:79
+								{
+									out = append(out, c.instValue(c.makeFabs(v1923)))
+								}
+							}
+						}
+					}
+				}
+			case ir.F64:
+				v1917 := c.arg0(v1911)
+				for v1920, cursor3, ok := c.defInst(v1917, 0); ok; v1920, cursor3, ok = c.defInst(v1917, cursor3) {
+					v1921 := c.opcode(v1920)
+					if v1921 == ir.OpBitcast {
+						v1923 := c.arg0(v1920)
+						v1925 := c.valueType(v1923)
+						if v1925 == ir.F64 {
+							v1918 := c.arg1(v1911)
+							if ok := c.greatest(v1918); ok {
+								// convert.rules:80
+								{
+									out = append(out, c.instValue(c.makeFabs(v1923)))
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpBxor:
+			switch v9 {
+			case ir.F32:
+				v1927 := c.arg0(v1911)
+				for v1930, cursor4, ok := c.defInst(v1927, 0); ok; v1930, cursor4, ok = c.defInst(v1927, cursor4) {
+					v1931 := c.opcode(v1930)
+					if v1931 == ir.OpBitcast {
+						v1933 := c.arg0(v1930)
+						v1935 := c.valueType(v1933)
+						if v1935 == ir.F32 {
+							v1928 := c.arg1(v1911)
+							if ok := c.least(v1928); ok {
+								// convert.rules:81
+								{
+									out = append(out, c.instValue(c.makeFneg(v1933)))
+								}
+							}
+						}
+					}
+				}
+			case ir.F64:
+				v1927 := c.arg0(v1911)
+				for v1930, cursor5, ok := c.defInst(v1927, 0); ok; v1930, cursor5, ok = c.defInst(v1927, cursor5) {
+					v1931 := c.opcode(v1930)
+					if v1931 == ir.OpBitcast {
+						v1933 := c.arg0(v1930)
+						v1935 := c.valueType(v1933)
+						if v1935 == ir.F64 {
+							v1928 := c.arg1(v1911)
+							if ok := c.least(v1928); ok {
+								// convert.rules:82
+								{
+									out = append(out, c.instValue(c.makeFneg(v1933)))
+								}
+							}
+						}
 					}
 				}
 			}
@@ -5980,36 +11031,149 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 	return out
 }
 
-// simplify_OpUdiv is the part of simplify for one case.
-func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
+// simplify_OpIconcat is the part of simplify for one case.
+func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	if _, ok := c.fitsIn64(v9); ok {
-		v1165 := c.arg1(v0)
-		if v1167, ok := c.uconst(v1165); ok {
-			if v1167 == 1 {
-				// divide.rules:3
-				{
-					v1164 := c.arg0(v0)
-					out = append(out, v1164)
+	if v9 == ir.I128 {
+		v1938 := c.arg1(v0)
+		for v1940, cursor1, ok := c.defInst(v1938, 0); ok; v1940, cursor1, ok = c.defInst(v1938, cursor1) {
+			v1941 := c.opcode(v1940)
+			if v1941 == ir.OpSshr {
+				v1937 := c.arg0(v0)
+				v1942 := c.arg0(v1940)
+				if v1937 == v1942 {
+					v1943 := c.arg1(v1940)
+					if v1945, ok := c.uconst(v1943); ok {
+						if v1945 == 63 {
+							// convert.rules:85
+							{
+								out = append(out, c.instValue(c.makeSextend(ir.I128, v1937)))
+							}
+						}
+					}
 				}
 			}
 		}
-		if v1182, ok := c.powerOfTwo(v1165); ok {
+	}
+	v1938 := c.arg1(v0)
+	if ok := c.zero(v1938); ok {
+		// convert.rules:86
+		{
+			v1937 := c.arg0(v0)
+			out = append(out, c.instValue(c.makeUextend(v9, v1937)))
+		}
+	}
+	return out
+}
+
+// simplify_OpUdiv is the part of simplify for one case.
+func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		v1948 := c.arg1(v0)
+		if v1950, ok := c.uconst(v1948); ok {
+			if v1950 == 1 {
+				// divide.rules:3
+				{
+					v1947 := c.arg0(v0)
+					out = append(out, v1947)
+				}
+			}
+			v1947 := c.arg0(v0)
+			for v1985, cursor1, ok := c.defInst(v1947, 0); ok; v1985, cursor1, ok = c.defInst(v1947, cursor1) {
+				v1986 := c.opcode(v1985)
+				if v1986 == ir.OpUdiv {
+					v1988 := c.arg1(v1985)
+					if v1990, ok := c.uconst(v1988); ok {
+						if v1992, ok := c.u64Product(v1990, v1950); ok {
+							v630 := c.typeMask(v71)
+							v1994 := c.u64Le(v1992, v630)
+							if v1994 {
+								// divide.rules:17
+								{
+									v1987 := c.arg0(v1985)
+									out = append(out, c.instValue(c.makeUdiv(v1987, c.makeConst(v71, v1992))))
+								}
+							}
+						}
+					}
+				}
+			}
+			v283 := c.laneBits(v71)
+			v2018 := c.u64Lt(v283, 32)
+			if v2018 {
+				if ok := c.divisor(v1948); ok {
+					// divide.rules:39
+					{
+						out = append(out, c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1947)), v1950))))
+					}
+				}
+			}
+		}
+		if v1965, ok := c.powerOfTwo(v1948); ok {
 			// divide.rules:9
 			{
-				v1164 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUshr(v1164, c.makeConst(ir.I32, v1182))))
+				v1947 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeUshr(v1947, c.makeConst(ir.I32, v1965))))
+			}
+		}
+		for v1969, cursor2, ok := c.defInst(v1948, 0); ok; v1969, cursor2, ok = c.defInst(v1948, cursor2) {
+			v1970 := c.opcode(v1969)
+			switch v1970 {
+			case ir.OpIshl:
+				v1971 := c.arg0(v1969)
+				if v1974, ok := c.uconst(v1971); ok {
+					if v1974 == 1 {
+						// divide.rules:12
+						{
+							v1947 := c.arg0(v0)
+							v1972 := c.arg1(v1969)
+							out = append(out, c.instValue(c.makeUshr(v1947, v1972)))
+						}
+					}
+				}
+			case ir.OpSelect:
+				v1977 := c.arg2(v1969)
+				if v1981, ok := c.powerOfTwo(v1977); ok {
+					v1976 := c.arg1(v1969)
+					if v1979, ok := c.powerOfTwo(v1976); ok {
+						// divide.rules:13
+						{
+							v1947 := c.arg0(v0)
+							v1975 := c.arg0(v1969)
+							out = append(out, c.instValue(c.makeUshr(v1947, c.instValue(c.makeSelect(v1975, c.makeConst(v71, v1979), c.makeConst(v71, v1981))))))
+						}
+					}
+					if v1983, ok := c.uconst(v1976); ok {
+						if v1983 == 1 {
+							// divide.rules:15
+							{
+								v1947 := c.arg0(v0)
+								v1975 := c.arg0(v1969)
+								out = append(out, c.instValue(c.makeUshr(v1947, c.instValue(c.makeSelect(v1975, c.makeConst(v71, 0), c.makeConst(v71, v1981))))))
+							}
+						}
+					}
+				}
+			}
+		}
+		v1947 := c.arg0(v0)
+		v1998 := c.less(v1947, v1948)
+		if v1998 {
+			// divide.rules:26
+			{
+				out = append(out, c.makeConst(v71, 0))
 			}
 		}
 	}
-	if v1186, ok := c.ty32Or64(v9); ok {
-		v1165 := c.arg1(v0)
-		if v1167, ok := c.uconst(v1165); ok {
-			if ok := c.divisor(v1165); ok {
-				// divide.rules:13
+	if v2027, ok := c.ty32Or64(v9); ok {
+		v1948 := c.arg1(v0)
+		if v1950, ok := c.uconst(v1948); ok {
+			if ok := c.divisor(v1948); ok {
+				// divide.rules:53
 				{
-					v1164 := c.arg0(v0)
-					out = append(out, c.unsignedQuotient(v1186, v1164, v1167))
+					v1947 := c.arg0(v0)
+					out = append(out, c.unsignedQuotient(v2027, v1947, v1950))
 				}
 			}
 		}
@@ -6020,26 +11184,51 @@ func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 // simplify_OpSdiv is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	if _, ok := c.fitsIn64(v9); ok {
-		v1169 := c.arg1(v0)
-		if v1171, ok := c.uconst(v1169); ok {
-			if v1171 == 1 {
+	if v71, ok := c.fitsIn64(v9); ok {
+		v1952 := c.arg1(v0)
+		if v1954, ok := c.uconst(v1952); ok {
+			if v1954 == 1 {
 				// divide.rules:4
 				{
-					v1168 := c.arg0(v0)
-					out = append(out, v1168)
+					v1951 := c.arg0(v0)
+					out = append(out, v1951)
+				}
+			}
+		}
+		v1951 := c.arg0(v0)
+		v2000 := c.maxBitsU64(v1951)
+		v283 := c.laneBits(v71)
+		v2002 := c.u64Lt(v2000, v283)
+		if v2002 {
+			v2004 := c.maxBitsU64(v1952)
+			v2006 := c.u64Lt(v2004, v283)
+			if v2006 {
+				// divide.rules:27
+				{
+					out = append(out, c.instValue(c.makeUdiv(v1951, v1952)))
+				}
+			}
+		}
+		v2018 := c.u64Lt(v283, 32)
+		if v2018 {
+			if v2020, ok := c.sconst(v1952); ok {
+				if ok := c.signedDivisor(v1952); ok {
+					// divide.rules:42
+					{
+						out = append(out, c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1951)), v2020))))
+					}
 				}
 			}
 		}
 	}
-	if v1186, ok := c.ty32Or64(v9); ok {
-		v1169 := c.arg1(v0)
-		if v1190, ok := c.sconst(v1169); ok {
-			if ok := c.signedDivisor(v1169); ok {
-				// divide.rules:15
+	if v2027, ok := c.ty32Or64(v9); ok {
+		v1952 := c.arg1(v0)
+		if v2020, ok := c.sconst(v1952); ok {
+			if ok := c.signedDivisor(v1952); ok {
+				// divide.rules:55
 				{
-					v1168 := c.arg0(v0)
-					out = append(out, c.signedQuotient(v1186, v1168, v1190))
+					v1951 := c.arg0(v0)
+					out = append(out, c.signedQuotient(v2027, v1951, v2020))
 				}
 			}
 		}
@@ -6049,30 +11238,52 @@ func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUrem is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1173 := c.arg1(v0)
-	if v1175, ok := c.uconst(v1173); ok {
-		v9 := c.valueType(v0)
-		if v71, ok := c.fitsIn64(v9); ok {
-			if v1175 == 1 {
+	v9 := c.valueType(v0)
+	if v71, ok := c.fitsIn64(v9); ok {
+		v1956 := c.arg1(v0)
+		if v1958, ok := c.uconst(v1956); ok {
+			if v1958 == 1 {
 				// divide.rules:5
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
-			if _, ok := c.powerOfTwo(v1173); ok {
+			if _, ok := c.powerOfTwo(v1956); ok {
 				// divide.rules:10
 				{
-					v1172 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeBand(v1172, c.makeConst(v71, c.u64Sub(v1175, 1)))))
+					v1955 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeBand(v1955, c.makeConst(v71, c.u64Sub(v1958, 1)))))
+				}
+			}
+			v283 := c.laneBits(v71)
+			v2018 := c.u64Lt(v283, 32)
+			if v2018 {
+				if ok := c.divisor(v1956); ok {
+					// divide.rules:45
+					{
+						v1955 := c.arg0(v0)
+						out = append(out, c.instValue(c.makeIsub(v1955, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1955)), v1958))), v1956)))))
+					}
 				}
 			}
 		}
-		if v1186, ok := c.ty32Or64(v9); ok {
-			if ok := c.divisor(v1173); ok {
-				// divide.rules:14
+		v1955 := c.arg0(v0)
+		v1996 := c.less(v1955, v1956)
+		if v1996 {
+			// divide.rules:25
+			{
+				out = append(out, v1955)
+			}
+		}
+	}
+	if v2027, ok := c.ty32Or64(v9); ok {
+		v1956 := c.arg1(v0)
+		if v1958, ok := c.uconst(v1956); ok {
+			if ok := c.divisor(v1956); ok {
+				// divide.rules:54
 				{
-					v1172 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1172, c.instValue(c.makeImul(c.unsignedQuotient(v1186, v1172, v1175), v1173)))))
+					v1955 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1955, c.instValue(c.makeImul(c.unsignedQuotient(v2027, v1955, v1958), v1956)))))
 				}
 			}
 		}
@@ -6084,30 +11295,55 @@ func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1177 := c.arg1(v0)
-		if v1179, ok := c.uconst(v1177); ok {
-			if v1179 == 1 {
+		v1960 := c.arg1(v0)
+		if v1962, ok := c.uconst(v1960); ok {
+			if v1962 == 1 {
 				// divide.rules:6
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
 		}
-		if ok := c.ones(v1177); ok {
+		if ok := c.ones(v1960); ok {
 			// divide.rules:7
 			{
 				out = append(out, c.zeroOf(v71))
 			}
 		}
-	}
-	if v1186, ok := c.ty32Or64(v9); ok {
-		v1177 := c.arg1(v0)
-		if v1193, ok := c.sconst(v1177); ok {
-			if ok := c.signedDivisor(v1177); ok {
-				// divide.rules:16
+		v1959 := c.arg0(v0)
+		v2008 := c.maxBitsU64(v1959)
+		v283 := c.laneBits(v71)
+		v2010 := c.u64Lt(v2008, v283)
+		if v2010 {
+			v2012 := c.maxBitsU64(v1960)
+			v2014 := c.u64Lt(v2012, v283)
+			if v2014 {
+				// divide.rules:31
 				{
-					v1176 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1176, c.instValue(c.makeImul(c.signedQuotient(v1186, v1176, v1193), v1177)))))
+					out = append(out, c.instValue(c.makeUrem(v1959, v1960)))
+				}
+			}
+		}
+		v2018 := c.u64Lt(v283, 32)
+		if v2018 {
+			if v2024, ok := c.sconst(v1960); ok {
+				if ok := c.signedDivisor(v1960); ok {
+					// divide.rules:48
+					{
+						out = append(out, c.instValue(c.makeIsub(v1959, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1959)), v2024))), v1960)))))
+					}
+				}
+			}
+		}
+	}
+	if v2027, ok := c.ty32Or64(v9); ok {
+		v1960 := c.arg1(v0)
+		if v2024, ok := c.sconst(v1960); ok {
+			if ok := c.signedDivisor(v1960); ok {
+				// divide.rules:56
+				{
+					v1959 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1959, c.instValue(c.makeImul(c.signedQuotient(v2027, v1959, v2024), v1960)))))
 				}
 			}
 		}
@@ -6117,27 +11353,27 @@ func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1200 := c.arg0(v0)
-	for v1202, cursor1, ok := c.defInst(v1200, 0); ok; v1202, cursor1, ok = c.defInst(v1200, cursor1) {
-		v1203 := c.opcode(v1202)
-		switch v1203 {
+	v2033 := c.arg0(v0)
+	for v2035, cursor1, ok := c.defInst(v2033, 0); ok; v2035, cursor1, ok = c.defInst(v2033, cursor1) {
+		v2036 := c.opcode(v2035)
+		switch v2036 {
 		case ir.OpFneg:
 			// float.rules:4
 			{
-				v1204 := c.arg0(v1202)
-				out = append(out, c.instValue(c.makeFabs(v1204)))
+				v2037 := c.arg0(v2035)
+				out = append(out, c.instValue(c.makeFabs(v2037)))
 			}
 		case ir.OpFabs:
 			// float.rules:5
 			{
-				v1205 := c.arg0(v1202)
-				out = append(out, c.instValue(c.makeFabs(v1205)))
+				v2038 := c.arg0(v2035)
+				out = append(out, c.instValue(c.makeFabs(v2038)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:6
 			{
-				v1206 := c.arg0(v1202)
-				out = append(out, c.instValue(c.makeFabs(v1206)))
+				v2039 := c.arg0(v2035)
+				out = append(out, c.instValue(c.makeFabs(v2039)))
 			}
 		}
 	}
@@ -6146,47 +11382,59 @@ func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFcopysign is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1208 := c.arg0(v0)
-	for v1211, cursor1, ok := c.defInst(v1208, 0); ok; v1211, cursor1, ok = c.defInst(v1208, cursor1) {
-		v1212 := c.opcode(v1211)
-		switch v1212 {
+	v2041 := c.arg0(v0)
+	for v2044, cursor1, ok := c.defInst(v2041, 0); ok; v2044, cursor1, ok = c.defInst(v2041, cursor1) {
+		v2045 := c.opcode(v2044)
+		switch v2045 {
 		case ir.OpFneg:
 			// float.rules:7
 			{
-				v1213 := c.arg0(v1211)
-				v1209 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1213, v1209)))
+				v2046 := c.arg0(v2044)
+				v2042 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2046, v2042)))
 			}
 		case ir.OpFabs:
 			// float.rules:8
 			{
-				v1214 := c.arg0(v1211)
-				v1209 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1214, v1209)))
+				v2047 := c.arg0(v2044)
+				v2042 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2047, v2042)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:10
 			{
-				v1215 := c.arg0(v1211)
-				v1209 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v1215, v1209)))
+				v2048 := c.arg0(v2044)
+				v2042 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2048, v2042)))
 			}
 		}
 	}
-	v1209 := c.arg1(v0)
-	if v1208 == v1209 {
+	v2042 := c.arg1(v0)
+	if v2041 == v2042 {
 		// float.rules:9
 		{
-			out = append(out, v1208)
+			out = append(out, v2041)
 		}
 	}
-	for v1218, cursor2, ok := c.defInst(v1209, 0); ok; v1218, cursor2, ok = c.defInst(v1209, cursor2) {
-		v1219 := c.opcode(v1218)
-		if v1219 == ir.OpFabs {
+	for v2051, cursor2, ok := c.defInst(v2042, 0); ok; v2051, cursor2, ok = c.defInst(v2042, cursor2) {
+		v2052 := c.opcode(v2051)
+		if v2052 == ir.OpFabs {
 			// float.rules:11
 			{
-				out = append(out, c.instValue(c.makeFabs(v1208)))
+				out = append(out, c.instValue(c.makeFabs(v2041)))
 			}
+		}
+	}
+	if ok := c.floatPositive(v2042); ok {
+		// float.rules:64
+		{
+			out = append(out, c.instValue(c.makeFabs(v2041)))
+		}
+	}
+	if ok := c.floatNegative(v2042); ok {
+		// float.rules:65
+		{
+			out = append(out, c.instValue(c.makeFneg(c.instValue(c.makeFabs(v2041)))))
 		}
 	}
 	return out
@@ -6194,26 +11442,80 @@ func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value
 
 // simplify_OpFadd is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1222 := c.arg1(v0)
-	for v1224, cursor1, ok := c.defInst(v1222, 0); ok; v1224, cursor1, ok = c.defInst(v1222, cursor1) {
-		v1225 := c.opcode(v1224)
-		if v1225 == ir.OpFneg {
+	v2055 := c.arg1(v0)
+	for v2057, cursor1, ok := c.defInst(v2055, 0); ok; v2057, cursor1, ok = c.defInst(v2055, cursor1) {
+		v2058 := c.opcode(v2057)
+		switch v2058 {
+		case ir.OpFneg:
 			// float.rules:13
 			{
-				v1221 := c.arg0(v0)
-				v1226 := c.arg0(v1224)
-				out = append(out, c.instValue(c.makeFsub(v1221, v1226)))
+				v2054 := c.arg0(v0)
+				v2059 := c.arg0(v2057)
+				out = append(out, c.instValue(c.makeFsub(v2054, v2059)))
+			}
+		case ir.OpSplat:
+			v2054 := c.arg0(v0)
+			for v2061, cursor2, ok := c.defInst(v2054, 0); ok; v2061, cursor2, ok = c.defInst(v2054, cursor2) {
+				v2062 := c.opcode(v2061)
+				if v2062 == ir.OpSplat {
+					// vector.rules:36
+					{
+						v9 := c.valueType(v0)
+						v2262 := c.arg0(v2061)
+						v2263 := c.arg0(v2057)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2262, v2263)))))
+					}
+					// vector.rules:36
+					{
+						v9 := c.valueType(v0)
+						v2263 := c.arg0(v2057)
+						v2262 := c.arg0(v2061)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2263, v2262)))))
+					}
+				}
 			}
 		}
 	}
-	v1221 := c.arg0(v0)
-	for v1228, cursor2, ok := c.defInst(v1221, 0); ok; v1228, cursor2, ok = c.defInst(v1221, cursor2) {
-		v1229 := c.opcode(v1228)
-		if v1229 == ir.OpFneg {
+	v2054 := c.arg0(v0)
+	for v2061, cursor3, ok := c.defInst(v2054, 0); ok; v2061, cursor3, ok = c.defInst(v2054, cursor3) {
+		v2062 := c.opcode(v2061)
+		if v2062 == ir.OpFneg {
 			// float.rules:13
 			{
-				v1230 := c.arg0(v1228)
-				out = append(out, c.instValue(c.makeFsub(v1222, v1230)))
+				v2063 := c.arg0(v2061)
+				out = append(out, c.instValue(c.makeFsub(v2055, v2063)))
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpFsub is the part of simplify for one case.
+func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2065 := c.arg1(v0)
+	for v2067, cursor1, ok := c.defInst(v2065, 0); ok; v2067, cursor1, ok = c.defInst(v2065, cursor1) {
+		v2068 := c.opcode(v2067)
+		switch v2068 {
+		case ir.OpFneg:
+			// float.rules:14
+			{
+				v2064 := c.arg0(v0)
+				v2069 := c.arg0(v2067)
+				out = append(out, c.instValue(c.makeFadd(v2064, v2069)))
+			}
+		case ir.OpSplat:
+			v2064 := c.arg0(v0)
+			for v2265, cursor2, ok := c.defInst(v2064, 0); ok; v2265, cursor2, ok = c.defInst(v2064, cursor2) {
+				v2266 := c.opcode(v2265)
+				if v2266 == ir.OpSplat {
+					// vector.rules:37
+					{
+						v9 := c.valueType(v0)
+						v2267 := c.arg0(v2265)
+						v2268 := c.arg0(v2067)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2267, v2268)))))
+					}
+				}
 			}
 		}
 	}
@@ -6222,67 +11524,88 @@ func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFmul is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1237 := c.arg0(v0)
-	for v1240, cursor1, ok := c.defInst(v1237, 0); ok; v1240, cursor1, ok = c.defInst(v1237, cursor1) {
-		v1241 := c.opcode(v1240)
-		switch v1241 {
+	v2070 := c.arg0(v0)
+	for v2073, cursor1, ok := c.defInst(v2070, 0); ok; v2073, cursor1, ok = c.defInst(v2070, cursor1) {
+		v2074 := c.opcode(v2073)
+		switch v2074 {
 		case ir.OpFneg:
-			v1238 := c.arg1(v0)
-			for v1244, cursor2, ok := c.defInst(v1238, 0); ok; v1244, cursor2, ok = c.defInst(v1238, cursor2) {
-				v1245 := c.opcode(v1244)
-				if v1245 == ir.OpFneg {
+			v2071 := c.arg1(v0)
+			for v2077, cursor2, ok := c.defInst(v2071, 0); ok; v2077, cursor2, ok = c.defInst(v2071, cursor2) {
+				v2078 := c.opcode(v2077)
+				if v2078 == ir.OpFneg {
 					// float.rules:15
 					{
-						v1242 := c.arg0(v1240)
-						v1246 := c.arg0(v1244)
-						out = append(out, c.instValue(c.makeFmul(v1242, v1246)))
+						v2075 := c.arg0(v2073)
+						v2079 := c.arg0(v2077)
+						out = append(out, c.instValue(c.makeFmul(v2075, v2079)))
 					}
 					// float.rules:15
 					{
-						v1246 := c.arg0(v1244)
-						v1242 := c.arg0(v1240)
-						out = append(out, c.instValue(c.makeFmul(v1246, v1242)))
+						v2079 := c.arg0(v2077)
+						v2075 := c.arg0(v2073)
+						out = append(out, c.instValue(c.makeFmul(v2079, v2075)))
 					}
-					v1242 := c.arg0(v1240)
-					v1246 := c.arg0(v1244)
-					if v1242 == v1246 {
+					v2075 := c.arg0(v2073)
+					v2079 := c.arg0(v2077)
+					if v2075 == v2079 {
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v1242, v1242)))
+							out = append(out, c.instValue(c.makeFmul(v2075, v2075)))
 						}
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v1242, v1242)))
+							out = append(out, c.instValue(c.makeFmul(v2075, v2075)))
 						}
 					}
 				}
 			}
 		case ir.OpFabs:
-			v1238 := c.arg1(v0)
-			for v1244, cursor3, ok := c.defInst(v1238, 0); ok; v1244, cursor3, ok = c.defInst(v1238, cursor3) {
-				v1245 := c.opcode(v1244)
-				if v1245 == ir.OpFabs {
-					v1257 := c.arg0(v1240)
-					v1258 := c.arg0(v1244)
-					if v1257 == v1258 {
+			v2071 := c.arg1(v0)
+			for v2077, cursor3, ok := c.defInst(v2071, 0); ok; v2077, cursor3, ok = c.defInst(v2071, cursor3) {
+				v2078 := c.opcode(v2077)
+				if v2078 == ir.OpFabs {
+					v2090 := c.arg0(v2073)
+					v2091 := c.arg0(v2077)
+					if v2090 == v2091 {
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v1257, v1257)))
+							out = append(out, c.instValue(c.makeFmul(v2090, v2090)))
 						}
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v1257, v1257)))
+							out = append(out, c.instValue(c.makeFmul(v2090, v2090)))
 						}
+					}
+				}
+			}
+		case ir.OpSplat:
+			v2071 := c.arg1(v0)
+			for v2077, cursor4, ok := c.defInst(v2071, 0); ok; v2077, cursor4, ok = c.defInst(v2071, cursor4) {
+				v2078 := c.opcode(v2077)
+				if v2078 == ir.OpSplat {
+					// vector.rules:38
+					{
+						v9 := c.valueType(v0)
+						v2269 := c.arg0(v2073)
+						v2270 := c.arg0(v2077)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2269, v2270)))))
+					}
+					// vector.rules:38
+					{
+						v9 := c.valueType(v0)
+						v2270 := c.arg0(v2077)
+						v2269 := c.arg0(v2073)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2270, v2269)))))
 					}
 				}
 			}
 		}
 	}
-	v1238 := c.arg1(v0)
-	if ok := c.floatTwo(v1238); ok {
+	v2071 := c.arg1(v0)
+	if ok := c.floatTwo(v2071); ok {
 		// float.rules:22
 		{
-			out = append(out, c.instValue(c.makeFadd(v1237, v1237)))
+			out = append(out, c.instValue(c.makeFadd(v2070, v2070)))
 		}
 	}
 	return out
@@ -6290,30 +11613,164 @@ func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFdiv is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1247 := c.arg0(v0)
-	for v1250, cursor1, ok := c.defInst(v1247, 0); ok; v1250, cursor1, ok = c.defInst(v1247, cursor1) {
-		v1251 := c.opcode(v1250)
-		if v1251 == ir.OpFneg {
-			v1248 := c.arg1(v0)
-			for v1254, cursor2, ok := c.defInst(v1248, 0); ok; v1254, cursor2, ok = c.defInst(v1248, cursor2) {
-				v1255 := c.opcode(v1254)
-				if v1255 == ir.OpFneg {
+	v2080 := c.arg0(v0)
+	for v2083, cursor1, ok := c.defInst(v2080, 0); ok; v2083, cursor1, ok = c.defInst(v2080, cursor1) {
+		v2084 := c.opcode(v2083)
+		switch v2084 {
+		case ir.OpFneg:
+			v2081 := c.arg1(v0)
+			for v2087, cursor2, ok := c.defInst(v2081, 0); ok; v2087, cursor2, ok = c.defInst(v2081, cursor2) {
+				v2088 := c.opcode(v2087)
+				if v2088 == ir.OpFneg {
 					// float.rules:16
 					{
-						v1252 := c.arg0(v1250)
-						v1256 := c.arg0(v1254)
-						out = append(out, c.instValue(c.makeFdiv(v1252, v1256)))
+						v2085 := c.arg0(v2083)
+						v2089 := c.arg0(v2087)
+						out = append(out, c.instValue(c.makeFdiv(v2085, v2089)))
+					}
+				}
+			}
+		case ir.OpSplat:
+			v2081 := c.arg1(v0)
+			for v2087, cursor3, ok := c.defInst(v2081, 0); ok; v2087, cursor3, ok = c.defInst(v2081, cursor3) {
+				v2088 := c.opcode(v2087)
+				if v2088 == ir.OpSplat {
+					// vector.rules:39
+					{
+						v9 := c.valueType(v0)
+						v2271 := c.arg0(v2083)
+						v2272 := c.arg0(v2087)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2271, v2272)))))
 					}
 				}
 			}
 		}
 	}
-	v1248 := c.arg1(v0)
-	if v1272, ok := c.exactReciprocal(v1248); ok {
+	v2081 := c.arg1(v0)
+	if v2105, ok := c.exactReciprocal(v2081); ok {
 		// float.rules:23
 		{
 			v9 := c.valueType(v0)
-			out = append(out, c.instValue(c.makeFmul(v1247, c.floatConst(v9, v1272))))
+			out = append(out, c.instValue(c.makeFmul(v2080, c.floatConst(v9, v2105))))
+		}
+	}
+	return out
+}
+
+// simplify_OpCeil is the part of simplify for one case.
+func (c *Optimizer) simplify_OpCeil(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2117 := c.arg0(v0)
+	for v2119, cursor1, ok := c.defInst(v2117, 0); ok; v2119, cursor1, ok = c.defInst(v2117, cursor1) {
+		v2120 := c.opcode(v2119)
+		switch v2120 {
+		case ir.OpCeil:
+			// float.rules:39
+			{
+				out = append(out, v2117)
+			}
+		case ir.OpFloor:
+			// float.rules:43
+			{
+				out = append(out, v2117)
+			}
+		case ir.OpFcvtFromSint:
+			// float.rules:49
+			{
+				out = append(out, v2117)
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpFloor is the part of simplify for one case.
+func (c *Optimizer) simplify_OpFloor(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2122 := c.arg0(v0)
+	for v2124, cursor1, ok := c.defInst(v2122, 0); ok; v2124, cursor1, ok = c.defInst(v2122, cursor1) {
+		v2125 := c.opcode(v2124)
+		switch v2125 {
+		case ir.OpFloor:
+			// float.rules:40
+			{
+				out = append(out, v2122)
+			}
+		case ir.OpCeil:
+			// float.rules:44
+			{
+				out = append(out, v2122)
+			}
+		case ir.OpFcvtFromSint:
+			// float.rules:50
+			{
+				out = append(out, v2122)
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpTrunc is the part of simplify for one case.
+func (c *Optimizer) simplify_OpTrunc(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2127 := c.arg0(v0)
+	for v2129, cursor1, ok := c.defInst(v2127, 0); ok; v2129, cursor1, ok = c.defInst(v2127, cursor1) {
+		v2130 := c.opcode(v2129)
+		switch v2130 {
+		case ir.OpTrunc:
+			// float.rules:41
+			{
+				out = append(out, v2127)
+			}
+		case ir.OpFloor:
+			// float.rules:45
+			{
+				out = append(out, v2127)
+			}
+		case ir.OpCeil:
+			// float.rules:46
+			{
+				out = append(out, v2127)
+			}
+		case ir.OpNearest:
+			// float.rules:47
+			{
+				out = append(out, v2127)
+			}
+		case ir.OpFcvtFromSint:
+			// float.rules:51
+			{
+				out = append(out, v2127)
+			}
+		case ir.OpFcvtFromUint:
+			// float.rules:53
+			{
+				out = append(out, v2127)
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpNearest is the part of simplify for one case.
+func (c *Optimizer) simplify_OpNearest(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2132 := c.arg0(v0)
+	for v2134, cursor1, ok := c.defInst(v2132, 0); ok; v2134, cursor1, ok = c.defInst(v2132, cursor1) {
+		v2135 := c.opcode(v2134)
+		switch v2135 {
+		case ir.OpNearest:
+			// float.rules:42
+			{
+				out = append(out, v2132)
+			}
+		case ir.OpTrunc:
+			// float.rules:48
+			{
+				out = append(out, v2132)
+			}
+		case ir.OpFcvtFromSint:
+			// float.rules:52
+			{
+				out = append(out, v2132)
+			}
 		}
 	}
 	return out
@@ -6321,44 +11778,156 @@ func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpExtractlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1297 := c.arg0(v0)
-	for v1300, cursor1, ok := c.defInst(v1297, 0); ok; v1300, cursor1, ok = c.defInst(v1297, cursor1) {
-		v1301 := c.opcode(v1300)
-		switch v1301 {
+	v2189 := c.arg0(v0)
+	for v2192, cursor1, ok := c.defInst(v2189, 0); ok; v2192, cursor1, ok = c.defInst(v2189, cursor1) {
+		v2193 := c.opcode(v2192)
+		switch v2193 {
 		case ir.OpSplat:
 			v9 := c.valueType(v0)
-			v1302 := c.arg0(v1300)
-			v1304 := c.valueType(v1302)
-			if v9 == v1304 {
+			v2194 := c.arg0(v2192)
+			v2196 := c.valueType(v2194)
+			if v9 == v2196 {
 				// vector.rules:3
 				{
-					out = append(out, v1302)
+					out = append(out, v2194)
 				}
 			}
 		case ir.OpInsertlane:
 			v9 := c.valueType(v0)
-			v1306 := c.arg1(v1300)
-			v1309 := c.valueType(v1306)
-			if v9 == v1309 {
-				v1298 := c.lane(v0)
-				v1307 := c.lane(v1300)
-				if v1298 == v1307 {
+			v2198 := c.arg1(v2192)
+			v2201 := c.valueType(v2198)
+			if v9 == v2201 {
+				v2190 := c.lane(v0)
+				v2199 := c.lane(v2192)
+				if v2190 == v2199 {
 					// vector.rules:4
 					{
-						out = append(out, v1306)
+						out = append(out, v2198)
 					}
 				}
 			}
+			v2199 := c.lane(v2192)
+			v2190 := c.lane(v0)
+			v2220 := c.differ(v2199, v2190)
+			if v2220 {
+				// vector.rules:10
+				{
+					v2197 := c.arg0(v2192)
+					out = append(out, c.makeExtractlane(v2197, v2190))
+				}
+			}
 		case ir.OpScalarToVector:
-			v1298 := c.lane(v0)
-			if v1298 == 0 {
+			v2190 := c.lane(v0)
+			if v2190 == 0 {
 				v9 := c.valueType(v0)
-				v1310 := c.arg0(v1300)
-				v1312 := c.valueType(v1310)
-				if v9 == v1312 {
+				v2202 := c.arg0(v2192)
+				v2204 := c.valueType(v2202)
+				if v9 == v2204 {
 					// vector.rules:5
 					{
-						out = append(out, v1310)
+						out = append(out, v2202)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpVanyTrue is the part of simplify for one case.
+func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2205 := c.arg0(v0)
+	for v2207, cursor1, ok := c.defInst(v2205, 0); ok; v2207, cursor1, ok = c.defInst(v2205, cursor1) {
+		v2208 := c.opcode(v2207)
+		switch v2208 {
+		case ir.OpSplat:
+			v2209 := c.arg0(v2207)
+			v2211 := c.isScalarInt(v2209)
+			if v2211 {
+				// vector.rules:6
+				{
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2209, c.zeroOf(c.valueType(v2209)))))
+				}
+			}
+		case ir.OpIcmp:
+			v2293 := c.intCc(v2207)
+			if v2293 == ir.NotEqual {
+				v2295 := c.arg1(v2207)
+				if ok := c.zero(v2295); ok {
+					// vector.rules:48
+					{
+						v2294 := c.arg0(v2207)
+						out = append(out, c.instValue(c.makeVanyTrue(v2294)))
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpVallTrue is the part of simplify for one case.
+func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2212 := c.arg0(v0)
+	for v2214, cursor1, ok := c.defInst(v2212, 0); ok; v2214, cursor1, ok = c.defInst(v2212, cursor1) {
+		v2215 := c.opcode(v2214)
+		switch v2215 {
+		case ir.OpSplat:
+			v2216 := c.arg0(v2214)
+			v2218 := c.isScalarInt(v2216)
+			if v2218 {
+				// vector.rules:7
+				{
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2216, c.zeroOf(c.valueType(v2216)))))
+				}
+			}
+		case ir.OpIcmp:
+			v2297 := c.intCc(v2214)
+			if v2297 == ir.NotEqual {
+				v2299 := c.arg1(v2214)
+				if ok := c.zero(v2299); ok {
+					// vector.rules:49
+					{
+						v2298 := c.arg0(v2214)
+						out = append(out, c.instValue(c.makeVallTrue(v2298)))
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpInsertlane is the part of simplify for one case.
+func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2221 := c.arg0(v0)
+	for v2225, cursor1, ok := c.defInst(v2221, 0); ok; v2225, cursor1, ok = c.defInst(v2221, cursor1) {
+		v2226 := c.opcode(v2225)
+		if v2226 == ir.OpInsertlane {
+			v2223 := c.lane(v0)
+			v2229 := c.lane(v2225)
+			if v2223 == v2229 {
+				// vector.rules:11
+				{
+					v2227 := c.arg0(v2225)
+					v2222 := c.arg1(v0)
+					out = append(out, c.makeInsertlane(v2227, v2222, v2229))
+				}
+			}
+		}
+	}
+	v2222 := c.arg1(v0)
+	for v2231, cursor2, ok := c.defInst(v2222, 0); ok; v2231, cursor2, ok = c.defInst(v2222, cursor2) {
+		v2232 := c.opcode(v2231)
+		if v2232 == ir.OpExtractlane {
+			v2233 := c.arg0(v2231)
+			if v2221 == v2233 {
+				v2223 := c.lane(v0)
+				v2234 := c.lane(v2231)
+				if v2223 == v2234 {
+					// vector.rules:12
+					{
+						out = append(out, v2221)
 					}
 				}
 			}

@@ -2,6 +2,7 @@ package opt
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/davit-wasm/davit/codegen/interp"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -31,6 +32,7 @@ func (o *Optimizer) memFlags(v ir.Value) ir.MemFlags        { return o.def(v).Fl
 func (o *Optimizer) lane(v ir.Value) uint8                  { return uint8(o.def(v).Imm) }
 func (o *Optimizer) valueType(v ir.Value) ir.Type           { return o.f.ValueType(v) }
 func (o *Optimizer) instValue(v ir.Value) ir.Value          { return v }
+func (o *Optimizer) ccSwap(c ir.IntCC) ir.IntCC             { return c.Swap() }
 func (o *Optimizer) ccInverse(c ir.IntCC) ir.IntCC          { return c.Inverse() }
 func (o *Optimizer) floatCcInverse(c ir.FloatCC) ir.FloatCC { return c.Inverse() }
 func (o *Optimizer) floatCcSwap(c ir.FloatCC) ir.FloatCC    { return c.Swap() }
@@ -132,6 +134,9 @@ func (o *Optimizer) constSigned(t ir.Type, k int64) ir.Value { return o.makeCons
 func (o *Optimizer) intLanes(t ir.Type) (ir.Type, bool) {
 	return t, t.IsInt() || t.IsVector() && !t.IsDynamic() && t.IsIntLane() && t.Bits() == 128
 }
+func (o *Optimizer) floatLanes(t ir.Type) (ir.Type, bool) {
+	return t, t == ir.F32 || t == ir.F64 || t == ir.F32X4 || t == ir.F64X2
+}
 func (o *Optimizer) fitsIn64(t ir.Type) (ir.Type, bool)      { return t, t >= ir.I8 && t <= ir.I64 }
 func (o *Optimizer) ty32Or64(t ir.Type) (ir.Type, bool)      { return t, t == ir.I32 || t == ir.I64 }
 func (o *Optimizer) tyScalarFloat(t ir.Type) (ir.Type, bool) { return t, t == ir.F32 || t == ir.F64 }
@@ -169,11 +174,229 @@ func (o *Optimizer) u64Shr(a, b uint64) uint64 { return a >> b }
 func (o *Optimizer) u64Min(a, b uint64) uint64 { return min(a, b) }
 func (o *Optimizer) u64Lt(a, b uint64) bool    { return a < b }
 func (o *Optimizer) u64Le(a, b uint64) bool    { return a <= b }
-func (o *Optimizer) u64Eq(a, b uint64) bool    { return a == b }
+func (o *Optimizer) u64Product(a, b uint64) (uint64, bool) {
+	hi, lo := bits.Mul64(a, b)
+	return lo, hi == 0
+}
+func (o *Optimizer) u64Eq(a, b uint64) bool { return a == b }
 
 // ---- Comparisons
 
 func (o *Optimizer) boolean(v ir.Value) bool { return o.isScalar(v) && o.maxBits(v) <= 1 }
+
+func (o *Optimizer) truthy(v ir.Value) (ir.Value, bool) {
+	w := o.simplerTruth(v)
+	return w, w != v
+}
+
+// orders are the orders of two operands that a condition holds for: less 1, equal
+// 2, greater 4.
+func orders(c ir.IntCC) uint64 {
+	switch c {
+	case ir.Equal:
+		return 2
+	case ir.NotEqual:
+		return 5
+	case ir.SignedLessThan, ir.UnsignedLessThan:
+		return 1
+	case ir.SignedLessThanOrEqual, ir.UnsignedLessThanOrEqual:
+		return 3
+	case ir.SignedGreaterThan, ir.UnsignedGreaterThan:
+		return 4
+	}
+	return 6
+}
+
+// sameOrder reports whether two conditions order numbers in the same way.
+func (o *Optimizer) sameOrder(a, b ir.IntCC) bool {
+	return o.equality(a) || o.equality(b) || a.IsSigned() == b.IsSigned()
+}
+
+func (o *Optimizer) ccAnd(a, b ir.IntCC) uint64 {
+	if !o.sameOrder(a, b) {
+		return 8
+	}
+	return orders(a) & orders(b)
+}
+
+func (o *Optimizer) ccOr(a, b ir.IntCC) uint64 {
+	if !o.sameOrder(a, b) {
+		return 8
+	}
+	return orders(a) | orders(b)
+}
+
+func (o *Optimizer) ccXor(a, b ir.IntCC) uint64 {
+	if !o.sameOrder(a, b) {
+		return 8
+	}
+	return orders(a) ^ orders(b)
+}
+
+func (o *Optimizer) ccOf(set uint64, a, b ir.IntCC) (ir.IntCC, bool) {
+	signed := a.IsSigned() || b.IsSigned()
+	pick := func(s, u ir.IntCC) (ir.IntCC, bool) {
+		if signed {
+			return s, true
+		}
+		return u, true
+	}
+	switch set {
+	case 1:
+		return pick(ir.SignedLessThan, ir.UnsignedLessThan)
+	case 2:
+		return ir.Equal, true
+	case 3:
+		return pick(ir.SignedLessThanOrEqual, ir.UnsignedLessThanOrEqual)
+	case 4:
+		return pick(ir.SignedGreaterThan, ir.UnsignedGreaterThan)
+	case 5:
+		return ir.NotEqual, true
+	case 6:
+		return pick(ir.SignedGreaterThanOrEqual, ir.UnsignedGreaterThanOrEqual)
+	}
+	return 0, false
+}
+
+// floatOrders are the orders of two numbers that a condition holds for: less 1,
+// equal 2, greater 4, none 8.
+var floatOrders = [...]uint8{
+	ir.Ordered: 7, ir.Unordered: 8, ir.FloatEqual: 2, ir.FloatNotEqual: 13, ir.OrderedNotEqual: 5, ir.UnorderedOrEqual: 10,
+	ir.LessThan: 1, ir.LessThanOrEqual: 3, ir.GreaterThan: 4, ir.GreaterThanOrEqual: 6,
+	ir.UnorderedOrLessThan: 9, ir.UnorderedOrLessThanOrEqual: 11, ir.UnorderedOrGreaterThan: 12, ir.UnorderedOrGreaterThanOrEqual: 14,
+}
+
+func floatCCOf(orders uint8) (ir.FloatCC, bool) {
+	for c, s := range floatOrders {
+		if s == orders {
+			return ir.FloatCC(c), true
+		}
+	}
+	return 0, false
+}
+
+func (o *Optimizer) floatCcBoth(a, b ir.FloatCC) (ir.FloatCC, bool) {
+	return floatCCOf(floatOrders[a] & floatOrders[b])
+}
+
+func (o *Optimizer) floatCcEither(a, b ir.FloatCC) (ir.FloatCC, bool) {
+	return floatCCOf(floatOrders[a] | floatOrders[b])
+}
+
+// An arc is the numbers from start on, n of them, round the circle of a type's
+// numbers. It is neither empty nor all of them.
+type arc struct{ start, n uint64 }
+
+// arcOf is the numbers for which a comparison with k holds; ok is false if
+// it is none or all.
+func arcOf(t ir.Type, c ir.IntCC, k uint64) (a arc, ok bool) {
+	m := mask(t)
+	least := uint64(0)
+	if c.IsSigned() {
+		least = m>>1 + 1
+	}
+	below := (k - least) & m // how many numbers are less than k
+	switch orders(c) {
+	case 1:
+		a = arc{least, below}
+	case 2:
+		a = arc{k, 1}
+	case 3:
+		a = arc{least, (below + 1) & m}
+	case 4:
+		a = arc{(k + 1) & m, m - below}
+	case 5:
+		a = arc{(k + 1) & m, m}
+	default:
+		a = arc{k, (m - below + 1) & m}
+	}
+	return a, a.n != 0
+}
+
+// meet is what is in both arcs, if that is one arc.
+func (a arc) meet(b arc, m uint64) (arc, bool) {
+	ahead, behind := (b.start-a.start)&m, (a.start-b.start)&m
+	switch inA, inB := ahead < a.n, behind < b.n; {
+	case inA && inB && ahead != 0:
+		return arc{}, false // each begins in the other: two pieces
+	case inA:
+		return arc{b.start, min(a.n-ahead, b.n)}, true
+	case inB:
+		return arc{a.start, min(b.n-behind, a.n)}, true
+	}
+	return arc{}, false
+}
+
+// rest is what is not in an arc.
+func (a arc) rest(m uint64) arc { return arc{(a.start + a.n) & m, -a.n & m} }
+
+func (o *Optimizer) rangeBoth(t ir.Type, a ir.IntCC, j uint64, b ir.IntCC, k uint64) (arc, bool) {
+	x, ok1 := arcOf(t, a, j)
+	y, ok2 := arcOf(t, b, k)
+	if !ok1 || !ok2 {
+		return arc{}, false
+	}
+	return x.meet(y, mask(t))
+}
+
+func (o *Optimizer) rangeEither(t ir.Type, a ir.IntCC, j uint64, b ir.IntCC, k uint64) (arc, bool) {
+	r, ok := o.rangeBoth(t, a.Inverse(), j, b.Inverse(), k)
+	return r.rest(mask(t)), ok
+}
+
+// neverBoth and alwaysEither report whether no number is in both of two ranges,
+// and whether each is in one.
+func (o *Optimizer) neverBoth(t ir.Type, a ir.IntCC, j uint64, b ir.IntCC, k uint64) bool {
+	x, ok1 := arcOf(t, a, j)
+	y, ok2 := arcOf(t, b, k)
+	m := mask(t)
+	return ok1 && ok2 && (y.start-x.start)&m >= x.n && (x.start-y.start)&m >= y.n
+}
+
+func (o *Optimizer) alwaysEither(t ir.Type, a ir.IntCC, j uint64, b ir.IntCC, k uint64) bool {
+	return o.neverBoth(t, a.Inverse(), j, b.Inverse(), k)
+}
+
+func (o *Optimizer) inRange(v ir.Value, r arc) ir.Value {
+	t := o.f.ValueType(v)
+	m := mask(t)
+	compare := func(c ir.IntCC, x ir.Value, k uint64) ir.Value {
+		return o.make(ir.InstData{Op: ir.OpIcmp, Type: t, Cond: uint8(c)}, x, o.makeConst(t, k))
+	}
+	switch {
+	case r.n == 1:
+		return compare(ir.Equal, v, r.start)
+	case r.n == m:
+		return compare(ir.NotEqual, v, (r.start-1)&m)
+	case r.start == m>>1+1 && r.n != m>>1+1:
+		return compare(ir.SignedLessThan, v, (r.start+r.n)&m)
+	case (r.start+r.n)&m == m>>1+1:
+		return compare(ir.SignedGreaterThanOrEqual, v, r.start)
+	case (r.start+r.n)&m == 0:
+		return compare(ir.UnsignedGreaterThanOrEqual, v, r.start)
+	case r.start != 0:
+		v = o.makeIadd(v, o.makeConst(t, -r.start&m))
+	}
+	return compare(ir.UnsignedLessThan, v, r.n)
+}
+
+// atMost and atMostSigned report whether x is never greater than y; less, whether it is
+// always less, unsigned.
+func (o *Optimizer) atMost(x, y ir.Value) bool { return o.spanOf(x).hi <= o.spanOf(y).lo }
+
+func (o *Optimizer) atMostSigned(x, y ir.Value) bool { return o.spanOf(x).shi <= o.spanOf(y).slo }
+
+func (o *Optimizer) less(x, y ir.Value) bool { return o.spanOf(x).hi < o.spanOf(y).lo }
+
+// covers reports whether all bits that x may have are set in y.
+func (o *Optimizer) covers(x, y ir.Value) bool {
+	return (o.bits[x].zero|o.bits[y].one)&mask(o.f.ValueType(x)) == mask(o.f.ValueType(x))
+}
+
+func (o *Optimizer) spanFits(t ir.Type, v ir.Value) bool {
+	s, full := o.spanOf(v), fullSpan(t)
+	return s.slo >= full.slo && s.shi <= full.shi
+}
 
 func (o *Optimizer) equality(c ir.IntCC) bool { return c <= ir.NotEqual }
 
@@ -267,4 +490,164 @@ func (o *Optimizer) floatConst(t ir.Type, bits uint64) ir.Value {
 		return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(bits)})
 	}
 	return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(bits)})
+}
+
+// exactIn reports whether all numbers of an integer type are numbers of a
+// floating-point type.
+func (o *Optimizer) exactIn(float, integer ir.Type) bool {
+	return integer.IsInt() && (float == ir.F64 && integer.Bits() <= 32 || float == ir.F32 && integer.Bits() <= 16)
+}
+
+func (o *Optimizer) floatSign(v ir.Value) (negative, ok bool) {
+	inst, _ := o.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return false, false
+	}
+	switch d := o.f.Inst(inst); d.Op {
+	case ir.OpF32const:
+		return uint32(d.Imm)>>31 != 0, true
+	case ir.OpF64const:
+		return d.Imm < 0, true
+	}
+	return false, false
+}
+
+func (o *Optimizer) floatPositive(v ir.Value) bool {
+	negative, ok := o.floatSign(v)
+	return ok && !negative
+}
+
+func (o *Optimizer) floatNegative(v ir.Value) bool {
+	negative, ok := o.floatSign(v)
+	return ok && negative
+}
+
+// ---- Vectors
+
+func (o *Optimizer) differ(a, b uint8) bool     { return a != b }
+func (o *Optimizer) laneType(t ir.Type) ir.Type { return t.Lane() }
+
+func (o *Optimizer) makeExtractlane(v ir.Value, lane uint8) ir.Value {
+	return o.make(ir.InstData{Op: ir.OpExtractlane, Type: o.f.ValueType(v), Imm: int64(lane)}, v)
+}
+
+func (o *Optimizer) makeInsertlane(v, x ir.Value, lane uint8) ir.Value {
+	return o.make(ir.InstData{Op: ir.OpInsertlane, Type: o.f.ValueType(v), Imm: int64(lane)}, v, x)
+}
+
+// ---- Bytes in reverse
+
+// bytesOf is where the bytes of a value come from: byte i is byte from[i] of
+// source, or zero if that is negative.
+type bytesOf struct {
+	source ir.Value
+	from   [8]int8
+}
+
+// maxBytesDepth is how many instructions back bytes are followed: enough for 64
+// bits, which take three steps to reverse by halves, with a mask and a shift each.
+const maxBytesDepth = 7
+
+// reversed is the value whose bytes are those of x | y in reverse, if there is
+// one.
+func (o *Optimizer) reversed(x, y ir.Value) (ir.Value, bool) {
+	t := o.f.ValueType(x)
+	n := t.Bits() / 8
+	if n < 2 || (o.bits[x].zero|o.bits[y].zero) == 0 || o.bits[x].zero&o.bits[y].zero != 0 {
+		return x, false
+	}
+	a, ok := o.bytes(x, maxBytesDepth)
+	if !ok {
+		return x, false
+	}
+	b, ok := o.bytes(y, maxBytesDepth)
+	if !ok || !a.merge(b, n) || o.f.ValueType(a.source) != t {
+		return x, false
+	}
+	for i := range n {
+		if a.from[i] != int8(n-1-i) {
+			return x, false
+		}
+	}
+	return a.source, true
+}
+
+// merge puts the bytes of b where a has zeros; it fails if both have one.
+func (a *bytesOf) merge(b bytesOf, n int) bool {
+	for i := range n {
+		switch {
+		case b.from[i] < 0:
+		case a.from[i] >= 0 || a.source != b.source:
+			return false
+		default:
+			a.from[i] = b.from[i]
+		}
+	}
+	return true
+}
+
+// shift moves bytes up, or down if k is negative.
+func (a *bytesOf) shift(k, n int) {
+	was := a.from
+	for i := range n {
+		a.from[i] = -1
+		if from := i - k; from >= 0 && from < n {
+			a.from[i] = was[from]
+		}
+	}
+}
+
+// bytes finds where the bytes of v come from. The recursion is bounded by depth.
+func (o *Optimizer) bytes(v ir.Value, depth int) (bytesOf, bool) {
+	f := o.f
+	n := f.ValueType(v).Bits() / 8
+	leaf := bytesOf{v, [8]int8{0, 1, 2, 3, 4, 5, 6, 7}}
+	inst, _ := f.ValueInst(v)
+	if inst == ir.NoInst || depth == 0 {
+		return leaf, true
+	}
+	d := f.Inst(inst)
+	args := f.Args(inst)
+	switch d.Op {
+	case ir.OpBor:
+		a, ok := o.bytes(o.rep(args[0]), depth-1)
+		if !ok {
+			return leaf, false
+		}
+		b, ok := o.bytes(o.rep(args[1]), depth-1)
+		return a, ok && a.merge(b, n)
+	case ir.OpBand, ir.OpIshl, ir.OpUshr, ir.OpRotl:
+		k, ok := o.constant(o.rep(args[1]))
+		if !ok || d.Op != ir.OpBand && k%8 != 0 {
+			return leaf, true
+		}
+		a, ok := o.bytes(o.rep(args[0]), depth-1)
+		if !ok {
+			return leaf, false
+		}
+		bytes := int(k) & (8*n - 1) / 8
+		switch d.Op {
+		case ir.OpIshl:
+			a.shift(bytes, n)
+		case ir.OpUshr:
+			a.shift(-bytes, n)
+		case ir.OpRotl:
+			low := a
+			a.shift(bytes, n)
+			low.shift(bytes-n, n)
+			return a, a.merge(low, n)
+		default:
+			for i := range n {
+				switch byte(k >> (8 * i)) {
+				case 0:
+					a.from[i] = -1
+				case 0xff:
+				default:
+					return leaf, false
+				}
+			}
+		}
+		return a, true
+	}
+	return leaf, true
 }
