@@ -7,9 +7,11 @@ import (
 	"github.com/davit-wasm/davit/codegen/ir"
 )
 
-// floatOf is the number that the bits of an f32 or f64 mean, exactly.
+// floatOf is the number that the bits of an f16, f32 or f64 mean, exactly.
 func floatOf(v Value, t ir.Type) (float64, bool) {
 	switch t.Lane() {
+	case ir.F16:
+		return halfOf(uint16(v.Lo)), true
 	case ir.F32:
 		return float64(math.Float32frombits(uint32(v.Lo))), true
 	case ir.F64:
@@ -20,7 +22,10 @@ func floatOf(v Value, t ir.Type) (float64, bool) {
 
 // bitsOf is the bits of a number of type t, rounded if need be.
 func bitsOf(x float64, t ir.Type) Value {
-	if t.Lane() == ir.F32 {
+	switch t.Lane() {
+	case ir.F16:
+		return word(uint64(halfBits(x)))
+	case ir.F32:
 		return word(uint64(math.Float32bits(float32(x))))
 	}
 	return word(math.Float64bits(x))
@@ -106,9 +111,9 @@ func fromInt(v Value, n int, signed bool, t ir.Type) Value {
 	return word(math.Float64bits(f))
 }
 
-// round32 makes the f32 or f64 result of an operation on two numbers of that
-// type that was carried out in 64 bits; for f32 that rounds twice, which is
-// the same as once for +, −, ×, ÷ and the square root.
+// round32 makes the f16, f32 or f64 result of an operation on two numbers of that
+// type that was carried out in 64 bits; for the shorter ones that rounds twice,
+// which is the same as once for +, −, ×, ÷ and the square root.
 func round32(x float64, t ir.Type) Value { return bitsOf(x, t) }
 
 func compareFloats(cc ir.FloatCC, x, y float64) bool {
@@ -150,7 +155,7 @@ func fma(x, y, z float64, t ir.Type) Value {
 	if t.Lane() == ir.F64 {
 		return word(math.Float64bits(math.FMA(x, y, z)))
 	}
-	// The product of two f32 is exact in 64 bits. Round the sum to odd, so that
+	// The product of two numbers of at most 32 bits is exact in 64 bits. Round the sum to odd, so that
 	// the second rounding is right.
 	p := x * y
 	s := p + z
@@ -170,9 +175,12 @@ func fma(x, y, z float64, t ir.Type) Value {
 
 // quiet is the bits of a NaN with its quiet bit set.
 func quiet(v Value, t ir.Type) Value {
-	if t.Lane() == ir.F32 {
+	switch t.Lane() {
+	case ir.F16:
+		v.Lo |= 1 << 9
+	case ir.F32:
 		v.Lo |= 1 << 22
-	} else {
+	default:
 		v.Lo |= 1 << 51
 	}
 	return v
@@ -266,14 +274,7 @@ func floatOp(d *ir.InstData, from, to ir.Type, in [3]Value) (Value, bool) {
 		if to == ir.F128 || from == ir.F128 {
 			return Value{}, false
 		}
-		if from == ir.F16 {
-			return bitsOf(halfOf(uint16(in[0].Lo)), to), true
-		}
-		x := get(in[0], 0)
-		if to == ir.F16 {
-			return word(uint64(halfBits(x))), ok
-		}
-		return bitsOf(x, to), ok
+		return bitsOf(get(in[0], 0), to), ok
 	case ir.OpFvpromoteLow:
 		r := each(to, func(i int) Value { return bitsOf(get(in[0], i), to) })
 		return r, ok

@@ -133,6 +133,9 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 		}
 	}
 	cost := uint32(costs[d.Op])
+	if f.ValueType(v).IsVector() {
+		cost++ // the same of one lane is less
+	}
 	if d.Op == ir.OpIcmp && d.IntCC() <= ir.NotEqual {
 		cost-- // other rules know more of these
 	}
@@ -365,6 +368,17 @@ func movesBits(op ir.Opcode) bool {
 // hasNaN reports whether a number, or a lane of a vector, is NaN.
 func hasNaN(t ir.Type, b interp.Value) bool {
 	switch t.LaneBits() {
+	case 16:
+		for i := range 8 {
+			w := b.Lo
+			if i >= 4 {
+				w = b.Hi
+			}
+			if uint16(w>>(i%4*16))<<1 > 0x1f<<11 {
+				return true
+			}
+		}
+		return false
 	case 32:
 		for _, w := range [...]uint64{b.Lo, b.Lo >> 32, b.Hi, b.Hi >> 32} {
 			if uint32(w)<<1 > 0xff<<24 {
@@ -410,7 +424,7 @@ func (o *Optimizer) constantBits(v ir.Value) (b interp.Value, ok bool) {
 	}
 	d := o.f.Inst(inst)
 	switch d.Op {
-	case ir.OpIconst, ir.OpF32const, ir.OpF64const:
+	case ir.OpIconst, ir.OpF16const, ir.OpF32const, ir.OpF64const:
 		if d.Op == ir.OpIconst && !d.Type.IsInt() || d.Type == ir.I128 {
 			return b, false
 		}
@@ -437,16 +451,18 @@ func (o *Optimizer) constantOf(t ir.Type, b interp.Value) (v ir.Value, ok bool) 
 	switch {
 	case t.IsInt() && t.Bits() <= 64:
 		return o.make(ir.InstData{Op: ir.OpIconst, Type: t, Imm: int64(b.Lo)}), true
+	case t == ir.F16:
+		return o.make(ir.InstData{Op: ir.OpF16const, Imm: int64(b.Lo)}), true
 	case t == ir.F32:
 		return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(b.Lo)}), true
 	case t == ir.F64:
 		return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(b.Lo)}), true
-	case t.IsVector() && !t.IsDynamic() && t.Bits() == 128:
+	case t.IsVector() && !t.IsDynamic() && t.Bits() <= 128:
 		var k [16]byte
 		for i := range 8 {
 			k[i], k[8+i] = byte(b.Lo>>(8*i)), byte(b.Hi>>(8*i))
 		}
-		return o.make(ir.InstData{Op: ir.OpVconst, Type: t, Ref: uint32(o.f.AddConstant(k[:]))}), true
+		return o.make(ir.InstData{Op: ir.OpVconst, Type: t, Ref: uint32(o.f.AddConstant(k[:t.Bits()/8]))}), true
 	}
 	return ir.NoValue, false
 }

@@ -130,17 +130,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSrem:
 		out = c.simplify_OpSrem(v0, out)
 	case ir.OpFneg:
-		v2028 := c.arg0(v0)
-		for v2030, cursor5, ok := c.defInst(v2028, 0); ok; v2030, cursor5, ok = c.defInst(v2028, cursor5) {
-			v2031 := c.opcode(v2030)
-			if v2031 == ir.OpFneg {
-				// float.rules:3
-				{
-					v2032 := c.arg0(v2030)
-					out = append(out, v2032)
-				}
-			}
-		}
+		out = c.simplify_OpFneg(v0, out)
 	case ir.OpFabs:
 		out = c.simplify_OpFabs(v0, out)
 	case ir.OpFcopysign:
@@ -155,11 +145,11 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		out = c.simplify_OpFdiv(v0, out)
 	case ir.OpFma:
 		v2092 := c.arg0(v0)
-		for v2096, cursor6, ok := c.defInst(v2092, 0); ok; v2096, cursor6, ok = c.defInst(v2092, cursor6) {
+		for v2096, cursor5, ok := c.defInst(v2092, 0); ok; v2096, cursor5, ok = c.defInst(v2092, cursor5) {
 			v2097 := c.opcode(v2096)
 			if v2097 == ir.OpFneg {
 				v2093 := c.arg1(v0)
-				for v2100, cursor7, ok := c.defInst(v2093, 0); ok; v2100, cursor7, ok = c.defInst(v2093, cursor7) {
+				for v2100, cursor6, ok := c.defInst(v2093, 0); ok; v2100, cursor6, ok = c.defInst(v2093, cursor6) {
 					v2101 := c.opcode(v2100)
 					if v2101 == ir.OpFneg {
 						// float.rules:19
@@ -175,11 +165,11 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	case ir.OpFcmp:
 		v2107 := c.arg0(v0)
-		for v2110, cursor8, ok := c.defInst(v2107, 0); ok; v2110, cursor8, ok = c.defInst(v2107, cursor8) {
+		for v2110, cursor7, ok := c.defInst(v2107, 0); ok; v2110, cursor7, ok = c.defInst(v2107, cursor7) {
 			v2111 := c.opcode(v2110)
 			if v2111 == ir.OpFneg {
 				v2108 := c.arg1(v0)
-				for v2114, cursor9, ok := c.defInst(v2108, 0); ok; v2114, cursor9, ok = c.defInst(v2108, cursor9) {
+				for v2114, cursor8, ok := c.defInst(v2108, 0); ok; v2114, cursor8, ok = c.defInst(v2108, cursor8) {
 					v2115 := c.opcode(v2114)
 					if v2115 == ir.OpFneg {
 						// float.rules:34
@@ -208,7 +198,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			v2160 := c.exactIn(v2152, v9)
 			if v2160 {
-				for v2154, cursor10, ok := c.defInst(v2148, 0); ok; v2154, cursor10, ok = c.defInst(v2148, cursor10) {
+				for v2154, cursor9, ok := c.defInst(v2148, 0); ok; v2154, cursor9, ok = c.defInst(v2148, cursor9) {
 					v2155 := c.opcode(v2154)
 					if v2155 == ir.OpFcvtFromSint {
 						v2156 := c.arg0(v2154)
@@ -230,7 +220,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			v2173 := c.exactIn(v2165, v9)
 			if v2173 {
-				for v2167, cursor11, ok := c.defInst(v2161, 0); ok; v2167, cursor11, ok = c.defInst(v2161, cursor11) {
+				for v2167, cursor10, ok := c.defInst(v2161, 0); ok; v2167, cursor10, ok = c.defInst(v2161, cursor10) {
 					v2168 := c.opcode(v2167)
 					if v2168 == ir.OpFcvtFromUint {
 						v2169 := c.arg0(v2167)
@@ -270,55 +260,72 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		out = c.simplify_OpVallTrue(v0, out)
 	case ir.OpInsertlane:
 		out = c.simplify_OpInsertlane(v0, out)
-	case ir.OpSwidenLow:
-		v2273 := c.arg0(v0)
-		for v2275, cursor12, ok := c.defInst(v2273, 0); ok; v2275, cursor12, ok = c.defInst(v2273, cursor12) {
-			v2276 := c.opcode(v2275)
-			if v2276 == ir.OpSplat {
-				// vector.rules:40
+	case ir.OpUmulhi:
+		out = c.simplify_OpUmulhi(v0, out)
+	case ir.OpSmulhi:
+		out = c.simplify_OpSmulhi(v0, out)
+	case ir.OpSqrt:
+		v2288 := c.arg0(v0)
+		for v2290, cursor11, ok := c.defInst(v2288, 0); ok; v2290, cursor11, ok = c.defInst(v2288, cursor11) {
+			v2291 := c.opcode(v2290)
+			if v2291 == ir.OpSplat {
+				// vector.rules:44
 				{
 					v9 := c.valueType(v0)
-					v2277 := c.arg0(v2275)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2277)))))
+					v2292 := c.arg0(v2290)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSqrt(v2292)))))
+				}
+			}
+		}
+	case ir.OpSwidenLow:
+		v2304 := c.arg0(v0)
+		for v2306, cursor12, ok := c.defInst(v2304, 0); ok; v2306, cursor12, ok = c.defInst(v2304, cursor12) {
+			v2307 := c.opcode(v2306)
+			if v2307 == ir.OpSplat {
+				// vector.rules:49
+				{
+					v9 := c.valueType(v0)
+					v2308 := c.arg0(v2306)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2308)))))
 				}
 			}
 		}
 	case ir.OpSwidenHigh:
-		v2278 := c.arg0(v0)
-		for v2280, cursor13, ok := c.defInst(v2278, 0); ok; v2280, cursor13, ok = c.defInst(v2278, cursor13) {
-			v2281 := c.opcode(v2280)
-			if v2281 == ir.OpSplat {
-				// vector.rules:41
+		v2309 := c.arg0(v0)
+		for v2311, cursor13, ok := c.defInst(v2309, 0); ok; v2311, cursor13, ok = c.defInst(v2309, cursor13) {
+			v2312 := c.opcode(v2311)
+			if v2312 == ir.OpSplat {
+				// vector.rules:50
 				{
 					v9 := c.valueType(v0)
-					v2282 := c.arg0(v2280)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2282)))))
+					v2313 := c.arg0(v2311)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2313)))))
 				}
 			}
 		}
 	case ir.OpUwidenLow:
-		v2283 := c.arg0(v0)
-		for v2285, cursor14, ok := c.defInst(v2283, 0); ok; v2285, cursor14, ok = c.defInst(v2283, cursor14) {
-			v2286 := c.opcode(v2285)
-			if v2286 == ir.OpSplat {
-				// vector.rules:42
+		v2314 := c.arg0(v0)
+		for v2316, cursor14, ok := c.defInst(v2314, 0); ok; v2316, cursor14, ok = c.defInst(v2314, cursor14) {
+			v2317 := c.opcode(v2316)
+			if v2317 == ir.OpSplat {
+				// vector.rules:51
 				{
 					v9 := c.valueType(v0)
-					v2287 := c.arg0(v2285)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2287)))))
+					v2318 := c.arg0(v2316)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2318)))))
 				}
 			}
 		}
 	case ir.OpUwidenHigh:
-		v2288 := c.arg0(v0)
-		for v2290, cursor15, ok := c.defInst(v2288, 0); ok; v2290, cursor15, ok = c.defInst(v2288, cursor15) {
-			v2291 := c.opcode(v2290)
-			if v2291 == ir.OpSplat {
-				// vector.rules:43
+		v2319 := c.arg0(v0)
+		for v2321, cursor15, ok := c.defInst(v2319, 0); ok; v2321, cursor15, ok = c.defInst(v2319, cursor15) {
+			v2322 := c.opcode(v2321)
+			if v2322 == ir.OpSplat {
+				// vector.rules:52
 				{
 					v9 := c.valueType(v0)
-					v2292 := c.arg0(v2290)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2292)))))
+					v2323 := c.arg0(v2321)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2323)))))
 				}
 			}
 		}
@@ -2607,6 +2614,13 @@ func (c *Optimizer) simplify_OpIabs(v0 ir.Value, out []ir.Value) []ir.Value {
 			{
 				v267 := c.arg0(v264)
 				out = append(out, c.instValue(c.makeIabs(v267)))
+			}
+		case ir.OpSplat:
+			// vector.rules:40
+			{
+				v9 := c.valueType(v0)
+				v2284 := c.arg0(v264)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIabs(v2284)))))
 			}
 		}
 	}
@@ -7217,6 +7231,12 @@ func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1098 := c.arg0(v1095)
 				out = append(out, c.instValue(c.makePopcnt(v1098)))
 			}
+		case ir.OpSplat:
+			// vector.rules:41
+			{
+				v2285 := c.arg0(v1095)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makePopcnt(v2285)))))
+			}
 		}
 	}
 	return out
@@ -7550,7 +7570,8 @@ func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	for v798, cursor2, ok := c.defInst(v721, 0); ok; v798, cursor2, ok = c.defInst(v721, cursor2) {
 		v799 := c.opcode(v798)
-		if v799 == ir.OpRotr {
+		switch v799 {
+		case ir.OpRotr:
 			v805 := c.arg1(v798)
 			if v722 == v805 {
 				// bits.rules:148
@@ -7558,6 +7579,13 @@ func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
 					v804 := c.arg0(v798)
 					out = append(out, v804)
 				}
+			}
+		case ir.OpSplat:
+			// vector.rules:38
+			{
+				v9 := c.valueType(v0)
+				v2282 := c.arg0(v798)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotl(v2282, v722)))))
 			}
 		}
 	}
@@ -7629,7 +7657,8 @@ func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	for v807, cursor1, ok := c.defInst(v729, 0); ok; v807, cursor1, ok = c.defInst(v729, cursor1) {
 		v808 := c.opcode(v807)
-		if v808 == ir.OpRotl {
+		switch v808 {
+		case ir.OpRotl:
 			v810 := c.arg1(v807)
 			if v730 == v810 {
 				// bits.rules:149
@@ -7637,6 +7666,13 @@ func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
 					v809 := c.arg0(v807)
 					out = append(out, v809)
 				}
+			}
+		case ir.OpSplat:
+			// vector.rules:39
+			{
+				v9 := c.valueType(v0)
+				v2283 := c.arg0(v807)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotr(v2283, v730)))))
 			}
 		}
 	}
@@ -11351,6 +11387,30 @@ func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	return out
 }
 
+// simplify_OpFneg is the part of simplify for one case.
+func (c *Optimizer) simplify_OpFneg(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2028 := c.arg0(v0)
+	for v2030, cursor1, ok := c.defInst(v2028, 0); ok; v2030, cursor1, ok = c.defInst(v2028, cursor1) {
+		v2031 := c.opcode(v2030)
+		switch v2031 {
+		case ir.OpFneg:
+			// float.rules:3
+			{
+				v2032 := c.arg0(v2030)
+				out = append(out, v2032)
+			}
+		case ir.OpSplat:
+			// vector.rules:43
+			{
+				v9 := c.valueType(v0)
+				v2287 := c.arg0(v2030)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFneg(v2287)))))
+			}
+		}
+	}
+	return out
+}
+
 // simplify_OpFabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 	v2033 := c.arg0(v0)
@@ -11374,6 +11434,13 @@ func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 			{
 				v2039 := c.arg0(v2035)
 				out = append(out, c.instValue(c.makeFabs(v2039)))
+			}
+		case ir.OpSplat:
+			// vector.rules:42
+			{
+				v9 := c.valueType(v0)
+				v2286 := c.arg0(v2035)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFabs(v2286)))))
 			}
 		}
 	}
@@ -11458,19 +11525,19 @@ func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v2061, cursor2, ok := c.defInst(v2054, 0); ok; v2061, cursor2, ok = c.defInst(v2054, cursor2) {
 				v2062 := c.opcode(v2061)
 				if v2062 == ir.OpSplat {
-					// vector.rules:36
+					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2262 := c.arg0(v2061)
-						v2263 := c.arg0(v2057)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2262, v2263)))))
+						v2293 := c.arg0(v2061)
+						v2294 := c.arg0(v2057)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2293, v2294)))))
 					}
-					// vector.rules:36
+					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2263 := c.arg0(v2057)
-						v2262 := c.arg0(v2061)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2263, v2262)))))
+						v2294 := c.arg0(v2057)
+						v2293 := c.arg0(v2061)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2294, v2293)))))
 					}
 				}
 			}
@@ -11505,15 +11572,15 @@ func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpSplat:
 			v2064 := c.arg0(v0)
-			for v2265, cursor2, ok := c.defInst(v2064, 0); ok; v2265, cursor2, ok = c.defInst(v2064, cursor2) {
-				v2266 := c.opcode(v2265)
-				if v2266 == ir.OpSplat {
-					// vector.rules:37
+			for v2296, cursor2, ok := c.defInst(v2064, 0); ok; v2296, cursor2, ok = c.defInst(v2064, cursor2) {
+				v2297 := c.opcode(v2296)
+				if v2297 == ir.OpSplat {
+					// vector.rules:46
 					{
 						v9 := c.valueType(v0)
-						v2267 := c.arg0(v2265)
-						v2268 := c.arg0(v2067)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2267, v2268)))))
+						v2298 := c.arg0(v2296)
+						v2299 := c.arg0(v2067)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2298, v2299)))))
 					}
 				}
 			}
@@ -11583,19 +11650,19 @@ func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v2077, cursor4, ok := c.defInst(v2071, 0); ok; v2077, cursor4, ok = c.defInst(v2071, cursor4) {
 				v2078 := c.opcode(v2077)
 				if v2078 == ir.OpSplat {
-					// vector.rules:38
+					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2269 := c.arg0(v2073)
-						v2270 := c.arg0(v2077)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2269, v2270)))))
+						v2300 := c.arg0(v2073)
+						v2301 := c.arg0(v2077)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2300, v2301)))))
 					}
-					// vector.rules:38
+					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2270 := c.arg0(v2077)
-						v2269 := c.arg0(v2073)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2270, v2269)))))
+						v2301 := c.arg0(v2077)
+						v2300 := c.arg0(v2073)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2301, v2300)))))
 					}
 				}
 			}
@@ -11635,12 +11702,12 @@ func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v2087, cursor3, ok := c.defInst(v2081, 0); ok; v2087, cursor3, ok = c.defInst(v2081, cursor3) {
 				v2088 := c.opcode(v2087)
 				if v2088 == ir.OpSplat {
-					// vector.rules:39
+					// vector.rules:48
 					{
 						v9 := c.valueType(v0)
-						v2271 := c.arg0(v2083)
-						v2272 := c.arg0(v2087)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2271, v2272)))))
+						v2302 := c.arg0(v2083)
+						v2303 := c.arg0(v2087)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2302, v2303)))))
 					}
 				}
 			}
@@ -11850,14 +11917,14 @@ func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 				}
 			}
 		case ir.OpIcmp:
-			v2293 := c.intCc(v2207)
-			if v2293 == ir.NotEqual {
-				v2295 := c.arg1(v2207)
-				if ok := c.zero(v2295); ok {
-					// vector.rules:48
+			v2324 := c.intCc(v2207)
+			if v2324 == ir.NotEqual {
+				v2326 := c.arg1(v2207)
+				if ok := c.zero(v2326); ok {
+					// vector.rules:57
 					{
-						v2294 := c.arg0(v2207)
-						out = append(out, c.instValue(c.makeVanyTrue(v2294)))
+						v2325 := c.arg0(v2207)
+						out = append(out, c.instValue(c.makeVanyTrue(v2325)))
 					}
 				}
 			}
@@ -11882,14 +11949,14 @@ func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 				}
 			}
 		case ir.OpIcmp:
-			v2297 := c.intCc(v2214)
-			if v2297 == ir.NotEqual {
-				v2299 := c.arg1(v2214)
-				if ok := c.zero(v2299); ok {
-					// vector.rules:49
+			v2328 := c.intCc(v2214)
+			if v2328 == ir.NotEqual {
+				v2330 := c.arg1(v2214)
+				if ok := c.zero(v2330); ok {
+					// vector.rules:58
 					{
-						v2298 := c.arg0(v2214)
-						out = append(out, c.instValue(c.makeVallTrue(v2298)))
+						v2329 := c.arg0(v2214)
+						out = append(out, c.instValue(c.makeVallTrue(v2329)))
 					}
 				}
 			}
@@ -11928,6 +11995,68 @@ func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Valu
 					// vector.rules:12
 					{
 						out = append(out, v2221)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpUmulhi is the part of simplify for one case.
+func (c *Optimizer) simplify_OpUmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2262 := c.arg0(v0)
+	for v2265, cursor1, ok := c.defInst(v2262, 0); ok; v2265, cursor1, ok = c.defInst(v2262, cursor1) {
+		v2266 := c.opcode(v2265)
+		if v2266 == ir.OpSplat {
+			v2263 := c.arg1(v0)
+			for v2269, cursor2, ok := c.defInst(v2263, 0); ok; v2269, cursor2, ok = c.defInst(v2263, cursor2) {
+				v2270 := c.opcode(v2269)
+				if v2270 == ir.OpSplat {
+					// vector.rules:36
+					{
+						v9 := c.valueType(v0)
+						v2267 := c.arg0(v2265)
+						v2271 := c.arg0(v2269)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2267, v2271)))))
+					}
+					// vector.rules:36
+					{
+						v9 := c.valueType(v0)
+						v2271 := c.arg0(v2269)
+						v2267 := c.arg0(v2265)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2271, v2267)))))
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// simplify_OpSmulhi is the part of simplify for one case.
+func (c *Optimizer) simplify_OpSmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
+	v2272 := c.arg0(v0)
+	for v2275, cursor1, ok := c.defInst(v2272, 0); ok; v2275, cursor1, ok = c.defInst(v2272, cursor1) {
+		v2276 := c.opcode(v2275)
+		if v2276 == ir.OpSplat {
+			v2273 := c.arg1(v0)
+			for v2279, cursor2, ok := c.defInst(v2273, 0); ok; v2279, cursor2, ok = c.defInst(v2273, cursor2) {
+				v2280 := c.opcode(v2279)
+				if v2280 == ir.OpSplat {
+					// vector.rules:37
+					{
+						v9 := c.valueType(v0)
+						v2277 := c.arg0(v2275)
+						v2281 := c.arg0(v2279)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2277, v2281)))))
+					}
+					// vector.rules:37
+					{
+						v9 := c.valueType(v0)
+						v2281 := c.arg0(v2279)
+						v2277 := c.arg0(v2275)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2281, v2277)))))
 					}
 				}
 			}

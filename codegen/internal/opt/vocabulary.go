@@ -135,7 +135,7 @@ func (o *Optimizer) intLanes(t ir.Type) (ir.Type, bool) {
 	return t, t.IsInt() || t.IsVector() && !t.IsDynamic() && t.IsIntLane() && t.Bits() == 128
 }
 func (o *Optimizer) floatLanes(t ir.Type) (ir.Type, bool) {
-	return t, t == ir.F32 || t == ir.F64 || t == ir.F32X4 || t == ir.F64X2
+	return t, t == ir.F32 || t == ir.F64 || t.IsVector() && !t.IsDynamic() && t.IsFloatLane() && t.Bits() <= 128
 }
 func (o *Optimizer) fitsIn64(t ir.Type) (ir.Type, bool)      { return t, t >= ir.I8 && t <= ir.I64 }
 func (o *Optimizer) ty32Or64(t ir.Type) (ir.Type, bool)      { return t, t == ir.I32 || t == ir.I64 }
