@@ -63,15 +63,17 @@ type Optimizer struct {
 	dom   ir.DomTree
 	loops ir.LoopForest
 
-	clean  cleaner
-	values []value
-	nums   numbering
-	mem    memory
-	facts  []fact // by value
-	spans  []spanFact
-	bits   []knownBits // by value
-	rw     rewriter
-	pl     placer
+	clean   cleaner
+	consts  constants
+	threads threading
+	values  []value
+	nums    numbering
+	mem     memory
+	facts   []fact // by value
+	spans   []spanFact
+	bits    []knownBits // by value
+	rw      rewriter
+	pl      placer
 
 	block   ir.Block // being walked
 	stack   []ir.Block
@@ -106,6 +108,12 @@ type value struct {
 func (o *Optimizer) Run(f *ir.Function, opts Options) {
 	o.f, o.opts = f, opts
 	o.cleanUp()
+	if o.propagate() {
+		o.cleanUp()
+	}
+	if o.threadJumps() {
+		o.cleanUp()
+	}
 	o.analyze()
 	o.number()
 	if o.changed {

@@ -616,7 +616,7 @@ func (o *Optimizer) bytes(v ir.Value, depth int) (bytesOf, bool) {
 		}
 		b, ok := o.bytes(o.rep(args[1]), depth-1)
 		return a, ok && a.merge(b, n)
-	case ir.OpBand, ir.OpIshl, ir.OpUshr, ir.OpRotl:
+	case ir.OpBand, ir.OpIshl, ir.OpUshr, ir.OpRotl, ir.OpRotr:
 		k, ok := o.constant(o.rep(args[1]))
 		if !ok || d.Op != ir.OpBand && k%8 != 0 {
 			return leaf, true
@@ -631,7 +631,10 @@ func (o *Optimizer) bytes(v ir.Value, depth int) (bytesOf, bool) {
 			a.shift(bytes, n)
 		case ir.OpUshr:
 			a.shift(-bytes, n)
-		case ir.OpRotl:
+		case ir.OpRotl, ir.OpRotr:
+			if d.Op == ir.OpRotr {
+				bytes = n - bytes
+			}
 			low := a
 			a.shift(bytes, n)
 			low.shift(bytes-n, n)
