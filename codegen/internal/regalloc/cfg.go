@@ -31,8 +31,16 @@ func resized[T any](s []T, n int) []T {
 	return s
 }
 
+// blockOrder is how cfg.order treats cold blocks.
+type blockOrder bool
+
+const (
+	coldLast blockOrder = false // after all others
+	inOrder  blockOrder = true  // like others: a reverse post order of the whole graph
+)
+
 // compute fills c for f.
-func (c *cfg) compute(f *Function) {
+func (c *cfg) compute(f *Function, o blockOrder) {
 	nb := len(f.Blocks)
 	c.predStart = resized(c.predStart, nb+1)
 	c.preds = resized(c.preds, len(f.Edges))
@@ -63,7 +71,7 @@ func (c *cfg) compute(f *Function) {
 	for b := range c.index {
 		c.index[b] = notVisited
 	}
-	c.walk(f, 0, false)
+	c.walk(f, 0, o == inOrder)
 	// The cold rest. Walking from every cold successor in turn keeps each after a predecessor.
 	for i := 0; i < len(c.order); i++ {
 		for _, e := range f.BlockEdges(int(c.order[i])) {

@@ -68,7 +68,7 @@ func (c *checker) run() error {
 		}
 	}
 	c.writable = c.allocatable.Union(c.env.Scratch).Union(c.env.StackPRegs)
-	c.cfg.compute(f)
+	c.cfg.compute(f, coldLast)
 	n := NumPRegs + int(out.SpillUnits)
 	c.head = make([]int32, n)
 	for i := range c.head {

@@ -2,10 +2,8 @@ package regalloc
 
 import "fmt"
 
-// The fast allocator goes over each block once, backward, and knows nothing of other blocks. Between blocks every value is in its
-// home: a spill slot, or for a rematerializable value its definition. Going backward, the last use of a value in a block (met
-// first) gives it a register, which it keeps up to its definition, or to the start of the block, where it is loaded from home. A
-// value that is used in another block than its own, or had to leave its register, is stored home right after its definition.
+// The fast allocator goes over each block once, backward, and over the blocks so that whatever a block leads to comes before it, but for
+// loops. Going backward, the last use of a value (met first) gives it a register, which it keeps up to its definition:
 //
 //	v1 = load           v1 in r0; store r0 → home(v1), because of the call
 //	call                (clobbers all)
@@ -15,9 +13,28 @@ import "fmt"
 // Each instruction is handled with two sets: the registers busy at Early and at Late. Values that live through the instruction are
 // busy at both; those in the way of a fixed register or a clobber move to another register or home, and come back after the
 // instruction. Since after comes first when going backward, that is simply a move in the group after it, and the value
-// continues elsewhere before it. Both groups of moves are parallel.
+// continues elsewhere before it. Both groups of moves are parallel. A value's home is a spill slot, or for a rematerializable value its
+// definition. Everything that needs a value from its home has been met when its definition is reached, for it is dominated by it:
+// only then, and only if there has been such a need, is the value stored, once.
 //
-// The cost is linear in operands, with small constants; the price is the traffic at block boundaries.
+// # Between blocks
+//
+// What a block wants in registers at its start is its entry list. Blocks that lead there, which come later, end with these registers
+// where they can:
+//
+//	         b1: jump b3(v1)     b2: jump b3(v2)
+//	b3(v3):  use v0, v3          wants v0 in r0, v3 in r1
+//
+// b1 ends with v0 in r0 and v1 in r1, b2 with v0 in r0 and v2 in r1, and no move is needed. A block with several ways in, which are all plain
+// jumps, gets exactly what it wants. A block with one way in may have siblings that want something else: the first is obeyed, and for
+// the others the difference is made up at their start. What only a colder or less nested block wants is not kept in a register for it:
+// that would occupy it, or load it, more often than is needed.
+//
+// A loop's header comes after the end of its loop, so that nothing is known of its wishes there. It finds all values at home, and its
+// parameters are passed there.
+//
+// The cost is linear in operands, and in blocks times registers, with small constants; the price is the traffic at loop headers, and
+// that nothing is known of the next use of what has to leave its register.
 
 type fastAllocator struct {
 	f   *Function
@@ -32,13 +49,13 @@ type fastAllocator struct {
 
 	allocatable PRegSet
 
-	home     []Allocation // by value; 0 if it has none yet
-	global   []bool       // by value: used in another block
-	used     []bool       // by value: used at all
-	defBlock []uint32     // by value
-	regOf    []PReg       // by value, at the current point
+	values   []fastValue
 	vregIn   [NumPRegs]VReg
 	occupied PRegSet
+	here     uint32 // the current block
+
+	wanted []wantedReg // the entry lists, one after the other
+	blocks []fastBlock
 
 	freeSlots [256][]uint32 // by size: slots of values that live in one block
 	released  []Edit        // slots (To) of the sizes of values (VReg) that are free before the instruction
@@ -46,13 +63,13 @@ type fastAllocator struct {
 	after, before []parallelMove
 	blockEdits    []Edit // of the current block, backward
 	scratchEdits  []Edit
-	allEdits      []Edit  // block by block, in the order of allocation
-	editsOf       []Range // by block, into allEdits
+	allEdits      []Edit // those of one block or one start of a block after the other
 
 	// State of the current instruction.
-	inst         int
+	terminator   bool // whether it is one
 	ops          []Operand
 	allocs       []Allocation
+	kinds        opKinds
 	busyE, busyL PRegSet
 	lateOwned    PRegSet // registers that late uses gave to their values
 	pinned       PRegSet // registers that operands of the instruction occupy
@@ -60,108 +77,140 @@ type fastAllocator struct {
 	tied         []bool  // by operand: a definition reuses it
 }
 
+// fastValue is what is known of a value.
+type fastValue struct {
+	home     Allocation // the slot, if it has one yet
+	defBlock uint32
+	reg      PReg // at the current point
+	liked    PReg // where a block would like to find it
+	flags    valueFlags
+}
+
+type valueFlags uint8
+
+const (
+	valueUsed  valueFlags = 1 << iota // used at all
+	valueStack                        // used in a slot and nowhere else
+	valueParam                        // a block parameter
+	valueLocal                        // its slot is its own in one block only
+	valueWanted                       // a parameter that its block wants in a register
+)
+
+// wantedReg is an item of an entry list.
+type wantedReg struct {
+	v VReg
+	r PReg
+}
+
+// fastBlock is what has been found out about a block.
+type fastBlock struct {
+	wanted Range // into wanted: the entry list
+	listed bool  // the list holds; else everything is expected at home
+	start  Range // into allEdits: what makes up for the way in
+	edits  Range // into allEdits: the block itself
+}
+
 // run allocates f.
 func (a *fastAllocator) run(f *Function, env *Env, out *Output) error {
 	a.f, a.env, a.out = f, env, out
 	a.resolver.reset(env, &out.SpillUnits)
 	a.prepare()
-	for _, b := range a.cfg.order {
-		start := uint32(len(a.allEdits))
-		if err := a.block(int(b)); err != nil {
+	for i := len(a.cfg.order) - 1; i >= 0; i-- {
+		if err := a.block(int(a.cfg.order[i])); err != nil {
 			return err
 		}
-		a.editsOf[b] = Range{start, uint32(len(a.allEdits))}
 	}
-	for _, r := range a.editsOf {
-		out.Edits = append(out.Edits, a.allEdits[r.Start:r.End]...)
+	for i := range a.blocks {
+		b := &a.blocks[i]
+		out.Edits = append(out.Edits, a.allEdits[b.start.Start:b.start.End]...)
+		out.Edits = append(out.Edits, a.allEdits[b.edits.Start:b.edits.End]...)
 	}
 	if len(f.Refs) > 0 || len(f.DebugLabels) > 0 {
 		a.live.compute(f, &a.cfg)
-		a.safepoints.list(f, &a.live, out, func(v uint32) Allocation { return a.home[v] })
+		a.safepoints.list(f, &a.live, out, func(v uint32) Allocation { return a.values[v].home })
 		a.listDebugLocs()
 	}
 	return nil
 }
 
-// prepare resets all state and finds the values that need a home.
+// prepare resets all state and goes over the operands once.
 func (a *fastAllocator) prepare() {
 	f := a.f
-	a.cfg.compute(f)
+	a.cfg.compute(f, inOrder)
 	a.allocatable = PRegSet{}
 	for _, regs := range a.env.Allocatable {
 		for _, p := range regs {
 			a.allocatable.Add(p)
 		}
 	}
-	n := f.NumVRegs
-	a.home = resized(a.home, n)
-	a.global = resized(a.global, n)
-	a.used = resized(a.used, n)
-	a.defBlock = resized(a.defBlock, n)
-	a.regOf = resized(a.regOf, n)
-	a.editsOf = resized(a.editsOf, len(f.Blocks))
-	a.allEdits = a.allEdits[:0]
-	for i := range a.regOf {
-		a.regOf[i] = NoPReg
-	}
+	a.blocks = resized(a.blocks, len(f.Blocks))
+	a.allEdits, a.wanted = a.allEdits[:0], a.wanted[:0]
 	for i := range a.freeSlots {
 		a.freeSlots[i] = a.freeSlots[i][:0]
 	}
-	for b, blk := range f.Blocks {
+	a.values = resized(a.values, f.NumVRegs)
+	values := a.values
+	for i := range values {
+		values[i].reg, values[i].liked = NoPReg, NoPReg
+	}
+	for b := range f.Blocks {
+		blk := &f.Blocks[b]
 		for _, p := range f.BlockParams(b) {
-			a.defBlock[p.Index()] = uint32(b)
-			if len(a.cfg.predEdges(b)) > 1 {
-				a.global[p.Index()] = true // written by other blocks
-			}
+			v := &values[p.Index()]
+			v.defBlock = uint32(b)
+			v.flags |= valueParam
 		}
-		for i := blk.Insts.Start; i < blk.Insts.End; i++ {
-			for _, o := range f.InstOperands(int(i)) {
-				if o.Kind == Def {
-					a.defBlock[o.VReg.Index()] = uint32(b)
-					if f.isRemat(o.VReg) {
-						a.home[o.VReg.Index()] = RematAlloc()
-					}
-				}
+		ops := f.Operands[f.Insts[blk.Insts.Start].Operands.Start:f.Insts[blk.Insts.End-1].Operands.End]
+		for i := range ops {
+			o := &ops[i]
+			v := &values[o.VReg.Index()]
+			switch {
+			case o.Kind == Def:
+				v.defBlock = uint32(b)
+			case o.Constraint == Stack:
+				v.flags |= valueUsed | valueStack
+			default:
+				v.flags |= valueUsed
 			}
 		}
 	}
-	for b, blk := range f.Blocks {
-		for i := blk.Insts.Start; i < blk.Insts.End; i++ {
-			for _, o := range f.InstOperands(int(i)) {
-				v := o.VReg.Index()
-				if o.Kind == Def {
-					continue
-				}
-				a.used[v] = true
-				if a.defBlock[v] != uint32(b) {
-					a.global[v] = true
-				}
-				if o.Constraint == Stack {
-					a.home[v] = 0 // a slot, then, like everybody
-				}
-			}
-		}
-		for _, e := range f.BlockEdges(b) {
-			for _, v := range f.EdgeArgs(e) {
-				a.used[v.Index()] = true
-				if a.defBlock[v.Index()] != uint32(b) || len(a.cfg.predEdges(int(e.To))) == 1 {
-					a.global[v.Index()] = true
-				}
-			}
-		}
+	for _, v := range f.Args {
+		values[v.Index()].flags |= valueUsed
 	}
 }
 
-// homeOf returns v's home, giving it a slot if it has none.
+// isRemat reports whether v is made again wherever it is needed.
+func (a *fastAllocator) isRemat(v VReg) bool {
+	return a.f.isRemat(v) && a.values[v.Index()].flags&valueStack == 0
+}
+
+// homeOf returns v's home, giving it a slot if it has none, for a need in the current block.
 func (a *fastAllocator) homeOf(v VReg) Allocation {
-	h := a.home[v.Index()]
-	if h != 0 {
-		return h
+	x := &a.values[v.Index()]
+	if x.home != 0 {
+		return x.home
+	}
+	if a.isRemat(v) {
+		return RematAlloc()
 	}
 	a.out.Stats.Spilled++
-	h = a.newSlot(v, !a.global[v.Index()])
-	a.home[v.Index()] = h
-	return h
+	// Needs in blocks after this one have been met, but those that the terminator leaves to their start.
+	local := x.defBlock == a.here && x.flags&valueParam == 0 && !a.terminator
+	if local {
+		x.flags |= valueLocal
+	}
+	x.home = a.newSlot(v, local)
+	return x.home
+}
+
+// homeBetween is homeOf for a need between blocks.
+func (a *fastAllocator) homeBetween(v VReg) Allocation {
+	x := &a.values[v.Index()]
+	if x.home == 0 && !a.isRemat(v) {
+		a.out.Stats.Spilled++
+		x.home = a.newSlot(v, false)
+	}
+	return a.homeOf(v)
 }
 
 // newSlot returns a slot for v, which may have been one of other values if v lives in one block only.
@@ -174,21 +223,22 @@ func (a *fastAllocator) newSlot(v VReg, local bool) Allocation {
 	return SlotAlloc(takeSlot(&a.out.SpillUnits, n))
 }
 
-// needsStore reports whether v's definition has to be stored home.
-func (a *fastAllocator) needsStore(v VReg) bool {
-	h := a.home[v.Index()]
-	return h.Kind() != AllocRemat && (h != 0 || a.global[v.Index()])
-}
+// regOf is the register that v is in at the current point, or NoPReg.
+func (a *fastAllocator) regOf(v VReg) PReg { return a.values[v.Index()].reg }
+
+// hasSlot reports whether something has needed v from memory, where its definition has to store it.
+func (a *fastAllocator) hasSlot(v VReg) bool { return a.values[v.Index()].home != 0 }
 
 func (a *fastAllocator) assign(v VReg, p PReg) {
-	a.regOf[v.Index()] = p
+	a.values[v.Index()].reg = p
 	a.vregIn[p] = v
 	a.occupied.Add(p)
 }
 
 func (a *fastAllocator) unassign(v VReg) {
-	a.occupied.Remove(a.regOf[v.Index()])
-	a.regOf[v.Index()] = NoPReg
+	x := &a.values[v.Index()]
+	a.occupied.Remove(x.reg)
+	x.reg = NoPReg
 }
 
 // flush resolves a group of moves at a point in front of everything the block has so far.
@@ -208,20 +258,23 @@ func (a *fastAllocator) flush(at ProgPoint, moves []parallelMove, free PRegSet) 
 func (a *fastAllocator) block(b int) error {
 	f := a.f
 	blk := &f.Blocks[b]
+	a.here = uint32(b)
 	a.blockEdits = a.blockEdits[:0]
 	a.occupied = PRegSet{}
 	for i := int(blk.Insts.End) - 1; i >= int(blk.Insts.Start); i-- {
-		terminator := i == int(blk.Insts.End)-1
+		a.terminator = i == int(blk.Insts.End)-1
 		free := a.allocatable.Minus(a.occupied)
 		a.after, a.before = a.after[:0], a.before[:0]
-		if err := a.allocInst(i, terminator); err != nil {
+		if err := a.allocInst(i); err != nil {
 			return fmt.Errorf("regalloc: block %d, inst %d: %w", b, i, err)
 		}
 		a.flush(After(i), a.after, free)
-		if terminator {
-			a.passArgs(b)
+		if a.terminator {
+			a.leave(b)
 		}
-		a.flush(Before(i), a.before, a.allocatable.Minus(a.occupied).Minus(a.pinned))
+		if len(a.before) > 0 {
+			a.flush(Before(i), a.before, a.allocatable.Minus(a.occupied).Minus(a.pinned))
+		}
 		for _, r := range a.released {
 			n := f.spillUnits(r.VReg, a.env)
 			a.freeSlots[n] = append(a.freeSlots[n], r.To.Slot())
@@ -229,101 +282,221 @@ func (a *fastAllocator) block(b int) error {
 		a.released = a.released[:0]
 	}
 	a.enter(b)
+	start := uint32(len(a.allEdits))
 	for i := len(a.blockEdits) - 1; i >= 0; i-- {
 		a.allEdits = append(a.allEdits, a.blockEdits[i])
 	}
+	a.blocks[b].edits = Range{start, uint32(len(a.allEdits))}
 	return nil
 }
 
-// passArgs moves edge arguments to the homes of parameters, if this is done before b's terminator.
-func (a *fastAllocator) passArgs(b int) {
+// leave gives registers to what the blocks after b want, once b's terminator has got its own.
+func (a *fastAllocator) leave(b int) {
 	f := a.f
-	for _, e := range f.BlockEdges(b) {
-		if len(a.cfg.predEdges(int(e.To))) == 1 {
+	edges := f.BlockEdges(b)
+	if len(edges) == 1 && len(a.cfg.predEdges(int(edges[0].To))) > 1 {
+		a.passArgs(edges[0])
+		return
+	}
+	for _, e := range edges {
+		from, to := &f.Blocks[b], &f.Blocks[e.To]
+		if to.LoopDepth < from.LoopDepth || to.Cold && !from.Cold {
 			continue
 		}
-		params := f.BlockParams(int(e.To))
-		for k, v := range f.EdgeArgs(e) {
-			p := params[k]
-			if !a.used[p.Index()] {
+		for _, w := range a.wantedBy(e.To) {
+			v := a.source(e, w.v)
+			if a.regOf(v).Valid() || a.isRemat(v) || a.terminatorDef(v).Kind() != AllocNone {
 				continue
 			}
-			from := Allocation(0)
-			if r := a.regOf[v.Index()]; r.Valid() {
-				from = RegAlloc(r)
-			} else if r := a.pick(v, a.occupied, MaxHW); r.Valid() && a.home[v.Index()].Kind() != AllocRemat {
-				a.assign(v, r)
-				from = RegAlloc(r)
-			} else {
-				from = a.homeOf(v)
+			busy := a.busyE.Union(a.busyL).Union(a.pinned).Union(a.occupied)
+			if busy.Has(w.r) {
+				w.r = a.pick(v, busy, MaxHW)
 			}
-			a.before = append(a.before, parallelMove{from, a.homeOf(p), p})
-			if from.Kind() == AllocRemat {
-				a.before[len(a.before)-1].vreg = v
+			if w.r.Valid() {
+				a.assign(v, w.r)
 			}
+		}
+	}
+	for _, e := range edges {
+		a.makeUp(e)
+	}
+}
+
+// wantedBy is the entry list of a block.
+func (a *fastAllocator) wantedBy(b uint32) []wantedReg {
+	r := a.blocks[b].wanted
+	return a.wanted[r.Start:r.End]
+}
+
+// wantedHome reports whether an edge to the block of parameter p, which has been handled, brings it home, given arg for it. Nothing may
+// need it, or the block may store it itself. A reference is kept for safepoints even if it is only passed on to where nothing needs
+// it.
+func (a *fastAllocator) wantedHome(p, arg VReg) bool {
+	x := &a.values[p.Index()]
+	return x.flags&valueWanted == 0 && (x.home != 0 || a.f.isRef(arg) && x.flags&valueUsed != 0)
+}
+
+// source is the value that v, wanted by e's target, is before the edge: an argument if v is a parameter there.
+func (a *fastAllocator) source(e Edge, v VReg) VReg {
+	if x := &a.values[v.Index()]; x.flags&valueParam != 0 && x.defBlock == e.To {
+		for k, p := range a.f.BlockParams(int(e.To)) {
+			if p == v {
+				return a.f.EdgeArgs(e)[k]
+			}
+		}
+	}
+	return v
+}
+
+// terminatorDef is where the instruction at hand, a terminator, defines v, or nowhere.
+func (a *fastAllocator) terminatorDef(v VReg) Allocation {
+	if a.kinds&(hasDefEarly|hasDefLate) != 0 {
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Def && o.VReg == v {
+				return a.allocs[k]
+			}
+		}
+	}
+	return 0
+}
+
+// makeUp adds what is missing on e, the only way to its target, at the start of that.
+func (a *fastAllocator) makeUp(e Edge) {
+	f := a.f
+	a.after = a.after[:0]
+	from := func(v VReg) Allocation {
+		if d := a.terminatorDef(v); d.Kind() != AllocNone {
+			return d
+		}
+		// A definition or a clobber may have overwritten what was in use at Early.
+		if r := a.regOf(v); r.Valid() && !a.busyL.Has(r) {
+			return RegAlloc(r)
+		}
+		return a.homeBetween(v)
+	}
+	move := func(v VReg, to Allocation, moved VReg) {
+		x := from(v)
+		if x.Kind() == AllocRemat {
+			moved = v
+		}
+		a.after = append(a.after, parallelMove{x, to, moved})
+	}
+	taken := PRegSet{}
+	for _, w := range a.wantedBy(e.To) {
+		taken.Add(w.r)
+		move(a.source(e, w.v), RegAlloc(w.r), w.v)
+	}
+	args := f.EdgeArgs(e)
+	for k, p := range f.BlockParams(int(e.To)) {
+		if a.wantedHome(p, args[k]) {
+			move(args[k], a.homeBetween(p), p)
+		}
+	}
+	if a.kinds&(hasDefEarly|hasDefLate) != 0 {
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Def && a.hasSlot(o.VReg) {
+				a.after = append(a.after, parallelMove{a.allocs[k], a.values[o.VReg.Index()].home, o.VReg})
+			}
+		}
+	}
+	start := uint32(len(a.allEdits))
+	if len(a.after) > 0 {
+		for _, m := range a.after {
+			a.resolver.add(m.vreg, m.from, m.to)
+		}
+		at := Before(int(f.Blocks[e.To].Insts.Start))
+		a.allEdits = a.resolver.resolve(at, a.allEdits, func() PRegSet { return a.allocatable.Minus(taken) })
+	}
+	a.blocks[e.To].start = Range{start, uint32(len(a.allEdits))}
+}
+
+// passArgs does what e, one of several ways to its target, needs before b's terminator, which is a jump and nothing else.
+func (a *fastAllocator) passArgs(e Edge) {
+	f := a.f
+	to := &a.blocks[e.To]
+	wanted := a.wantedBy(e.To)
+	taken := PRegSet{}
+	for _, w := range wanted {
+		taken.Add(w.r)
+		if v := a.source(e, w.v); !a.regOf(v).Valid() {
+			a.assign(v, w.r)
+		}
+	}
+	for _, w := range wanted { // those that the same value is wanted for
+		if v := a.source(e, w.v); a.regOf(v) != w.r {
+			a.before = append(a.before, parallelMove{RegAlloc(a.regOf(v)), RegAlloc(w.r), w.v})
+		}
+	}
+	args := f.EdgeArgs(e)
+	for k, p := range f.BlockParams(int(e.To)) {
+		if to.listed && !a.wantedHome(p, args[k]) || a.values[p.Index()].flags&valueUsed == 0 {
+			continue
+		}
+		v := args[k]
+		from := Allocation(0)
+		if r := a.regOf(v); r.Valid() {
+			from = RegAlloc(r)
+		} else if r := a.pick(v, a.occupied.Union(taken), MaxHW); r.Valid() && !a.isRemat(v) {
+			a.assign(v, r)
+			from = RegAlloc(r)
+		} else {
+			from = a.homeOf(v)
+		}
+		a.before = append(a.before, parallelMove{from, a.homeBetween(p), p})
+		if from.Kind() == AllocRemat {
+			a.before[len(a.before)-1].vreg = v
 		}
 	}
 }
 
-// enter brings the values expected in registers at the start of b there, and what predecessors could not store home.
+// enter makes b's entry list, or brings what is expected in registers at its start there from home.
 func (a *fastAllocator) enter(b int) {
-	f := a.f
+	listed := true
 	preds := a.cfg.predEdges(b)
+	for _, e := range preds {
+		if a.cfg.index[a.cfg.source[e]] >= a.cfg.index[b] {
+			listed = false // has been left in ignorance
+			break
+		}
+	}
+	if b == 0 && !a.occupied.Empty() {
+		for r := range a.occupied.All {
+			panic("regalloc: " + a.vregIn[r].String() + " is used but not defined on some path")
+		}
+	}
 	a.before = a.before[:0]
-	var fromTerminator []Operand
-	var terminatorAllocs []Allocation
-	if len(preds) == 1 {
-		t := f.Blocks[a.cfg.source[preds[0]]].Insts.End - 1
-		r := f.Insts[t].Operands
-		fromTerminator, terminatorAllocs = f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
-	}
-	source := func(v VReg) Allocation {
-		for k, o := range fromTerminator {
-			if o.Kind == Def && o.VReg == v && terminatorAllocs[k].Kind() != AllocNone {
-				return terminatorAllocs[k]
-			}
-		}
-		return a.homeOf(v)
-	}
-	for k, o := range fromTerminator {
-		if o.Kind == Def && a.needsStore(o.VReg) && a.used[o.VReg.Index()] {
-			a.before = append(a.before, parallelMove{terminatorAllocs[k], a.homeOf(o.VReg), o.VReg})
-		}
-	}
-	if len(preds) == 1 {
-		for k, v := range f.EdgeArgs(f.Edges[preds[0]]) {
-			p := f.BlockParams(b)[k]
-			from := source(v)
-			moved := p
-			if from.Kind() == AllocRemat {
-				moved = v
-			}
-			if a.needsStore(p) && a.used[p.Index()] {
-				a.before = append(a.before, parallelMove{from, a.homeOf(p), moved})
-			}
-			if r := a.regOf[p.Index()]; r.Valid() {
-				a.before = append(a.before, parallelMove{from, RegAlloc(r), moved})
-			}
-		}
-	}
+	blk := &a.blocks[b]
+	blk.listed = listed
+	blk.wanted = Range{uint32(len(a.wanted)), uint32(len(a.wanted))}
 	for r := range a.occupied.All {
 		v := a.vregIn[r]
-		a.regOf[v.Index()] = NoPReg
-		if a.defBlock[v.Index()] == uint32(b) && len(preds) == 1 {
-			continue // a parameter, done above
+		x := &a.values[v.Index()]
+		x.reg = NoPReg
+		if !listed {
+			a.before = append(a.before, parallelMove{a.homeBetween(v), RegAlloc(r), v})
+			continue
 		}
-		if b == 0 {
-			panic("regalloc: " + v.String() + " is used but not defined on some path")
+		x.liked = r
+		a.wanted = append(a.wanted, wantedReg{v, r})
+		if x.flags&valueParam != 0 && x.defBlock == uint32(b) {
+			x.flags |= valueWanted
+			if x.home != 0 {
+				a.before = append(a.before, parallelMove{RegAlloc(r), x.home, v})
+			}
 		}
-		a.before = append(a.before, parallelMove{source(v), RegAlloc(r), v})
 	}
-	// The resolver drops moves from a location to itself, which is what a value still in the terminator's register needs.
-	a.flush(Before(int(f.Blocks[b].Insts.Start)), a.before, a.allocatable.Minus(a.occupied))
+	blk.wanted.End = uint32(len(a.wanted))
+	if len(a.before) > 0 {
+		a.flush(Before(int(a.f.Blocks[b].Insts.Start)), a.before, a.allocatable.Minus(a.occupied))
+	}
 }
 
 // pick returns a register of v's class outside of blocked and below limit, or NoPReg.
 func (a *fastAllocator) pick(v VReg, blocked PRegSet, limit uint8) PReg {
 	if p := a.f.hint(v); p.Valid() && p.Class() == v.Class() && a.allocatable.Has(p) && !blocked.Has(p) && p.HW() < limit {
+		return p
+	}
+	if p := a.values[v.Index()].liked; p.Valid() && !blocked.Has(p) && p.HW() < limit {
 		return p
 	}
 	for _, p := range a.env.Allocatable[v.Class()] {
@@ -390,30 +563,66 @@ func limitOf(ops []Operand, k int) uint8 {
 	return MaxHW
 }
 
-func (a *fastAllocator) allocInst(i int, terminator bool) error {
+// opKinds tells what operands there are in an instruction, so that it is not searched for others.
+type opKinds uint8
+
+const (
+	hasDefEarly opKinds = 1 << iota // or one that reuses an input, which needs its register at both moments too
+	hasDefLate
+	hasReuse
+	hasFixed // uses
+	hasLimit
+	hasReg
+	hasAny
+	hasLate
+)
+
+func (a *fastAllocator) allocInst(i int) error {
 	f := a.f
-	a.inst = i
 	r := f.Insts[i].Operands
 	a.ops, a.allocs = f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
 	a.busyE, a.busyL = PRegSet{}, f.InstClobbers(i)
 	a.pinned, a.lateOwned = PRegSet{}, PRegSet{}
 	a.want, a.tied = resized(a.want, len(a.ops)), resized(a.tied, len(a.ops))
 
-	for k, o := range a.ops {
-		if o.Constraint == Reuse {
-			a.tied[o.Arg] = true
-		}
-		a.want[k] = NoPReg
+	kinds := opKinds(0)
+	for k := range a.ops {
+		o := &a.ops[k]
+		fixed := o.Constraint == Fixed
 		if o.Kind == Def {
-			if p := a.regOf[o.VReg.Index()]; p.Valid() {
-				a.want[k] = p
+			a.want[k] = a.regOf(o.VReg)
+			if a.want[k].Valid() {
 				a.unassign(o.VReg)
 			}
+			switch {
+			case o.Constraint == Reuse:
+				kinds |= hasDefEarly | hasReuse
+				a.tied[o.Arg] = true
+				fixed = a.ops[o.Arg].Constraint == Fixed
+			case o.Pos == Early:
+				kinds |= hasDefEarly
+			default:
+				kinds |= hasDefLate
+			}
+		} else {
+			switch o.Constraint {
+			case Fixed:
+				kinds |= hasFixed
+			case Limit:
+				kinds |= hasLimit
+			case Reg:
+				kinds |= hasReg
+			default:
+				kinds |= hasAny
+			}
+			if o.Pos == Late {
+				kinds |= hasLate
+			}
 		}
-		p := fixedReg(a.ops, k)
-		if !p.Valid() {
+		if !fixed {
 			continue
 		}
+		p := fixedReg(a.ops, k)
 		if o.Pos == Early || o.Kind == Use {
 			a.busyE.Add(p)
 		}
@@ -421,53 +630,76 @@ func (a *fastAllocator) allocInst(i int, terminator bool) error {
 			a.busyL.Add(p)
 		}
 	}
+	a.kinds = kinds
 	a.clearConflicts()
 
 	// What needs a register at both moments comes first.
-	for k, o := range a.ops {
-		if o.Kind == Def && (o.Pos == Early || o.Constraint == Reuse) {
-			if err := a.define(k, terminator); err != nil {
-				return err
+	if kinds&hasDefEarly != 0 {
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Def && (o.Pos == Early || o.Constraint == Reuse) {
+				if err := a.define(k); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	for _, pos := range [2]OperandPos{Late, Early} {
-		if pos == Early {
-			for _, any := range [2]bool{false, true} {
-				for k, o := range a.ops {
-					if o.Kind == Def && o.Pos == Late && o.Constraint != Reuse && (o.Constraint == Any) == any {
-						if err := a.define(k, terminator); err != nil {
-							return err
-						}
-					}
-				}
-			}
-			// The input that a definition reuses has to be where the definition is.
-			for k, o := range a.ops {
-				if o.Constraint == Reuse && !fixedReg(a.ops, k).Valid() {
-					a.useIn(int(o.Arg), a.allocs[k].PReg(), true)
-				}
-			}
+	if kinds&hasLate != 0 {
+		if err := a.useAt(Late); err != nil {
+			return err
 		}
-		for k, o := range a.ops {
-			if o.Kind == Use && o.Pos == pos && o.Constraint == Fixed {
-				a.useIn(k, PReg(o.Arg), !a.env.StackPRegs.Has(PReg(o.Arg)))
-			}
-		}
-		for _, constraint := range [2]Constraint{Limit, Reg} {
-			for k, o := range a.ops {
-				if o.Kind == Use && o.Pos == pos && o.Constraint == constraint && !a.tied[k] {
-					if err := a.useReg(k); err != nil {
+	}
+	if kinds&hasDefLate != 0 {
+		for _, any := range [2]bool{false, true} {
+			for k := range a.ops {
+				if o := &a.ops[k]; o.Kind == Def && o.Pos == Late && o.Constraint != Reuse && (o.Constraint == Any) == any {
+					if err := a.define(k); err != nil {
 						return err
 					}
 				}
 			}
 		}
 	}
-	for k, o := range a.ops {
-		if o.Kind == Use && (o.Constraint == Any || o.Constraint == Stack) && !a.tied[k] {
-			if err := a.useAny(k); err != nil {
-				return err
+	if kinds&hasReuse != 0 {
+		// The input that a definition reuses has to be where the definition is.
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Constraint == Reuse && !fixedReg(a.ops, k).Valid() {
+				a.useIn(int(o.Arg), a.allocs[k].PReg(), true)
+			}
+		}
+	}
+	if err := a.useAt(Early); err != nil {
+		return err
+	}
+	if kinds&hasAny != 0 {
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Use && (o.Constraint == Any || o.Constraint == Stack) && !a.tied[k] {
+				if err := a.useAny(k); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// useAt allocates the uses at one moment that need a register, those with less choice first.
+func (a *fastAllocator) useAt(pos OperandPos) error {
+	if a.kinds&hasFixed != 0 {
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Use && o.Pos == pos && o.Constraint == Fixed {
+				a.useIn(k, PReg(o.Arg), !a.env.StackPRegs.Has(PReg(o.Arg)))
+			}
+		}
+	}
+	for _, c := range [2]Constraint{Limit, Reg} {
+		if c == Limit && a.kinds&hasLimit == 0 || c == Reg && a.kinds&hasReg == 0 {
+			continue
+		}
+		for k := range a.ops {
+			if o := &a.ops[k]; o.Kind == Use && o.Pos == pos && o.Constraint == c && !a.tied[k] {
+				if err := a.useReg(k); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -503,11 +735,11 @@ func (a *fastAllocator) clearConflicts() {
 }
 
 // define allocates the definition in operand k.
-func (a *fastAllocator) define(k int, terminator bool) error {
+func (a *fastAllocator) define(k int) error {
 	o := a.ops[k]
 	v := o.VReg
 	want := a.want[k]
-	store := a.needsStore(v) && !terminator
+	store := a.hasSlot(v) && !a.terminator
 	blocked := a.busyL
 	if o.Pos == Early || o.Constraint == Reuse {
 		blocked = blocked.Union(a.busyE)
@@ -519,7 +751,7 @@ func (a *fastAllocator) define(k int, terminator bool) error {
 		loc = RegAlloc(fixed)
 	case o.Constraint == Stack:
 		loc = a.homeOf(v)
-	case a.f.isRemat(v) && !want.Valid() && a.home[v.Index()].Kind() == AllocRemat:
+	case !want.Valid() && a.isRemat(v):
 		// Nothing in this block needs it, and other places make their own.
 		a.allocs[k] = loc
 		return nil
@@ -532,7 +764,7 @@ func (a *fastAllocator) define(k int, terminator bool) error {
 			if p, err = a.take(v, blocked, limit); err != nil {
 				return err
 			}
-		} else if want.Valid() || !a.needsStore(v) || terminator {
+		} else if want.Valid() || !a.hasSlot(v) || a.terminator {
 			p = a.pick(v, blocked.Union(a.occupied), limit)
 		}
 		if !p.Valid() {
@@ -549,11 +781,12 @@ func (a *fastAllocator) define(k int, terminator bool) error {
 	if want.Valid() && loc != RegAlloc(want) {
 		a.after = append(a.after, parallelMove{loc, RegAlloc(want), v})
 	}
-	if h := a.home[v.Index()]; store && loc != h {
-		a.after = append(a.after, parallelMove{loc, a.homeOf(v), v})
+	x := &a.values[v.Index()]
+	if store && loc != x.home {
+		a.after = append(a.after, parallelMove{loc, x.home, v})
 	}
-	if h := a.home[v.Index()]; h.IsSlot() && !a.global[v.Index()] {
-		a.released = append(a.released, Edit{VReg: v, To: h})
+	if x.flags&valueLocal != 0 {
+		a.released = append(a.released, Edit{VReg: v, To: x.home})
 	}
 	return nil
 }
@@ -565,7 +798,7 @@ func (a *fastAllocator) useIn(k int, p PReg, own bool) {
 	if own {
 		a.pinned.Add(p)
 	}
-	switch r := a.regOf[v.Index()]; {
+	switch r := a.regOf(v); {
 	case r == p:
 	case r.Valid():
 		a.before = append(a.before, parallelMove{RegAlloc(r), RegAlloc(p), v})
@@ -581,7 +814,7 @@ func (a *fastAllocator) useIn(k int, p PReg, own bool) {
 
 // stays reports whether the use in operand k can be where its value is already.
 func (a *fastAllocator) stays(k int, limit uint8) bool {
-	r := a.regOf[a.ops[k].VReg.Index()]
+	r := a.regOf(a.ops[k].VReg)
 	return r.Valid() && r.HW() < limit && (a.ops[k].Pos == Early || !a.busyL.Has(r) || a.lateOwned.Has(r))
 }
 
@@ -590,7 +823,7 @@ func (a *fastAllocator) useReg(k int) error {
 	o := a.ops[k]
 	limit := limitOf(a.ops, k)
 	if a.stays(k, limit) {
-		p := a.regOf[o.VReg.Index()]
+		p := a.regOf(o.VReg)
 		a.allocs[k] = RegAlloc(p)
 		a.pinned.Add(p)
 		if o.Pos == Late {
@@ -622,7 +855,7 @@ func (a *fastAllocator) useAny(k int) error {
 		if a.stays(k, MaxHW) {
 			return a.useReg(k)
 		}
-		if !a.regOf[o.VReg.Index()].Valid() {
+		if !a.regOf(o.VReg).Valid() {
 			blocked := a.busyE.Union(a.occupied)
 			if o.Pos == Late {
 				blocked = blocked.Union(a.busyL)
@@ -646,9 +879,9 @@ func (a *fastAllocator) useAny(k int) error {
 func (a *fastAllocator) listDebugLocs() {
 	for _, d := range a.f.DebugLabels {
 		v := uint32(d.VReg.Index())
-		h := a.home[v]
-		if !h.IsSlot() || !a.global[v] {
-			continue // the slot of a value that lives in one block is not its own for all of its life
+		h := a.values[v].home
+		if h == 0 || a.values[v].flags&valueLocal != 0 {
+			continue // a slot that is needed in one block only is not the value's own for all of its life
 		}
 		for _, r := range a.live.rangesOf(v) {
 			from := (r.from + 1) / 2

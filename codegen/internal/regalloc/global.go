@@ -189,7 +189,7 @@ func (g *globalAllocator) run(f *Function, env *Env, out *Output) error {
 func (g *globalAllocator) prepare() {
 	f, n := g.f, g.f.NumVRegs
 	g.resolver.reset(g.env, &g.out.SpillUnits)
-	g.cfg.compute(f)
+	g.cfg.compute(f, coldLast)
 	g.cfg.estimate(f)
 	g.live.compute(f, &g.cfg)
 	g.allocatable = PRegSet{}

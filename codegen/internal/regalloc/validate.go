@@ -301,7 +301,7 @@ func (v *validator) checkInst(i int, ops []Operand) error {
 
 func (v *validator) checkEdges() error {
 	f := v.f
-	v.cfg.compute(f)
+	v.cfg.compute(f, coldLast)
 	if v.cfg.predStart[1] != 0 || f.Blocks[0].Params.Len() != 0 {
 		return errors.New("the entry block has predecessors or parameters")
 	}
