@@ -1,6 +1,9 @@
 package regalloc
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // The fast allocator goes over each block once, backward, and over the blocks so that whatever a block leads to comes before it, but for
 // loops. Going backward, the last use of a value (met first) gives it a register, which it keeps up to its definition:
@@ -30,11 +33,11 @@ import "fmt"
 // the others the difference is made up at their start. What only a colder or less nested block wants is not kept in a register for it:
 // that would occupy it, or load it, more often than is needed.
 //
-// A loop's header comes after the end of its loop, so that nothing is known of its wishes there. It finds all values at home, and its
-// parameters are passed there.
+// A loop's header comes after the end of its loop, so that nothing is known of its wishes there. The loop's end makes its list: registers
+// for its parameters. All other values the header finds at home.
 //
-// The cost is linear in operands, and in blocks times registers, with small constants; the price is the traffic at loop headers, and
-// that nothing is known of the next use of what has to leave its register.
+// The cost is linear in operands, and in blocks times registers, with small constants; the price is that values that a loop only uses
+// are loaded each time around, and that nothing is known of the next use of what has to leave its register.
 
 type fastAllocator struct {
 	f   *Function
@@ -89,11 +92,11 @@ type fastValue struct {
 type valueFlags uint8
 
 const (
-	valueUsed  valueFlags = 1 << iota // used at all
-	valueStack                        // used in a slot and nowhere else
-	valueParam                        // a block parameter
-	valueLocal                        // its slot is its own in one block only
-	valueWanted                       // a parameter that its block wants in a register
+	valueUsed   valueFlags = 1 << iota // used at all
+	valueStack                         // used in a slot and nowhere else
+	valueParam                         // a block parameter
+	valueLocal                         // its slot is its own in one block only
+	valueWanted                        // a parameter that its block wants in a register
 )
 
 // wantedReg is an item of an entry list.
@@ -104,10 +107,10 @@ type wantedReg struct {
 
 // fastBlock is what has been found out about a block.
 type fastBlock struct {
-	wanted Range // into wanted: the entry list
-	listed bool  // the list holds; else everything is expected at home
-	start  Range // into allEdits: what makes up for the way in
-	edits  Range // into allEdits: the block itself
+	wanted   Range // into wanted: the entry list
+	promised bool  // the list has been made before the block was reached
+	start    Range // into allEdits: what makes up for the way in
+	edits    Range // into allEdits: the block itself
 }
 
 // run allocates f.
@@ -414,6 +417,9 @@ func (a *fastAllocator) makeUp(e Edge) {
 func (a *fastAllocator) passArgs(e Edge) {
 	f := a.f
 	to := &a.blocks[e.To]
+	if !to.promised && a.cfg.index[e.To] <= a.cfg.index[a.here] {
+		a.promise(e.To)
+	}
 	wanted := a.wantedBy(e.To)
 	taken := PRegSet{}
 	for _, w := range wanted {
@@ -429,7 +435,8 @@ func (a *fastAllocator) passArgs(e Edge) {
 	}
 	args := f.EdgeArgs(e)
 	for k, p := range f.BlockParams(int(e.To)) {
-		if to.listed && !a.wantedHome(p, args[k]) || a.values[p.Index()].flags&valueUsed == 0 {
+		switch flags := a.values[p.Index()].flags; {
+		case to.promised && flags&(valueUsed|valueWanted) != valueUsed, !to.promised && !a.wantedHome(p, args[k]):
 			continue
 		}
 		v := args[k]
@@ -449,43 +456,70 @@ func (a *fastAllocator) passArgs(e Edge) {
 	}
 }
 
-// enter makes b's entry list, or brings what is expected in registers at its start there from home.
-func (a *fastAllocator) enter(b int) {
-	listed := true
-	preds := a.cfg.predEdges(b)
-	for _, e := range preds {
-		if a.cfg.index[a.cfg.source[e]] >= a.cfg.index[b] {
-			listed = false // has been left in ignorance
-			break
+// promise makes the entry list of a block that has not been reached: registers for its parameters, but for some that remain for what
+// else it needs.
+func (a *fastAllocator) promise(b uint32) {
+	const remain = 2
+	to := &a.blocks[b]
+	to.promised = true
+	to.wanted.Start = uint32(len(a.wanted))
+	taken := PRegSet{}
+	for _, p := range a.f.BlockParams(int(b)) {
+		x := &a.values[p.Index()]
+		if c := p.Class(); x.flags&valueUsed == 0 || bits.OnesCount64(taken[c]) >= len(a.env.Allocatable[c])-remain {
+			continue
 		}
+		r := a.pick(p, taken, MaxHW)
+		taken.Add(r)
+		x.flags |= valueWanted
+		a.wanted = append(a.wanted, wantedReg{p, r})
 	}
-	if b == 0 && !a.occupied.Empty() {
+	to.wanted.End = uint32(len(a.wanted))
+}
+
+// enter makes b's entry list. If it has been made before, it brings what is expected in registers at b's start there.
+func (a *fastAllocator) enter(b int) {
+	if b == 0 {
 		for r := range a.occupied.All {
 			panic("regalloc: " + a.vregIn[r].String() + " is used but not defined on some path")
 		}
 	}
 	a.before = a.before[:0]
 	blk := &a.blocks[b]
-	blk.listed = listed
-	blk.wanted = Range{uint32(len(a.wanted)), uint32(len(a.wanted))}
-	for r := range a.occupied.All {
-		v := a.vregIn[r]
-		x := &a.values[v.Index()]
-		x.reg = NoPReg
-		if !listed {
-			a.before = append(a.before, parallelMove{a.homeBetween(v), RegAlloc(r), v})
-			continue
-		}
-		x.liked = r
-		a.wanted = append(a.wanted, wantedReg{v, r})
-		if x.flags&valueParam != 0 && x.defBlock == uint32(b) {
-			x.flags |= valueWanted
+	if blk.promised {
+		for _, w := range a.wantedBy(uint32(b)) {
+			x := &a.values[w.v.Index()]
+			if x.reg.Valid() {
+				a.before = append(a.before, parallelMove{RegAlloc(w.r), RegAlloc(x.reg), w.v})
+			}
 			if x.home != 0 {
-				a.before = append(a.before, parallelMove{RegAlloc(r), x.home, v})
+				a.before = append(a.before, parallelMove{RegAlloc(w.r), x.home, w.v})
 			}
 		}
+		for r := range a.occupied.All {
+			v := a.vregIn[r]
+			x := &a.values[v.Index()]
+			x.reg = NoPReg
+			if x.defBlock != uint32(b) || x.flags&valueWanted == 0 {
+				a.before = append(a.before, parallelMove{a.homeBetween(v), RegAlloc(r), v})
+			}
+		}
+	} else {
+		blk.wanted = Range{uint32(len(a.wanted)), uint32(len(a.wanted))}
+		for r := range a.occupied.All {
+			v := a.vregIn[r]
+			x := &a.values[v.Index()]
+			x.reg, x.liked = NoPReg, r
+			a.wanted = append(a.wanted, wantedReg{v, r})
+			if x.flags&valueParam != 0 && x.defBlock == uint32(b) {
+				x.flags |= valueWanted
+				if x.home != 0 {
+					a.before = append(a.before, parallelMove{RegAlloc(r), x.home, v})
+				}
+			}
+		}
+		blk.wanted.End = uint32(len(a.wanted))
 	}
-	blk.wanted.End = uint32(len(a.wanted))
 	if len(a.before) > 0 {
 		a.flush(Before(int(a.f.Blocks[b].Insts.Start)), a.before, a.allocatable.Minus(a.occupied))
 	}
