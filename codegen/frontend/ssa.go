@@ -345,10 +345,17 @@ func (s *ssa) zero(v Variable, b ir.Block) ir.Value {
 
 // defTable maps (variable, block) to a value: open addressing with linear
 // probing, emptied in constant time by moving on to a new generation.
+//
+// It is as large as the function needs: a small one that comes after a large one
+// would otherwise scatter its few entries over memory that no cache holds.
+// Sizes are powers of two, and the table moves between two buffers when it
+// doubles: one for the even powers, one for the odd.
 type defTable struct {
-	slots []defSlot
-	n     int
-	gen   uint32
+	slots   []defSlot
+	buffers [2][]defSlot
+	log     int // binary logarithm of len(slots)
+	n       int
+	gen     uint32
 }
 
 type defSlot struct {
@@ -359,21 +366,34 @@ type defSlot struct {
 }
 
 func (t *defTable) clear() {
+	const least = 6
 	t.n = 0
+	t.resize(least)
+}
+
+// resize makes the table an empty one of 2^log slots.
+func (t *defTable) resize(log int) {
 	t.gen++
-	if t.gen == 0 {
-		clear(t.slots)
+	if t.gen == 0 { // after 2³² tables
 		t.gen = 1
+		clear(t.buffers[0])
+		clear(t.buffers[1])
 	}
+	buf := &t.buffers[log&1]
+	if len(*buf) < 1<<log {
+		*buf = make([]defSlot, 1<<log)
+	}
+	t.log, t.slots = log, (*buf)[:1<<log]
 }
 
 // slot is the index of the entry for (v, b), or of the free one where it belongs.
 func (t *defTable) slot(v Variable, b ir.Block) int {
 	h := (uint64(v)<<32 | uint64(b)) * 0x9e3779b97f4a7c15
-	mask := len(t.slots) - 1
+	slots := t.slots
+	mask := len(slots) - 1
 	i := int(h>>32) & mask
 	for {
-		if e := &t.slots[i]; e.gen != t.gen || e.v == v && e.b == b {
+		if e := &slots[i]; e.gen != t.gen || e.v == v && e.b == b {
 			return i
 		}
 		i = (i + 1) & mask
@@ -390,11 +410,11 @@ func (t *defTable) get(v Variable, b ir.Block) (ir.Value, bool) {
 
 func (t *defTable) put(v Variable, b ir.Block, val ir.Value) {
 	if 2*(t.n+1) > len(t.slots) {
-		old := t.slots
-		t.slots = make([]defSlot, max(64, 2*len(old)))
-		for _, e := range old {
-			if e.gen == t.gen {
-				t.slots[t.slot(e.v, e.b)] = e
+		old, gen := t.slots, t.gen
+		t.resize(t.log + 1)
+		for i := range old {
+			if e := &old[i]; e.gen == gen {
+				t.slots[t.slot(e.v, e.b)] = defSlot{e.v, e.b, e.val, t.gen}
 			}
 		}
 	}
