@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/compile"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/wasm"
@@ -17,8 +18,17 @@ func init() { compiler = moduleCompiler{} }
 // place where this package reaches it.
 type moduleCompiler struct{}
 
+// targetOf is the target that c compiles for, the machine of that name or this one.
+func targetOf(c *Config, name string) (*isa.TargetISA, error) {
+	var settings []string
+	if c.QuickCompile {
+		settings = append(settings, "opt_level=none", "regalloc_algorithm=single_pass")
+	}
+	return compile.TargetOf(name, c.CPU, append(settings, c.Settings...)...)
+}
+
 func (moduleCompiler) compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte) (*image.Image, error) {
-	t, err := compile.TargetOf(target, c.CPU, c.Settings...)
+	t, err := targetOf(c, target)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +39,7 @@ func (moduleCompiler) compile(ctx context.Context, c *Config, target string, s i
 }
 
 func (moduleCompiler) target(c *Config, name string) (settings string, err error) {
-	t, err := compile.TargetOf(name, c.CPU, c.Settings...)
+	t, err := targetOf(c, name)
 	if err != nil {
 		return "", err
 	}
@@ -44,7 +54,7 @@ func (m moduleCompiler) trampolines(c *Config, s image.Settings, params, results
 		}}},
 		RecGroups: []wasm.RecGroup{{Start: 0, Len: 1}},
 	})
-	target, err := compile.TargetOf("", c.CPU, c.Settings...)
+	target, err := targetOf(c, "")
 	if err != nil {
 		return nil, err
 	}

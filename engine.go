@@ -50,6 +50,9 @@ type Config struct {
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.
 	CompileWorkers int
+	// QuickCompile compiles in less than half the time, to code that is slower:
+	// for modules that run once and not for long.
+	QuickCompile bool
 	// CPU is a model of processor to compile for, by the code generator's name
 	// (x86-64-v2, haswell, znver4, …); "" means that of this machine. Code for
 	// an older model runs here too; one with more than this machine has is

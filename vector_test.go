@@ -75,7 +75,7 @@ func TestVectors(t *testing.T) {
 func TestConfigCPU(t *testing.T) {
 	newEngine(t, nil)
 	for _, c := range []davit.Config{
-		{CPU: "x86-64-v2"}, {Settings: []string{"opt_level=none"}}, {CPU: "x86-64-v2", Settings: []string{"has_popcnt=false", "opt_level=speed_and_size"}},
+		{CPU: "x86-64-v2"}, {Settings: []string{"opt_level=none"}}, {QuickCompile: true}, {CPU: "x86-64-v2", Settings: []string{"has_popcnt=false", "opt_level=speed_and_size"}},
 	} {
 		if _, err := davit.NewEngine(&c); err != nil {
 			t.Errorf("%+v: %v", c, err)

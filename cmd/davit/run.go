@@ -38,6 +38,7 @@ type runOptions struct {
 	stdin      string
 	progress   string
 	cpu        string
+	quick      bool
 	settings   []string
 	cache      string
 	json       bool
@@ -97,6 +98,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
 	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
 	f.StringVar(&o.cpu, "cpu", "", "compile for processor `MODEL`, such as x86-64-v2, instead of this machine's")
+	f.BoolVar(&o.quick, "quick", false, "compile in less than half the time, to slower code")
 	f.StringArrayVar(&o.settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.StringVar(&o.cache, "cache", "", "keep compiled modules in folder `DIR`, and find them there; without =DIR, in the user's cache")
 	f.Lookup("cache").NoOptDefVal = userCache
@@ -165,7 +167,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.engine, err = davit.NewEngine(&davit.Config{CPU: o.cpu, Settings: o.settings, Cache: cache, CompileProgress: func(done, total int) {
+	r.engine, err = davit.NewEngine(&davit.Config{QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache, CompileProgress: func(done, total int) {
 		if r.now != nil {
 			r.now.update(done, total)
 		}

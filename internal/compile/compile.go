@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/isa"
@@ -103,6 +104,10 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	var hash [sha256.Size]byte
+	var hashing sync.WaitGroup
+	hashing.Go(func() { hash = sha256.Sum256(data) })
+	defer hashing.Wait() // data is the caller's again, whatever comes
 	j := newJob(m, target)
 	j.ctx, j.progress = o.Context, o.Progress
 	if j.ctx == nil {
@@ -119,7 +124,8 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	im.Hash = sha256.Sum256(data)
+	hashing.Wait()
+	im.Hash = hash
 	return im, nil
 }
 

@@ -146,15 +146,24 @@ type worker struct {
 	calls  chunk[call]
 }
 
-// chunk keeps slices, many in one allocation.
-type chunk[T any] struct{ free []T }
+// chunk keeps slices, many in one allocation. The first allocations are small,
+// for small modules.
+type chunk[T any] struct {
+	free []T
+	next int // elements of the next allocation
+}
 
-const chunkSize = 1 << 14 // elements
+// The least and the largest number of elements of an allocation.
+const (
+	firstChunk = 1 << 8
+	chunkSize  = 1 << 14
+)
 
 // take is an empty slice with room for n elements.
 func (c *chunk[T]) take(n int) []T {
 	if len(c.free) < n {
-		c.free = make([]T, max(n, chunkSize))
+		c.next = min(max(2*c.next, firstChunk), chunkSize)
+		c.free = make([]T, max(n, c.next))
 	}
 	s := c.free[:0:n]
 	c.free = c.free[n:]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/image"
@@ -58,37 +59,54 @@ func (j *job) link() (*image.Image, error) {
 		unwind += len(o.unwind)
 	}
 
-	im.Text = make([]byte, size)
-	im.Traps = make([]image.Trap, 0, traps)
-	im.AddrMap = make([]image.Address, 0, addrs)
-	im.Unwind = make([]image.Unwind, 0, unwind)
+	var tables sync.WaitGroup
+	tables.Go(func() {
+		im.Traps = make([]image.Trap, 0, traps)
+		im.AddrMap = make([]image.Address, 0, addrs)
+		im.Unwind = make([]image.Unwind, 0, unwind)
+		for i := range j.items {
+			j.items[i].addTo(im, im.Functions[i].Offset)
+		}
+	})
+	im.Text = j.text(im, size)
+	tables.Wait()
+	return im, nil
+}
+
+// text puts the functions' code in its places in im, and joins their calls.
+func (j *job) text(im *image.Image, size uint64) []byte {
+	text := make([]byte, size)
 	pad := padding(j.target.Triple.Arch)
 	end := uint32(0)
 	for i := range j.items {
 		o, base := &j.items[i], im.Functions[i].Offset
 		for ; end < base; end++ {
-			im.Text[end] = pad
+			text[end] = pad
 		}
-		end = base + uint32(copy(im.Text[base:], o.text))
+		end = base + uint32(copy(text[base:], o.text))
 		for _, c := range o.calls {
 			at := base + c.offset
 			distance := int64(im.Functions[c.item].Offset) + int64(c.addend) - int64(at)
-			binary.LittleEndian.PutUint32(im.Text[at:], uint32(int32(distance)))
-		}
-		for _, t := range o.traps {
-			im.Traps = append(im.Traps, image.Trap{Offset: base + t.Offset, Code: t.Code})
-		}
-		if len(o.addrs) == 0 || o.addrs[0].Offset != 0 {
-			im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base, Wasm: image.NoAddress})
-		}
-		for _, a := range o.addrs {
-			im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
-		}
-		for _, u := range o.unwind {
-			im.Unwind = append(im.Unwind, image.Unwind{Offset: base + u.Offset, Frame: u.Frame})
+			binary.LittleEndian.PutUint32(text[at:], uint32(int32(distance)))
 		}
 	}
-	return im, nil
+	return text
+}
+
+// addTo adds what is known of o, which is at base, to the tables of im.
+func (o *object) addTo(im *image.Image, base uint32) {
+	for _, t := range o.traps {
+		im.Traps = append(im.Traps, image.Trap{Offset: base + t.Offset, Code: t.Code})
+	}
+	if len(o.addrs) == 0 || o.addrs[0].Offset != 0 {
+		im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base, Wasm: image.NoAddress})
+	}
+	for _, a := range o.addrs {
+		im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
+	}
+	for _, u := range o.unwind {
+		im.Unwind = append(im.Unwind, image.Unwind{Offset: base + u.Offset, Frame: u.Frame})
+	}
 }
 
 // appendAddress appends an entry, unless it says what the last one does.
