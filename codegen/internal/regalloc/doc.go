@@ -30,7 +30,7 @@
 // [Global], the default, follows Belady's rule over the whole function: evict what is needed last. It splits live ranges where they are
 // evicted and loaded, keeps hot paths free of what cold paths cause, stores a value at most once on any way unless that is
 // dearer, and looks ahead when it chooses a register. globalAllocator tells how. [Fast] is for quick compilation: one backward
-// pass per block, everything in memory between blocks; see fastAllocator.
+// pass over blocks and instructions, each block ending with what the next ones want in registers; see fastAllocator.
 //
 // Both are linear in the size of the function but for logarithms and for the liveness analysis, whose bit sets are blocks times
 // values that live in several blocks, over 64. Nothing is recursive. The output depends on the input alone.

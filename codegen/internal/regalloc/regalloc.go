@@ -605,7 +605,7 @@ type Algorithm uint8
 const (
 	// Global is the allocator of optimized code.
 	Global Algorithm = iota
-	// Fast allocates block by block in one backward pass, with values in spill slots between blocks.
+	// Fast allocates block by block in one backward pass.
 	Fast
 )
 
