@@ -13,7 +13,8 @@ import (
 // the same few moves, from both ends of the range so that they meet or overlap
 // in the middle: all loads come before all stores, so that it does not matter
 // how source and destination lie. Above, a loop moves 64 bytes at a time, from
-// the end that the overlap allows. Large ones go to the runtime, which looks at
+// the end that the overlap allows, to aligned addresses: a store that crosses a
+// cache line costs twice. Large ones go to the runtime, which looks at
 // interruptions in between.
 
 // Routine is a function of a module that stands for an instruction.
@@ -41,9 +42,9 @@ const (
 	// inlineBulk is the size up to which a copy or fill of constant size is done
 	// in place.
 	inlineBulk = 64
-	// largeBulk is the size from which the runtime does it: a little more than
-	// the way there and back takes.
-	largeBulk = 4096
+	// largeBulk is the size from which the runtime does it: it takes some
+	// microseconds, beside which the way there and back does not count.
+	largeBulk = 1 << 16
 )
 
 // constantSize is the value of n, if it is a constant that is handled in place.
@@ -313,25 +314,33 @@ func (b *bulk) ends(typ ir.Type, k int32) {
 	}
 }
 
-// loop moves four vectors at a time; what remains at the end that it goes to is
-// loaded before, and stored after it.
+// loop moves four vectors at a time to aligned addresses. What this leaves at the
+// two ends is loaded before, and stored after it: one vector where the loop
+// begins, four where it stops.
 func (b *bulk) loop(backward bool) {
 	const size, k = 16, 4
-	var last [k]ir.Value
 	type pair struct{ s, d ir.Value }
 	rest, from := pair{b.s.last, b.d.last}, pair{b.s.first, b.d.first}
-	lastOffset, offset := int32(-k*size), int32(0)
+	firstOffset, lastOffset, offset := int32(0), int32(-k*size), int32(0)
 	if backward {
 		rest, from = from, rest
-		lastOffset, offset = 0, -k*size
+		firstOffset, lastOffset, offset = -size, 0, -k*size
 	}
+	first := b.get(ir.I8X16, from.s, firstOffset)
+	var last [k]ir.Value
 	for i := range last {
 		last[i] = b.get(ir.I8X16, rest.s, lastOffset+int32(i)*size)
 	}
 	todo := b.offset(b.n, -k*size)
+	// How far the loop begins from the end at which it begins.
+	skip := from.d
+	if !backward {
+		skip = b.binary(ir.OpIsub, b.iconst(ir.I64, 0), skip)
+	}
+	skip = b.binary(ir.OpBand, skip, b.iconst(ir.I64, size-1))
 	loop, done := b.b.CreateBlock(), b.b.CreateBlock()
 	i := b.f.AddParam(loop, ir.I64)
-	b.b.Jump(loop, b.iconst(ir.I64, 0))
+	b.b.Jump(loop, skip)
 	b.b.SwitchTo(loop)
 	index := i
 	if backward {
@@ -354,6 +363,7 @@ func (b *bulk) loop(backward bool) {
 	b.b.Seal(loop)
 	b.b.Seal(done)
 	b.b.SwitchTo(done)
+	b.put(first, from.d, firstOffset)
 	for i := range last {
 		b.put(last[i], rest.d, lastOffset+int32(i)*size)
 	}

@@ -386,16 +386,11 @@ func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
 		b.Unwind[i].Off = m.move(b.Unwind[i].Off)
 	}
 	// Labels are not in order, but mostly.
-	last := uint32(0)
 	m.reset()
 	for i, l := range b.labels {
 		if l&dataMark != 0 { // unbound ones too
 			continue
 		}
-		if l < last {
-			m.reset()
-		}
-		last = l
 		b.labels[i] = m.move(l)
 	}
 	// Code.
@@ -428,7 +423,8 @@ func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
 	return code
 }
 
-// mover maps ascending offsets to what they become.
+// mover maps offsets to what they become; the closer an offset is to the one
+// before, the faster.
 type mover struct {
 	b     *Buffer
 	kinds []FixupInfo
@@ -439,6 +435,17 @@ type mover struct {
 func (m *mover) reset() { m.j, m.total = 0, 0 }
 
 func (m *mover) move(off uint32) uint32 {
+	for m.j > 0 {
+		x := &m.b.fixups[m.b.cuts[m.j-1]]
+		k := &m.kinds[x.Kind]
+		if x.Off+uint32(k.Size) <= off {
+			break
+		}
+		if x.short {
+			m.total -= uint32(k.Size - k.Short)
+		}
+		m.j--
+	}
 	for m.j < len(m.b.cuts) {
 		x := &m.b.fixups[m.b.cuts[m.j]]
 		k := &m.kinds[x.Kind]

@@ -39,10 +39,14 @@ type Emitter struct {
 	Padding int
 
 	table  []OpInfo
-	thread []uint32 // by block: where a jump to it really goes
+	thread []uint32 // by block: where a jump to it really goes; itself if it has code
+	order  []uint32 // blocks that have code, in its order
 	next   uint32   // block that follows in the code, or none
 	rest   []regalloc.Edit
 	path   []uint32
+	at     []uint32 // by block: place in order before loops are rotated
+	back   []uint32 // by block: the last block that leads back to it, or none
+	turned []uint32
 	tables []Label // by jump table
 	consts []Label // by constant, NoLabel if not used
 	remat  Inst    // the instruction being executed again
@@ -66,23 +70,18 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 		e.consts = append(e.consts, NoLabel)
 	}
 	e.findEmpty()
+	e.rotate()
 
-	e.rest = out.Edits
 	e.Buf.Frame(0, UnwindEntry)
 	b.Prologue(e)
-	for i := range vc.Blocks {
+	for k, i := range e.order {
 		e.Buf.Bind(Label(i), b.Offset())
-		if e.thread[i] != uint32(i) {
-			continue // its edits and instructions emit nothing
-		}
 		e.next = none
-		for k := i + 1; k < n && e.Padding == 0; k++ {
-			if e.thread[k] == uint32(k) {
-				e.next = uint32(k)
-				break
-			}
+		if k+1 < len(e.order) && e.Padding == 0 {
+			e.next = e.order[k+1]
 		}
 		r := vc.Blocks[i].Insts
+		e.rest = out.Edits[e.editsFrom(r.Start):]
 		for k := r.Start; k < r.End; k++ {
 			in := &vc.Insts[k]
 			e.Buf.Source(b.Offset(), vc.Locs[k])
