@@ -74,6 +74,7 @@ type Optimizer struct {
 	bits    []knownBits // by value
 	rw      rewriter
 	pl      placer
+	ind     inducer
 
 	block   ir.Block // being walked
 	stack   []ir.Block
@@ -121,6 +122,9 @@ func (o *Optimizer) Run(f *ir.Function, opts Options) {
 		o.analyze()
 	}
 	o.place()
+	if o.induction() {
+		o.sweep()
+	}
 	o.f.Loc = 0
 }
 

@@ -1,6 +1,10 @@
 package opt
 
-import "github.com/davit-wasm/davit/codegen/ir"
+import (
+	"slices"
+
+	"github.com/davit-wasm/davit/codegen/ir"
+)
 
 // Placement.
 //
@@ -138,6 +142,26 @@ func (o *Optimizer) spread() {
 					o.need(a)
 				}
 			}
+		}
+	}
+}
+
+// sweep removes what nothing needs any more, after everything has been placed.
+func (o *Optimizer) sweep() {
+	f, p := o.f, &o.pl
+	o.analyze()
+	o.values = o.values[:0]
+	o.grow()
+	p.needed = zeroed(p.needed, f.NumValues())
+	o.mark()
+	o.removeParams(func(v ir.Value) bool { return !p.needed[v] }, nil)
+	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
+		for inst := f.FirstInst(b); inst != ir.NoInst; {
+			next := f.NextInst(inst)
+			if !root(f.Inst(inst)) && !slices.ContainsFunc(f.Results(inst), func(v ir.Value) bool { return p.needed[v] }) {
+				f.RemoveInst(inst)
+			}
+			inst = next
 		}
 	}
 }
