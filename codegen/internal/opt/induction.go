@@ -957,11 +957,11 @@ func (o *Optimizer) replace() {
 		if i == 0 && counted {
 			f.Args(d.back.Inst)[0] = next
 			f.Inst(d.back.Inst).Type = ir.I64
-			if d.back.Dest != 0 {
-				dests := f.Dests(d.back.Inst)
-				dests[0], dests[1] = dests[1], dests[0]
-			}
 		}
+	}
+	if counted && d.back.Dest != 0 { // back if it is not zero
+		dests := f.Dests(d.back.Inst)
+		dests[0], dests[1] = dests[1], dests[0]
 	}
 	first := f.FirstInst(d.header)
 	for i := range d.groups {
