@@ -296,6 +296,8 @@ func (p *parser) memFlags() ir.MemFlags {
 			m |= ir.MemReadonly
 		case "can_move":
 			m |= ir.MemCanMove
+		case "grows":
+			m |= ir.MemGrows
 		case "little":
 			m |= ir.MemLittle
 		case "big":

@@ -272,7 +272,7 @@ func (p *printer) memFlags(m ir.MemFlags) {
 	for _, fl := range [...]struct {
 		bit  ir.MemFlags
 		name string
-	}{{ir.MemAligned, " aligned"}, {ir.MemReadonly, " readonly"}, {ir.MemCanMove, " can_move"}, {ir.MemBig, " big"}, {ir.MemLittle, " little"}} {
+	}{{ir.MemAligned, " aligned"}, {ir.MemReadonly, " readonly"}, {ir.MemCanMove, " can_move"}, {ir.MemGrows, " grows"}, {ir.MemBig, " big"}, {ir.MemLittle, " little"}} {
 		if m&fl.bit != 0 {
 			p.str(fl.name)
 		}

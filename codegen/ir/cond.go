@@ -183,6 +183,7 @@ const (
 	MemLittle                        // little endian
 	MemBig                           // big endian
 	MemNotrap                        // the access never faults
+	MemGrows                         // what is loaded, as an unsigned number, never gets smaller while the function runs
 )
 
 const (

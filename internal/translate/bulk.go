@@ -171,8 +171,7 @@ func (t *Translator) Routine(m *Module, r Routine, f *ir.Function) error {
 	t.vmctx = p[0]
 	dst, x, n := p[1], p[2], p[3]
 
-	desc, off := t.memoryAt(0)
-	length := t.load(ir.I64, t.descriptor(), desc, off+layout.MemoryLength)
+	length := t.loadLength(0)
 	base := t.loadBase(0)
 	size := t.widen(n)
 	place := func(index ir.Value) end {

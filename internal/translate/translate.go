@@ -397,6 +397,8 @@ func (t *Translator) fixed() ir.MemFlags {
 	return t.regions.context | ir.MemTrusted | ir.MemReadonly | ir.MemCanMove
 }
 
-func (t *Translator) trapIf(c image.TrapCode, cond ir.Value) {
-	t.emit(ir.InstData{Op: ir.OpTrapnz, Type: t.f.ValueType(cond), Trap: trap(c)}, cond)
+func (t *Translator) trapIf(c image.TrapCode, cond ir.Value) { t.trapIfCode(trap(c), cond) }
+
+func (t *Translator) trapIfCode(c ir.TrapCode, cond ir.Value) {
+	t.emit(ir.InstData{Op: ir.OpTrapnz, Type: t.f.ValueType(cond), Trap: c}, cond)
 }

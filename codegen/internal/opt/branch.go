@@ -49,7 +49,9 @@ func (o *Optimizer) enterFacts(b ir.Block) {
 	if len(preds) != 1 || o.f.Inst(preds[0].Inst).Op != ir.OpBrif {
 		return
 	}
-	o.learnAll(o.rep(o.f.Args(preds[0].Inst)[0]), preds[0].Dest == 1)
+	c, zero := o.rep(o.f.Args(preds[0].Inst)[0]), preds[0].Dest == 1
+	o.learnAll(c, zero)
+	o.learnBound(c, zero)
 }
 
 // numberTrap handles conditional traps.
@@ -64,12 +66,18 @@ func (o *Optimizer) numberTrap(inst ir.Inst) {
 		o.looked()
 		return // It traps for sure. What follows stays: nothing relies on its being gone.
 	}
-	if zero, ok := o.known(c); ok && zero != (d.Op == ir.OpTrapz) {
+	if zero, ok := o.outcome(c); ok && zero != (d.Op == ir.OpTrapz) {
+		f.RemoveInst(inst)
+		return
+	}
+	zero := d.Op == ir.OpTrapnz
+	o.learnAll(c, zero)
+	o.learnBound(c, zero)
+	if o.joinBound(inst) {
 		f.RemoveInst(inst)
 		return
 	}
 	o.looked()
-	o.learnAll(c, d.Op == ir.OpTrapnz)
 }
 
 // numberBranch handles terminators.
@@ -81,7 +89,7 @@ func (o *Optimizer) numberBranch(inst ir.Inst) {
 		c := o.truth(o.rep(f.Args(inst)[0]))
 		f.Args(inst)[0] = c
 		f.Inst(inst).Type = f.ValueType(c)
-		if zero, ok := o.known(c); ok {
+		if zero, ok := o.outcome(c); ok {
 			dest := 0
 			if zero {
 				dest = 1

@@ -316,15 +316,7 @@ func (o *Optimizer) stepOf(v, p ir.Value) (int64, bool) {
 // signedConstant is the value of v if it is a constant, sign-extended.
 func (o *Optimizer) signedConstant(v ir.Value) (int64, bool) {
 	k, ok := o.constant(v)
-	return signed(k, o.f.ValueType(v)), ok
-}
-
-// signed is the low bits of k as a signed number of type t.
-func signed(k uint64, t ir.Type) int64 {
-	if t == ir.I32 {
-		return int64(int32(k))
-	}
-	return int64(k)
+	return signed(o.f.ValueType(v), k), ok
 }
 
 // linearize improves the loop that findLoop has found, if that pays.
@@ -443,7 +435,7 @@ func (o *Optimizer) findForm(inst ir.Inst) {
 		a.scale *= k
 		a.k *= k
 	}
-	a.k = signed(uint64(a.k), t)
+	a.k = signed(t, uint64(a.k))
 	o.ind.forms[f.Result(inst)] = a
 }
 
@@ -760,7 +752,7 @@ func (o *Optimizer) countTrips() {
 	t.variable, t.through = i, x
 	typ := f.ValueType(x)
 	if init, ok := o.signedConstant(v.init); ok && isConst {
-		t.back, t.known = countBack(cc, typ, signed(uint64(init+t.k), typ), v.step, bound)
+		t.back, t.known = countBack(cc, typ, signed(typ, uint64(init+t.k)), v.step, bound)
 		t.constant = t.known
 		return
 	}

@@ -75,6 +75,7 @@ type Optimizer struct {
 	rw      rewriter
 	pl      placer
 	ind     inducer
+	bounds  bounds
 
 	block   ir.Block // being walked
 	stack   []ir.Block
@@ -145,6 +146,7 @@ func (o *Optimizer) number() {
 	o.nums.reset(f.NumInsts())
 	o.rw.reset(f.NumInsts())
 	o.startMemory()
+	o.startBounds()
 	o.stack = append(o.stack[:0], f.Entry())
 	for len(o.stack) > 0 {
 		b := o.stack[len(o.stack)-1]
@@ -208,6 +210,7 @@ func (o *Optimizer) numberBlock(b ir.Block) {
 	f := o.f
 	o.block = b
 	o.enterMemory(b)
+	o.bounds.open = o.bounds.open[:0]
 	o.enterFacts(b)
 	for inst := f.FirstInst(b); inst != ir.NoInst; {
 		next := f.NextInst(inst)
@@ -311,9 +314,12 @@ func (o *Optimizer) numberSkeleton(inst ir.Inst) {
 	f := o.f
 	d := f.Inst(inst)
 	flags := d.Op.Flags()
-	switch {
-	case d.Op == ir.OpTrapz || d.Op == ir.OpTrapnz:
+	if d.Op == ir.OpTrapz || d.Op == ir.OpTrapnz {
 		o.numberTrap(inst)
+		return
+	}
+	o.closeBounds(inst)
+	switch {
 	case flags == ir.FlagTrap || d.Op == ir.OpSelectSpectreGuard || d.Op == ir.OpUaddOverflowTrap:
 		// It stays, but once is enough: if the first one did not trap, this one does not.
 		o.canonicalOrder(inst)
@@ -350,6 +356,9 @@ func (o *Optimizer) withoutTrap(inst ir.Inst) (ir.Value, bool) {
 			return o.rep(args[2]), true
 		} else if ok {
 			return o.rep(args[1]), true
+		}
+		if r, ok := o.guarded(inst); ok {
+			return r, true
 		}
 		return v, false
 	case !o.trapsNever(inst):

@@ -178,6 +178,7 @@ func operands(out *bytes.Buffer) {
 | ` + "`notrap`" + ` | the access does not fault |
 | ` + "`readonly`" + ` | the memory does not change while the function can see it |
 | ` + "`can_move`" + ` | the access may be moved past the conditions that guard it |
+| ` + "`grows`" + ` | what is loaded, as an unsigned number, never gets smaller while the function runs |
 | ` + "`little`, `big`" + ` | the byte order; without them that of the machine |
 | a trap code | the code with which the access traps if it faults, ` + "`heap_oob`" + ` without one |
 | ` + "`region0`" + ` … | the alias region: accesses of different regions never meet |

@@ -192,6 +192,7 @@ syntax keyword clifModifier aligned
 syntax keyword clifModifier notrap
 syntax keyword clifModifier readonly
 syntax keyword clifModifier can_move
+syntax keyword clifModifier grows
 syntax keyword clifModifier little
 syntax keyword clifModifier big
 syntax keyword clifModifier colocated
