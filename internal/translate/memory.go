@@ -90,10 +90,26 @@ func (t *Translator) memoryAt(memory uint32) (base ir.Value, offset int32) {
 // loadBases loads the base of the first memory where a function begins, if it
 // never changes. A load that turns out not to be used costs nothing.
 func (t *Translator) loadBases() {
-	t.base0 = ir.NoValue
-	if len(t.m.Wasm.Memories) > 0 && !t.moves(0) {
-		t.base0 = t.loadBase(0)
+	t.base0, t.away0 = ir.NoValue, ir.NoValue
+	if len(t.m.Wasm.Memories) == 0 || t.moves(0) {
+		return
 	}
+	t.base0 = t.loadBase(0)
+	if !t.m.HeapBranches && !t.guarded(0) {
+		t.away0 = t.negative(t.base0)
+	}
+}
+
+// away is the index of address 0 in a memory with the given base.
+func (t *Translator) away(memory uint32, base ir.Value) ir.Value {
+	if memory == 0 && t.away0 != ir.NoValue {
+		return t.away0
+	}
+	return t.negative(base)
+}
+
+func (t *Translator) negative(v ir.Value) ir.Value {
+	return t.value(ir.InstData{Op: ir.OpIneg, Type: ir.I64}, v)
 }
 
 func (t *Translator) loadBase(memory uint32) ir.Value {
@@ -131,10 +147,10 @@ func (t *Translator) loadLength(memory uint32) ir.Value {
 // where index and offset are seen to be below the least size of the memory.
 //
 // With HeapBranches the check is a conditional trap. Otherwise it chooses between
-// the address and 0, which faults: speculation does not pass that.
-// The static offset is added to what has been chosen if it is so small that 0 with
-// the offset faults in the same way. So the accesses to one object choose alike, and
-// the optimizer has only one of them do it.
+// the index and one that together with the base is address 0, where accesses
+// fault: speculation does not pass that. The static offset is not part of the
+// choice, unless it is so large that 0 with it need not fault. So the accesses to
+// one object choose alike, and the optimizer has only one of them do it.
 func (t *Translator) heapAddress(memory uint32, index ir.Value, static uint64, size int8) (addr ir.Value, offset int32) {
 	largest := t.largest(index)
 	if t.f.ValueType(index) == ir.I32 {
@@ -169,8 +185,10 @@ func (t *Translator) heapAddress(memory uint32, index ir.Value, static uint64, s
 		t.trapIfCode(ir.TrapHeapOutOfBounds, beyond) // the code of the accesses themselves
 		return t.reach(t.binary(ir.OpIadd, t.base(memory), index), static, math.MaxInt32)
 	}
-	addr, offset = t.reach(t.binary(ir.OpIadd, t.base(memory), index), static, nullPages-uint64(size))
-	return t.value(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: ir.I64}, beyond, t.iconst(ir.I64, 0), addr), offset
+	base := t.base(memory)
+	index, offset = t.reach(index, static, nullPages-uint64(size))
+	index = t.value(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: ir.I64}, beyond, t.away(memory, base), index)
+	return t.binary(ir.OpIadd, base, index), offset
 }
 
 const (

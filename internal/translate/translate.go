@@ -119,6 +119,7 @@ type Translator struct {
 
 	vmctx  ir.Value
 	base0  ir.Value // base of the first memory, loaded at the function's entry, or NoValue
+	away0  ir.Value // its negative, if guards need it
 	locals []frontend.Variable
 	stack  []ir.Value
 	frames []frame

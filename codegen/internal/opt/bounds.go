@@ -30,19 +30,21 @@ import "github.com/davit-wasm/davit/codegen/ir"
 // with the same trap, may come between, as what comes before a trap is done and
 // nothing behind it.
 //
-// Some addresses are chosen by a check instead: select_spectre_guard makes them 0,
-// where accesses trap, if it does not hold. An access by such an address that has
-// not trapped has passed the check. After it another choice of the same address by
-// a check that reaches no further is the first one again; and as it is the chosen
-// address itself that is used again, speculation sees 0 there too.
+// Some addresses are chosen by a check instead: if it does not hold,
+// select_spectre_guard makes them 0, where accesses trap, or chooses -p to be added
+// to p. An access by such an address that has not trapped has passed the check. After
+// it another choice between the same values by a check that reaches no further is
+// the first one again; and as it is what has been chosen that is used again,
+// speculation sees 0 there too.
 
 // bounds is the state of the walk.
 type bounds struct {
 	limits []limit
 	ids    []uint32 // by value: 1 + its index in limits, or 0
 	passed []passed
-	heads  []uint32 // by value x: 1 + index of the first of its list in passed, or 0
-	open   []check  // of the block at hand, which may be made to reach further
+	heads  []uint32    // by value x: 1 + index of the first of its list in passed, or 0
+	open   []open      // checks of the block at hand that may be made to reach further
+	code   ir.TrapCode // that the open ones trap with, or NoTrap if none has been seen to
 }
 
 // limit is the place of a limit that only grows.
@@ -51,11 +53,22 @@ type limit struct {
 	offset int64
 }
 
+// choice are the values that a guard chooses of: one if a check holds, and else one
+// by which no access comes to anything.
+type choice struct{ then, other ir.Value }
+
 // check is `x + reach ≤ limit`.
 type check struct {
 	x, limit ir.Value
 	reach    uint64
-	trap     ir.Inst // that is taken if it does not hold
+}
+
+// open is a check that a conditional trap makes, or a select_spectre_guard.
+type open struct {
+	check
+	inst ir.Inst
+	from choice // of a guard
+	done bool   // it has been passed: a guard's check is when there is an access
 }
 
 // passed is a check that holds in the blocks that block dominates.
@@ -64,9 +77,10 @@ type passed struct {
 	reach uint64
 	block ir.Block
 	next  uint32
-	// guarded is the address that has been chosen, and addr the one of which;
-	// NoValue if none has.
-	guarded, addr ir.Value
+	// guarded is what has been chosen, of else, if the check does not hold, and then;
+	// NoValue if nothing has.
+	guarded ir.Value
+	from    choice
 }
 
 const (
@@ -155,10 +169,10 @@ func (o *Optimizer) list(x ir.Value) uint32 {
 }
 
 // pass notes that a check holds from here on.
-func (o *Optimizer) pass(k *check, guarded, addr ir.Value) {
+func (o *Optimizer) pass(k *check, guarded ir.Value, from choice) {
 	c := &o.bounds
 	if int(k.x) < len(c.heads) {
-		c.passed = append(c.passed, passed{k.limit, k.reach, o.block, o.list(k.x), guarded, addr})
+		c.passed = append(c.passed, passed{k.limit, k.reach, o.block, o.list(k.x), guarded, from})
 		c.heads[k.x] = uint32(len(c.passed))
 	}
 }
@@ -194,8 +208,55 @@ func (o *Optimizer) outcome(v ir.Value) (zero, ok bool) {
 // learnBound notes what follows for bounds from v's being zero, or not.
 func (o *Optimizer) learnBound(v ir.Value, zero bool) {
 	if k, ok := o.checkOf(v, zero); ok {
-		o.pass(&k, ir.NoValue, ir.NoValue)
+		o.pass(&k, ir.NoValue, choice{})
 	}
+}
+
+// closeBounds ends what may be made to reach further.
+func (o *Optimizer) closeBounds() {
+	o.bounds.open, o.bounds.code = o.bounds.open[:0], ir.NoTrap
+}
+
+// seeBounds ends it if an instruction has an effect, or traps in another way.
+func (o *Optimizer) seeBounds(inst ir.Inst) {
+	c := &o.bounds
+	if len(c.open) == 0 {
+		return
+	}
+	d := o.f.Inst(inst)
+	flags := d.Op.Flags()
+	switch {
+	case d.Op == ir.OpSelectSpectreGuard:
+		return
+	case flags&ir.FlagLoad != 0:
+		code, traps := d.Flags.TrapCode()
+		if traps && c.code == ir.NoTrap {
+			c.code = code
+		}
+		if !traps || code == c.code {
+			flags &^= ir.FlagTrap
+		}
+	}
+	if flags&^ir.FlagLoad != 0 {
+		o.closeBounds()
+	}
+}
+
+// openBound adds a check to those that may be made to reach further.
+func (o *Optimizer) openBound(e open) {
+	if c := &o.bounds; len(c.open) < maxOpen {
+		c.open = append(c.open, e)
+	}
+}
+
+// earlier is an open check that a later one may be joined to, or nil.
+func (o *Optimizer) earlier(k *check, from choice) *open {
+	for i := range o.bounds.open {
+		if e := &o.bounds.open[i]; e.done && e.x == k.x && e.limit == k.limit && e.from == from {
+			return e
+		}
+	}
+	return nil
 }
 
 // joinBound has an earlier check of the block do what a conditional trap does. It
@@ -204,97 +265,75 @@ func (o *Optimizer) joinBound(inst ir.Inst) bool {
 	f, c := o.f, &o.bounds
 	d := *f.Inst(inst)
 	k, ok := o.checkOf(f.Args(inst)[0], d.Op == ir.OpTrapnz)
-	if !ok || len(c.open) != 0 && f.Inst(c.open[0].trap).Trap != d.Trap {
-		c.open = c.open[:0]
+	if !ok || c.code != d.Trap && c.code != ir.NoTrap {
+		o.closeBounds()
 	}
 	if !ok {
 		return false
 	}
-	for i := range c.open {
-		if e := &c.open[i]; e.x == k.x && e.limit == k.limit {
-			o.extend(e, k.reach)
-			return true
-		}
+	if e := o.earlier(&k, choice{}); e != nil {
+		o.extend(e, k.reach)
+		return true
 	}
-	if len(c.open) < maxOpen {
-		k.trap = inst
-		c.open = append(c.open, k)
-	}
+	c.code = d.Trap
+	o.openBound(open{check: k, inst: inst, done: true})
 	return false
 }
 
 // extend makes a check of the block at hand reach further.
-func (o *Optimizer) extend(e *check, reach uint64) {
+func (o *Optimizer) extend(e *open, reach uint64) {
 	f := o.f
 	loc := f.Loc
-	f.Loc = f.SourceLoc(e.trap)
+	f.Loc = f.SourceLoc(e.inst)
 	before := func(d ir.InstData, args ...ir.Value) ir.Value {
 		i := f.AddInst(d, args...)
 		v := f.AddResult(i, d.Op.ResultType(0, d.Type))
-		f.InsertBefore(i, e.trap)
+		f.InsertBefore(i, e.inst)
 		o.grow()
 		return v
 	}
 	k := before(ir.InstData{Op: ir.OpIconst, Type: ir.I64, Imm: int64(reach - 1)})
 	last := before(ir.InstData{Op: ir.OpIadd, Type: ir.I64}, e.x, k)
 	cc := ir.UnsignedGreaterThanOrEqual
-	if f.Inst(e.trap).Op == ir.OpTrapz {
+	if f.Inst(e.inst).Op == ir.OpTrapz {
 		cc = cc.Inverse()
 	}
 	c := before(ir.InstData{Op: ir.OpIcmp, Type: ir.I64, Cond: uint8(cc)}, last, e.limit)
-	f.Args(e.trap)[0] = c
+	f.Args(e.inst)[0] = c
 	e.reach = reach
 	f.Loc = loc
 }
 
-// closeBounds ends what joinBound may change if an instruction has an effect, or
-// traps in another way.
-func (o *Optimizer) closeBounds(inst ir.Inst) {
-	f, c := o.f, &o.bounds
-	if len(c.open) == 0 {
-		return
-	}
-	d := f.Inst(inst)
-	flags := d.Op.Flags()
-	if flags&ir.FlagLoad != 0 {
-		if code, traps := d.Flags.TrapCode(); !traps || code == f.Inst(c.open[0].trap).Trap {
-			flags &^= ir.FlagTrap
-		}
-	}
-	if flags&^ir.FlagLoad != 0 {
-		c.open = c.open[:0]
-	}
-}
-
-// guard is the check that select_spectre_guard inst makes, and the address that it
-// chooses; ok is false if it chooses otherwise.
-func (o *Optimizer) guard(inst ir.Inst) (k check, addr ir.Value, ok bool) {
+// guard is the check by which select_spectre_guard inst chooses, and of what; ok is
+// false if it is no bounds check.
+func (o *Optimizer) guard(inst ir.Inst) (k check, from choice, ok bool) {
 	args := o.f.Args(inst)
-	if zero, ok := o.constant(o.rep(args[1])); !ok || zero != 0 || o.f.Inst(inst).Type != ir.I64 {
-		return k, ir.NoValue, false
-	}
-	addr = o.rep(args[2])
+	from = choice{o.rep(args[2]), o.rep(args[1])}
 	k, ok = o.checkOf(o.truth(o.rep(args[0])), true)
-	return k, addr, ok
+	return k, from, ok
 }
 
-// guarded is an address that serves as well as the one that a select_spectre_guard
-// chooses, if there is one.
+// guarded is a value that serves as well as what a select_spectre_guard chooses, if
+// there is one.
 func (o *Optimizer) guarded(inst ir.Inst) (ir.Value, bool) {
-	k, addr, ok := o.guard(inst)
+	k, from, ok := o.guard(inst)
 	if !ok {
 		return ir.NoValue, false
 	}
-	return o.guardedAs(&k, addr)
+	if v, ok := o.guardedAs(&k, from); ok {
+		return v, true
+	}
+	o.openBound(open{check: k, inst: inst, from: from})
+	return ir.NoValue, false
 }
 
-// guardedAs is an address that has been chosen of addr by a check that implies k.
-func (o *Optimizer) guardedAs(k *check, addr ir.Value) (ir.Value, bool) {
+// guardedAs is what has been chosen of the same by a check that implies k.
+func (o *Optimizer) guardedAs(k *check, from choice) (ir.Value, bool) {
 	c := &o.bounds
 	i := o.list(k.x)
 	for n := 0; i != 0 && n < maxPassed; n++ {
 		p := &c.passed[i-1]
-		if p.guarded != ir.NoValue && p.addr == addr && k.reach <= p.reach && o.atLeast(k.limit, p.limit) {
+		if p.guarded != ir.NoValue && p.from == from && k.reach <= p.reach && o.atLeast(k.limit, p.limit) {
 			return p.guarded, true
 		}
 		i = p.next
@@ -302,17 +341,62 @@ func (o *Optimizer) guardedAs(k *check, addr ir.Value) (ir.Value, bool) {
 	return ir.NoValue, false
 }
 
-// passGuard notes what has been passed by an access at v+offset that may trap.
-func (o *Optimizer) passGuard(v ir.Value, offset, size int64) {
+// accessBounds notes what has been passed if a load or store has not trapped.
+func (o *Optimizer) accessBounds(access ir.Inst) {
+	f, c := o.f, &o.bounds
+	d := *f.Inst(access)
+	code, traps := d.Flags.TrapCode()
+	args := f.Args(access)
+	if !traps || len(args) == 0 {
+		return
+	}
+	v, offset := o.address(o.rep(args[len(args)-1]), d.Imm)
+	if offset < 0 || offset+accessSize(f, access) > nullPages {
+		return
+	}
+	inst, _ := f.ValueInst(v)
+	if inst == ir.NoInst {
+		return
+	}
+	to := ir.NoValue // what has been chosen is added to
+	if f.Inst(inst).Op == ir.OpIadd {
+		args := f.Args(inst)
+		to, v = o.rep(args[0]), o.rep(args[1])
+		if inst, _ = f.ValueInst(v); inst == ir.NoInst {
+			return
+		}
+	}
+	if f.Inst(inst).Op != ir.OpSelectSpectreGuard {
+		return
+	}
+	k, from, ok := o.guard(inst)
+	if !ok || !o.cancels(from.other, to) {
+		return
+	}
+	if _, ok := o.guardedAs(&k, from); ok {
+		return
+	}
+	if e := o.earlier(&k, from); e != nil && c.code == code {
+		o.extend(e, k.reach)
+		o.values[v].rep = f.Result(e.inst)
+		f.RemoveInst(inst)
+		o.pass(&k, f.Result(e.inst), from)
+		return
+	}
+	o.pass(&k, v, from)
+	for i := range c.open {
+		if e := &c.open[i]; e.inst == inst {
+			e.done = true
+		}
+	}
+}
+
+// cancels reports whether v is 0, or added to p is, if there is p.
+func (o *Optimizer) cancels(v, p ir.Value) bool {
+	if p == ir.NoValue {
+		k, ok := o.constant(v)
+		return ok && k == 0
+	}
 	inst, _ := o.f.ValueInst(v)
-	if inst == ir.NoInst || o.f.Inst(inst).Op != ir.OpSelectSpectreGuard || offset < 0 || offset+size > nullPages {
-		return
-	}
-	k, addr, ok := o.guard(inst)
-	if !ok {
-		return
-	}
-	if _, ok := o.guardedAs(&k, addr); !ok {
-		o.pass(&k, v, addr)
-	}
+	return inst != ir.NoInst && o.f.Inst(inst).Op == ir.OpIneg && o.rep(o.f.Args(inst)[0]) == p
 }

@@ -324,9 +324,6 @@ func (o *Optimizer) load(inst ir.Inst) {
 	v := f.Result(inst)
 	s := slot(d.Flags)
 	addr, offset := o.address(o.rep(f.Args(inst)[0]), d.Imm)
-	if !notrap(d.Flags) {
-		o.passGuard(addr, offset, accessSize(f, inst))
-	}
 	k := known{version: m.now[s], addr: addr, offset: offset, typ: f.ValueType(v), op: d.Op, flags: order(d.Flags), value: v}
 	if d.Flags&ir.MemReadonly != 0 {
 		k.version = 0
@@ -399,9 +396,6 @@ func (o *Optimizer) store(inst ir.Inst) {
 	v := o.rep(args[0])
 	addr, offset := o.address(o.rep(args[1]), d.Imm)
 	size := accessSize(f, inst)
-	if !notrap(d.Flags) {
-		o.passGuard(addr, offset, size)
-	}
 	k := known{version: m.now[s], addr: addr, offset: offset, typ: f.ValueType(v), op: ir.OpLoad, flags: order(d.Flags), value: v}
 	if d.Op == ir.OpStore {
 		if w, ok := m.find(o, &k, false); ok && o.rep(w) == v {

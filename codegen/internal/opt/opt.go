@@ -210,7 +210,7 @@ func (o *Optimizer) numberBlock(b ir.Block) {
 	f := o.f
 	o.block = b
 	o.enterMemory(b)
-	o.bounds.open = o.bounds.open[:0]
+	o.closeBounds()
 	o.enterFacts(b)
 	for inst := f.FirstInst(b); inst != ir.NoInst; {
 		next := f.NextInst(inst)
@@ -318,7 +318,10 @@ func (o *Optimizer) numberSkeleton(inst ir.Inst) {
 		o.numberTrap(inst)
 		return
 	}
-	o.closeBounds(inst)
+	if format := d.Op.Format(); format == ir.FormatLoad || format == ir.FormatStore {
+		o.accessBounds(inst)
+	}
+	o.seeBounds(inst)
 	switch {
 	case flags == ir.FlagTrap || d.Op == ir.OpSelectSpectreGuard || d.Op == ir.OpUaddOverflowTrap:
 		// It stays, but once is enough: if the first one did not trap, this one does not.
