@@ -122,11 +122,10 @@ const GlobalSize = 16
 // Instance context: a fixed header, then arrays whose places depend on the
 // module and are computed by [InstanceLayout].
 const (
-	InstMagic   = 0
-	InstStore   = 8  // address of the store context
-	InstTypeIDs = 16 // address of an array of uint32: canonical type id by module type index
-	InstIndex   = 24 // index of the instance in its store
-	InstHeader  = 64
+	InstMagic  = 0
+	InstStore  = 8  // address of the store context
+	InstIndex  = 16 // index of the instance in its store
+	InstHeader = 64
 )
 
 // InstanceLayout computes where an instance context keeps its arrays. Imported
@@ -191,8 +190,12 @@ func (l *InstanceLayout) Func(i uint32) int32 {
 	return (l.Tag(l.Tags)+31)&^31 + int32(i)*FuncRecordSize
 }
 
-// Size is the size of the instance context.
+// Size is the size of the instance context, without the type ids.
 func (l *InstanceLayout) Size() int32 { return l.Func(l.Funcs) }
+
+// TypeID is the offset of the canonical type id of type i of the module: uint32,
+// behind everything else.
+func (l *InstanceLayout) TypeID(i uint32) int32 { return l.Size() + 4*int32(i) }
 
 // Libcall numbers: runtime services that compiled code reaches by an exit.
 // Arguments and results are 8-byte little-endian slots in the buffer, in the

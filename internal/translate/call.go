@@ -92,8 +92,7 @@ func (t *Translator) callee(typ, table uint32) ir.Value {
 	record := t.load(ir.I64, t.regions.table|ir.MemAligned.WithTrap(trap(image.TrapUndefinedElement)), t.element(table, t.pop(), image.TrapUndefinedElement), 0)
 	flags := t.regions.context | ir.MemAligned | ir.MemReadonly
 	id := t.load(ir.I32, flags.WithTrap(trap(image.TrapUninitializedElement)), record, layout.FuncRecordTypeID)
-	ids := t.load(ir.I64, t.fixed(), t.vmctx, layout.InstTypeIDs)
-	want := t.load(ir.I32, t.fixed(), ids, int32(4*typ))
+	want := t.load(ir.I32, t.fixed(), t.vmctx, t.m.Layout.TypeID(typ))
 	differs := t.compare(ir.NotEqual, id, want)
 	if t.m.Wasm.Types[typ].Final {
 		t.trapIf(image.TrapIndirectCallType, differs)

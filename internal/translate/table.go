@@ -15,23 +15,45 @@ func (t *Translator) tableAt(table uint32) (base ir.Value, offset int32) {
 	return t.load(ir.I64, t.fixed(), t.vmctx, t.m.Layout.ImportedTable(table)), 0
 }
 
+// sized reports whether a table has one size for all time. Then it does not move
+// either.
+func (t *Translator) sized(table uint32) bool {
+	l := &t.m.Wasm.Tables[table].Type.Limits
+	return l.HasMax && l.Max == l.Min
+}
+
+// tableLength is the length of a table in elements.
+func (t *Translator) tableLength(table uint32) ir.Value {
+	if t.sized(table) {
+		return t.iconst(ir.I64, int64(t.m.Wasm.Tables[table].Type.Min))
+	}
+	desc, off := t.tableAt(table)
+	return t.load(ir.I64, t.descriptor()|ir.MemGrows, desc, off+layout.TableLength)
+}
+
 // element is the address of a table's element, or 0 beyond the table's end,
 // where the access then faults and traps: no branch whose misprediction could
 // read beyond the table. code is the trap's, for the access to use. With the
-// setting enable_table_access_spectre_mitigation off there is that branch.
+// setting enable_table_access_spectre_mitigation off there is that branch. Neither
+// is needed for an index that is seen to be below the least length of the table.
 func (t *Translator) element(table uint32, index ir.Value, code image.TrapCode) ir.Value {
-	desc, off := t.tableAt(table)
+	inside := t.largest(index) < t.m.Wasm.Tables[table].Type.Min
 	if t.f.ValueType(index) == ir.I32 {
 		index = t.convert(ir.OpUextend, ir.I64, index)
 	}
-	length := t.load(ir.I64, t.descriptor(), desc, off+layout.TableLength)
-	base := t.load(ir.I64, t.descriptor(), desc, off+layout.TableBase)
-	beyond := t.compare(ir.UnsignedGreaterThanOrEqual, index, length)
+	desc, off := t.tableAt(table)
+	flags := t.descriptor()
+	if t.sized(table) {
+		flags = t.fixed()
+	}
+	base := t.load(ir.I64, flags, desc, off+layout.TableBase)
+	addr := t.binary(ir.OpIadd, base, t.binary(ir.OpIshl, index, t.iconst(ir.I64, 3)))
+	if inside {
+		return addr
+	}
+	beyond := t.compare(ir.UnsignedGreaterThanOrEqual, index, t.tableLength(table))
 	if t.m.TableBranches {
 		t.trapIf(code, beyond)
-	}
-	addr := t.binary(ir.OpIadd, base, t.binary(ir.OpIshl, index, t.iconst(ir.I64, 3)))
-	if t.m.TableBranches {
 		return addr
 	}
 	return t.value(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: ir.I64}, beyond, t.iconst(ir.I64, 0), addr)
@@ -48,8 +70,7 @@ func (t *Translator) table() bool {
 		flags := t.regions.table | ir.MemAligned.WithTrap(trap(image.TrapTableOutOfBounds))
 		t.store(flags, v, t.element(t.in.Index, t.pop(), image.TrapTableOutOfBounds), 0)
 	case wasm.OpTableSize:
-		desc, off := t.tableAt(t.in.Index)
-		t.push(t.address(t.load(ir.I64, t.descriptor(), desc, off+layout.TableLength), tables[t.in.Index].Type.Is64))
+		t.push(t.address(t.tableLength(t.in.Index), tables[t.in.Index].Type.Is64))
 	case wasm.OpTableGrow:
 		delta := t.pop()
 		v := t.pop()

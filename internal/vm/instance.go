@@ -112,9 +112,8 @@ func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 	*word(p, layout.InstStore) = address(s.ctx)
 	*word(p, layout.InstIndex) = uint64(in.index)
 	if len(wm.Types) > 0 {
-		ids := unsafe.Add(p, size)
+		ids := unsafe.Add(p, in.layout.TypeID(0))
 		copy(unsafe.Slice((*uint32)(ids), len(wm.Types)), m.types)
-		*word(p, layout.InstTypeIDs) = address(ids)
 	}
 	s.instances = append(s.instances, in)
 	in.tables = room[*Table](len(wm.Tables))
