@@ -20,6 +20,19 @@ import (
 // address with an offset so different that the two do not touch. What was known of such
 // places is known in the new version as well.
 //
+// At the header of a loop two versions meet, if the loop stores to the region. If
+// what the way back comes with is what one store has left, and a load of the same
+// place finds no other store since the header, the place is carried around the loop in a
+// parameter of the header: the value before the loop, loaded there, or else what has been
+// stored. The stores stay.
+//
+//	block1:                                  v2 = load.i32 v0
+//	    v1 = load.i32 v0                     jump block1(v2)
+//	    v3 = iadd v1, v1              →  block1(v1):
+//	    store v3, v0                         v3 = iadd v1, v1
+//	    brif v3, block1, block2              store v3, v0
+//	                                         brif v3, block1(v3), block2
+//
 // A store of what is there already goes, and so does one that another
 // overwrites before anything could look: neither load nor call nor trap may come between.
 
@@ -46,6 +59,8 @@ type memory struct {
 	last    [numSlots]pending
 	// loaded is, by load that may move, the version that it has been seen to load.
 	loaded []uint32
+	// carried is, by block, how many places are carried around its loop.
+	carried []uint8
 }
 
 // known is an entry of the table of what is in memory.
@@ -79,6 +94,9 @@ type pending struct {
 }
 
 const maxRecent = 16
+
+// maxCarried is how many places are carried around a loop: each takes a register.
+const maxCarried = 4
 
 // slot is where the version of an access's region is.
 func slot(flags ir.MemFlags) int {
@@ -114,6 +132,7 @@ func (o *Optimizer) startMemory() {
 	m.reset(f.NumInsts())
 	m.loaded = filled(m.loaded, f.NumInsts(), unknown)
 	n := f.NumBlocks()
+	m.carried = zeroed(m.carried, n)
 	m.in = filled(m.in, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
 	m.out = filled(m.out, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
 	order := o.dom.ReversePostOrder()
@@ -333,6 +352,11 @@ func (o *Optimizer) load(inst ir.Inst) {
 		f.RemoveInst(inst)
 		return
 	}
+	if w, ok := o.carry(inst, &k); ok {
+		o.values[v].rep = w
+		f.RemoveInst(inst)
+		return
+	}
 	if d.Flags&ir.MemGrows != 0 {
 		o.addLimit(v, addr, offset)
 	}
@@ -350,6 +374,92 @@ func (o *Optimizer) load(inst ir.Inst) {
 			p.inst = ir.NoInst
 		}
 	}
+}
+
+// carry is the parameter that the place k, which inst loads, is carried around a
+// loop in, if it is.
+func (o *Optimizer) carry(inst ir.Inst, k *known) (ir.Value, bool) {
+	m, f := &o.mem, o.f
+	d := *f.Inst(inst)
+	header := ir.Block(k.version &^ merged)
+	if k.version&merged == 0 || k.op != ir.OpLoad || !movable(&d) || o.values[k.addr].new || k.offset != int64(int32(k.offset)) || m.carried[header] == maxCarried {
+		return ir.NoValue, false
+	}
+	if l := o.loops.Innermost(header); l == ir.NoLoop || o.loops.Header(l) != header || o.dom.Dominates(header, o.defBlock(k.addr)) {
+		return ir.NoValue, false
+	}
+	preds := o.cfg.Preds(header)
+	for _, e := range preds {
+		switch {
+		case !o.dom.Dominates(header, e.From):
+			if !o.dom.Reachable(e.From) || f.Inst(e.Inst).Op.IsCall() {
+				return ir.NoValue, false
+			}
+		case !o.leaves(e.From, slot(d.Flags), k):
+			return ir.NoValue, false
+		}
+	}
+	here := o.block
+	p := f.AddParam(header, k.typ)
+	for _, e := range preds {
+		var v ir.Value
+		if o.dom.Dominates(header, e.From) {
+			v = f.Args(ir.Inst(m.after(e.From, slot(d.Flags)) - 1))[0]
+		} else {
+			before := *k
+			before.version = m.after(e.From, slot(d.Flags))
+			o.block = e.From
+			var ok bool
+			if v, ok = m.find(o, &before, false); !ok {
+				d.Imm = k.offset
+				c := f.AddInst(d, k.addr)
+				v = f.AddResult(c, k.typ)
+				f.InsertBefore(c, e.Inst)
+			}
+		}
+		f.AddDestArg(e.Inst, int(e.Dest), v)
+	}
+	o.grow()
+	m.carried[header]++
+	o.block, k.value = header, p
+	m.find(o, k, true)
+	o.block = here
+	return p, true
+}
+
+// leaves reports whether what place k holds at the end of a block is what one store has
+// left there.
+func (o *Optimizer) leaves(b ir.Block, s int, k *known) bool {
+	f := o.f
+	v := o.mem.after(b, s)
+	if v == 0 || v == unknown || v&merged != 0 {
+		return false
+	}
+	inst := ir.Inst(v - 1)
+	d := f.Inst(inst)
+	if d.Op != ir.OpStore || order(d.Flags) != k.flags || f.InstBlock(inst) == ir.NoBlock || !o.dom.Dominates(f.InstBlock(inst), b) {
+		return false
+	}
+	args := f.Args(inst)
+	addr, offset := o.address(o.rep(args[1]), d.Imm)
+	return addr == k.addr && offset == k.offset && f.ValueType(f.Resolve(args[0])) == k.typ
+}
+
+// after is the version of slot s at the end of block b.
+func (m *memory) after(b ir.Block, s int) uint32 {
+	if v := m.out[b][s]; v != unknown {
+		return v
+	}
+	return m.in[b][s]
+}
+
+// defBlock is the block where v is made.
+func (o *Optimizer) defBlock(v ir.Value) ir.Block {
+	if inst, _ := o.f.ValueInst(v); inst != ir.NoInst {
+		return o.f.InstBlock(inst)
+	}
+	b, _ := o.f.ValueBlock(v)
+	return b
 }
 
 // movable reports whether a load may be done earlier, as long as memory is the
