@@ -46,7 +46,6 @@ var ErrUnsupported = errors.New("not supported by the oracle")
 // interpreter fixes; its lowest bytes are the execution context.
 const (
 	contextAt = 0x10_0000_0000
-	typesAt   = 0x11_0000_0000
 	storeAt   = 0x12_0000_0000
 	memoryAt  = 0x1000_0000_0000
 	tableAt   = 0x2000_0000_0000
@@ -128,12 +127,11 @@ func (in *Instance) define(code []byte, o *Options) error {
 // initialize lays out the instance and applies its segments.
 func (in *Instance) initialize() error {
 	m, l := in.m, &in.layout
-	in.context = make([]byte, l.Size())
+	in.context = make([]byte, int(l.TypeID(uint32(len(m.Types)))))
 	in.machine.Map(contextAt, in.context)
 	in.machine.Map(storeAt, make([]byte, layout.StoreSize))
 	in.set(layout.InstMagic, layout.InstanceMagic)
 	in.set(layout.InstStore, storeAt)
-	in.set(layout.InstTypeIDs, typesAt)
 	store := in.machine.Bytes(storeAt, layout.StoreSize)
 	binary.LittleEndian.PutUint64(store[layout.StoreEpochDeadline:], 1<<63)
 
@@ -141,7 +139,7 @@ func (in *Instance) initialize() error {
 	if err != nil {
 		return err
 	}
-	in.machine.Map(typesAt, ids)
+	copy(in.context[l.TypeID(0):], ids)
 	for i := range m.Code {
 		at := l.Func(uint32(i))
 		in.set(at+layout.FuncRecordCode, in.machine.Address(ir.UserName(translate.FunctionNamespace, uint32(i))))

@@ -352,7 +352,7 @@ func (o *Optimizer) load(inst ir.Inst) {
 		f.RemoveInst(inst)
 		return
 	}
-	if w, ok := o.carry(inst, &k); ok {
+	if w, ok := o.carryAround(inst, &k); ok {
 		o.values[v].rep = w
 		f.RemoveInst(inst)
 		return
@@ -376,9 +376,9 @@ func (o *Optimizer) load(inst ir.Inst) {
 	}
 }
 
-// carry is the parameter that the place k, which inst loads, is carried around a
+// carryAround is the parameter that the place k, which inst loads, is carried around a
 // loop in, if it is.
-func (o *Optimizer) carry(inst ir.Inst, k *known) (ir.Value, bool) {
+func (o *Optimizer) carryAround(inst ir.Inst, k *known) (ir.Value, bool) {
 	m, f := &o.mem, o.f
 	d := *f.Inst(inst)
 	header := ir.Block(k.version &^ merged)
