@@ -391,6 +391,8 @@ func (o *Optimizer) carryAround(inst ir.Inst, k *known) (ir.Value, bool) {
 	preds := o.cfg.Preds(header)
 	for _, e := range preds {
 		switch {
+		case !o.stands(e, header):
+			return ir.NoValue, false
 		case !o.dom.Dominates(header, e.From):
 			if !o.dom.Reachable(e.From) || f.Inst(e.Inst).Op.IsCall() {
 				return ir.NoValue, false
@@ -425,6 +427,17 @@ func (o *Optimizer) carryAround(inst ir.Inst, k *known) (ir.Value, bool) {
 	m.find(o, k, true)
 	o.block = here
 	return p, true
+}
+
+// stands reports whether an edge to b is still there: the branch may have been decided
+// since edges were found.
+func (o *Optimizer) stands(e ir.Edge, b ir.Block) bool {
+	f := o.f
+	if f.InstBlock(e.Inst) != e.From {
+		return false
+	}
+	dests := f.Dests(e.Inst)
+	return int(e.Dest) < len(dests) && dests[e.Dest].Block == b
 }
 
 // leaves reports whether what place k holds at the end of a block is what one store has
