@@ -115,8 +115,8 @@ type term struct {
 func (c *lower) extendedTerm(v ir.Value, scale uint8, disp int64) (term, bool) {
 	t := term{v: v, reg: machine.NoReg}
 	i, ok := c.defInst(v)
-	if !ok || c.opcode(i) != ir.OpUextend || c.valueType(c.arg0(i)) != ir.I32 {
-		return t, false
+	if !ok || c.opcode(i) != ir.OpUextend || c.valueType(c.arg0(i)) != ir.I32 || !c.l.SingleUse(v) {
+		return t, false // what else needs it, such as a check of bounds, has it made anyway
 	}
 	t.v = c.arg0(i)
 	for range maxAddressSteps {
