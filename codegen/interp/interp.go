@@ -53,6 +53,9 @@ const (
 type Machine struct {
 	// Fuel is how many instructions a call may run; 0 means DefaultFuel.
 	Fuel uint64
+	// CallReturnAddress is what get_call_return_address yields, for programs that only
+	// note it; with 0 the instruction is not supported, as calls return to no address.
+	CallReturnAddress uint64
 	// Resolve finds functions that were not defined; it may be nil.
 	Resolve func(ir.Name, *ir.Signature) HostFunc
 

@@ -64,8 +64,12 @@ func (m *Machine) step(fr *frame, inst ir.Inst, d *ir.InstData) error {
 		m.pinned = in[0]
 	case ir.OpGetFramePointer, ir.OpGetStackPointer:
 		r = word(fr.sp)
-	case ir.OpGetReturnAddress, ir.OpGetCallReturnAddress:
+	case ir.OpGetReturnAddress:
 		r = word(codeBase - 16)
+	case ir.OpGetCallReturnAddress:
+		if r = word(m.CallReturnAddress); m.CallReturnAddress == 0 {
+			err = m.fail(inst, ErrUnsupported)
+		}
 	case ir.OpUaddOverflowTrap:
 		n := to.Bits()
 		sum := in[0].add(in[1])

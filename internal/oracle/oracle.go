@@ -80,7 +80,7 @@ func New(code []byte, o *Options) (*Instance, error) {
 		return nil, fmt.Errorf("%w: imports", ErrUnsupported)
 	}
 	in := &Instance{m: m, layout: image.LayoutOf(m)}
-	in.machine.Fuel = o.Fuel
+	in.machine.Fuel, in.machine.CallReturnAddress = o.Fuel, 1 // nobody goes there
 	if err := in.define(code, o); err != nil {
 		return nil, err
 	}
