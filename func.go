@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/vm"
@@ -125,11 +124,11 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 // room begins a call that needs nothing else for it, and tells where arguments
 // and results are. Others it leaves to begin, and returns nil.
 func (f *Func) room(ctx context.Context) unsafe.Pointer {
-	if reflect.TypeOf(ctx) != backgroundType && ctx.Done() != nil && ctx.Err() != nil {
+	if !isBackground(ctx) && ctx.Done() != nil && ctx.Err() != nil {
 		return nil
 	}
 	turn := &f.store.turn
-	if !turn.Try() {
+	if !turn.Claim() {
 		return nil
 	}
 	p := f.vm.Room()
@@ -138,6 +137,17 @@ func (f *Func) room(ctx context.Context) unsafe.Pointer {
 	}
 	return p
 }
+
+// isBackground reports whether ctx is context.Background(), by the word of the
+// interface that tells the type: there is one value of it.
+func isBackground(ctx context.Context) bool {
+	return *(*uintptr)(unsafe.Pointer(&ctx)) == background
+}
+
+var background = func() uintptr {
+	ctx := context.Background()
+	return *(*uintptr)(unsafe.Pointer(&ctx))
+}()
 
 // begin begins any call. Raw is the arguments if they have been lowered.
 func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {

@@ -154,7 +154,7 @@ func (s *Store) nested(ctx context.Context) bool {
 		running := s.running.Load()
 		return c == running || c.outer != nil && c.outer == running
 	}
-	if ctx.Done() == nil && reflect.TypeOf(ctx) == backgroundType {
+	if isBackground(ctx) {
 		return false // the usual case needs no search
 	}
 	c, _ := ctx.Value(storeKey{}).(*callContext)

@@ -27,7 +27,11 @@ func Proc0(f *Func) (func(context.Context) error, error) {
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -58,7 +62,11 @@ func Proc1[P1 GoType](f *Func) (func(context.Context, P1) error, error) {
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -90,7 +98,11 @@ func Proc2[P1, P2 GoType](f *Func) (func(context.Context, P1, P2) error, error) 
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -123,7 +135,11 @@ func Proc3[P1, P2, P3 GoType](f *Func) (func(context.Context, P1, P2, P3) error,
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -157,7 +173,11 @@ func Proc4[P1, P2, P3, P4 GoType](f *Func) (func(context.Context, P1, P2, P3, P4
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -192,7 +212,11 @@ func Proc5[P1, P2, P3, P4, P5 GoType](f *Func) (func(context.Context, P1, P2, P3
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -228,7 +252,11 @@ func Proc6[P1, P2, P3, P4, P5, P6 GoType](f *Func) (func(context.Context, P1, P2
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -265,7 +293,11 @@ func Proc7[P1, P2, P3, P4, P5, P6, P7 GoType](f *Func) (func(context.Context, P1
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -303,7 +335,11 @@ func Proc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](f *Func) (func(context.Context
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -342,7 +378,11 @@ func Proc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](f *Func) (func(context.Con
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -382,7 +422,11 @@ func Proc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](f *Func) (func(conte
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -423,7 +467,11 @@ func Proc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](f *Func) (func(
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -465,7 +513,11 @@ func Proc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](f *Func) (
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -508,7 +560,11 @@ func Proc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f *Fu
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -552,7 +608,11 @@ func Proc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -597,7 +657,11 @@ func Proc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoT
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -643,7 +707,11 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 				return err
 			}
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return nil
 	}, nil
 }
@@ -1366,7 +1434,11 @@ func Func0[R GoType](f *Func) (func(context.Context) (R, error), error) {
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1404,7 +1476,11 @@ func Func1[P1, R GoType](f *Func) (func(context.Context, P1) (R, error), error) 
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1443,7 +1519,11 @@ func Func2[P1, P2, R GoType](f *Func) (func(context.Context, P1, P2) (R, error),
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1483,7 +1563,11 @@ func Func3[P1, P2, P3, R GoType](f *Func) (func(context.Context, P1, P2, P3) (R,
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1524,7 +1608,11 @@ func Func4[P1, P2, P3, P4, R GoType](f *Func) (func(context.Context, P1, P2, P3,
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1566,7 +1654,11 @@ func Func5[P1, P2, P3, P4, P5, R GoType](f *Func) (func(context.Context, P1, P2,
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1609,7 +1701,11 @@ func Func6[P1, P2, P3, P4, P5, P6, R GoType](f *Func) (func(context.Context, P1,
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1653,7 +1749,11 @@ func Func7[P1, P2, P3, P4, P5, P6, P7, R GoType](f *Func) (func(context.Context,
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1698,7 +1798,11 @@ func Func8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](f *Func) (func(context.Cont
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1744,7 +1848,11 @@ func Func9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](f *Func) (func(context.
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1791,7 +1899,11 @@ func Func10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](f *Func) (func(co
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1839,7 +1951,11 @@ func Func11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](f *Func) (fu
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1888,7 +2004,11 @@ func Func12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](f *Func
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1938,7 +2058,11 @@ func Func13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](f 
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -1989,7 +2113,11 @@ func Func14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoTyp
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -2041,7 +2169,11 @@ func Func15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R 
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -2094,7 +2226,11 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 			t.lift(p, unsafe.Pointer(&x1))
 			r = x1
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r, nil
 	}, nil
 }
@@ -2991,7 +3127,11 @@ func Func0x2[R1, R2 GoType](f *Func) (func(context.Context) (R1, R2, error), err
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3031,7 +3171,11 @@ func Func1x2[P1, R1, R2 GoType](f *Func) (func(context.Context, P1) (R1, R2, err
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3072,7 +3216,11 @@ func Func2x2[P1, P2, R1, R2 GoType](f *Func) (func(context.Context, P1, P2) (R1,
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3114,7 +3262,11 @@ func Func3x2[P1, P2, P3, R1, R2 GoType](f *Func) (func(context.Context, P1, P2, 
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3157,7 +3309,11 @@ func Func4x2[P1, P2, P3, P4, R1, R2 GoType](f *Func) (func(context.Context, P1, 
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3201,7 +3357,11 @@ func Func5x2[P1, P2, P3, P4, P5, R1, R2 GoType](f *Func) (func(context.Context, 
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3246,7 +3406,11 @@ func Func6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](f *Func) (func(context.Conte
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3292,7 +3456,11 @@ func Func7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](f *Func) (func(context.C
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3339,7 +3507,11 @@ func Func8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](f *Func) (func(conte
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3387,7 +3559,11 @@ func Func9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](f *Func) (func(c
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3436,7 +3612,11 @@ func Func10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](f *Func) (
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3486,7 +3666,11 @@ func Func11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f *Fu
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3537,7 +3721,11 @@ func Func12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3589,7 +3777,11 @@ func Func13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoT
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3642,7 +3834,11 @@ func Func14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3696,7 +3892,11 @@ func Func15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }
@@ -3751,7 +3951,11 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
 			r1, r2 = x1, x2
 		}
-		t.end(p)
+		if t.vm.Plain(p) {
+			t.store.turn.Give()
+		} else {
+			t.end(p)
+		}
 		return r1, r2, nil
 	}, nil
 }

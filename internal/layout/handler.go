@@ -35,13 +35,6 @@ const (
 	LeaseBusy    = 12 // uint32
 )
 
-// What the claim stub returns.
-const (
-	LeaseRefused = 0 // of another goroutine, revoked, or busy
-	LeaseClaimed = 1
-	LeaseRaced   = 2 // claimed, but it was revoked just then
-)
-
 // Units of the tables that the handlers read.
 const (
 	CodeGranuleLog2 = 14

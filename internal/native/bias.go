@@ -37,16 +37,9 @@ const (
 	_ = uint(unsafe.Offsetof(Lease{}.Busy)-layout.LeaseBusy) + uint(layout.LeaseBusy-unsafe.Offsetof(Lease{}.Busy))
 )
 
-// Outcomes of [Claim].
-const (
-	Refused = layout.LeaseRefused // the lease is another goroutine's, revoked, or busy
-	Claimed = layout.LeaseClaimed
-	Raced   = layout.LeaseRaced // it is busy now, but was revoked just then
-)
-
-// Claim makes a lease busy that the running goroutine owns, and looks whether
-// anyone has objected.
-func Claim(l *Lease) uintptr { return process.claim(l) }
+// Claim makes a lease busy. It fails if the lease is another goroutine's, is busy,
+// or is revoked, perhaps just then: whoever has revoked it may have seen it busy.
+func Claim(l *Lease) bool { return process.claim(l) }
 
 // FenceAll makes all threads of the process execute a full memory fence before
 // it returns. It costs microseconds.

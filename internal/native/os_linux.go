@@ -292,6 +292,9 @@ var pagemap = sync.OnceValue(func() int {
 	return fd
 })
 
+// maxScanned is for how many pages asking is cheaper than giving them back.
+const maxScanned = 4 << 10
+
 // touchedPages finds the pages, of those in size bytes of private memory at addr,
 // that may have been written to, and puts their numbers from addr on into touched.
 // ok is false if they are more, or that cannot be found out.
@@ -303,7 +306,7 @@ func touchedPages(addr, size uintptr, touched []uint32) (count int, ok bool) {
 	)
 	fd := pagemap()
 	n := int(size / pageSize)
-	if fd < 0 || n > 64<<10 {
+	if fd < 0 || n > maxScanned {
 		return 0, false
 	}
 	var entries [256]uint64

@@ -44,7 +44,7 @@ var process struct {
 
 	bias      bool // Goroutine and FenceAll can be used
 	goroutine func() uintptr
-	claim     func(*Lease) uintptr
+	claim     func(*Lease) bool
 }
 
 // Supported returns nil if native code can be run in this process, or an error
@@ -85,7 +85,7 @@ func setUp() error {
 		return err
 	}
 	p.goroutine = Func[func() uintptr](p.stubs + stubGoroutine)
-	p.claim = Func[func(*Lease) uintptr](p.stubs + stubClaim)
+	p.claim = Func[func(*Lease) bool](p.stubs + stubClaim)
 	registerSyncCores()
 	p.bias = !raceDetector && registerFences()
 	p.signals = !asyncPreemptOff(os.Getenv("GODEBUG"))

@@ -175,16 +175,10 @@ func (s *Stack) Release() {
 	if len(stacks.warm) < warmStacks {
 		list, end = &stacks.warm, end-warmSize
 	}
-	if s.low < end && !s.shallow(end) {
+	if s.low < end {
 		_ = discard(s.low, end-s.low) // else the memory just stays in use
 	}
 	*list = append(*list, s)
-}
-
-// shallow reports whether no memory of the stack below an address is in use.
-func (s *Stack) shallow(end uintptr) bool {
-	_, ok := touchedPages(s.low, end-s.low, nil)
-	return ok
 }
 
 // top is where the outermost entry starts, 16-byte aligned and inside the

@@ -186,7 +186,7 @@ func guest(b *bytes.Buffer, params, results int) {
 		}
 		fmt.Fprintf(b, "t.lift(p, %s)\n%s = %s\n}\n", list(results, ", ", "unsafe.Pointer(&x#)"), strings.Join(r, ", "), list(results, ", ", "x#"))
 	}
-	fmt.Fprintf(b, "t.end(p)\nreturn %s\n", strings.Join(append(append([]string{}, r...), "nil"), ", "))
+	fmt.Fprintf(b, "if t.vm.Plain(p) {\nt.store.turn.Give()\n} else {\nt.end(p)\n}\nreturn %s\n", strings.Join(append(append([]string{}, r...), "nil"), ", "))
 	b.WriteString("}, nil\n}\n")
 }
 

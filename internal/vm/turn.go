@@ -49,7 +49,7 @@ const (
 func (t *Turn) Init() {
 	t.patience = firstPatience
 	t.none.Revoked.Store(1)
-	t.current = &t.none
+	t.current = &t.first
 	t.lease.Store(&t.first)
 	if !native.CanBias() {
 		t.first.Revoked.Store(1)
@@ -58,33 +58,27 @@ func (t *Turn) Init() {
 }
 
 // Try takes the turn if it is free.
-func (t *Turn) Try() bool {
-	l := t.lease.Load()
-	switch native.Claim(l) {
-	case native.Claimed:
-		if t.current != l {
-			t.current = l
-		}
-		return true
-	case native.Raced:
-		l.Busy = 0
-		t.wake()
-	}
-	return t.try(l)
-}
+func (t *Turn) Try() bool { return t.Claim() || t.try() }
 
-// try is the rest of Try, when lease l could not be claimed.
+// Claim is Try for the goroutine that the turn is let to; others it may refuse. It
+// is small enough to be inlined. The lease is the current one then: others revoke
+// it before they take the turn without it.
+func (t *Turn) Claim() bool { return native.Claim(t.lease.Load()) }
+
+// try is the rest of Try, when the lease could not be claimed.
 //
 //go:noinline
-func (t *Turn) try(l *native.Lease) bool {
-	g := native.Goroutine()
-	if l.Revoked.Load() == 0 {
-		if l.Owner.Load() == g {
-			return false // a call within a call
+func (t *Turn) try() bool {
+	g, l := native.Goroutine(), t.lease.Load()
+	switch owner := l.Owner.Load(); {
+	case l.Revoked.Load() != 0:
+		if owner == g {
+			t.wake() // who has revoked it may have seen it busy for a moment
 		}
-		if l.Owner.Load() == 0 && l.Owner.CompareAndSwap(0, g) {
-			return t.Try()
-		}
+	case owner == g:
+		return false // a call within a call
+	case owner == 0 && l.Owner.CompareAndSwap(0, g):
+		return t.Try()
 	}
 	return t.tryTaken(g)
 }
