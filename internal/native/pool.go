@@ -76,29 +76,30 @@ func (p *Pool) Acquire(reservation, size uint64, image *Image) (*Memory, error) 
 }
 
 // take is a memory that was kept: one that fits, or else one with a reservation
-// of the right size.
+// of the right size. One with another image is left to who wants that, unless the
+// pool is more than half full.
 func (p *Pool) take(k poolKey) *Memory {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free[k]) == 0 {
-		found := false
-		for other := range p.free {
-			if other.size != k.size || found && other.image != k.image {
-				continue
+		var best poolKey
+		for other, list := range p.free {
+			switch {
+			case len(list) == 0 || other.size != k.size:
+			case other.image == k.image:
+				best = other
+			case best.size == 0 && (other.image == nil || 2*p.n > p.limit):
+				best = other
 			}
-			k.committed, k.image, found = other.committed, other.image, true
 		}
-		if !found {
+		if best.size == 0 {
 			return nil
 		}
+		k = best
 	}
 	list := p.free[k]
 	m := list[len(list)-1]
-	if len(list) == 1 {
-		delete(p.free, k)
-	} else {
-		p.free[k] = list[:len(list)-1]
-	}
+	p.free[k] = list[:len(list)-1] // the room is used again
 	p.n--
 	p.resident -= m.resident
 	return &m
