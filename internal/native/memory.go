@@ -210,6 +210,12 @@ func (m *Memory) clean(room uintptr) error {
 		}
 		m.committed = m.initial
 	}
+	return m.restore(room)
+}
+
+// restore gives all usable bytes their first contents. Up to room bytes stay in
+// memory.
+func (m *Memory) restore(room uintptr) error {
 	var touched [maxResident / pageSize]uint32
 	n, ok := touchedPages(m.base, m.committed, touched[:room/pageSize])
 	if !ok {
@@ -245,12 +251,15 @@ func (m *Memory) Retire() {
 	if m.base == 0 {
 		return
 	}
-	err := discard(m.base, m.committed)
-	if err == nil && m.image != nil {
+	var err error
+	if m.image != nil {
 		// Zeros, rather than the image, which may be gone soon.
 		if err = mapZeros(m.base, m.image.size(), protReadWrite); err == nil {
 			m.image = nil
 		}
+	}
+	if err == nil {
+		err = m.restore(retiredResident)
 	}
 	if err != nil {
 		m.Free()
@@ -265,8 +274,12 @@ func (m *Memory) Retire() {
 	old.Free()
 }
 
-// retiredMemories is how many retired memories stay accessible.
-const retiredMemories = 1024
+// retiredMemories is how many retired memories stay accessible, and retiredResident
+// how much of each stays in memory.
+const (
+	retiredMemories = 1024
+	retiredResident = 64 << 10
+)
 
 // retired is a ring of retired memories.
 var retired struct {
