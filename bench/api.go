@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bytecodealliance/wasmtime-go/v39"
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/wat"
 	"github.com/tetratelabs/wazero"
@@ -51,21 +52,41 @@ func apiModule() []byte {
 		}
 	}
 	b.WriteString(")")
-	code, err := wat.Compile([]byte(b.String()), nil)
+	return compileText(b.String())
+}
+
+// dataModule has a memory of 20 pages, of which 1 MiB is initialized.
+func dataModule() []byte {
+	return compileText(`(module (memory (export "memory") 20)
+		(data (i32.const 1024) "` + strings.Repeat("0123456789abcdef", 1<<16) + `")
+		(func (export "in0") (result i32) (i32.load (i32.const 500000))))`)
+}
+
+// growModule has a memory that it grows page by page, as often as told.
+func growModule() []byte {
+	return compileText(`(module (memory (export "memory") 0 10000)
+		(func (export "grow") (param i32)
+			(loop $l (drop (memory.grow (i32.const 1))) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))`)
+}
+
+func compileText(text string) []byte {
+	code, err := wat.Compile([]byte(text), nil)
 	if err != nil {
 		panic(err) // the text is ours
 	}
 	return code
 }
 
-// apiRow is an operation by the public API of both engines; do does it n times.
+// apiRow is an operation by the public API of the engines, done n times; nil
+// where it is not measured.
 type apiRow struct {
-	name          string
-	n             int
-	davit, wazero func(n int) error
+	name                    string
+	n                       int
+	davit, wazero, wasmtime func(n int) error
 }
 
-// apiCosts measures what operations of the API cost beside wazero.
+// apiCosts measures what operations of the API cost beside wazero, and some beside
+// Wasmtime, which Go reaches by cgo.
 func (b *bench) apiCosts() ([]*table, error) {
 	ctx := context.Background()
 	code := apiModule()
@@ -78,31 +99,37 @@ func (b *bench) apiCosts() ([]*table, error) {
 		return nil, err
 	}
 	defer w.runtime.Close(ctx)
+	wt, err := newWasmtimeAPI(code)
+	if err != nil {
+		return nil, err
+	}
 	const calls = 200_000
 	var rows []apiRow
 	for _, n := range apiParams {
 		rows = append(rows,
-			apiRow{fmt.Sprintf("Go→wasm, %d parameters, untyped", n), calls, d.callRaw(n), w.callRaw(n)},
-			apiRow{fmt.Sprintf("Go→wasm, %d parameters, typed", n), calls, d.callTyped(n), nil},
-			apiRow{fmt.Sprintf("Go→wasm, %d parameters, values", n), calls, d.callValues(n), w.callValues(n)})
+			apiRow{fmt.Sprintf("Go→wasm, %d parameters, untyped", n), calls, d.callRaw(n), w.callRaw(n), nil},
+			apiRow{fmt.Sprintf("Go→wasm, %d parameters, typed", n), calls, d.callTyped(n), nil, nil},
+			apiRow{fmt.Sprintf("Go→wasm, %d parameters, values", n), calls, d.callValues(n), w.callValues(n), wt.callValues(n)})
 	}
 	for _, n := range apiParams {
 		rows = append(rows,
-			apiRow{fmt.Sprintf("wasm→Go, %d parameters, untyped", n), calls, d.run("raw", n), w.run("raw", n)},
-			apiRow{fmt.Sprintf("wasm→Go, %d parameters, typed", n), calls, d.run("typed", n), w.run("typed", n)})
+			apiRow{fmt.Sprintf("wasm→Go, %d parameters, untyped", n), calls, d.run("raw", n), w.run("raw", n), wt.run("raw", n)},
+			apiRow{fmt.Sprintf("wasm→Go, %d parameters, typed", n), calls, d.run("typed", n), w.run("typed", n), nil})
 	}
 	rows = append(rows,
-		apiRow{"string of 32 bytes to wasm and back", calls, d.echo, w.echo},
-		apiRow{"string of 32 bytes to Go", calls, d.strings, w.strings},
-		apiRow{"instantiate, call, close", 500, d.instantiate(1), w.instantiate(1)},
-		apiRow{"of 1,000 at a time", 1000, d.instantiate(1000), w.instantiate(1000)},
+		apiRow{"string of 32 bytes to wasm and back", calls, d.echo, w.echo, nil},
+		apiRow{"string of 32 bytes to Go", calls, d.strings, w.strings, nil},
+		apiRow{"instantiate, call, close", 500, d.instantiate(d.pre, 1), w.instantiate(w.module, 1), wt.instantiate(wt.pre, 1)},
+		apiRow{"of 1,000 at a time", 1000, d.instantiate(d.pre, 1000), w.instantiate(w.module, 1000), wt.instantiate(wt.pre, 1000)},
+		apiRow{"instantiate with 1 MiB of data, call, close", 50, d.instantiate(d.data, 1), w.instantiate(w.data, 1), wt.instantiate(wt.data, 1)},
+		apiRow{"memory.grow(1 page)", 5000, d.grow, w.grow, wt.grow},
 	)
-	t := b.newTable("api", "Calls and instances", "ns", []string{"davit", "wazero"})
+	t := b.newTable("api", "Calls and instances", "ns", []string{"davit", "wazero", "wasmtime"})
 	t.About = "Operations of the embedding API, from Go. Behind the time: allocations on the Go heap, if there are any."
 	for _, x := range rows {
 		b.progress(t, x.name)
 		r := t.add(x.name)
-		sides := []func(int) error{x.davit, x.wazero}
+		sides := []func(int) error{x.davit, x.wazero, x.wasmtime}
 		allocs := make([][]float64, len(sides))
 		for i, do := range sides {
 			if do == nil {
@@ -133,6 +160,8 @@ type davitAPI struct {
 	ctx    context.Context
 	engine *davit.Engine
 	pre    *davit.InstancePre
+	data   *davit.InstancePre // of dataModule
+	grows  *davit.InstancePre // of growModule
 	in     *davit.Instance
 	memory *davit.Memory
 	alloc  func(context.Context, uint32) (uint32, error)
@@ -184,6 +213,18 @@ func newDavitAPI(ctx context.Context, code []byte) (*davitAPI, error) {
 	}
 	if d.pre, err = l.InstancePre(m); err != nil {
 		return nil, err
+	}
+	for _, x := range []struct {
+		pre  **davit.InstancePre
+		code []byte
+	}{{&d.data, dataModule()}, {&d.grows, growModule()}} {
+		m, err := d.engine.Compile(ctx, x.code)
+		if err != nil {
+			return nil, err
+		}
+		if *x.pre, err = l.InstancePre(m); err != nil {
+			return nil, err
+		}
 	}
 	s, err := davit.NewStore(d.engine, nil)
 	if err != nil {
@@ -308,7 +349,21 @@ func (d *davitAPI) echo(n int) error {
 	return nil
 }
 
-func (d *davitAPI) instantiate(at int) func(int) error {
+// grow grows the memory of one instance n times.
+func (d *davitAPI) grow(n int) error {
+	s, err := davit.NewStore(d.engine, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	in, err := d.grows.Instantiate(d.ctx, s)
+	if err != nil {
+		return err
+	}
+	return in.Func("grow").CallRaw(d.ctx, []uint64{uint64(n)})
+}
+
+func (d *davitAPI) instantiate(pre *davit.InstancePre, at int) func(int) error {
 	stores := make([]*davit.Store, 0, at)
 	return func(n int) error {
 		for n > 0 {
@@ -319,7 +374,7 @@ func (d *davitAPI) instantiate(at int) func(int) error {
 					return err
 				}
 				stores = append(stores, s)
-				in, err := d.pre.Instantiate(d.ctx, s)
+				in, err := pre.Instantiate(d.ctx, s)
 				if err != nil {
 					return err
 				}
@@ -342,6 +397,8 @@ type wazeroAPI struct {
 	ctx     context.Context
 	runtime wazero.Runtime
 	module  wazero.CompiledModule
+	data    wazero.CompiledModule
+	grows   wazero.CompiledModule
 	in      api.Module
 	buffer  []byte
 }
@@ -378,6 +435,12 @@ func newWazeroAPI(ctx context.Context, code []byte) (*wazeroAPI, error) {
 	}
 	var err error
 	if w.module, err = w.runtime.CompileModule(ctx, code); err != nil {
+		return nil, err
+	}
+	if w.data, err = w.runtime.CompileModule(ctx, dataModule()); err != nil {
+		return nil, err
+	}
+	if w.grows, err = w.runtime.CompileModule(ctx, growModule()); err != nil {
 		return nil, err
 	}
 	w.in, err = w.runtime.InstantiateModule(ctx, w.module, wazero.NewModuleConfig().WithName("api"))
@@ -449,14 +512,23 @@ func (w *wazeroAPI) echo(n int) error {
 	return nil
 }
 
-func (w *wazeroAPI) instantiate(at int) func(int) error {
+func (w *wazeroAPI) grow(n int) error {
+	in, err := w.runtime.InstantiateModule(w.ctx, w.grows, wazero.NewModuleConfig().WithName(""))
+	if err != nil {
+		return err
+	}
+	defer in.Close(w.ctx)
+	return in.ExportedFunction("grow").CallWithStack(w.ctx, []uint64{uint64(n)})
+}
+
+func (w *wazeroAPI) instantiate(module wazero.CompiledModule, at int) func(int) error {
 	instances := make([]api.Module, 0, at)
 	config := wazero.NewModuleConfig().WithName("")
 	return func(n int) error {
 		for n > 0 {
 			instances = instances[:0]
 			for range min(at, n) {
-				in, err := w.runtime.InstantiateModule(w.ctx, w.module, config)
+				in, err := w.runtime.InstantiateModule(w.ctx, module, config)
 				if err != nil {
 					return err
 				}
@@ -471,6 +543,112 @@ func (w *wazeroAPI) instantiate(at int) func(int) error {
 				}
 			}
 			n -= len(instances)
+		}
+		return nil
+	}
+}
+
+// wasmtimeAPI is Wasmtime through its Go package. Each call of it is one of cgo.
+type wasmtimeAPI struct {
+	engine           *wasmtime.Engine
+	linker           *wasmtime.Linker
+	pre, data, grows *wasmtime.Module
+	store            *wasmtime.Store
+	in               *wasmtime.Instance
+}
+
+func newWasmtimeAPI(code []byte) (*wasmtimeAPI, error) {
+	w := &wasmtimeAPI{engine: wasmtime.NewEngine()}
+	w.linker = wasmtime.NewLinker(w.engine)
+	i32 := wasmtime.NewValType(wasmtime.KindI32)
+	define := func(module, name string, params int, results ...*wasmtime.ValType) error {
+		t := wasmtime.NewFuncType(slices.Repeat([]*wasmtime.ValType{i32}, params), results)
+		return w.linker.FuncNew(module, name, t, func(*wasmtime.Caller, []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
+			if len(results) == 0 {
+				return nil, nil
+			}
+			return []wasmtime.Val{wasmtime.ValI32(int32(params))}, nil
+		})
+	}
+	for _, kind := range []string{"raw", "typed"} {
+		for _, n := range apiParams {
+			if err := define(kind, fmt.Sprintf("f%d", n), n, i32); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := define("raw", "string", 2); err != nil {
+		return nil, err
+	}
+	for _, x := range []struct {
+		m    **wasmtime.Module
+		code []byte
+	}{{&w.pre, code}, {&w.data, dataModule()}, {&w.grows, growModule()}} {
+		var err error
+		if *x.m, err = wasmtime.NewModule(w.engine, x.code); err != nil {
+			return nil, err
+		}
+	}
+	w.store = wasmtime.NewStore(w.engine)
+	var err error
+	w.in, err = w.linker.Instantiate(w.store, w.pre)
+	return w, err
+}
+
+func (w *wasmtimeAPI) callValues(params int) func(int) error {
+	f := w.in.GetFunc(w.store, fmt.Sprintf("in%d", params))
+	args := make([]any, params)
+	for i := range args {
+		args[i] = int32(i)
+	}
+	return func(n int) error {
+		for range n {
+			if _, err := f.Call(w.store, args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (w *wasmtimeAPI) run(kind string, params int) func(int) error {
+	return func(n int) error {
+		_, err := w.in.GetFunc(w.store, fmt.Sprint(kind, params)).Call(w.store, int32(n))
+		return err
+	}
+}
+
+func (w *wasmtimeAPI) grow(n int) error {
+	s := wasmtime.NewStore(w.engine)
+	defer s.Close()
+	in, err := w.linker.Instantiate(s, w.grows)
+	if err != nil {
+		return err
+	}
+	_, err = in.GetFunc(s, "grow").Call(s, int32(n))
+	return err
+}
+
+func (w *wasmtimeAPI) instantiate(m *wasmtime.Module, at int) func(int) error {
+	stores := make([]*wasmtime.Store, 0, at)
+	return func(n int) error {
+		for n > 0 {
+			stores = stores[:0]
+			for range min(at, n) {
+				s := wasmtime.NewStore(w.engine)
+				stores = append(stores, s)
+				in, err := w.linker.Instantiate(s, m)
+				if err != nil {
+					return err
+				}
+				if _, err := in.GetFunc(s, "in0").Call(s); err != nil {
+					return err
+				}
+			}
+			for _, s := range stores {
+				s.Close()
+			}
+			n -= len(stores)
 		}
 		return nil
 	}
