@@ -68,9 +68,6 @@ func below(t ir.Type, n int) knownBits {
 	return knownBits{zero: mask(t) &^ (1<<n - 1)}
 }
 
-// bitsOf is what is known of v.
-func (o *Optimizer) bitsOf(v ir.Value) knownBits { return o.bits[v] }
-
 // resultBits is what is known of the result of inst, of type t.
 func (o *Optimizer) resultBits(inst ir.Inst, t ir.Type) knownBits {
 	f := o.f

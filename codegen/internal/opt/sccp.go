@@ -21,14 +21,16 @@ import (
 //
 // (M. N. Wegman and F. K. Zadeck, "Constant Propagation with Conditional
 // Branches", TOPLAS 1991.) Here the function is walked in reverse post order until
-// nothing changes, which takes as many rounds as loops are nested, and one more.
-// Each value changes at most twice. Functions that pass no constants to blocks are left at
+// nothing changes, which takes as many rounds as loops are nested, and one more; from
+// the second round on only what may still be a constant is looked at. Each value changes at most twice. Functions that pass no constants to blocks are left at
 // once.
 
 // constants is the working memory of constant propagation.
 type constants struct {
 	values  []constantOr // by value
 	reached []bool       // by block
+	visited []bool       // by block: its instructions have been seen
+	open    []ir.Inst    // of these blocks, those whose results may still change
 }
 
 // constantOr is what is known of a value: nothing yet, a constant, or that it
@@ -53,6 +55,8 @@ func (o *Optimizer) propagate() bool {
 	}
 	c.values = zeroed(c.values, f.NumValues())
 	c.reached = zeroed(c.reached, f.NumBlocks())
+	c.visited = zeroed(c.visited, f.NumBlocks())
+	c.open = c.open[:0]
 	entry := f.Entry()
 	c.reached[entry] = true
 	for _, p := range f.Params(entry) {
@@ -63,13 +67,28 @@ func (o *Optimizer) propagate() bool {
 			return false // what is known is not proven yet
 		}
 		changed := false
+		open := c.open[:0]
+		for _, inst := range c.open {
+			if o.evaluate(inst) {
+				changed = true
+			}
+			if c.values[f.Result(inst)].state != varies {
+				open = append(open, inst)
+			}
+		}
+		c.open = open
 		for _, b := range o.clean.order {
 			if !f.InLayout(b) || !c.reached[b] {
 				continue
 			}
-			for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
-				if o.evaluate(inst) {
-					changed = true
+			if !c.visited[b] {
+				c.visited[b] = true
+				changed = true
+				for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+					o.evaluate(inst)
+					if res := f.Results(inst); len(res) == 1 && c.values[res[0]].state != varies {
+						c.open = append(c.open, inst)
+					}
 				}
 			}
 			if o.flow(f.LastInst(b)) {
@@ -130,6 +149,9 @@ func (o *Optimizer) evaluate(inst ir.Inst) bool {
 			in[i].Lo = x.bits
 		}
 		if r.state == fixed {
+			if c.values[res[0]].state == fixed {
+				return false // of the same constants
+			}
 			if v, ok := interp.Evaluate(f, d, f.ValueType(args[0]), to, in); ok {
 				r.bits = v.Lo
 			} else {

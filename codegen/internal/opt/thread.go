@@ -170,11 +170,25 @@ func (o *Optimizer) mayThread(b ir.Block) bool {
 		if f.Inst(e.Inst).Op == ir.OpBrif && f.Resolve(f.Args(e.Inst)[0]) == c {
 			return true
 		}
-		for _, a := range f.DestArgs(e.Inst, int(e.Dest)) {
+		for k, a := range f.DestArgs(e.Inst, int(e.Dest)) {
 			if a.IsPlain() {
-				if _, ok := o.constant(f.Resolve(a)); ok {
+				if _, ok := o.constant(f.Resolve(a)); ok && (f.Params(b)[k] == c || o.computesFrom(b, f.Params(b)[k])) {
 					return true
 				}
+			}
+		}
+	}
+	return false
+}
+
+// computesFrom reports whether an instruction of b, but for its branch, uses v.
+func (o *Optimizer) computesFrom(b ir.Block, v ir.Value) bool {
+	f := o.f
+	last := f.LastInst(b)
+	for inst := f.FirstInst(b); inst != last; inst = f.NextInst(inst) {
+		for _, a := range f.Args(inst) {
+			if f.Resolve(a) == v {
+				return true
 			}
 		}
 	}

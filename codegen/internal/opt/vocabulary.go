@@ -168,7 +168,6 @@ func (o *Optimizer) u64Add(a, b uint64) uint64 { return a + b }
 func (o *Optimizer) u64Sub(a, b uint64) uint64 { return a - b }
 func (o *Optimizer) u64And(a, b uint64) uint64 { return a & b }
 func (o *Optimizer) u64Or(a, b uint64) uint64  { return a | b }
-func (o *Optimizer) u64Not(a uint64) uint64    { return ^a }
 func (o *Optimizer) u64Shl(a, b uint64) uint64 { return a << b }
 func (o *Optimizer) u64Shr(a, b uint64) uint64 { return a >> b }
 func (o *Optimizer) u64Min(a, b uint64) uint64 { return min(a, b) }
@@ -409,16 +408,6 @@ func (o *Optimizer) reflexive(c ir.IntCC) bool {
 }
 
 func (o *Optimizer) irreflexive(c ir.IntCC) bool { return !o.reflexive(c) }
-
-// lessOrUnequal and greaterOrEqual are the conditions that hold, and don't hold, of a
-// number and a greater one, unsigned.
-func (o *Optimizer) lessOrUnequal(c ir.IntCC) bool {
-	return c == ir.UnsignedLessThan || c == ir.UnsignedLessThanOrEqual || c == ir.NotEqual
-}
-
-func (o *Optimizer) greaterOrEqual(c ir.IntCC) bool {
-	return c == ir.UnsignedGreaterThan || c == ir.UnsignedGreaterThanOrEqual || c == ir.Equal
-}
 
 // ccUnsigned is the condition for numbers that have been zero-extended.
 func (o *Optimizer) ccUnsigned(c ir.IntCC) ir.IntCC {
