@@ -318,7 +318,7 @@ func (o *Optimizer) threadEdge(from ir.Inst, i int, b ir.Block) bool {
 	f.Loc = f.SourceLoc(last)
 	t.args = t.args[:0]
 	for k := range f.DestArgs(last, dest) {
-		t.args = append(t.args, o.carry(f.DestArgs(last, dest)[k], b, from))
+		t.args = append(t.args, o.carryPast(f.DestArgs(last, dest)[k], b, from))
 	}
 	t.drop = filled(t.drop, len(f.DestArgs(from, i)), true)
 	f.RemoveDestArgs(from, i, t.drop)
@@ -385,8 +385,8 @@ func (o *Optimizer) outside(b ir.Block, v ir.Value) ir.Value {
 	return ir.NoValue
 }
 
-// carry makes v, of block b, available before a jump that goes past b.
-func (o *Optimizer) carry(v ir.Value, b ir.Block, from ir.Inst) ir.Value {
+// carryPast makes v, of block b, available before a jump that goes past b.
+func (o *Optimizer) carryPast(v ir.Value, b ir.Block, from ir.Inst) ir.Value {
 	f, t := o.f, &o.threads
 	v = f.Resolve(v)
 	if o.definedIn(v) != b {
