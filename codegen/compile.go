@@ -136,7 +136,7 @@ func (c *Context) optimize() error {
 	if c.target.Shared.OptLevel == isa.OptNone {
 		return nil
 	}
-	c.opt.Run(c.f, opt.Options{NoMemory: !c.target.Shared.AliasAnalysis})
+	c.opt.Run(c.f, opt.Options{NoMemory: !c.target.Shared.AliasAnalysis, Small: c.target.Shared.OptLevel == isa.OptSpeedAndSize})
 	if err := c.verify(); err != nil {
 		return fmt.Errorf("%w: optimized: %w", ErrBug, err)
 	}

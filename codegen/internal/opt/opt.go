@@ -31,6 +31,8 @@
 // without a branch, suffer badly from being reordered. What is worth a register
 // and does not change in a loop moves in front of it.
 //
+// Last, loops that walk through memory get by with fewer additions (induction.go).
+//
 // Before all that the graph is cleaned: blocks that cannot be reached, jumps to
 // jumps, parameters that are always the same (clean.go).
 //
@@ -50,6 +52,8 @@ import (
 type Options struct {
 	// NoMemory leaves loads and stores alone.
 	NoMemory bool
+	// Small leaves out what makes code larger.
+	Small bool
 }
 
 // Optimizer optimizes one function after the other. The zero value is ready. It is
