@@ -260,7 +260,7 @@ func (o *Optimizer) findLoop(l ir.Loop) bool {
 			in++
 		}
 	}
-	if in != 1 || back != 1 || f.Inst(d.back.Inst).Op != ir.OpBrif || o.inLoop(f.Dests(d.back.Inst)[1-d.back.Dest].Block) {
+	if in != 1 || back != 1 || f.Inst(d.entry.Inst).Op.IsCall() || f.Inst(d.back.Inst).Op != ir.OpBrif || o.inLoop(f.Dests(d.back.Inst)[1-d.back.Dest].Block) {
 		return false
 	}
 	d.vars = d.vars[:0]

@@ -15,6 +15,7 @@ func (o *Optimizer) replace() {
 	f.Loc = f.SourceLoc(d.back.Inst)
 	front := f.AddBlock()
 	f.InsertBlockAfter(front, d.entry.From)
+	f.SetCold(front, f.Cold(d.entry.From))
 	d.block = front
 	tested := o.tested()
 	if tested {
