@@ -24,6 +24,8 @@ type CompiledCode struct {
 	Sources []SourceRange
 	Calls   []CallSite
 	Unwind  []UnwindRow
+	// InlineSites are the calls that were replaced by bodies.
+	InlineSites []ir.InlineSite
 
 	// Saved are the registers of the caller that the prologue saves, from the
 	// frame pointer down.
@@ -104,10 +106,12 @@ type Trap struct {
 }
 
 // SourceRange says that the code from Offset on, up to the next entry, comes
-// from Loc.
+// from Loc, in the body that was inlined at Site, an index of
+// CompiledCode.InlineSites, or in the function itself ([ir.NoInlineSite]).
 type SourceRange struct {
 	Offset uint32
 	Loc    ir.SourceLoc
+	Site   uint32
 }
 
 // CallSite is a call, by the offset of the instruction after it.
@@ -179,7 +183,7 @@ func (c *Context) collect() {
 		Text: c.text, Alignment: max(c.x64.Alignment(), buf.DataAlign), CodeSize: buf.CodeSize,
 		Relocs: out.Relocs[:0], Traps: out.Traps[:0], Sources: out.Sources[:0], Calls: out.Calls[:0], Unwind: out.Unwind[:0],
 		Saved: out.Saved[:0], Handlers: out.Handlers[:0], Blocks: out.Blocks[:0], Edges: out.Edges[:0],
-		FrameSize: e.Frame.Size, FrameAlign: e.Frame.Align, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
+		InlineSites: c.f.InlineSites(), FrameSize: e.Frame.Size, FrameAlign: e.Frame.Align, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),
 	}
 	for _, r := range buf.Relocs {
 		x := Reloc{Offset: r.Off, Kind: RelocKind(r.Kind), Addend: r.Addend, Func: ir.NoFuncRef, Global: ir.NoGlobal}
@@ -201,7 +205,12 @@ func (c *Context) collect() {
 		out.Traps = append(out.Traps, Trap{t.Off, ir.TrapCode(t.Code)})
 	}
 	for _, s := range buf.Sources {
-		out.Sources = append(out.Sources, SourceRange{s.Off, ir.SourceLoc(s.Loc)})
+		x := SourceRange{Offset: s.Off}
+		x.Loc, x.Site = c.f.Locate(ir.SourceLoc(s.Loc))
+		if n := len(out.Sources); n > 0 && out.Sources[n-1].Loc == x.Loc && out.Sources[n-1].Site == x.Site {
+			continue
+		}
+		out.Sources = append(out.Sources, x)
 	}
 	for _, s := range buf.Calls {
 		site := CallSite{ReturnAddress: s.RetAddr, FirstHandler: uint32(len(out.Handlers))}

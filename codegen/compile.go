@@ -36,6 +36,13 @@ type Options struct {
 	// KeepPanics lets a bug in the compiler panic instead of becoming an error
 	// that wraps ErrBug.
 	KeepPanics bool
+	// Inline, if not nil, is asked for every direct call of the function, and of
+	// what has been inlined into it: the body to put in the place of the call, or nil.
+	// The body must be valid IR, as it was before any compilation, and is not
+	// changed; it may be a copy of the function itself. Calls in bodies are asked
+	// about until the answer is nil, so recursion is for the one who answers to end.
+	// The setting enable_inlining=false keeps anybody from being asked.
+	Inline func(*InlineCall) *ir.Function
 	// After, if not nil, is called after every pass with the pass's name. The
 	// function and the Context show what the pass made.
 	After func(pass string, c *Context)
@@ -48,6 +55,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// InlineCall is a direct call that [Options].Inline is asked about.
+type InlineCall = opt.InlineCall
+
 // Context compiles one function after the other, for any target. It keeps all
 // its memory between functions. The zero value is ready. It is for one
 // goroutine at a time.
@@ -56,6 +66,7 @@ type Context struct {
 	target *isa.TargetISA
 	opts   Options
 
+	inliner  opt.Inliner
 	opt      opt.Optimizer
 	low      machine.Lower
 	vcode    machine.VCode
@@ -129,6 +140,22 @@ func (c *Context) passed(i int, took time.Duration) {
 	if l := c.opts.Logger; l != nil && l.Enabled(context.Background(), slog.LevelDebug) {
 		l.Debug("pass", "function", c.f.Name.String(), "pass", passes[i].name, "time", took)
 	}
+}
+
+// inline puts bodies in the place of calls. It comes before all passes that change
+// the function, because they have not seen the bodies.
+func (c *Context) inline() error {
+	if c.opts.Inline == nil || !c.target.Shared.Inlining {
+		return nil
+	}
+	c.inliner.Run(c.f, c.opts.Inline)
+	if len(c.f.InlineSites()) == 0 {
+		return nil
+	}
+	if err := c.verify(); err != nil {
+		return fmt.Errorf("%w: inlined: %w", ErrBug, err)
+	}
+	return nil
 }
 
 // optimize runs the mid-end. What it makes is verified as the function was.

@@ -10,6 +10,7 @@ type pass struct {
 // passes are all steps in order. Options.After names them.
 var passes = [...]pass{
 	{"verify", (*Context).verify},           // the rules of the IR
+	{"inline", (*Context).inline},           // bodies in the place of calls, if somebody has them
 	{"legalize", (*Context).legalize},       // what back ends don't want to see
 	{"nan", (*Context).canonicalizeNaN},     // one NaN instead of many, if wanted
 	{"optimize", (*Context).optimize},       // the mid-end, if the level is not none

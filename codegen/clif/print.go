@@ -35,7 +35,7 @@ func AppendFunction(out []byte, f *ir.Function) []byte {
 	p.collectAliases()
 	indent := 4
 	for i := range f.NumInsts() {
-		if f.SourceLoc(ir.Inst(i)) != 0 || len(f.DebugTags(ir.Inst(i))) > 0 {
+		if l, _ := f.Locate(f.SourceLoc(ir.Inst(i))); l != 0 || len(f.DebugTags(ir.Inst(i))) > 0 {
 			indent = 36
 			break
 		}
@@ -363,7 +363,7 @@ func (p *printer) block(b ir.Block, indent int) {
 
 // prefix writes the source location and debug tags of inst.
 func (p *printer) prefix(inst ir.Inst) {
-	if l := p.f.SourceLoc(inst); l != 0 {
+	if l, _ := p.f.Locate(p.f.SourceLoc(inst)); l != 0 {
 		p.byte('@')
 		p.out = appendHex(p.out, uint128{0, uint64(l)}, 4)
 		p.byte(' ')

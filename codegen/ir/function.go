@@ -44,12 +44,16 @@ type Function struct {
 	dbg  []DebugTag
 	maps []stackMap
 	ents []StackMapEntry
+
+	sites      []InlineSite
+	inlineLocs []inlineLoc
 }
 
 type constRange struct{ off, n uint32 }
 
 // SourceLoc is a place in the source, in a unit that the user of the code
-// generator chooses (WebAssembly: byte offset). 0 is no place.
+// generator chooses (WebAssembly: byte offset). 0 is no place. Numbers from 1<<31
+// on are for code that has been inlined; see [Function.Locate].
 type SourceLoc uint32
 
 // NewFunction makes an empty function.
@@ -70,6 +74,7 @@ func (f *Function) Clear() {
 		insts: f.insts[:0], results: f.results[:0], links: f.links[:0], locs: f.locs[:0], values: f.values[:0], pool: f.pool[:0], calls: f.calls[:0], blocks: f.blocks[:0],
 		firstBlock: NoBlock, lastBlock: NoBlock,
 		tags: f.tags[:0], dbg: f.dbg[:0], maps: f.maps[:0], ents: f.ents[:0],
+		sites: f.sites[:0], inlineLocs: f.inlineLocs[:0],
 	}
 }
 
@@ -100,6 +105,7 @@ func (f *Function) CopyFrom(g *Function) {
 		calls: append(f.calls[:0], g.calls...), blocks: append(f.blocks[:0], g.blocks...),
 		firstBlock: g.firstBlock, lastBlock: g.lastBlock,
 		tags: append(f.tags[:0], g.tags...), dbg: append(f.dbg[:0], g.dbg...), maps: append(f.maps[:0], g.maps...), ents: append(f.ents[:0], g.ents...),
+		sites: append(f.sites[:0], g.sites...), inlineLocs: append(f.inlineLocs[:0], g.inlineLocs...),
 	}
 }
 

@@ -14,6 +14,7 @@ type Shared struct {
 	RegallocChecker    bool // prove every register allocation right
 	Verifier           bool // verify the IR first
 	AliasAnalysis      bool
+	Inlining           bool // calls may be replaced by bodies, if the compiler's user has them. Extension
 	PIC                bool // position-independent code
 	ColocatedLibcalls  bool // library functions are within reach of a direct call
 	NaNCanonical       bool // results that are NaN have the canonical bits
@@ -111,7 +112,7 @@ const (
 // DefaultShared are the settings that hold if nothing is set.
 func DefaultShared() Shared {
 	return Shared{
-		Verifier: true, AliasAnalysis: true, UnwindInfo: true, ProbestackSize: 12, JumpTables: true,
+		Verifier: true, AliasAnalysis: true, Inlining: true, UnwindInfo: true, ProbestackSize: 12, JumpTables: true,
 		HeapSpectre: true, TableSpectre: true, Atomics: true, Float: true,
 	}
 }
@@ -132,6 +133,7 @@ var sharedFlags = []sharedFlag{
 	{name: "regalloc_verbose_logs", flag: func(s *Shared) *bool { return &s.regallocLogs }},
 	{name: "enable_verifier", flag: func(s *Shared) *bool { return &s.Verifier }},
 	{name: "enable_alias_analysis", flag: func(s *Shared) *bool { return &s.AliasAnalysis }},
+	{name: "enable_inlining", flag: func(s *Shared) *bool { return &s.Inlining }},
 	{name: "enable_pcc", flag: func(s *Shared) *bool { return &s.pcc }},
 	{name: "is_pic", flag: func(s *Shared) *bool { return &s.PIC }},
 	{name: "use_colocated_libcalls", flag: func(s *Shared) *bool { return &s.ColocatedLibcalls }},

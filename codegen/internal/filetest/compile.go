@@ -59,7 +59,7 @@ func (f *file) compile(args []string, anyTarget bool, check func(*compiled) erro
 				continue
 			}
 			failed[k] = f.guard(fn, func() error {
-				c, err := f.compileOne(fn, t, expectFail)
+				c, err := f.compileOne(fn, t, args, f.earlier(k))
 				if err != nil || expectFail {
 					return err
 				}
@@ -77,14 +77,19 @@ func (f *file) compile(args []string, anyTarget bool, check func(*compiled) erro
 	}
 }
 
-func (f *file) compileOne(fn *clif.Func, t *targetISA, expectFail bool) (*compiled, error) {
+func (f *file) compileOne(fn *clif.Func, t *targetISA, args []string, inline inlineFunc) (*compiled, error) {
+	expectFail := slices.Contains(args, "expect-fail")
 	var ctx codegen.Context
-	o := codegen.Options{CheckRegalloc: true}
+	o := codegen.Options{CheckRegalloc: true, Inline: inline}
 	out := &compiled{fn: fn, t: t}
 	if f.opt.Exact {
-		lowered := false
+		end := "lower"
+		if inline != nil && !slices.Contains(args, "optimize") {
+			end = "legalize"
+		}
+		ended := false
 		o.After = func(pass string, c *codegen.Context) {
-			if lowered = lowered || pass == "lower"; !lowered {
+			if ended = ended || pass == end; !ended {
 				out.ir = clif.Format(fn.Function)
 			}
 		}

@@ -10,7 +10,7 @@
 //	agree      ; run: %f(1, 2) == 3    both: results and traps must be the same, whatever the line says
 //	compile    filecheck directives on the machine code; precise-output only with [Options].Exact
 //	optimize   every function compiles, for x86_64 if not for its target; what the passes on the IR make of it is compared with [Options].Exact
-//	inline     the same
+//	inline     the same, with calls of the functions before each one replaced by their bodies; run lines as for agree
 //	alias-analysis
 //	           the same
 //	verifier   ; error: TEXT           on the line of the instruction that must be refused
@@ -126,6 +126,8 @@ type file struct {
 	src string
 	opt Options
 	res *Result
+
+	inlining bool // calls are replaced by bodies
 }
 
 // Source runs the text of a test file; name is for messages.
@@ -180,7 +182,9 @@ func (f *file) command(h clif.HeaderLine) {
 		f.agree()
 	case "compile":
 		f.compile(args, false, f.checkCode)
-	case "optimize", "inline", "alias-analysis":
+	case "inline":
+		f.inline(args)
+	case "optimize", "alias-analysis":
 		f.compile(args, true, f.checkIR)
 	case "verifier":
 		f.each(verifierTest)

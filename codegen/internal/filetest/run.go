@@ -205,14 +205,14 @@ func (f *file) build(m *jit.Module) (bad map[ir.Name]error, err error) {
 	}
 	bad = map[ir.Name]error{}
 	called := map[ir.Name]ir.Signature{}
-	for _, fn := range again.Funcs {
+	for k, fn := range again.Funcs {
 		name := fn.Function.Name
 		for _, e := range fn.ExtFuncs {
 			if _, ok := called[e.Name]; !ok {
 				called[e.Name] = fn.Sigs[e.Sig]
 			}
 		}
-		if _, err := m.DefineWith(fn.Function, codegen.Options{CheckRegalloc: true}); err != nil {
+		if _, err := m.DefineWith(fn.Function, codegen.Options{CheckRegalloc: true, Inline: f.earlier(k)}); err != nil {
 			bad[name] = err
 		}
 	}
