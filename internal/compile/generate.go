@@ -9,9 +9,10 @@ import (
 	"github.com/davit-wasm/davit/internal/translate"
 )
 
-// generate compiles w.f and keeps what came of it in o.
-func (w *worker) generate(o *object) error {
-	c, err := w.ctx.Compile(w.f, w.target, codegen.Options{})
+// generate compiles w.f and keeps what came of it in o. inline answers which calls
+// are replaced by bodies; it may be nil.
+func (w *worker) generate(o *object, inline func(*codegen.InlineCall) *ir.Function) error {
+	c, err := w.ctx.Compile(w.f, w.target, codegen.Options{Inline: inline})
 	if err != nil {
 		return err
 	}
@@ -32,6 +33,7 @@ func (w *worker) generate(o *object) error {
 		}
 		o.addrs = append(o.addrs, a)
 	}
+	w.keepSites(o, c)
 	o.unwind = w.unwind.take(len(c.Unwind))
 	for _, u := range c.Unwind {
 		if u.Offset >= c.CodeSize {
@@ -50,6 +52,29 @@ func (w *worker) generate(o *object) error {
 		o.calls = append(o.calls, call{offset: r.Offset, item: uint32(item), addend: int32(r.Addend)})
 	}
 	return nil
+}
+
+// keepSites keeps in o which code is of which body.
+func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
+	if len(c.InlineSites) == 0 {
+		return
+	}
+	o.sites = w.sites.take(len(c.InlineSites))
+	for _, s := range c.InlineSites {
+		x := image.InlineSite{Func: s.Callee.Index, Call: uint32(s.Call), Outer: s.Outer}
+		if s.Call == 0 {
+			x.Call = image.NoAddress
+		}
+		o.sites = append(o.sites, x)
+	}
+	o.inlined = w.inlined.take(len(c.Sources))
+	last := image.NoSite
+	for _, s := range c.Sources {
+		if s.Site != last && s.Offset < c.CodeSize {
+			o.inlined = append(o.inlined, image.Inlined{Offset: s.Offset, Site: s.Site})
+			last = s.Site
+		}
+	}
 }
 
 // callee is the item that a name in IR stands for, or negative.

@@ -39,6 +39,9 @@ type object struct {
 	addrs  []image.Address
 	unwind []image.Unwind
 	calls  []call
+	// inlined and sites are those of the image; sites by their number in the object.
+	inlined []image.Inlined
+	sites   []image.InlineSite
 }
 
 // call is a direct call of a function of the same module: a 32-bit field that
@@ -139,11 +142,15 @@ type worker struct {
 	tramp translate.Trampolines
 	ctx   codegen.Context
 
-	text   chunk[byte]
-	traps  chunk[image.Trap]
-	addrs  chunk[image.Address]
-	unwind chunk[image.Unwind]
-	calls  chunk[call]
+	inline inliner
+
+	text    chunk[byte]
+	traps   chunk[image.Trap]
+	addrs   chunk[image.Address]
+	unwind  chunk[image.Unwind]
+	calls   chunk[call]
+	inlined chunk[image.Inlined]
+	sites   chunk[image.InlineSite]
 }
 
 // chunk keeps slices, many in one allocation. The first allocations are small,
@@ -177,9 +184,11 @@ func (w *worker) compile(item uint32) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("function %v: %w: %v\n%s", w.f.Name, codegen.ErrBug, r, debug.Stack())
-			w.tr, w.tramp = translate.Translator{}, translate.Trampolines{} // whatever state they are in
+			// Whatever state they are in.
+			w.tr, w.tramp, w.inline = translate.Translator{}, translate.Trampolines{}, inliner{}
 		}
 	}()
+	var inline func(*codegen.InlineCall) *ir.Function
 	switch n, r := int(item)-w.bodies, int(item)-w.routine(0); {
 	case r >= 0:
 		if err := w.tr.Routine(w.module, translate.Routine(r), w.f); err != nil {
@@ -190,10 +199,11 @@ func (w *worker) compile(item uint32) (err error) {
 		if err := w.tr.Function(w.module, index, w.f); err != nil {
 			return err
 		}
+		inline = w.inline.begin(w.job, index, w.f, w.tr.Calls())
 	case n%2 == 0:
 		w.tramp.Entry(w.f, &w.sigs[n/2], uint32(n/2))
 	default:
 		w.tramp.Exit(w.f, &w.sigs[n/2], uint32(n/2))
 	}
-	return w.generate(&w.items[item])
+	return w.generate(&w.items[item], inline)
 }

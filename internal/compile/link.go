@@ -29,7 +29,7 @@ func (j *job) link() (*image.Image, error) {
 		Layout:         j.module.Layout,
 	}
 	size := uint64(0)
-	var traps, addrs, unwind int
+	var traps, addrs, unwind, inlined, sites int
 	for i := range j.items {
 		o := &j.items[i]
 		if a := uint64(o.align); a > 1 {
@@ -57,6 +57,8 @@ func (j *job) link() (*image.Image, error) {
 		traps += len(o.traps)
 		addrs += len(o.addrs) + 1
 		unwind += len(o.unwind)
+		inlined += len(o.inlined) + 1
+		sites += len(o.sites)
 	}
 
 	var tables sync.WaitGroup
@@ -64,6 +66,10 @@ func (j *job) link() (*image.Image, error) {
 		im.Traps = make([]image.Trap, 0, traps)
 		im.AddrMap = make([]image.Address, 0, addrs)
 		im.Unwind = make([]image.Unwind, 0, unwind)
+		if sites > 0 {
+			im.Inlined = make([]image.Inlined, 0, inlined)
+			im.InlineSites = make([]image.InlineSite, 0, sites)
+		}
 		for i := range j.items {
 			j.items[i].addTo(im, im.Functions[i].Offset)
 		}
@@ -104,6 +110,7 @@ func (o *object) addTo(im *image.Image, base uint32) {
 	for _, a := range o.addrs {
 		im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
 	}
+	o.addInlined(im, base)
 	for _, u := range o.unwind {
 		im.Unwind = append(im.Unwind, image.Unwind{Offset: base + u.Offset, Frame: u.Frame})
 	}
@@ -115,6 +122,27 @@ func appendAddress(m []image.Address, a image.Address) []image.Address {
 		return m
 	}
 	return append(m, a)
+}
+
+// addInlined adds what is known of bodies in o.
+func (o *object) addInlined(im *image.Image, base uint32) {
+	if n := len(im.Inlined); n > 0 && im.Inlined[n-1].Site != image.NoSite {
+		im.Inlined = append(im.Inlined, image.Inlined{Offset: base, Site: image.NoSite})
+	}
+	first := uint32(len(im.InlineSites))
+	from := func(site uint32) uint32 {
+		if site == image.NoSite {
+			return site
+		}
+		return first + site
+	}
+	for _, x := range o.inlined {
+		im.Inlined = append(im.Inlined, image.Inlined{Offset: base + x.Offset, Site: from(x.Site)})
+	}
+	for _, s := range o.sites {
+		s.Outer = from(s.Outer)
+		im.InlineSites = append(im.InlineSites, s)
+	}
 }
 
 // padding fills the space between functions with something that traps if it is

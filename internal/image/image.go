@@ -48,6 +48,10 @@ type Image struct {
 	Traps   []Trap    // trap sites; nil if Sites is set
 	AddrMap []Address // where code comes from
 	Unwind  []Unwind  // frames
+	// Inlined says which code is of bodies that have taken the place of calls,
+	// InlineSites of which calls. Of nested ones, the outer one comes first.
+	Inlined     []Inlined
+	InlineSites []InlineSite
 
 	// Module is the decoded module. Its function bodies are not needed any more;
 	// that of a loaded image has none, and its names may be read by [Image.Names]
@@ -254,6 +258,22 @@ type Address struct {
 // NoAddress marks code that comes from no instruction.
 const NoAddress = ^uint32(0)
 
+// Inlined says that the code from Offset on, up to the next entry, is of the body
+// that was inlined at InlineSites[Site]; NoSite if it is the function's own.
+type Inlined struct {
+	Offset, Site uint32
+}
+
+// InlineSite is a call that the body of a function has taken the place of.
+type InlineSite struct {
+	Func  uint32 // whose body
+	Call  uint32 // offset of the call in the module's bytes, or NoAddress
+	Outer uint32 // the site whose body the call was in, or NoSite
+}
+
+// NoSite is no site.
+const NoSite = ^uint32(0)
+
 // Unwind describes the frame from Offset up to the next entry, in terms of
 // where the return address is.
 type Unwind struct {
@@ -290,6 +310,36 @@ func (m *Image) WasmOffset(off uint32) (uint32, bool) {
 		return 0, false
 	}
 	return m.AddrMap[i-1].Wasm, true
+}
+
+// Position is a place in a function of the module.
+type Position struct {
+	Func uint32
+	Wasm uint32 // offset in the module's bytes, or NoAddress
+}
+
+// PositionsAt appends the places in the module that the code at text offset off, in
+// fn, comes from, innermost first: the last is in fn itself, each before it in the
+// body of a function that has been inlined, whose call is the one after it. For a
+// return address, ask for the byte before it.
+func (m *Image) PositionsAt(list []Position, fn *Function, off uint32) []Position {
+	at, ok := m.WasmOffset(off)
+	if !ok {
+		at = NoAddress
+	}
+	if i := sort.Search(len(m.Inlined), func(i int) bool { return m.Inlined[i].Offset > off }); i > 0 {
+		// Sites may come from a damaged file.
+		end := uint32(len(m.InlineSites))
+		for site := m.Inlined[i-1].Site; site < end; {
+			s := &m.InlineSites[site]
+			if s.Func >= uint32(len(m.Module.Funcs)) {
+				break
+			}
+			list = append(list, Position{s.Func, at})
+			at, end, site = s.Call, site, s.Outer
+		}
+	}
+	return append(list, Position{fn.Index, at})
 }
 
 // FrameAt is how far the frame has been set up at text offset off.

@@ -53,10 +53,12 @@ func (t *Translator) callDirect(index, typ uint32, tail bool) {
 	t.args = append(t.args, t.popN(len(t.m.Wasm.Types[typ].Func.Params))...)
 	if tail {
 		t.b.ReturnCall(t.funcs[index], t.args...)
+		t.noteCall(index)
 		t.dead = 1
 		return
 	}
 	inst := t.b.Call(t.funcs[index], t.args...)
+	t.noteCall(index)
 	t.stack = append(t.stack, t.f.Results(inst)...)
 }
 

@@ -84,6 +84,7 @@ func (t *Translator) control() bool {
 		header := t.block(params)
 		t.b.Jump(header, t.popN(len(params))...)
 		t.b.SwitchTo(header)
+		t.loops++
 		t.frames = append(t.frames, frame{kind: frameLoop, target: header, exit: ir.NoBlock, params: params, results: results, height: len(t.stack)})
 		t.stack = append(t.stack, t.f.Params(header)...)
 		if t.m.Settings.Epoch {
@@ -172,6 +173,7 @@ func (t *Translator) end() {
 	case frameLoop:
 		// The results stay where they are.
 		t.b.Seal(fr.target)
+		t.loops--
 		t.frames = t.frames[:len(t.frames)-1]
 		return
 	case frameFunction:
@@ -190,6 +192,7 @@ func (t *Translator) endUnreached() {
 	fr := &t.frames[len(t.frames)-1]
 	if fr.kind == frameLoop {
 		t.b.Seal(fr.target)
+		t.loops--
 		t.dead = 1
 		t.stack = t.stack[:fr.height]
 		t.frames = t.frames[:len(t.frames)-1]

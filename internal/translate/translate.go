@@ -132,6 +132,10 @@ type Translator struct {
 
 	vectors bool // vectors may be on the operand stack
 
+	loops   uint32 // open ones
+	calls   []Call
+	inlined bool // it is a body to be inlined
+
 	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
 	funcs                  []ir.FuncRef
 	usedTypes, usedFuncs   []uint32 // indexes of those that are in use
@@ -161,6 +165,11 @@ func (e *UnsupportedError) Error() string {
 // *wasm.Error for an invalid body, an *UnsupportedError, or one that wraps
 // frontend.ErrTooLarge.
 func (t *Translator) Function(m *Module, index uint32, f *ir.Function) error {
+	t.inlined = false
+	return t.function(m, index, f)
+}
+
+func (t *Translator) function(m *Module, index uint32, f *ir.Function) error {
 	t.start(m, index, f)
 	if err := t.fv.Reset(m.Wasm, index); err != nil {
 		return err
@@ -209,7 +218,7 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 		}
 	}
 	t.loadBases()
-	if m.Settings.Epoch {
+	if m.Settings.Epoch && !t.inlined {
 		t.checkEpoch()
 	}
 	exit := t.b.CreateBlock()
@@ -227,6 +236,7 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
 	t.dead, t.vectors = 0, false
+	t.loops, t.calls = 0, t.calls[:0]
 	t.forget(t.m != m, m)
 	t.m = m
 	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot

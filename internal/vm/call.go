@@ -466,7 +466,7 @@ func (s *Store) convert(err error) error {
 // suspendedFrames is the guest's frames that wait for Go.
 func suspendedFrames(stack *native.Stack) (frames []Frame) {
 	for pc := range stack.Callers() {
-		frames = appendFrame(frames, uint64(pc))
+		frames = appendFrames(frames, uint64(pc))
 	}
 	return frames
 }
@@ -507,7 +507,7 @@ func (a *activation) Yield(stack *native.Stack) error {
 				pc++ // the interrupted instruction itself, not a return address
 				first = false
 			}
-			t.Frames = appendFrame(t.Frames, uint64(pc))
+			t.Frames = appendFrames(t.Frames, uint64(pc))
 		}
 	}
 	return err

@@ -38,9 +38,10 @@ func (t *Trap) Error() string {
 // Unwrap is what the trap is due to, if that is an error.
 func (t *Trap) Unwrap() error { return t.Cause }
 
-// appendFrame appends the guest's frame that a return address belongs to, if it
-// belongs to one and there is room: trampolines are left out.
-func appendFrame(frames []Frame, returnAddress uint64) []Frame {
+// appendFrames appends the guest's frames that a return address belongs to, if it
+// belongs to some and there is room: a function's, before it those of functions that
+// have been inlined into it. Trampolines are left out.
+func appendFrames(frames []Frame, returnAddress uint64) []Frame {
 	if len(frames) >= MaxFrames {
 		return frames
 	}
@@ -52,11 +53,18 @@ func appendFrame(frames []Frame, returnAddress uint64) []Frame {
 	if !ok || fn.Kind != image.FunctionWasm {
 		return frames
 	}
-	f := Frame{Module: m, Func: fn.Index, Offset: -1, FuncName: m.funcName(fn.Index)}
-	if w, ok := m.Image.WasmOffset(off); ok {
-		f.Offset = int(w)
+	var room [8]image.Position
+	for _, s := range m.Image.PositionsAt(room[:0], fn, off) {
+		if len(frames) == MaxFrames {
+			break
+		}
+		f := Frame{Module: m, Func: s.Func, Offset: -1, FuncName: m.funcName(s.Func)}
+		if s.Wasm != image.NoAddress {
+			f.Offset = int(s.Wasm)
+		}
+		frames = append(frames, f)
 	}
-	return append(frames, f)
+	return frames
 }
 
 // funcName is what the module calls a function: in its name section, else in
@@ -79,7 +87,7 @@ func (m *Module) funcName(i uint32) string {
 // stack.
 func trapOf(n *native.Trap) *Trap {
 	t := &Trap{Code: image.TrapCode(n.Code)}
-	t.Frames = appendFrame(t.Frames, uint64(n.PC)+1)
+	t.Frames = appendFrames(t.Frames, uint64(n.PC)+1)
 	if len(t.Frames) > 0 && t.Frames[0].Offset < 0 {
 		// It came before the first instruction, in the check of the stack.
 		f := &t.Frames[0]
@@ -89,13 +97,13 @@ func trapOf(n *native.Trap) *Trap {
 	if m, off, ok := findCode(uint64(n.PC)); ok {
 		switch m.Image.FrameAt(off) {
 		case image.FrameNone:
-			t.Frames = appendFrame(t.Frames, uint64(n.Words[0]))
+			t.Frames = appendFrames(t.Frames, uint64(n.Words[0]))
 		case image.FramePushed:
-			t.Frames = appendFrame(t.Frames, uint64(n.Words[1]))
+			t.Frames = appendFrames(t.Frames, uint64(n.Words[1]))
 		}
 	}
 	for _, pc := range n.Callers {
-		t.Frames = appendFrame(t.Frames, uint64(pc))
+		t.Frames = appendFrames(t.Frames, uint64(pc))
 	}
 	return t
 }

@@ -1,0 +1,224 @@
+package compile
+
+import (
+	"math"
+	"sort"
+
+	"github.com/davit-wasm/davit/codegen"
+	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/codegen/isa"
+	"github.com/davit-wasm/davit/internal/translate"
+)
+
+// Which calls are replaced by the bodies of what they call.
+//
+// Compilers that make WebAssembly have inlined what they found worth it, so what is
+// left is little and well chosen: functions that are small, called from loops, or
+// that call themselves. A body costs its size, in instructions of the IR; a call
+// saves what passing arguments, keeping values over it, and the frame cost. The
+// answer depends on the module and the function only, never on what the worker has
+// done before.
+//
+// Bodies are translated anew, from WebAssembly, and kept by each worker for other
+// calls. A body that cannot be translated is not inlined; its error comes up when
+// its own turn comes.
+
+// Limits, in instructions of the IR unless they say otherwise. They are tuned with
+// the corpus of module bench.
+const (
+	// tinyBody is a body that takes about as much code as a call of it.
+	tinyBody = 8
+	// smallBody is what is inlined where it is not in a loop, hotBody in loops.
+	smallBody = 24
+	hotBody   = 48
+	// constArg is what an argument that is known makes of a body, in instructions
+	// that go away.
+	constArg = 4
+	// recursiveBody is the largest body of a function that is inlined into itself,
+	// recursiveDepth how often along one chain of calls.
+	recursiveBody  = 64
+	recursiveDepth = 3
+	// maxDepth is how deep bodies are inlined into bodies.
+	maxDepth = 6
+	// A function grows by at most leastGrowth, or its own size over growthShare.
+	leastGrowth = 400
+	growthShare = 4
+	// bytesPerInst: fewer bytes of WebAssembly than that never make an instruction
+	// on average, so that longer bodies need not be translated to be refused.
+	maxBytes = 256
+	// cacheSize is how much a worker keeps of bodies.
+	cacheSize = 1 << 16
+)
+
+// inliner answers the code generator's questions for one function after the other.
+type inliner struct {
+	*job
+	f     *ir.Function
+	index uint32
+	calls []translate.Call
+	left  int // how much the function may still grow
+	sites []site
+
+	ask    func(*codegen.InlineCall) *ir.Function // answer
+	tr     translate.Translator
+	bodies map[uint32]*body
+	free   []*body
+	kept   int
+}
+
+// site is an inline site of the function, by its number.
+type site struct {
+	body  *body
+	outer uint32
+	loops uint32
+}
+
+// body is a translated body.
+type body struct {
+	index uint32
+	f     *ir.Function
+	calls []translate.Call
+	size  int  // of what can be reached
+	bad   bool // it cannot be translated
+}
+
+// begin is the answerer for a function that has been translated to f, or nil if
+// nothing is to be inlined.
+func (n *inliner) begin(j *job, index uint32, f *ir.Function, calls []translate.Call) func(*codegen.InlineCall) *ir.Function {
+	if len(calls) == 0 || j.target.Shared.OptLevel == isa.OptNone || !j.target.Shared.Inlining {
+		return nil
+	}
+	n.job, n.f, n.index, n.calls = j, f, index, calls
+	n.left = max(leastGrowth, f.NumInsts()/growthShare)
+	n.sites = n.sites[:0]
+	if n.kept > cacheSize {
+		for _, b := range n.bodies {
+			n.free = append(n.free, b)
+		}
+		clear(n.bodies)
+		n.kept = 0
+	}
+	if n.ask == nil {
+		n.ask = n.answer
+	}
+	return n.ask
+}
+
+// answer is the body to take the place of a call, or nil.
+func (n *inliner) answer(c *codegen.InlineCall) *ir.Function {
+	if c.Callee.Namespace != translate.FunctionNamespace || c.Depth >= maxDepth || n.left <= 0 {
+		return nil
+	}
+	index := c.Callee.Index
+	if len(n.module.Wasm.Body(index).Body) > maxBytes || endsInTrap(c.Body, c.Inst) {
+		return nil
+	}
+	calls, loops := n.calls, uint32(0)
+	again := 0
+	if index == n.index {
+		again++
+	}
+	if c.Outer != ir.NoInlineSite {
+		calls, loops = n.sites[c.Outer].body.calls, n.sites[c.Outer].loops
+		for s := c.Outer; s != ir.NoInlineSite; s = n.sites[s].outer {
+			if n.sites[s].body.index == index {
+				again++
+			}
+		}
+	}
+	i := sort.Search(len(calls), func(i int) bool { return calls[i].Inst >= c.Inst })
+	if i < len(calls) && calls[i].Inst == c.Inst {
+		loops += calls[i].Loops
+	}
+	b := n.body(index)
+	if b.bad {
+		return nil
+	}
+	limit := smallBody
+	switch {
+	case n.target.Shared.OptLevel == isa.OptSpeedAndSize:
+		limit = tinyBody
+	case again > recursiveDepth:
+		limit = 0
+	case again > 0:
+		limit = recursiveBody
+	case loops > 0:
+		limit = hotBody
+	}
+	if again == 0 {
+		for _, a := range c.Body.Args(c.Inst)[1:] {
+			if isConst(c.Body, a) {
+				limit += constArg
+			}
+		}
+	}
+	if b.size > limit {
+		return nil
+	}
+	if b.size > tinyBody {
+		n.left -= b.size
+	}
+	for len(n.sites) <= int(c.Site) {
+		n.sites = append(n.sites, site{})
+	}
+	n.sites[c.Site] = site{b, c.Outer, loops}
+	return b.f
+}
+
+func isConst(f *ir.Function, v ir.Value) bool {
+	inst, _ := f.ValueInst(f.Resolve(v))
+	if inst == ir.NoInst {
+		return false
+	}
+	switch f.Inst(inst).Op {
+	case ir.OpIconst, ir.OpF32const, ir.OpF64const:
+		return true
+	}
+	return false
+}
+
+// endsInTrap reports whether a trap follows a call: it reports an error, and is
+// rarely made.
+func endsInTrap(f *ir.Function, call ir.Inst) bool {
+	next := f.NextInst(call)
+	return next != ir.NoInst && f.Inst(next).Op == ir.OpTrap
+}
+
+// body is the body of a function of the module.
+func (n *inliner) body(index uint32) *body {
+	if b := n.bodies[index]; b != nil {
+		return b
+	}
+	var b *body
+	if k := len(n.free); k > 0 {
+		b, n.free = n.free[k-1], n.free[:k-1]
+	} else {
+		b = &body{f: ir.NewFunction(ir.Name{}, ir.Signature{})}
+	}
+	b.index = index
+	if b.bad = n.tr.Body(n.module, index, b.f) != nil; !b.bad {
+		b.calls = append(b.calls[:0], n.tr.Calls()...)
+		b.size = sizeOf(b.f)
+	}
+	if n.bodies == nil {
+		n.bodies = make(map[uint32]*body)
+	}
+	n.bodies[index] = b
+	n.kept += b.f.NumInsts()
+	return b
+}
+
+// sizeOf is the number of instructions of f that may become code.
+func sizeOf(f *ir.Function) int {
+	size := 0
+	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
+		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
+			switch f.Inst(inst).Op {
+			case ir.OpIconst, ir.OpF32const, ir.OpF64const, ir.OpJump, ir.OpReturn, ir.OpUextend, ir.OpNop:
+			default:
+				size++
+			}
+		}
+	}
+	return min(size, math.MaxInt32)
+}
