@@ -18,6 +18,8 @@
 //	.davit.bounds     where code may be interrupted: start, end, start, …
 //	.davit.addresses  text offset, offset in the module's bytes
 //	.davit.unwind     text offset, frame state
+//	.davit.inlined    text offset, number of the inline site
+//	.davit.sites      calls that bodies have taken the place of: function, offset of the call in the module's bytes, outer site
 //	.davit.data       data segments, from the start of a page
 //	.davit.customs    custom sections, the name section among them
 //	.symtab .strtab   functions by name, for tools

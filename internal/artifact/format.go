@@ -8,7 +8,7 @@ import (
 
 // format is the version of the form of artifacts. The ELF header, the place of
 // the note and its first field, and the seal are the same in all versions.
-const format = 1
+const format = 2
 
 // Sections by their index.
 const (
@@ -25,6 +25,8 @@ const (
 	secBounds
 	secAddresses
 	secUnwind
+	secInlined
+	secInlineSites
 	secData
 	secCustoms
 	secSymbols
@@ -63,6 +65,8 @@ var sections = [numSections]struct {
 	secBounds:       {".davit.bounds", shtProgBits, shfAlloc, 8, 4},
 	secAddresses:    {".davit.addresses", shtProgBits, shfAlloc, 8, 8},
 	secUnwind:       {".davit.unwind", shtProgBits, shfAlloc, 8, 8},
+	secInlined:      {".davit.inlined", shtProgBits, shfAlloc, 8, 8},
+	secInlineSites:  {".davit.sites", shtProgBits, shfAlloc, 8, 12},
 	secData:         {".davit.data", shtProgBits, shfAlloc, 0, 0},
 	secCustoms:      {".davit.customs", shtProgBits, shfAlloc, 8, 0},
 	secSymbols:      {".symtab", shtSymTab, 0, 8, symbolSize},

@@ -23,6 +23,11 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(image.Function{}.Kind)-12]
 	_ = [1]struct{}{}[unsafe.Sizeof(image.Address{})-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(image.Address{}.Wasm)-4]
+	_ = [1]struct{}{}[unsafe.Sizeof(image.Inlined{})-8]
+	_ = [1]struct{}{}[unsafe.Offsetof(image.Inlined{}.Site)-4]
+	_ = [1]struct{}{}[unsafe.Sizeof(image.InlineSite{})-12]
+	_ = [1]struct{}{}[unsafe.Offsetof(image.InlineSite{}.Call)-4]
+	_ = [1]struct{}{}[unsafe.Offsetof(image.InlineSite{}.Outer)-8]
 	_ = [1]struct{}{}[unsafe.Sizeof(image.Unwind{})-8]
 	_ = [1]struct{}{}[unsafe.Offsetof(image.Unwind{}.Frame)-4]
 	_ = [1]struct{}{}[unsafe.Sizeof(wasm.Func{})-4]
@@ -60,6 +65,18 @@ func functions(b []byte) []image.Function {
 func addresses(b []byte) []image.Address {
 	return records(b, 8, func(b []byte) image.Address {
 		return image.Address{Offset: le.Uint32(b), Wasm: le.Uint32(b[4:])}
+	})
+}
+
+func inlined(b []byte) []image.Inlined {
+	return records(b, 8, func(b []byte) image.Inlined {
+		return image.Inlined{Offset: le.Uint32(b), Site: le.Uint32(b[4:])}
+	})
+}
+
+func inlineSites(b []byte) []image.InlineSite {
+	return records(b, 12, func(b []byte) image.InlineSite {
+		return image.InlineSite{Func: le.Uint32(b), Call: le.Uint32(b[4:]), Outer: le.Uint32(b[8:])}
 	})
 }
 

@@ -240,6 +240,7 @@ func (f *file) image() (*image.Image, error) {
 		Bodies:    uint32s(f.section(secBodies)),
 		AddrMap:   addresses(f.section(secAddresses)),
 		Unwind:    unwinds(f.section(secUnwind)),
+		Inlined:   inlined(f.section(secInlined)), InlineSites: inlineSites(f.section(secInlineSites)),
 	}
 	traps := uint32s(f.section(secTraps))
 	n := len(traps) / 2

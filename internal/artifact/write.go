@@ -153,6 +153,7 @@ func (e *encoder) place() error {
 		secTypes: 4 * uint64(len(im.Module.Funcs)), secBodies: 4 * uint64(len(im.Bodies)), secElements: 4 * uint64(elements),
 		secSectionNames: uint64(len(e.names)), secText: uint64(len(im.Text)), secTraps: 8 * uint64(len(e.sites.Offsets)),
 		secBounds: 4 * uint64(len(e.sites.Bounds)), secAddresses: 8 * uint64(len(im.AddrMap)), secUnwind: 8 * uint64(len(im.Unwind)),
+		secInlined: 8 * uint64(len(im.Inlined)), secInlineSites: 12 * uint64(len(im.InlineSites)),
 		secData: data, secCustoms: customs, secSymbols: symbolSize * uint64(1+len(im.Functions)), secStrings: uint64(len(e.strings)),
 		secSeal: sealSize,
 	}
@@ -224,6 +225,17 @@ func (e *encoder) fill() {
 	for i, u := range im.Unwind {
 		le.PutUint32(b[8*i:], u.Offset)
 		le.PutUint32(b[8*i+4:], uint32(u.Frame))
+	}
+	b = e.section(secInlined)
+	for i, x := range im.Inlined {
+		le.PutUint32(b[8*i:], x.Offset)
+		le.PutUint32(b[8*i+4:], x.Site)
+	}
+	b = e.section(secInlineSites)
+	for i, s := range im.InlineSites {
+		le.PutUint32(b[12*i:], s.Func)
+		le.PutUint32(b[12*i+4:], s.Call)
+		le.PutUint32(b[12*i+8:], s.Outer)
 	}
 	b = e.section(secData)
 	for i := range im.Module.Datas {

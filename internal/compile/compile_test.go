@@ -151,7 +151,7 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 			t.Errorf("%s: trap %d at %#x", name, tr.Code, tr.Offset)
 		}
 	}
-	// Code comes from within the body of its own function.
+	// Code comes from within the body of its own function, or of one that has been inlined.
 	for _, a := range im.AddrMap {
 		f, _ := im.FunctionAt(a.Offset)
 		if a.Wasm == image.NoAddress || f == nil {
@@ -161,8 +161,16 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 			t.Errorf("%s: trampoline code at %#x comes from offset %#x", name, a.Offset, a.Wasm)
 			continue
 		}
-		if b := m.Body(f.Index); int(a.Wasm) < b.Offset || int(a.Wasm) >= b.Offset+len(b.Body) {
-			t.Errorf("%s: code at %#x of function %d comes from offset %#x, outside of its body", name, a.Offset, f.Index, a.Wasm)
+		for i, p := range im.PositionsAt(nil, f, a.Offset) {
+			if b := m.Body(p.Func); int(p.Wasm) < b.Offset || int(p.Wasm) >= b.Offset+len(b.Body) {
+				t.Errorf("%s: code at %#x of function %d comes from offset %#x, outside of the body of function %d, which is %d away", name, a.Offset, f.Index, p.Wasm, p.Func, i)
+			}
+		}
+	}
+	ordered("inlined ranges", len(im.Inlined), func(i int) uint32 { return im.Inlined[i].Offset })
+	for i, s := range im.InlineSites {
+		if s.Outer != image.NoSite && s.Outer >= uint32(i) {
+			t.Errorf("%s: inline site %d is within site %d", name, i, s.Outer)
 		}
 	}
 	for i, s := range im.TypeSignatures {
