@@ -13,6 +13,11 @@ type InlineSite struct {
 	// Outer is the site whose body the call was in, or [NoInlineSite] if it was the
 	// function's own.
 	Outer uint32
+	// Tail is set if it was a tail call: the callee is there in place of the
+	// function, which nobody would see among the callers. Outer is NoInlineSite.
+	// (A tail call in a body in the place of a call that is none counts as being
+	// where that call was.)
+	Tail bool
 }
 
 // NoInlineSite says that code is the function's own.

@@ -37,6 +37,8 @@ type Options struct {
 	Limits   wasm.ModuleLimits // zero fields: the default
 	Workers  int               // 0: as many as there are processors
 	Context  context.Context   // ends the compilation early; may be nil
+	// InlineEverything inlines whatever can be, up to generous limits: for tests.
+	InlineEverything bool
 	// Progress is told how many of all functions and trampolines are compiled, by
 	// one goroutine at a time. It may be nil.
 	Progress func(done, total int)
@@ -109,7 +111,7 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	hashing.Go(func() { hash = sha256.Sum256(data) })
 	defer hashing.Wait() // data is the caller's again, whatever comes
 	j := newJob(m, target)
-	j.ctx, j.progress = o.Context, o.Progress
+	j.ctx, j.progress, j.everything = o.Context, o.Progress, o.InlineEverything
 	if j.ctx == nil {
 		j.ctx = context.Background()
 	}

@@ -169,7 +169,7 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 	}
 	ordered("inlined ranges", len(im.Inlined), func(i int) uint32 { return im.Inlined[i].Offset })
 	for i, s := range im.InlineSites {
-		if s.Outer != image.NoSite && s.Outer >= uint32(i) {
+		if s.Outer < image.Replaced && s.Outer >= uint32(i) {
 			t.Errorf("%s: inline site %d is within site %d", name, i, s.Outer)
 		}
 	}

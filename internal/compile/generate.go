@@ -65,6 +65,9 @@ func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
 		if s.Call == 0 {
 			x.Call = image.NoAddress
 		}
+		if s.Tail {
+			x.Outer = image.Replaced
+		}
 		o.sites = append(o.sites, x)
 	}
 	o.inlined = w.inlined.take(len(c.Sources))

@@ -1,8 +1,7 @@
 package compile
 
 import (
-	"math"
-	"sort"
+		"sort"
 
 	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -23,30 +22,37 @@ import (
 // calls. A body that cannot be translated is not inlined; its error comes up when
 // its own turn comes.
 
-// Limits, in instructions of the IR unless they say otherwise. They are tuned with
-// the corpus of module bench.
+// Limits, in instructions of the IR that may become code, unless they say
+// otherwise. They are tuned with the corpus of module bench: larger ones make code
+// grow without making it faster.
 const (
-	// tinyBody is a body that takes about as much code as a call of it.
-	tinyBody = 8
-	// smallBody is what is inlined where it is not in a loop, hotBody in loops.
-	smallBody = 24
-	hotBody   = 48
+	// smallBody is the largest body that is inlined where it is not in a loop,
+	// hotBody in loops; tinyBody if code is to be small, too.
+	tinyBody  = 8
+	smallBody = 10
+	hotBody   = 32
 	// constArg is what an argument that is known makes of a body, in instructions
 	// that go away.
 	constArg = 4
+	// callCost is what a call takes, beside an instruction for each argument.
+	callCost = 3
 	// recursiveBody is the largest body of a function that is inlined into itself,
 	// recursiveDepth how often along one chain of calls.
-	recursiveBody  = 64
+	recursiveBody  = 24
 	recursiveDepth = 3
 	// maxDepth is how deep bodies are inlined into bodies.
 	maxDepth = 6
-	// A function grows by at most leastGrowth, or its own size over growthShare.
-	leastGrowth = 400
-	growthShare = 4
-	// bytesPerInst: fewer bytes of WebAssembly than that never make an instruction
-	// on average, so that longer bodies need not be translated to be refused.
+	// A function grows by at most leastGrowth, or its own size over growthShare,
+	// what it has of itself aside.
+	leastGrowth = 40
+	growthShare = 10
+	// maxBytes of WebAssembly are never as few instructions as these limits allow,
+	// so that longer bodies need not be translated to be refused.
 	maxBytes = 256
-	// cacheSize is how much a worker keeps of bodies.
+	// everyBody and everyGrowth are the limits if everything is inlined, for tests.
+	everyBody   = 1000
+	everyGrowth = 1500
+	// cacheSize is how much a worker keeps of bodies, in instructions of any kind.
 	cacheSize = 1 << 16
 )
 
@@ -78,7 +84,7 @@ type body struct {
 	index uint32
 	f     *ir.Function
 	calls []translate.Call
-	size  int  // of what can be reached
+	size  int  // see sizeOf
 	bad   bool // it cannot be translated
 }
 
@@ -90,6 +96,9 @@ func (n *inliner) begin(j *job, index uint32, f *ir.Function, calls []translate.
 	}
 	n.job, n.f, n.index, n.calls = j, f, index, calls
 	n.left = max(leastGrowth, f.NumInsts()/growthShare)
+	if n.everything {
+		n.left = everyGrowth
+	}
 	n.sites = n.sites[:0]
 	if n.kept > cacheSize {
 		for _, b := range n.bodies {
@@ -110,7 +119,7 @@ func (n *inliner) answer(c *codegen.InlineCall) *ir.Function {
 		return nil
 	}
 	index := c.Callee.Index
-	if len(n.module.Wasm.Body(index).Body) > maxBytes || endsInTrap(c.Body, c.Inst) {
+	if len(n.module.Wasm.Body(index).Body) > maxBytes && !n.everything || endsInTrap(c.Body, c.Inst) {
 		return nil
 	}
 	calls, loops := n.calls, uint32(0)
@@ -136,9 +145,11 @@ func (n *inliner) answer(c *codegen.InlineCall) *ir.Function {
 	}
 	limit := smallBody
 	switch {
+	case n.everything:
+		limit = everyBody
 	case n.target.Shared.OptLevel == isa.OptSpeedAndSize:
 		limit = tinyBody
-	case again > recursiveDepth:
+	case again > recursiveDepth, again > 0 && index != n.index:
 		limit = 0
 	case again > 0:
 		limit = recursiveBody
@@ -152,12 +163,14 @@ func (n *inliner) answer(c *codegen.InlineCall) *ir.Function {
 			}
 		}
 	}
-	if b.size > limit {
+	cost := b.size - len(c.Body.Args(c.Inst)) - callCost
+	if b.size > limit || cost > n.left {
 		return nil
 	}
-	if b.size > tinyBody {
-		n.left -= b.size
+	if again > 0 {
+		cost = 0
 	}
+	n.left -= max(cost, 0)
 	for len(n.sites) <= int(c.Site) {
 		n.sites = append(n.sites, site{})
 	}
@@ -220,5 +233,5 @@ func sizeOf(f *ir.Function) int {
 			}
 		}
 	}
-	return min(size, math.MaxInt32)
+	return size
 }

@@ -28,6 +28,8 @@ type job struct {
 	items  []object
 	queue  []uint32 // items in the order in which they are begun
 
+	everything bool // Options.InlineEverything
+
 	progress func(done, total int) // may be nil
 }
 

@@ -131,7 +131,7 @@ func (o *object) addInlined(im *image.Image, base uint32) {
 	}
 	first := uint32(len(im.InlineSites))
 	from := func(site uint32) uint32 {
-		if site == image.NoSite {
+		if site >= image.Replaced { // or none
 			return site
 		}
 		return first + site

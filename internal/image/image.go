@@ -268,11 +268,15 @@ type Inlined struct {
 type InlineSite struct {
 	Func  uint32 // whose body
 	Call  uint32 // offset of the call in the module's bytes, or NoAddress
-	Outer uint32 // the site whose body the call was in, or NoSite
+	Outer uint32 // the site whose body the call was in, NoSite, or Replaced
 }
 
-// NoSite is no site.
-const NoSite = ^uint32(0)
+// NoSite is no site. Replaced, as the outer site, stands for a tail call: the body
+// is there in place of the function, which is not among the callers any more.
+const (
+	NoSite   = ^uint32(0)
+	Replaced = NoSite - 1
+)
 
 // Unwind describes the frame from Offset up to the next entry, in terms of
 // where the return address is.
@@ -335,7 +339,9 @@ func (m *Image) PositionsAt(list []Position, fn *Function, off uint32) []Positio
 			if s.Func >= uint32(len(m.Module.Funcs)) {
 				break
 			}
-			list = append(list, Position{s.Func, at})
+			if list = append(list, Position{s.Func, at}); s.Outer == Replaced {
+				return list
+			}
 			at, end, site = s.Call, site, s.Outer
 		}
 	}

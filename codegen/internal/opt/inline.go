@@ -48,7 +48,8 @@ import (
 //
 // Instructions of the body are made in an order in which definitions come before
 // uses, and so are numbered in ascending order, as tags and stack maps want it. A
-// location in the body becomes one that remembers the call (ir.InlineSite).
+// location in the body becomes one that remembers the call (ir.InlineSite), so that
+// whoever runs the code can tell the callers that there would be without inlining.
 //
 // # Cost
 //
@@ -183,8 +184,11 @@ func (n *Inliner) Run(f *ir.Function, inline func(*InlineCall) *ir.Function) {
 				c.callee = nil
 				continue
 			}
-			loc, _ := f.Locate(f.SourceLoc(c.inst))
-			c.site = f.AddInlineSite(ir.InlineSite{Callee: q.Callee, Call: loc, Outer: c.outer})
+			site := ir.InlineSite{Callee: q.Callee, Tail: f.Inst(c.inst).Op == ir.OpReturnCall}
+			if site.Call, site.Outer = f.Locate(f.SourceLoc(c.inst)); site.Tail {
+				site.Outer = ir.NoInlineSite
+			}
+			c.site = f.AddInlineSite(site)
 		}
 		n.next = n.next[:0]
 		for i := range n.calls {
@@ -674,6 +678,9 @@ func (n *Inliner) call(inst ir.Inst, d ir.InstData, args []ir.Value) (made ir.In
 	}
 	if d.Op == ir.OpTryCall || d.Op == ir.OpTryCallIndirect {
 		d.Imm = int64(n.exceptionTable(inst, own))
+	}
+	if tail && b.op != ir.OpReturnCall {
+		f.Loc = f.SourceLoc(b.call.inst) // the body's function would be gone
 	}
 	made = n.put(d, args)
 	n.tag(inst, made)
