@@ -286,7 +286,7 @@ func TestInlinedRandom(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if sites < 10000 || traps < 100 {
+	if sites < 1000 || traps < 100 {
 		t.Errorf("%d calls are replaced, %d traps", sites, traps)
 	}
 }

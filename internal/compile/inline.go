@@ -1,7 +1,7 @@
 package compile
 
 import (
-		"sort"
+	"sort"
 
 	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -46,8 +46,8 @@ const (
 	// what it has of itself aside.
 	leastGrowth = 40
 	growthShare = 10
-	// maxBytes of WebAssembly are never as few instructions as these limits allow,
-	// so that longer bodies need not be translated to be refused.
+	// Bodies of more than maxBytes of WebAssembly are not even translated to be looked
+	// at: they are hardly ever small enough.
 	maxBytes = 256
 	// everyBody and everyGrowth are the limits if everything is inlined, for tests.
 	everyBody   = 1000

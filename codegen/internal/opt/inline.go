@@ -128,7 +128,6 @@ type bodyCopy struct {
 	globals  ir.GlobalValue
 
 	returns  int
-	loops    bool       // branches lead to the entry block
 	at       ir.Block   // where instructions are put: at its end,
 	before   ir.Inst    // unless this is one
 	next     ir.Block   // the continuation, if it is a call
@@ -325,7 +324,7 @@ func (n *Inliner) replace(c *inlineCall) {
 	for x := b.g.Entry(); x != ir.NoBlock; x = b.g.NextBlock(x) {
 		switch {
 		case !b.seen[x]:
-		case x == b.g.Entry() && !b.loops:
+		case x == b.g.Entry():
 			b.blocks[x] = block
 			for i, p := range b.g.Params(x) {
 				b.values[p] = f.Resolve(args[i])
@@ -339,11 +338,6 @@ func (n *Inliner) replace(c *inlineCall) {
 				b.values[p] = f.AddParam(y, b.g.ValueType(p))
 			}
 		}
-	}
-	if b.loops {
-		f.Loc = n.loc(0)
-		n.args = append(n.args[:0], args...)
-		n.jump(b.blocks[b.g.Entry()], n.args)
 	}
 	from := len(n.next)
 	for _, x := range b.order {
@@ -377,15 +371,11 @@ func (n *Inliner) begin(c *inlineCall) {
 	b.order = append(b.order[:0], g.PostOrder(&n.walk)...)
 	slices.Reverse(b.order)
 	b.seen = zeroed(b.seen, g.NumBlocks())
-	b.returns, b.loops = 0, false
+	b.returns = 0
 	for _, x := range b.order {
 		b.seen[x] = true
-		last := g.LastInst(x)
-		if g.Inst(last).Op.Flags()&ir.FlagReturn != 0 {
+		if g.Inst(g.LastInst(x)).Op.Flags()&ir.FlagReturn != 0 {
 			b.returns++
-		}
-		for _, d := range g.Dests(last) {
-			b.loops = b.loops || d.Block == g.Entry()
 		}
 	}
 	b.values = filled(b.values, g.NumValues(), ir.NoValue)
