@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/clif"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/compile"
@@ -38,7 +39,7 @@ The source locations in front of instructions are offsets in the module.`,
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			first := true
-			err = compile.Functions(file.binary, nil, func(f *ir.Function) error {
+			err = compile.Functions(file.binary, nil, func(f *ir.Function, _ func(*codegen.InlineCall) *ir.Function) error {
 				if len(funcs) > 0 && !slices.Contains(want, f.Name.Index) {
 					return nil
 				}

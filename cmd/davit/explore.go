@@ -291,7 +291,7 @@ func (e *explorer) variant(page *exploredPage, binary []byte, settings []string,
 	page.Target = target.Triple.String()
 	var ctx codegen.Context
 	next := 0
-	err = compile.Functions(binary, &compile.Options{Target: target}, func(f *ir.Function) error {
+	err = compile.Functions(binary, &compile.Options{Target: target}, func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error {
 		if next == len(page.Functions) {
 			return errEnough
 		}
@@ -304,7 +304,7 @@ func (e *explorer) variant(page *exploredPage, binary []byte, settings []string,
 			x.Columns = append(x.Columns, exploredColumn{Title: title, Kind: kind, Lines: lines})
 		}
 		column("CLIF", columnCLIF, clifLines(clif.Format(f)))
-		code, err := ctx.Compile(f, target, codegen.Options{After: func(pass string, c *codegen.Context) {
+		code, err := ctx.Compile(f, target, codegen.Options{Inline: inline, After: func(pass string, c *codegen.Context) {
 			if pass == "optimize" {
 				column("optimized", columnCLIF, clifLines(clif.Format(f)))
 			}

@@ -147,7 +147,11 @@ func (d *dump) function(w io.Writer, f *image.Function) {
 		var notes []string
 		if i := sort.Search(len(im.AddrMap), func(i int) bool { return im.AddrMap[i].Offset >= at }); i < len(im.AddrMap) && im.AddrMap[i].Offset < at+uint32(n) {
 			if x := im.AddrMap[i].Wasm; x != image.NoAddress {
-				notes = append(notes, fmt.Sprintf("%#x", x))
+				note := fmt.Sprintf("%#x", x)
+				if p := im.PositionsAt(nil, f, im.AddrMap[i].Offset)[0]; p.Func != f.Index {
+					note += " in " + d.name(&image.Function{Kind: image.FunctionWasm, Index: p.Func})
+				}
+				notes = append(notes, note)
 			}
 		}
 		if i := sort.Search(len(d.traps), func(i int) bool { return d.traps[i].Offset >= at }); i < len(d.traps) && d.traps[i].Offset == at {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/clif"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/jit"
@@ -132,4 +133,73 @@ func ExampleModule_Replace() {
 	// Output:
 	// 1
 	// 2
+}
+
+// Calls of small functions that are replaced by their bodies. The functions that
+// answer are kept as they were: a definition changes what it compiles.
+func ExampleConfig_inline() {
+	if jit.Supported() != nil {
+		fmt.Println("inlined: square\n25") // compiled code does not run here
+		return
+	}
+	file, err := clif.ParseFile("squares.clif", `
+function %square(i64) -> i64 {
+block0(v0: i64):
+    v1 = imul v0, v0
+    return v1
+}
+function %sum(i64, i64) -> i64 {
+    fn0 = %square(i64) -> i64
+block0(v0: i64, v1: i64):
+    v2 = call fn0(v0)
+    v3 = call fn0(v1)
+    v4 = iadd v2, v3
+    return v4
+}`)
+	if err != nil {
+		log.Fatal(err)
+	}
+	bodies := map[ir.Name]*ir.Function{}
+	for _, f := range file.Funcs {
+		body := new(ir.Function)
+		body.CopyFrom(f.Function)
+		bodies[body.Name] = body
+	}
+	told := false
+	m, err := jit.NewHost(jit.Config{Inline: func(c *codegen.InlineCall) *ir.Function {
+		body := bodies[c.Callee]
+		if body == nil || body.NumInsts() > 10 || c.Depth == 3 { // recursion has to end
+			return nil
+		}
+		if !told {
+			fmt.Println("inlined:", c.Callee.Text)
+			told = true
+		}
+		return body
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	for _, f := range file.Funcs {
+		if _, err := m.Define(f.Function); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := m.Finalize(); err != nil {
+		log.Fatal(err)
+	}
+	id, _ := m.Lookup(ir.TestName("sum"))
+	sum, err := jit.Func2[int64, int64, int64](m, id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := sum(context.Background(), 3, 4)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(n)
+	// Output:
+	// inlined: square
+	// 25
 }

@@ -47,6 +47,9 @@ type Config struct {
 	// Debugger registers functions with a debugger that is attached to the
 	// process, or comes later.
 	Debugger bool
+	// Inline is [codegen.Options].Inline for definitions that come without one. What
+	// is replaceable had better not be inlined: its callers would keep the body.
+	Inline func(*codegen.InlineCall) *ir.Function
 	// Lines says where in the source a location is, for debuggers. Line 0 stands
 	// for nowhere. Name and Dir are the name of the source as a whole, and the
 	// directory that paths are relative to.
@@ -234,7 +237,7 @@ func (m *Module) DefineWith(f *ir.Function, o Options) (module.ID, error) {
 		return 0, fmt.Errorf("jit: %w", err)
 	}
 	sig := f.Sig // as its callers know it
-	code, err := m.ctx.Compile(f, m.target, o)
+	code, err := m.compile(f, o)
 	if err != nil {
 		return 0, err
 	}
@@ -242,6 +245,14 @@ func (m *Module) DefineWith(f *ir.Function, o Options) (module.ID, error) {
 		return 0, fmt.Errorf("jit: %w", err)
 	}
 	return id, m.define(id, f, code)
+}
+
+// compile compiles f, with the module's choices where o has none.
+func (m *Module) compile(f *ir.Function, o Options) (*codegen.CompiledCode, error) {
+	if o.Inline == nil {
+		o.Inline = m.cfg.Inline
+	}
+	return m.ctx.Compile(f, m.target, o)
 }
 
 // DefineCode implements [module.Module].
@@ -295,7 +306,7 @@ func (m *Module) Replace(f *ir.Function, o Options) error {
 	if _, err := m.table.DeclareFunc(f.Name, module.Import, f.Sig); err != nil {
 		return fmt.Errorf("jit: %w", err)
 	}
-	code, err := m.ctx.Compile(f, m.target, o)
+	code, err := m.compile(f, o)
 	if err != nil {
 		return err
 	}

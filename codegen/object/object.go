@@ -59,6 +59,8 @@ type Options struct {
 	// NoUnwind leaves out unwind information. The target's setting unwind_info
 	// does the same.
 	NoUnwind bool
+	// Inline is [codegen.Options].Inline for definitions that come without one.
+	Inline func(*codegen.InlineCall) *ir.Function
 	// Lines says where in the source a location is, for debuggers. Line 0 stands
 	// for nowhere. Paths are with slashes, and relative to Dir. No line table is
 	// written if Lines is nil.
@@ -170,6 +172,9 @@ func (m *Module) DefineWith(f *ir.Function, o codegen.Options) (module.ID, error
 	id, err := m.table.BeginFunc(f)
 	if err != nil {
 		return 0, fmt.Errorf("object: %w", err)
+	}
+	if o.Inline == nil {
+		o.Inline = m.opts.Inline
 	}
 	sig := f.Sig // as its callers know it
 	code, err := m.ctx.Compile(f, m.target, o)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/codegen/isa"
 	"github.com/davit-wasm/davit/internal/image"
@@ -132,24 +133,29 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 }
 
 // Functions translates the functions that a module defines, one after the
-// other, and hands out each as [Module] would compile it. The function is valid
-// until do returns; an error of do ends the translation. Of the options, those on
-// workers have no effect.
-func Functions(data []byte, o *Options, do func(f *ir.Function) error) error {
+// other, and hands out each as [Module] would compile it, with what [Module] gives
+// the code generator as [codegen.Options].Inline. They are valid until do returns;
+// an error of do ends the translation. Of the options, those on workers have no
+// effect.
+func Functions(data []byte, o *Options, do func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error) error {
 	if o == nil {
 		o = &Options{}
 	}
-	m, _, err := prepare(data, o)
+	m, target, err := prepare(data, o)
 	if err != nil {
 		return err
 	}
+	j := newJob(m, target)
+	j.everything = o.InlineEverything
+	var n inliner
 	var tr translate.Translator
 	f := ir.NewFunction(ir.Name{}, ir.Signature{})
 	for i := range m.Wasm.Code {
-		if err := tr.Function(m, uint32(m.Wasm.NumImportedFuncs+i), f); err != nil {
+		index := uint32(m.Wasm.NumImportedFuncs + i)
+		if err := tr.Function(m, index, f); err != nil {
 			return err
 		}
-		if err := do(f); err != nil {
+		if err := do(f, n.begin(j, index, f, tr.Calls())); err != nil {
 			return err
 		}
 	}

@@ -102,7 +102,7 @@ func (in *Instance) define(code []byte, o *Options) error {
 		return err
 	}
 	co := &compile.Options{Target: target, Settings: o.Settings}
-	add := func(f *ir.Function) error {
+	add := func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error {
 		kept := ir.NewFunction(ir.Name{}, ir.Signature{})
 		if !o.Optimized {
 			kept.CopyFrom(f)
@@ -110,7 +110,7 @@ func (in *Instance) define(code []byte, o *Options) error {
 			return nil
 		}
 		var ctx codegen.Context
-		_, err := ctx.Compile(f, target, codegen.Options{After: func(pass string, _ *codegen.Context) {
+		_, err := ctx.Compile(f, target, codegen.Options{Inline: inline, After: func(pass string, _ *codegen.Context) {
 			if pass == "optimize" {
 				kept.CopyFrom(f)
 			}
@@ -121,7 +121,7 @@ func (in *Instance) define(code []byte, o *Options) error {
 	if err := compile.Functions(code, co, add); err != nil {
 		return err
 	}
-	return compile.Routines(code, co, add)
+	return compile.Routines(code, co, func(f *ir.Function) error { return add(f, nil) })
 }
 
 // initialize lays out the instance and applies its segments.

@@ -90,6 +90,7 @@ type Inliner struct {
 	regions map[uint32]ir.AliasRegion // by the user's number
 	known   bool                      // the tables above have what the function itself has
 
+	query InlineCall
 	walk  ir.Walk
 	body  bodyCopy
 	args  []ir.Value
@@ -172,14 +173,15 @@ func keyOfFunc(f *ir.Function, e *ir.ExtFunc) funcKey {
 func (n *Inliner) Run(f *ir.Function, inline func(*InlineCall) *ir.Function) {
 	n.f, n.left, n.known = f, maxInlined, false
 	n.ownCalls()
-	q := InlineCall{Caller: f}
+	q := &n.query
+	q.Caller = f
 	for len(n.calls) > 0 {
 		// Ask in the order of the code.
 		for i := len(n.calls) - 1; i >= 0; i-- {
 			c := &n.calls[i]
 			q.Callee = f.ExtFuncs[f.Inst(c.inst).Ref].Name
 			q.Body, q.Inst, q.Outer, q.Depth, q.Site = c.body, c.orig, c.outer, int(c.depth), uint32(len(f.InlineSites()))
-			if c.callee = inline(&q); c.callee == nil || !n.fits(c) {
+			if c.callee = inline(q); c.callee == nil || !n.fits(c) {
 				c.callee = nil
 				continue
 			}
@@ -200,7 +202,7 @@ func (n *Inliner) Run(f *ir.Function, inline func(*InlineCall) *ir.Function) {
 	for _, list := range [][]inlineCall{n.calls[:cap(n.calls)], n.next[:cap(n.next)]} {
 		clear(list) // hold no bodies
 	}
-	n.f, n.body.g, n.body.call = nil, nil, nil
+	n.f, n.body.g, n.body.call, n.query = nil, nil, nil, InlineCall{}
 	clear(n.sigs)
 	clear(n.funcs)
 	clear(n.regions)

@@ -229,6 +229,7 @@ var settingDocs = map[string]string{
 	"regalloc_verbose_logs":                       accepted,
 	"enable_verifier":                             "verify the IR before compiling it",
 	"enable_alias_analysis":                       "remove loads whose value is known",
+	"enable_inlining":                             "replace calls by bodies, where the compiler is given some",
 	"enable_pcc":                                  accepted,
 	"is_pic":                                      "code that runs at any address",
 	"use_colocated_libcalls":                      "library functions are within reach of a direct call",
