@@ -13,6 +13,7 @@ import (
 // hand belongs to a part of the tree that is done, and its place may be taken.
 type numbering struct {
 	table []numbered
+	old   []numbered // while the table grows, what it was
 	mask  uint32
 	used  int
 	epoch uint32
@@ -134,7 +135,7 @@ func (t *numbering) lookup(o *Optimizer, inst ir.Inst) ir.Inst {
 
 // enlarge doubles the table.
 func (t *numbering) enlarge(o *Optimizer) {
-	old := slices.Clone(t.table[:t.mask+1])
+	t.old = append(t.old[:0], t.table[:t.mask+1]...)
 	size := 2 * (int(t.mask) + 1)
 	if len(t.table) < size {
 		t.table = make([]numbered, size)
@@ -142,7 +143,7 @@ func (t *numbering) enlarge(o *Optimizer) {
 		clear(t.table[:size])
 	}
 	t.mask, t.used = uint32(size-1), 0
-	for _, e := range old {
+	for _, e := range t.old {
 		if e.epoch != t.epoch || !o.dom.Dominates(e.block, o.block) {
 			continue
 		}
