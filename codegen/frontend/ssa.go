@@ -366,7 +366,7 @@ type defSlot struct {
 }
 
 func (t *defTable) clear() {
-	const least = 6
+	const least = 9 // 8 KiB: small enough for any cache, and rarely doubled
 	t.n = 0
 	t.resize(least)
 }
