@@ -30,10 +30,10 @@ const (
 	// hotBody in loops; tinyBody if code is to be small, too.
 	tinyBody  = 8
 	smallBody = 10
-	hotBody   = 32
+	hotBody   = 20
 	// constArg is what an argument that is known makes of a body, in instructions
 	// that go away.
-	constArg = 4
+	constArg = 2
 	// callCost is what a call takes, beside an instruction for each argument.
 	callCost = 3
 	// recursiveBody is the largest body of a function that is inlined into itself,
@@ -48,12 +48,12 @@ const (
 	growthShare = 10
 	// Bodies of more than maxBytes of WebAssembly are not even translated to be looked
 	// at: they are hardly ever small enough.
-	maxBytes = 256
+	maxBytes = 128
 	// everyBody and everyGrowth are the limits if everything is inlined, for tests.
 	everyBody   = 1000
 	everyGrowth = 1500
 	// cacheSize is how much a worker keeps of bodies, in instructions of any kind.
-	cacheSize = 1 << 16
+	cacheSize = 1 << 18
 )
 
 // inliner answers the code generator's questions for one function after the other.
@@ -86,6 +86,9 @@ type body struct {
 	calls []translate.Call
 	size  int  // see sizeOf
 	bad   bool // it cannot be translated
+	// A body that has a loop, or calls itself, had better stay by itself: calls of it
+	// are few beside its turns, and it wants the registers.
+	looping, recursive bool
 }
 
 // begin is the answerer for a function that has been translated to f, or nil if
@@ -149,14 +152,14 @@ func (n *inliner) answer(c *codegen.InlineCall) *ir.Function {
 		limit = everyBody
 	case n.target.Shared.OptLevel == isa.OptSpeedAndSize:
 		limit = tinyBody
-	case again > recursiveDepth, again > 0 && index != n.index:
+	case again > recursiveDepth, index != n.index && (again > 0 || b.looping || b.recursive):
 		limit = 0
 	case again > 0:
 		limit = recursiveBody
 	case loops > 0:
 		limit = hotBody
 	}
-	if again == 0 {
+	if limit > 0 && again == 0 {
 		for _, a := range c.Body.Args(c.Inst)[1:] {
 			if isConst(c.Body, a) {
 				limit += constArg
@@ -211,7 +214,10 @@ func (n *inliner) body(index uint32) *body {
 	b.index = index
 	if b.bad = n.tr.Body(n.module, index, b.f) != nil; !b.bad {
 		b.calls = append(b.calls[:0], n.tr.Calls()...)
-		b.size = sizeOf(b.f)
+		b.size, b.looping, b.recursive = sizeOf(b.f), n.tr.Looping(), false
+		for _, c := range b.calls {
+			b.recursive = b.recursive || c.Func == index
+		}
 	}
 	if n.bodies == nil {
 		n.bodies = make(map[uint32]*body)

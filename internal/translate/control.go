@@ -85,6 +85,7 @@ func (t *Translator) control() bool {
 		t.b.Jump(header, t.popN(len(params))...)
 		t.b.SwitchTo(header)
 		t.loops++
+		t.looping = true
 		t.frames = append(t.frames, frame{kind: frameLoop, target: header, exit: ir.NoBlock, params: params, results: results, height: len(t.stack)})
 		t.stack = append(t.stack, t.f.Params(header)...)
 		if t.m.Settings.Epoch {

@@ -14,6 +14,9 @@ type Call struct {
 // next translation.
 func (t *Translator) Calls() []Call { return t.calls }
 
+// Looping reports whether the function that was translated last has a loop.
+func (t *Translator) Looping() bool { return t.looping }
+
 func (t *Translator) noteCall(index uint32) {
 	t.calls = append(t.calls, Call{ir.Inst(t.f.NumInsts() - 1), index, t.loops})
 }

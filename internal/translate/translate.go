@@ -133,6 +133,7 @@ type Translator struct {
 	vectors bool // vectors may be on the operand stack
 
 	loops   uint32 // open ones
+	looping bool   // there has been one
 	calls   []Call
 	inlined bool // it is a body to be inlined
 
@@ -236,7 +237,7 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
 	t.dead, t.vectors = 0, false
-	t.loops, t.calls = 0, t.calls[:0]
+	t.loops, t.looping, t.calls = 0, false, t.calls[:0]
 	t.forget(t.m != m, m)
 	t.m = m
 	t.stubSig, t.buffer = ir.NoSig, ir.NoStackSlot
