@@ -376,7 +376,7 @@ func (o *Optimizer) accessBounds(access ir.Inst) {
 	if _, ok := o.guardedAs(&k, from); ok {
 		return
 	}
-	if e := o.earlier(&k, from); e != nil && c.code == code {
+	if e := o.earlier(&k, from); e != nil && e.inst != inst && c.code == code {
 		o.extend(e, k.reach)
 		o.values[v].rep = f.Result(e.inst)
 		f.RemoveInst(inst)

@@ -124,9 +124,9 @@ func (c *lower) extendedTerm(v ir.Value, scale uint8, disp int64) (term, bool) {
 		if !ok || !c.l.SingleUse(t.v) || c.l.Used(t.v) {
 			break
 		}
-		x := c.arg0(i)
 		switch c.opcode(i) {
 		case ir.OpIadd:
+			x := c.arg0(i)
 			if k, ok := c.uconst(c.arg1(i)); ok && c.most(x) <= math.MaxUint32-uint64(k) {
 				if sum := t.disp + k<<t.scale; fitsInt32(disp + sum<<scale) {
 					t.v, t.disp = x, sum
@@ -134,6 +134,7 @@ func (c *lower) extendedTerm(v ir.Value, scale uint8, disp int64) (term, bool) {
 				}
 			}
 		case ir.OpIshl:
+			x := c.arg0(i)
 			k, ok := c.uconst(c.arg1(i))
 			if ok = ok && k >= 1 && k <= 3 && t.scale+scale == 0; ok && c.most(x) <= math.MaxUint32>>k {
 				t.v, t.scale = x, uint8(k)
