@@ -171,10 +171,11 @@ func (o *Optimizer) list(x ir.Value) uint32 {
 // pass notes that a check holds from here on.
 func (o *Optimizer) pass(k *check, guarded ir.Value, from choice) {
 	c := &o.bounds
-	if int(k.x) < len(c.heads) {
-		c.passed = append(c.passed, passed{k.limit, k.reach, o.block, o.list(k.x), guarded, from})
-		c.heads[k.x] = uint32(len(c.passed))
+	for int(k.x) >= len(c.heads) { // a rule has made it
+		c.heads = append(c.heads, 0)
 	}
+	c.passed = append(c.passed, passed{k.limit, k.reach, o.block, o.list(k.x), guarded, from})
+	c.heads[k.x] = uint32(len(c.passed))
 }
 
 // holds reports whether a check has been passed.
