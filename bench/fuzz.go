@@ -18,6 +18,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/davit-wasm/davit/internal/oracle"
 	"github.com/davit-wasm/davit/internal/wasmgen"
 )
 
@@ -52,6 +53,8 @@ func fuzz(engines string, seed, n uint64, save string) error {
 		switch kind {
 		case "davit":
 			e, err = newDavitFuzz(option)
+		case "oracle":
+			e, err = newOracleFuzz(option)
 		case "wasmtime":
 			e, err = newWasmtimeFuzz(option)
 		case "wazero":
@@ -286,6 +289,59 @@ func (e davitFuzz) run(code []byte, calls []fuzzCall, globals []string) ([]strin
 	mem := in.Memory("memory")
 	view, _ := mem.View(0, mem.Size())
 	return append(lines, state(view, list)), nil
+}
+
+// oracleFuzz is davit's IR interpreter.
+type oracleFuzz struct {
+	label string
+	opts  oracle.Options
+}
+
+func newOracleFuzz(option string) (fuzzEngine, error) {
+	e := oracleFuzz{label: label("oracle", option)}
+	if option != "" {
+		for o := range strings.SplitSeq(option, "+") {
+			switch o {
+			case "optimized":
+				e.opts.Optimized = true
+			case "bounds":
+				e.opts.Settings.ExplicitBounds = true
+			default:
+				return nil, fmt.Errorf("unknown option %q of the oracle", o)
+			}
+		}
+	}
+	return e, nil
+}
+
+func (e oracleFuzz) name() string { return e.label }
+
+func (e oracleFuzz) run(code []byte, calls []fuzzCall, globals []string) ([]string, error) {
+	in, err := oracle.New(code, &e.opts)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, c := range calls {
+		if _, err := in.Call("refuel"); err != nil {
+			return nil, err
+		}
+		got, err := in.Call(c.Name, c.Args...)
+		if trap, ok := errors.AsType[*oracle.Trap](err); ok {
+			lines = append(lines, trapLine(trap.Code.String()))
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, results(c.Returns, got))
+	}
+	var list []string
+	for _, g := range globals {
+		bits, t, _ := in.Global(g)
+		list = append(list, number(t.String(), bits))
+	}
+	return append(lines, state(in.Memory(0), list)), nil
 }
 
 func results(types []string, bits []uint64) string {

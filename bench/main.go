@@ -32,7 +32,8 @@ const usage = `Measure davit beside its peers.
 
 Engines take options after a colon. davit: bounds, epoch, quick, cpu=MODEL,
 NAME=VALUE for a setting of the code generator, joined by +; wasmtime: none; v8:
-liftoff.
+liftoff. For -fuzz there is one more, oracle, davit's IR interpreter, with
+optimized and bounds.
 
 `
 
