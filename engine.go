@@ -70,6 +70,13 @@ type Config struct {
 	// have been compiled, trampolines included: one call at a time for a module,
 	// from the goroutines that compile it, which wait for it. It may be nil.
 	CompileProgress func(done, total int)
+	// Demangle makes the names that compilers give functions readable in backtraces; it
+	// may be nil. It must be safe for concurrent use.
+	Demangle func(name string) string
+	// SourceMap reads a source map that a module refers to by a URL, mostly the name of a
+	// file; it may be nil. It is called at most once for a module, when the place of an
+	// instruction is first asked for. Debug information in modules (DWARF) needs nothing.
+	SourceMap func(url string) ([]byte, error)
 	// Cache keeps what is compiled in files, and brings it back instead of
 	// compiling it again. It may be nil.
 	Cache *Cache
@@ -118,6 +125,7 @@ func NewEngine(c *Config) (*Engine, error) {
 	if e.vm, err = vm.NewEngine(e.config.KeptMemories); err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
+	e.vm.Demangle, e.vm.LoadSourceMap = e.config.Demangle, e.config.SourceMap
 	if compiler != nil {
 		if _, err := compiler.target(&e.config, ""); err != nil {
 			return nil, fmt.Errorf("davit: %w", err)

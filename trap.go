@@ -61,6 +61,55 @@ type Frame struct {
 	Func     uint32 // index of the function in its module
 	FuncName string // its name in the name section, or that of an export, or ""
 	Offset   int    // of the instruction in the bytes of the module, or -1 if it is not known
+
+	module *vm.Module
+}
+
+// Source is a place in source code.
+type Source struct {
+	File   string // as the compiler names it; "" if it is not known
+	Line   int    // from 1; 0 if it is not known
+	Column int    // from 1; 0 if it is not known
+	// Func is the function whose code this is, if the guest's compiler has inlined it into
+	// the next source's; "" of the last one, which is the frame's own function.
+	Func string
+}
+
+// String is the place as file:line:column, as far as that is known.
+func (s Source) String() string {
+	b := s.File
+	if s.Line > 0 {
+		b += fmt.Sprintf(":%d", s.Line)
+		if s.Column > 0 {
+			b += fmt.Sprintf(":%d", s.Column)
+		}
+	}
+	return b
+}
+
+// Sources are the places in source code where f is, innermost first: the last one is in
+// the frame's function, those before it are in functions that the guest's compiler has
+// inlined there. They come from the module's debug information, DWARF or a source map (see
+// Config.SourceMap); without any there are none. The first question about a module reads
+// it, which takes time; the code of the module must not have been given up.
+func (f Frame) Sources() []Source {
+	if f.module == nil || f.Offset < 0 {
+		return nil
+	}
+	places := f.module.Places(f.Offset)
+	list := make([]Source, len(places))
+	for i, p := range places {
+		list[i] = Source{p.File, p.Line, p.Column, f.demangle(p.Func)}
+	}
+	return list
+}
+
+// demangle is a name as Config.Demangle makes it.
+func (f Frame) demangle(name string) string {
+	if name == "" || f.module == nil || f.module.Engine().Demangle == nil {
+		return name
+	}
+	return f.module.Engine().Demangle(name)
 }
 
 // String describes f in one line.
@@ -71,7 +120,7 @@ func (f Frame) String() string {
 		b.WriteByte('!')
 	}
 	if f.FuncName != "" {
-		b.WriteString(f.FuncName)
+		b.WriteString(f.demangle(f.FuncName))
 	} else {
 		fmt.Fprintf(&b, "func[%d]", f.Func)
 	}
@@ -97,13 +146,25 @@ func (t *Trap) Unwrap() error { return t.Cause }
 // Is reports whether target is the code of t.
 func (t *Trap) Is(target error) bool { return target == t.Code }
 
-// Backtrace is the list of frames as text, one in a line.
+// Backtrace is the list of frames as text, one in a line, and below it their places in
+// source code, as far as they are known.
 func (t *Trap) Backtrace() string { return backtrace(t.Frames) }
+
+// line is the place, and what function is there if it has been inlined.
+func (s Source) line() string {
+	if s.Func == "" {
+		return s.String()
+	}
+	return s.String() + " (in " + s.Func + ", inlined)"
+}
 
 func backtrace(frames []Frame) string {
 	var b strings.Builder
 	for i, f := range frames {
 		fmt.Fprintf(&b, "%4d: %s\n", i, f)
+		for _, s := range f.Sources() {
+			fmt.Fprintf(&b, "        %s\n", s.line())
+		}
 	}
 	return b.String()
 }
@@ -215,7 +276,7 @@ func apiFrames(list []vm.Frame) []Frame {
 	frames := make([]Frame, len(list))
 	for i := range list {
 		f := &list[i]
-		frames[i] = Frame{Module: f.Module.Name(), Func: f.Func, FuncName: f.FuncName, Offset: f.Offset}
+		frames[i] = Frame{Module: f.Module.Name(), Func: f.Func, FuncName: f.FuncName, Offset: f.Offset, module: f.Module}
 	}
 	return frames
 }

@@ -94,6 +94,19 @@ type stackItem struct {
 	Offset int    `json:"offset"`
 	Place  string `json:"place,omitempty"` // file:line:column, if the module came from a text
 
+	// Sources are the places in source code, innermost first, if the module says.
+	Sources []sourceItem `json:"sources,omitempty"`
+
+	text string
+}
+
+// sourceItem is a place in source code.
+type sourceItem struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Func   string `json:"inlined,omitempty"` // the function that has been inlined there
+
 	text string
 }
 
@@ -144,6 +157,13 @@ func newProblem(err error) *problem {
 				item.Place = traced.places[i]
 				item.text += " (" + item.Place + ")"
 			}
+			for _, s := range f.Sources() {
+				source := sourceItem{s.File, s.Line, s.Column, s.Func, s.String()}
+				if s.Func != "" {
+					source.text += " (in " + s.Func + ", inlined)"
+				}
+				item.Sources = append(item.Sources, source)
+			}
 			p.Frames = append(p.Frames, item)
 		}
 		if p.Hint == "" && trap.Code == davit.TrapStackOverflow {
@@ -169,6 +189,9 @@ func (p *problem) write(t *terminal) {
 	io.WriteString(t, p.excerpt)
 	for i, f := range p.Frames {
 		fmt.Fprintf(t, "%4d: %s\n", i, f.text)
+		for _, s := range f.Sources {
+			fmt.Fprintf(t, "        %s\n", s.text)
+		}
 	}
 	if p.Hint != "" {
 		fmt.Fprintf(t, "%s %s\n", t.paint(bold, "hint:"), p.Hint)

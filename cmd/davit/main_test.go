@@ -12,6 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/spf13/cobra"
+
+	"github.com/davit-wasm/davit/internal/testdata"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +35,8 @@ func setup(e *testscript.Env) error {
 	e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/xdg")
 	e.Setenv("DAVIT_CONFIG", "")
 	e.Setenv("NO_COLOR", "")
+	// A program in C++ with debug information.
+	e.Setenv("DEEP", filepath.Join(testdata.Root(), "internal", "debuginfo", "testdata", "deep.wasm"))
 	return nil
 }
 

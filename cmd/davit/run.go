@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ianlancetaylor/demangle"
 	"github.com/spf13/cobra"
 
 	"github.com/davit-wasm/davit"
@@ -41,6 +43,7 @@ type runOptions struct {
 	quick      bool
 	settings   []string
 	cache      string
+	coredump   string
 	json       bool
 }
 
@@ -102,6 +105,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringArrayVar(&o.settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.StringVar(&o.cache, "cache", "", "keep compiled modules in folder `DIR`, and find them there; without =DIR, in the user's cache")
 	f.Lookup("cache").NoOptDefVal = userCache
+	f.StringVar(&o.coredump, "coredump", "", "write a core dump to `FILE` if the program traps")
 	f.BoolVar(&o.json, "json", false, "print errors, and results of --invoke, as JSON")
 	cmd.RegisterFlagCompletionFunc("progress", whenCompletion)
 	return cmd
@@ -167,11 +171,15 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.engine, err = davit.NewEngine(&davit.Config{QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache, CompileProgress: func(done, total int) {
-		if r.now != nil {
-			r.now.update(done, total)
-		}
-	}})
+	r.engine, err = davit.NewEngine(&davit.Config{
+		QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache,
+		Demangle: func(name string) string { return demangle.Filter(name) }, SourceMap: sourceMapBeside(file),
+		CompileProgress: func(done, total int) {
+			if r.now != nil {
+				r.now.update(done, total)
+			}
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -179,6 +187,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer r.store.Close()
+	defer func() { err = r.dump(err, file) }()
 	r.linker = davit.NewLinker(r.engine)
 	process, err := wasip1.New(config)
 	if err != nil {
@@ -218,6 +227,46 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	_, err = start.Call(ctx)
 	return err
+}
+
+// dump writes a core dump if err is a trap and one is wanted. The trap remains the error.
+func (r *runner) dump(err error, file string) error {
+	var trap *davit.Trap
+	if r.coredump == "" || !errors.As(err, &trap) {
+		return err
+	}
+	f, cerr := os.Create(r.coredump)
+	if cerr == nil {
+		cerr = r.store.WriteCoreDump(f, file, trap.Frames)
+		if e := f.Close(); cerr == nil {
+			cerr = e
+		}
+	}
+	if cerr != nil {
+		return fmt.Errorf("%w (and no core dump: %w)", err, cerr)
+	}
+	return err
+}
+
+// maxSourceMap is the size of the largest source map that is read.
+const maxSourceMap = 256 << 20
+
+// sourceMapBeside reads source maps that lie in the folder of a module's file, or below it; a
+// module says which, and gets no other file read.
+func sourceMapBeside(file string) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		root, err := os.OpenRoot(filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		f, err := root.Open(filepath.FromSlash(name))
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxSourceMap))
+	}
 }
 
 // userCache is the value of --cache that stands for the user's folder.

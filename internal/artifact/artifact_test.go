@@ -175,7 +175,7 @@ func compareImages(t *testing.T, name string, want, have *image.Image) {
 		// Where the offsets of expressions lie in the module matters to messages only.
 		cmpopts.IgnoreFields(wasm.ConstExpr{}, "Offset"),
 		cmpopts.IgnoreFields(wasm.Data{}, "Init"), cmpopts.IgnoreFields(wasm.Custom{}, "Data"),
-		cmpopts.IgnoreFields(wasm.Module{}, "Funcs", "Code", "CodeOffset", "CodeSize", "Names", "HasDataCount", "DataCount"))
+		cmpopts.IgnoreFields(wasm.Module{}, "Funcs", "Code", "CodeSize", "Names", "HasDataCount", "DataCount"))
 	if d != "" {
 		t.Errorf("%s: images differ:\n%.2000s", name, d)
 	}

@@ -84,6 +84,7 @@ func metadata(im *image.Image) []byte {
 		w.number(uint64(len(c.Data)))
 		w.number(uint64(c.Offset))
 	}
+	w.number(uint64(m.CodeOffset))
 	return w.b
 }
 
@@ -149,6 +150,7 @@ func readMetadata(im *image.Image, meta []byte, types []wasm.Func, elements []ui
 		c.Data, customs = r.content(customs)
 		c.Offset = int(r.below(math.MaxInt32))
 	}
+	m.CodeOffset = int(r.below(math.MaxInt32)) // by which debug information goes
 	if r.bad || len(r.b) > 0 || len(elements) > 0 {
 		return corrupt("the metadata cannot be read")
 	}

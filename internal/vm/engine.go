@@ -27,6 +27,12 @@ type Engine struct {
 	// some. Set it before the engine is used.
 	Trampolines func(params, results []image.Slot) (*image.Image, error)
 
+	// LoadSourceMap reads a source map that a module refers to by a URL, and Demangle
+	// makes names of compilers readable. Both may be nil. Set them before the engine is
+	// used.
+	LoadSourceMap func(url string) ([]byte, error)
+	Demangle      func(name string) string
+
 	// memories keeps those of closed stores.
 	memories *native.Pool
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/davit-wasm/davit/internal/artifact"
+	"github.com/davit-wasm/davit/internal/debuginfo"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/wasm"
@@ -30,6 +31,10 @@ type Module struct {
 	// exports finds exports by name, made when first asked for.
 	exports     map[string]int
 	exportsOnce sync.Once
+
+	// debug is the module's debug information, made when first asked for.
+	debug     *debuginfo.Info
+	debugOnce sync.Once
 }
 
 // Load brings an image into memory and registers its types, trampolines and

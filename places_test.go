@@ -1,0 +1,196 @@
+package davit_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/wasm"
+	"github.com/davit-wasm/davit/wat"
+)
+
+// deep is a program in C++, compiled with debug information: run(n) calls functions n deep
+// and divides by zero.
+func deep(t *testing.T) []byte {
+	t.Helper()
+	code, err := os.ReadFile(filepath.Join("internal", "debuginfo", "testdata", "deep.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// TestSources: each frame of a deep backtrace has its place in source code, inlined functions
+// included; of a module that has been compiled, with and without inlining, and of one loaded from an artifact.
+func TestSources(t *testing.T) {
+	ctx := context.Background()
+	for _, settings := range [][]string{nil, {"enable_inlining=false"}, {"opt_level=none"}} {
+		e, err := davit.NewEngine(&davit.Config{Settings: settings, Demangle: func(name string) string { return "<" + name + ">" }})
+		if err != nil {
+			t.Skip(err)
+		}
+		m, err := e.Compile(ctx, deep(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		artifact, err := m.Serialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := e.LoadModule(artifact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []*davit.Module{m, loaded} {
+			trap := trapOf(t, e, m)
+			if !errors.Is(trap, davit.TrapIntegerDivideByZero) || len(trap.Frames) != 60 {
+				t.Fatalf("%v: %v with %d frames:\n%s", settings, trap, len(trap.Frames), trap.Backtrace())
+			}
+			for i, f := range trap.Frames {
+				want := "deep.cpp:22"
+				switch {
+				case i == len(trap.Frames)-1:
+					want = "deep.cpp:35"
+				case i == 0:
+					want = "deep.cpp:20"
+				case i%2 == 1:
+					want = "deep.cpp:28"
+				}
+				sources := f.Sources()
+				if len(sources) == 0 || !strings.HasPrefix(sources[len(sources)-1].String(), want+":") || sources[len(sources)-1].Func != "" {
+					t.Fatalf("%v: frame %d (%v) is at %v, want %s", settings, i, f, sources, want)
+				}
+			}
+			if s := trap.Frames[0].Sources(); len(s) != 2 || s[0].Line != 9 || s[0].Func != "<_ZN4deep7Counter4failEi>" {
+				t.Errorf("%v: the trap is at %+v", settings, s)
+			}
+			text := trap.Backtrace()
+			for _, want := range []string{"   0: <int deep::even<deep::Counter>(deep::Counter&)> at offset", "        deep.cpp:9:16 (in <_ZN4deep7Counter4failEi>, inlined)\n        deep.cpp:20:7\n", "  59: <run> at"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%v: no %q in\n%s", settings, want, text)
+				}
+			}
+		}
+	}
+}
+
+func trapOf(t *testing.T, e *davit.Engine, m *davit.Module) *davit.Trap {
+	t.Helper()
+	s, err := davit.NewStore(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	in, err := davit.NewLinker(e).Instantiate(context.Background(), s, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = in.Func("run").Call(context.Background(), davit.ValueI32(58))
+	trap, ok := errors.AsType[*davit.Trap](err)
+	if !ok {
+		t.Fatalf("error %v", err)
+	}
+	return trap
+}
+
+// TestSourceMap: a source map is loaded when a place is asked for, once.
+func TestSourceMap(t *testing.T) {
+	asked := 0
+	e, err := davit.NewEngine(&davit.Config{SourceMap: func(url string) ([]byte, error) {
+		if asked++; url != "x.map" {
+			t.Errorf("asked for %q", url)
+		}
+		return []byte(`{"version":3,"sources":["a.ts"],"mappings":"AAEA"}`), nil
+	}})
+	if err != nil {
+		t.Skip(err)
+	}
+	code, err := wat.Compile([]byte(`(module (@custom "sourceMappingURL" "\05x.map") (func (export "run") (param i32) (result i32) (unreachable)))`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.Compile(context.Background(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trap := trapOf(t, e, m)
+	if asked != 0 {
+		t.Error("the source map has been read before anybody asked for a place")
+	}
+	for range 2 {
+		if s := trap.Frames[0].Sources(); len(s) != 1 || s[0] != (davit.Source{File: "a.ts", Line: 3, Column: 1}) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("it has been read %d times", asked)
+	}
+}
+
+// TestCoreDump reads a core dump back.
+func TestCoreDump(t *testing.T) {
+	ctx := context.Background()
+	e, err := davit.NewEngine(nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	code, err := wat.Compile([]byte(`(module $guest
+		(memory (export "memory") 2) (global (mut i64) (i64.const 7)) (global (mut f32) (f32.const 1.5)) (global (mut funcref) (ref.func $f))
+		(func $f (export "f") (param i32) (local i64 f64) (i32.store (i32.const 70000) (i32.const 0x01020304)) (global.set 0 (i64.const -5)) (unreachable)))`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.Compile(ctx, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := davit.NewStore(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := davit.NewLinker(e).Instantiate(ctx, s, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = in.Func("f").Call(ctx, davit.ValueI32(1))
+	trap, ok := errors.AsType[*davit.Trap](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.WriteCoreDump(&b, "program", trap.Frames); err != nil {
+		t.Fatal(err)
+	}
+	c := &wasm.Config{Features: wasm.FeaturesAll}
+	dump, err := wasm.Decode(b.Bytes(), c)
+	if err == nil {
+		err = wasm.Validate(dump, c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	custom := map[string]string{}
+	for _, x := range dump.Customs {
+		custom[x.Name] = string(x.Data)
+	}
+	stack := custom["corestack"]
+	if custom["core"] != "\x00\x07program" || custom["coremodules"] != "\x01\x00\x05guest" || custom["coreinstances"] != "\x01\x00\x00\x01\x00\x03\x00\x01\x02" ||
+		!strings.HasPrefix(stack, "\x00\x04main\x01\x00\x00\x00") || !strings.HasSuffix(stack, "\x03\x01\x01\x01\x00") {
+		t.Errorf("%q", custom)
+	}
+	if len(dump.Globals) != 3 || !bytes.Equal(dump.Globals[0].Init.Code, []byte{0x42, 0x7b, 0x0b}) {
+		t.Errorf("globals %+v", dump.Globals)
+	}
+	if len(dump.Memories) != 1 || dump.Memories[0].Min != 2 || len(dump.Datas) != 1 || !bytes.Equal(dump.Datas[0].Init, []byte{4, 3, 2, 1}) {
+		t.Errorf("memories %+v, data %+v", dump.Memories, dump.Datas)
+	}
+	s.Close()
+	if err := s.WriteCoreDump(&b, "", nil); !errors.Is(err, davit.ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+}
