@@ -63,27 +63,18 @@ func remaining(m *wasm.Module) []wasm.Data {
 
 // constant is the expression for a value.
 func constant(v davit.Value) (wasm.ConstExpr, error) {
-	var b []byte
-	switch t := v.Type(); t {
-	case wasm.I32:
-		b = wasm.AppendS32(wasm.AppendOpcode(nil, wasm.OpI32Const), v.I32())
-	case wasm.I64:
-		b = wasm.AppendS64(wasm.AppendOpcode(nil, wasm.OpI64Const), v.I64())
-	case wasm.F32:
-		b = binary.LittleEndian.AppendUint32(wasm.AppendOpcode(nil, wasm.OpF32Const), uint32(v.Bits()))
-	case wasm.F64:
-		b = binary.LittleEndian.AppendUint64(wasm.AppendOpcode(nil, wasm.OpF64Const), v.Bits())
-	case wasm.V128:
-		low, high := v.V128()
-		b = binary.LittleEndian.AppendUint64(wasm.AppendOpcode(nil, wasm.OpV128Const), low)
-		b = binary.LittleEndian.AppendUint64(b, high)
-	default:
+	t := v.Type()
+	if t.IsRef() {
 		if !v.IsNull() {
 			return wasm.ConstExpr{}, fmt.Errorf("%w: it holds a reference", ErrUnsupported)
 		}
-		b = wasm.AppendHeapType(wasm.AppendOpcode(nil, wasm.OpRefNull), t.Heap())
+		return wasm.ConstOf(t, 0, 0), nil
 	}
-	return wasm.ConstExpr{Code: append(b, byte(wasm.OpEnd))}, nil
+	if t == wasm.V128 {
+		low, high := v.V128()
+		return wasm.ConstOf(t, low, high), nil
+	}
+	return wasm.ConstOf(t, v.Bits(), 0), nil
 }
 
 // changed are the sections that depend on the state; the others are copied.

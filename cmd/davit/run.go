@@ -134,11 +134,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 		return usagef(cmd, "--timeout: %v is no time to run", o.timeout)
 	}
 	config, closers, err := o.wasi(cmd, file)
-	defer func() {
-		for _, c := range closers {
-			c.Close()
-		}
-	}()
+	defer closeAll(closers)
 	if err != nil {
 		return err
 	}

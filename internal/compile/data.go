@@ -21,7 +21,7 @@ func joinData(m *wasm.Module) []wasm.Data {
 	end, memory := uint64(0), uint32(0) // of the segment before
 	for i := range m.Datas {
 		d := &m.Datas[i]
-		at, ok := constantAddress(d.Offset)
+		at, ok := d.Offset.Integer()
 		if d.Mode != wasm.SegmentActive || int(d.Memory) < m.NumImportedMemories || !ok || d.Memory < memory {
 			return m.Datas
 		}
@@ -48,24 +48,4 @@ func joinData(m *wasm.Module) []wasm.Data {
 		end = at + n
 	}
 	return joined
-}
-
-// constantAddress is the value of an expression that is one constant.
-func constantAddress(x wasm.ConstExpr) (at uint64, ok bool) {
-	var r wasm.InstrReader
-	var in wasm.Instr
-	r.Reset(x.Code, x.Offset, &wasm.Config{Features: wasm.FeaturesAll})
-	if more, err := r.Next(&in); err != nil || !more {
-		return 0, false
-	}
-	switch in.Op {
-	case wasm.OpI32Const:
-		at = uint64(uint32(in.Imm))
-	case wasm.OpI64Const:
-		at = in.Imm
-	default:
-		return 0, false
-	}
-	more, err := r.Next(&in)
-	return at, err == nil && more && in.Op == wasm.OpEnd
 }

@@ -37,7 +37,7 @@ func TestJoinData(t *testing.T) {
 		m.HasDataCount = strings.Contains(c.text, "data.drop") // the text format's encoder always counts
 		var have []string
 		for _, d := range joinData(m) {
-			at, _ := constantAddress(d.Offset)
+			at, _ := d.Offset.Integer()
 			if d.Mode == wasm.SegmentPassive {
 				have = append(have, fmt.Sprintf("passive:%q", d.Init))
 			} else {

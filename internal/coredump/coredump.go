@@ -8,8 +8,6 @@
 package coredump
 
 import (
-	"encoding/binary"
-
 	"github.com/davit-wasm/davit/internal/segments"
 	"github.com/davit-wasm/davit/wasm"
 )
@@ -52,24 +50,10 @@ type Frame struct {
 
 // Global is a global with a value as bits; references are null.
 func Global(t wasm.ValType, low, high uint64) wasm.Global {
-	var b []byte
-	switch t {
-	case wasm.I32:
-		b = wasm.AppendS32(wasm.AppendOpcode(nil, wasm.OpI32Const), int32(low))
-	case wasm.I64:
-		b = wasm.AppendS64(wasm.AppendOpcode(nil, wasm.OpI64Const), int64(low))
-	case wasm.F32:
-		b = binary.LittleEndian.AppendUint32(wasm.AppendOpcode(nil, wasm.OpF32Const), uint32(low))
-	case wasm.F64:
-		b = binary.LittleEndian.AppendUint64(wasm.AppendOpcode(nil, wasm.OpF64Const), low)
-	case wasm.V128:
-		b = binary.LittleEndian.AppendUint64(wasm.AppendOpcode(nil, wasm.OpV128Const), low)
-		b = binary.LittleEndian.AppendUint64(b, high)
-	default:
+	if t.IsRef() {
 		t = wasm.ExternRef // types of modules mean nothing in a dump
-		b = wasm.AppendHeapType(wasm.AppendOpcode(nil, wasm.OpRefNull), t.Heap())
 	}
-	return wasm.Global{Type: wasm.GlobalType{Type: t}, Init: wasm.ConstExpr{Code: append(b, byte(wasm.OpEnd))}}
+	return wasm.Global{Type: wasm.GlobalType{Type: t}, Init: wasm.ConstOf(t, low, high)}
 }
 
 // missing stands for a value that is not known.

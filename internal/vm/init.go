@@ -53,7 +53,7 @@ func (m *Module) makeImage() (*native.Image, int) {
 	for i := range wm.Datas {
 		d := &wm.Datas[i]
 		if d.Mode == wasm.SegmentActive {
-			at, ok := constantAddress(d.Offset)
+			at, ok := d.Offset.Integer()
 			if !ok || int(d.Memory) != own || !within(at, uint64(len(d.Init)), wm.Memories[own].Min<<wm.Memories[own].PageBits) {
 				break
 			}
@@ -69,7 +69,7 @@ func (m *Module) makeImage() (*native.Image, int) {
 	image, err := native.NewImage(size, func(b []byte) {
 		for i := range wm.Datas[:n] {
 			if d := &wm.Datas[i]; d.Mode == wasm.SegmentActive {
-				at, _ := constantAddress(d.Offset)
+				at, _ := d.Offset.Integer()
 				copy(b[at:], d.Init)
 			}
 		}
@@ -78,24 +78,4 @@ func (m *Module) makeImage() (*native.Image, int) {
 		return nil, 0 // as by systems without memory files
 	}
 	return image, n
-}
-
-// constantAddress is the value of an expression that is a single constant.
-func constantAddress(x wasm.ConstExpr) (at uint64, ok bool) {
-	var r wasm.InstrReader
-	var op wasm.Instr
-	r.Reset(x.Code, x.Offset, constConfig)
-	if more, err := r.Next(&op); err != nil || !more {
-		return 0, false
-	}
-	switch op.Op {
-	case wasm.OpI32Const:
-		at = uint64(uint32(op.Imm))
-	case wasm.OpI64Const:
-		at = op.Imm
-	default:
-		return 0, false
-	}
-	more, err := r.Next(&op)
-	return at, err == nil && more && op.Op == wasm.OpEnd
 }

@@ -35,9 +35,6 @@ func (s *Store) CoreDump(name string, frames []Frame) *coredump.Dump {
 	d := &coredump.Dump{Name: name}
 	modules, memories, globals, first := map[*Module]uint32{}, map[*Memory]uint32{}, map[*Global]uint32{}, map[*Module]uint32{}
 	for _, in := range s.instances {
-		if in.module == nil {
-			continue // one that could not be made
-		}
 		module, ok := modules[in.module]
 		if !ok {
 			module = uint32(len(d.Modules))
