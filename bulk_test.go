@@ -13,8 +13,8 @@ import (
 // TestBulkSizes copies and fills with sizes around those where the compiled
 // code changes its way, at all kinds of overlap, and compares with Go's copy.
 func TestBulkSizes(t *testing.T) {
-	const memory = 1 << 18
-	sizes := []int{4096, 9001, 1<<16 - 1, 1 << 16, 1<<16 + 1}
+	const memory = 1 << 21
+	sizes := []int{511, 512, 513, 4096, 9001, 1<<16 + 1, 1<<18 - 1, 1 << 18, 1<<18 + 1}
 	for n := range 300 {
 		sizes = append(sizes, n)
 	}
@@ -22,7 +22,7 @@ func TestBulkSizes(t *testing.T) {
 	var modules []string
 	for _, index := range []string{"i32", "i64"} {
 		var text strings.Builder
-		fmt.Fprintf(&text, `(module (memory (export "memory") %[1]s 4 4)
+		fmt.Fprintf(&text, `(module (memory (export "memory") %[1]s 32 32)
 			(func (export "copy") (param %[1]s %[1]s %[1]s) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
 			(func (export "fill") (param %[1]s i32 %[1]s) (memory.fill (local.get 0) (local.get 1) (local.get 2)))`, index)
 		for _, n := range constants {
@@ -33,7 +33,7 @@ func TestBulkSizes(t *testing.T) {
 		}
 		modules = append(modules, text.String()+")")
 	}
-	for _, config := range []davit.Config{{}, {ExplicitBounds: true}} {
+	for _, config := range []davit.Config{{}, {ExplicitBounds: true}, {CPU: "x86-64-v2"}} {
 		for _, module := range modules {
 			w := newWorld(t, &config, nil)
 			in := w.instantiate(module)
@@ -54,7 +54,7 @@ func TestBulkSizes(t *testing.T) {
 					t.Fatalf("%+v: %s%v: memory differs", config, name, args)
 				}
 			}
-			const at = 90000
+			const at = 1_000_000
 			for _, n := range sizes {
 				for _, d := range []int{-n, 1 - n, -65, -17, -3, -1, 0, 1, 2, 16, 63, n - 1, n, n + 1} {
 					copy(want[at+d:at+d+n], want[at:at+n])

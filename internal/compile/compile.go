@@ -209,6 +209,7 @@ func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error)
 		return nil, nil, err
 	}
 	module := translate.NewModule(env, o.Settings, o.relaxed(target))
+	module.WideVectors = target.Triple.Arch == isa.X86_64 && target.X64.HasAVX2
 	module.HeapBranches, module.TableBranches = !target.Shared.HeapSpectre, !target.Shared.TableSpectre
 	return module, target, nil
 }

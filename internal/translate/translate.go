@@ -38,6 +38,8 @@ type Module struct {
 	// HeapBranches and TableBranches make bounds checks of memories and tables
 	// branches, which speculation may pass, rather than guards that it cannot.
 	HeapBranches, TableBranches bool
+	// WideVectors says that the target loads, stores and splats i8x32.
+	WideVectors bool
 
 	direct []ir.Signature // by type: calls within the module
 	record []ir.Signature // by type: calls through function records

@@ -15,11 +15,12 @@ import (
 // Backend compiles for x86-64. It is used for one function after the other, by
 // one goroutine at a time.
 type Backend struct {
-	isa *isa.TargetISA
-	env *regalloc.Env
-	asm asm.Assembler
-	abi machine.ABI
-	low lower
+	isa  *isa.TargetISA
+	env  *regalloc.Env    // one of:
+	envs [2]*regalloc.Env // by usesWide
+	asm  asm.Assembler
+	abi  machine.ABI
+	low  lower
 
 	// Of the function being compiled.
 	f          *ir.Function
@@ -34,6 +35,7 @@ type Backend struct {
 	retArea    uint32 // largest result area of a callee
 	tailRoom   uint32
 	makesCalls bool
+	usesWide   bool             // there are values of 256 bits
 	left       uint32           // emitting: the newest call whose return address was taken, none if there is none; see hasLeft
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
@@ -51,7 +53,10 @@ const none = ^uint32(0)
 
 // NewBackend makes a back end for a target.
 func NewBackend(t *isa.TargetISA) *Backend {
-	return &Backend{isa: t, env: regEnv(t.Shared.PinnedReg)}
+	b := &Backend{isa: t, envs: [2]*regalloc.Env{regEnv(t.Shared.PinnedReg), regEnv(t.Shared.PinnedReg)}}
+	b.envs[1].SpillUnits[regalloc.Float] = wideUnits
+	b.env = b.envs[0]
+	return b
 }
 
 // For reports whether b compiles for t.
@@ -76,6 +81,7 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	b.nextCall, b.nextBlock = none, -1
 	b.outgoing, b.retArea, b.tailRoom, b.makesCalls = 0, 0, 0, false
 	b.left = none
+	b.usesWide, b.env = false, b.envs[0]
 	b.clobbered = regalloc.PRegSet{}
 	b.tryRegs = b.tryRegs[:0]
 	if b.tryAt = b.tryAt[:0]; len(f.ExceptionTables) != 0 {
@@ -104,6 +110,8 @@ func (b *Backend) Class(t ir.Type) (regalloc.RegClass, uint8) {
 		return regalloc.Float, 1
 	case t.Bits() <= 128 && t != ir.I128:
 		return regalloc.Float, 2
+	case b.wide(t):
+		return regalloc.Float, wideUnits
 	}
 	panic(fmt.Sprintf("x64: a value of type %v does not fit a register", t))
 }
@@ -111,7 +119,7 @@ func (b *Backend) Class(t ir.Type) (regalloc.RegClass, uint8) {
 // LowerInst implements machine.Backend.
 func (b *Backend) LowerInst(l *machine.Lower, inst ir.Inst) error {
 	for _, v := range b.f.Results(inst) {
-		if t := b.f.ValueType(v); t.Bits() > 128 || t.IsDynamic() {
+		if t := b.f.ValueType(v); t.IsDynamic() || t.Bits() > 128 && !b.wide(t) {
 			return fmt.Errorf("a value of type %v: %w", t, machine.ErrUnsupported)
 		}
 	}

@@ -197,8 +197,19 @@ func (b *Backend) Move(e *machine.Emitter, v regalloc.VReg, from, to regalloc.Al
 		return
 	}
 	load, store := asm.MOVUPS, asm.MOVUPS_ST
-	if e.SpillUnits(v, class, b.env) == 1 {
+	switch e.SpillUnits(v, class, b.env) {
+	case 1:
 		load, store = asm.MOVSD, asm.MOVSD_ST
+	case wideUnits:
+		switch {
+		case src.IsSlot():
+			a.VEXM(load, 1, hw(dst), asm.NoReg, slot(e, src))
+		case dst.IsSlot():
+			a.VEXM(store, 1, hw(src), asm.NoReg, slot(e, dst))
+		default:
+			a.VEX(asm.MOVAPS, 1, hw(dst), asm.NoReg, hw(src))
+		}
+		return
 	}
 	switch {
 	case src.IsSlot():
@@ -499,7 +510,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		b.vexMem(e, in, hw(r[0]), hw(r[1]))
 	case OpVexUn:
 		b.vex(in, hw(r[0]), asm.NoReg, hw(r[1]))
-	case OpVexLoad:
+	case OpVexLoad, OpVexStore:
 		b.vexMem(e, in, hw(r[0]), asm.NoReg)
 	case OpVexShift: // the destination is where others have a source
 		b.vex(in, 0, hw(r[0]), hw(r[1]))

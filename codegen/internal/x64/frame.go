@@ -325,9 +325,11 @@ func (b *Backend) leave(e *machine.Emitter) {
 func (b *Backend) emitReturn(e *machine.Emitter, n uint32) {
 	a := &b.asm
 	if b.conv == &goConv {
+		b.clearUpper()
 		b.goEpilogue(e)
 		return
 	}
+	b.clearUpper()
 	b.leave(e)
 	pop := uint32(0)
 	if b.conv.CalleePops {
@@ -369,6 +371,7 @@ func (b *Backend) hasLeft(e *machine.Emitter, n uint32) bool {
 func (b *Backend) emitCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 	a := &b.asm
 	info := &e.VC.Calls[in.CallIndex()]
+	b.clearUpper()
 	switch in.Op {
 	case OpCall, OpTryCall:
 		a.Call32()
@@ -404,6 +407,7 @@ func (b *Backend) emitTailCall(e *machine.Emitter, n uint32, in *machine.Inst) {
 	args := int32(info.StackBytes)
 	delta := int32(e.Frame.Incoming) - args
 	const t = asm.R10
+	b.clearUpper()
 	copyArgs := func(to int32) {
 		for i := int32(0); i < args; i += 8 {
 			a.RM(asm.MOV, asm.S64, t, asm.At(asm.RSP, i))

@@ -101,6 +101,7 @@ const (
 	OpVexRM      // R0 = R1 Sub mem; FlagImm
 	OpVexUn      // R0 = Sub(R1); FlagImm
 	OpVexLoad    // R0 = Sub(mem); FlagImm
+	OpVexStore   // mem = R0; FlagWide only
 	OpVexShift   // R0 = R1, all lanes shifted by Imm
 	OpVexBlend   // R0 = R2 where the top bits of R3 are set, else R1
 	OpTernary    // R0=R1 Sub R2, R3, EVEX: VPTERNLOGD with Imm, VPERMI2B, W and D
@@ -147,6 +148,7 @@ const (
 	FlagImm   = 1 << iota // an immediate byte follows
 	FlagBreak             // the result's register is cleared first, to break a false dependency
 	FlagLock              // with a LOCK prefix
+	FlagWide              // on 256 bits; VEX only
 )
 
 // Table describes the shapes for what back ends share.
@@ -246,6 +248,7 @@ var Table = func() []machine.OpInfo {
 		OpVexRM:      {Name: "vex", Slots: mem(d, u), Flags: m},
 		OpVexUn:      {Name: "vex", Slots: slots{d, u}},
 		OpVexLoad:    {Name: "vex", Slots: mem(d), Flags: m},
+		OpVexStore:   {Name: "vex", Slots: mem(u), Flags: m},
 		OpVexShift:   {Name: "vex", Slots: slots{d, u}},
 		OpVexBlend:   {Name: "vex", Slots: slots{d, u, u, u}},
 		OpTernary:    {Name: "evex", Slots: slots{d1, u, u, u}},

@@ -299,6 +299,28 @@ func (c *lower) storeXmm(t ir.Type, m Amode, r machine.Reg) {
 	c.l.Emit(NewMem(OpXmmStore, uint16(xmmStore(t)), 0, m, r))
 }
 
+func (c *lower) loadWide(t ir.Type, m Amode) machine.Reg {
+	d := c.newXmm(t)
+	in := NewMem(OpVexLoad, uint16(asm.MOVUPS), 0, m, d)
+	in.Flags |= FlagWide
+	c.l.Emit(in)
+	return d
+}
+
+func (c *lower) storeWide(m Amode, r machine.Reg) {
+	in := NewMem(OpVexStore, uint16(asm.MOVUPS_ST), 0, m, r)
+	in.Flags |= FlagWide
+	c.l.Emit(in)
+}
+
+func (c *lower) splatWide(t ir.Type, x machine.Reg) machine.Reg {
+	d := c.newXmm(t)
+	in := New(OpVexUn, uint16(asm.VPBROADCASTB), 0, d, x)
+	in.Flags |= FlagWide
+	c.l.Emit(in)
+	return d
+}
+
 // xmmMove is the load of a value of type t into a vector register. What takes less than 32 bits has 64 in memory that the
 // back end lays out itself, and is loaded otherwise elsewhere.
 func xmmMove(t ir.Type) asm.VecOp {

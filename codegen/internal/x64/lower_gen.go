@@ -64,6 +64,10 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpIshl(v0); ok {
 			return r, true
 		}
+	case ir.OpSplat:
+		if r, ok := c.lower_OpSplat(v0); ok {
+			return r, true
+		}
 	case ir.OpBrTable:
 		if r, ok := c.lower_OpBrTable(v0); ok {
 			return r, true
@@ -102,10 +106,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpBitselect:
 		if r, ok := c.lower_OpBitselect(v0); ok {
-			return r, true
-		}
-	case ir.OpSplat:
-		if r, ok := c.lower_OpSplat(v0); ok {
 			return r, true
 		}
 	case ir.OpUmulhi:
@@ -452,70 +452,70 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpStackAddr:
-		// lower_mem.rules:196
-		v859 := c.stackSlot(v0)
-		v860 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v859, v860))), true
+		// lower_mem.rules:213
+		v866 := c.stackSlot(v0)
+		v867 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v866, v867))), true
 	case ir.OpJump:
 		// lower_control.rules:13
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v861 := c.arg0(v0)
-		v863 := c.valueType(v861)
-		if _, ok := c.scalarInt(v863); ok {
+		v868 := c.arg0(v0)
+		v870 := c.valueType(v868)
+		if _, ok := c.scalarInt(v870); ok {
 			// lower_control.rules:14
-			return c.branchOn(c.condOf(v861)), true
+			return c.branchOn(c.condOf(v868)), true
 		}
 	case ir.OpCall:
 		// lower_control.rules:61
-		v873 := c.funcRef(v0)
-		return c.callDirect(v873), true
+		v880 := c.funcRef(v0)
+		return c.callDirect(v880), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:62
-		v874 := c.sigRef(v0)
-		v875 := c.arg0(v0)
-		return c.callRegister(v874, v875), true
+		v881 := c.sigRef(v0)
+		v882 := c.arg0(v0)
+		return c.callRegister(v881, v882), true
 	case ir.OpReturnCall:
 		// lower_control.rules:63
-		v876 := c.funcRef(v0)
-		return c.tailCallDirect(v876), true
+		v883 := c.funcRef(v0)
+		return c.tailCallDirect(v883), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:64
-		v877 := c.sigRef(v0)
-		v878 := c.arg0(v0)
-		return c.tailCallRegister(v877, v878), true
+		v884 := c.sigRef(v0)
+		v885 := c.arg0(v0)
+		return c.tailCallRegister(v884, v885), true
 	case ir.OpReturn:
 		// lower_control.rules:65
 		return c.ret(), true
 	case ir.OpTryCall:
 		// lower_control.rules:71
-		v879 := c.funcRef(v0)
-		return c.tryCallDirect(v879), true
+		v886 := c.funcRef(v0)
+		return c.tryCallDirect(v886), true
 	case ir.OpTryCallIndirect:
 		// lower_control.rules:72
-		v880 := c.sigRef(v0)
-		v881 := c.arg0(v0)
-		return c.tryCallRegister(v880, v881), true
+		v887 := c.sigRef(v0)
+		v888 := c.arg0(v0)
+		return c.tryCallRegister(v887, v888), true
 	case ir.OpTrap:
 		// lower_control.rules:78
-		v882 := c.trapCode(v0)
-		return c.ud2(v882), true
+		v889 := c.trapCode(v0)
+		return c.ud2(v889), true
 	case ir.OpTrapnz:
-		v883 := c.arg0(v0)
-		v886 := c.valueType(v883)
-		if _, ok := c.scalarInt(v886); ok {
+		v890 := c.arg0(v0)
+		v893 := c.valueType(v890)
+		if _, ok := c.scalarInt(v893); ok {
 			// lower_control.rules:79
-			v884 := c.trapCode(v0)
-			c.trapIf(c.condOf(v883), v884)
+			v891 := c.trapCode(v0)
+			c.trapIf(c.condOf(v890), v891)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v889 := c.arg0(v0)
-		v892 := c.valueType(v889)
-		if _, ok := c.scalarInt(v892); ok {
+		v896 := c.arg0(v0)
+		v899 := c.valueType(v896)
+		if _, ok := c.scalarInt(v899); ok {
 			// lower_control.rules:80
-			v890 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v889)), v890)
+			v897 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v896)), v897)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
@@ -535,22 +535,22 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.outNone(), true
 	case ir.OpFuncAddr:
 		// lower_control.rules:96
-		v895 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v895)), true
+		v902 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v902)), true
 	case ir.OpSymbolValue:
 		// lower_control.rules:97
-		v896 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v896)), true
+		v903 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v903)), true
 	case ir.OpTlsValue:
 		// lower_control.rules:101
-		v897 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v897)), true
+		v904 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v904)), true
 	case ir.OpStackSwitch:
 		// lower_control.rules:107
-		v898 := c.arg0(v0)
-		v899 := c.arg1(v0)
-		v900 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v898), c.gpr(v899), c.gpr(v900))), true
+		v905 := c.arg0(v0)
+		v906 := c.arg1(v0)
+		v907 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v905), c.gpr(v906), c.gpr(v907))), true
 	case ir.OpGetFramePointer:
 		// lower_control.rules:121
 		return c.out1(c.physical(RBP)), true
@@ -565,8 +565,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
 		// lower_control.rules:125
-		v901 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v901))
+		v908 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v908))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
 		// lower_control.rules:126
@@ -596,8 +596,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:100
-		v938 := c.constant(v0)
-		return c.out1(c.vecPool(v938)), true
+		v945 := c.constant(v0)
+		return c.out1(c.vecPool(v945)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -620,27 +620,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:208
-		v975 := c.arg0(v0)
-		v976 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v975, v976)), true
+		v982 := c.arg0(v0)
+		v983 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v982, v983)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:209
-			v977 := c.arg0(v0)
-			v978 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v977, v978)
+			v984 := c.arg0(v0)
+			v985 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v984, v985)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:212
-		v980 := c.arg1(v0)
-		v979 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v980), c.xm(v979))), true
+		v987 := c.arg1(v0)
+		v986 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v987), c.xm(v986))), true
 	case ir.OpVanyTrue:
 		// lower_vector.rules:443
-		v1091 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v1091)))), true
+		v1098 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v1098)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -651,20 +651,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:569
-		v1114 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1114)))), true
+		v1121 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1121)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:570
-		v1115 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1115)))), true
+		v1122 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1122)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1116 := c.arg0(v0)
-			v1118 := c.valueType(v1116)
-			if v1118 == ir.F32X4 {
+			v1123 := c.arg0(v0)
+			v1125 := c.valueType(v1123)
+			if v1125 == ir.F32X4 {
 				// lower_vector.rules:571
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1116))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1123))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -674,23 +674,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1135 := c.arg0(v0)
-			v1138 := c.valueType(v1135)
-			if v1138 == ir.I64X2 {
-				if v1140, ok := c.defInst(v1135); ok {
-					v1141 := c.opcode(v1140)
-					if v1141 == ir.OpFcvtToUintSat {
-						v1142 := c.arg0(v1140)
-						v1144 := c.valueType(v1142)
-						if v1144 == ir.F64X2 {
-							v1136 := c.arg1(v0)
-							if v1146, ok := c.defInst(v1136); ok {
-								v1147 := c.opcode(v1146)
-								if v1147 == ir.OpVconst {
-									v1148 := c.constant(v1146)
-									if _, ok := c.zeroConstant(v1148); ok {
+			v1142 := c.arg0(v0)
+			v1145 := c.valueType(v1142)
+			if v1145 == ir.I64X2 {
+				if v1147, ok := c.defInst(v1142); ok {
+					v1148 := c.opcode(v1147)
+					if v1148 == ir.OpFcvtToUintSat {
+						v1149 := c.arg0(v1147)
+						v1151 := c.valueType(v1149)
+						if v1151 == ir.F64X2 {
+							v1143 := c.arg1(v0)
+							if v1153, ok := c.defInst(v1143); ok {
+								v1154 := c.opcode(v1153)
+								if v1154 == ir.OpVconst {
+									v1155 := c.constant(v1153)
+									if _, ok := c.zeroConstant(v1155); ok {
 										// lower_vector.rules:595
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1142), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1149), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -723,77 +723,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v1157 := c.memFlags(v0)
-		if v1161, ok := c.littleEndian(v1157); ok {
+		v1164 := c.memFlags(v0)
+		if v1168, ok := c.littleEndian(v1164); ok {
 			// lower_vector.rules:621
-			v1158 := c.arg0(v0)
-			v1159 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1161, v1158, v1159)))), true
+			v1165 := c.arg0(v0)
+			v1166 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1168, v1165, v1166)))), true
 		}
 	case ir.OpSload8x8:
-		v1162 := c.memFlags(v0)
-		if v1166, ok := c.littleEndian(v1162); ok {
+		v1169 := c.memFlags(v0)
+		if v1173, ok := c.littleEndian(v1169); ok {
 			// lower_vector.rules:622
-			v1163 := c.arg0(v0)
-			v1164 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1166, v1163, v1164)))), true
+			v1170 := c.arg0(v0)
+			v1171 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1173, v1170, v1171)))), true
 		}
 	case ir.OpUload16x4:
-		v1167 := c.memFlags(v0)
-		if v1171, ok := c.littleEndian(v1167); ok {
+		v1174 := c.memFlags(v0)
+		if v1178, ok := c.littleEndian(v1174); ok {
 			// lower_vector.rules:623
-			v1168 := c.arg0(v0)
-			v1169 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1171, v1168, v1169)))), true
+			v1175 := c.arg0(v0)
+			v1176 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1178, v1175, v1176)))), true
 		}
 	case ir.OpSload16x4:
-		v1172 := c.memFlags(v0)
-		if v1176, ok := c.littleEndian(v1172); ok {
+		v1179 := c.memFlags(v0)
+		if v1183, ok := c.littleEndian(v1179); ok {
 			// lower_vector.rules:624
-			v1173 := c.arg0(v0)
-			v1174 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1176, v1173, v1174)))), true
+			v1180 := c.arg0(v0)
+			v1181 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1183, v1180, v1181)))), true
 		}
 	case ir.OpUload32x2:
-		v1177 := c.memFlags(v0)
-		if v1181, ok := c.littleEndian(v1177); ok {
+		v1184 := c.memFlags(v0)
+		if v1188, ok := c.littleEndian(v1184); ok {
 			// lower_vector.rules:625
-			v1178 := c.arg0(v0)
-			v1179 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1181, v1178, v1179)))), true
+			v1185 := c.arg0(v0)
+			v1186 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1188, v1185, v1186)))), true
 		}
 	case ir.OpSload32x2:
-		v1182 := c.memFlags(v0)
-		if v1186, ok := c.littleEndian(v1182); ok {
+		v1189 := c.memFlags(v0)
+		if v1193, ok := c.littleEndian(v1189); ok {
 			// lower_vector.rules:626
-			v1183 := c.arg0(v0)
-			v1184 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1186, v1183, v1184)))), true
+			v1190 := c.arg0(v0)
+			v1191 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1193, v1190, v1191)))), true
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:707
-		v1214 := c.arg0(v0)
-		v1215 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1214), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1215)))))), true
+		v1220 := c.arg0(v0)
+		v1221 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1220), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1221)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:709
-		v1216 := c.arg0(v0)
-		v1217 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1216), c.xm(v1217))), true
+		v1222 := c.arg0(v0)
+		v1223 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1222), c.xm(v1223))), true
 	case ir.OpShuffle:
 		// lower_vector.rules:710
-		v1218 := c.arg0(v0)
-		v1219 := c.arg1(v0)
-		v1220 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v1218, v1219, v1220)), true
+		v1224 := c.arg0(v0)
+		v1225 := c.arg1(v0)
+		v1226 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v1224, v1225, v1226)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v1221 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1221)))), true
+		v1227 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1227)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v1222 := c.constant(v0)
-		return c.out1(c.vecPool(v1222)), true
+		v1228 := c.constant(v0)
+		return c.out1(c.vecPool(v1228)), true
 	}
 	var none out
 	return none, false
@@ -1026,27 +1026,27 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1062, ok := c.onlyUse(v87); ok {
-				if v1064, ok := c.defInst(v1062); ok {
-					v1065 := c.opcode(v1064)
-					if v1065 == ir.OpBand {
+			if v1069, ok := c.onlyUse(v87); ok {
+				if v1071, ok := c.defInst(v1069); ok {
+					v1072 := c.opcode(v1071)
+					if v1072 == ir.OpBand {
 						// lower_vector.rules:266
-						v1066 := c.arg0(v1064)
-						v1067 := c.arg1(v1064)
+						v1073 := c.arg0(v1071)
+						v1074 := c.arg1(v1071)
 						v86 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v1066), c.xmm(v1067), c.xm(v86))), true
+						return c.out1(c.ternary(128, c.xmm(v1073), c.xmm(v1074), c.xm(v86))), true
 					}
 				}
 			}
 			v86 := c.arg0(v0)
-			if v1055, ok := c.onlyUse(v86); ok {
-				if v1057, ok := c.defInst(v1055); ok {
-					v1058 := c.opcode(v1057)
-					if v1058 == ir.OpBand {
+			if v1062, ok := c.onlyUse(v86); ok {
+				if v1064, ok := c.defInst(v1062); ok {
+					v1065 := c.opcode(v1064)
+					if v1065 == ir.OpBand {
 						// lower_vector.rules:265
-						v1059 := c.arg0(v1057)
-						v1060 := c.arg1(v1057)
-						return c.out1(c.ternary(128, c.xmm(v1059), c.xmm(v1060), c.xm(v87))), true
+						v1066 := c.arg0(v1064)
+						v1067 := c.arg1(v1064)
+						return c.out1(c.ternary(128, c.xmm(v1066), c.xmm(v1067), c.xm(v87))), true
 					}
 				}
 			}
@@ -1205,11 +1205,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v940, ok := c.intVec(v2); ok {
+	if v947, ok := c.intVec(v2); ok {
 		// lower_vector.rules:114
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v940), v7, v8)), true
+		return c.out1(c.vcomm(c.addOp(v947), v7, v8)), true
 	}
 	var none out
 	return none, false
@@ -1276,11 +1276,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v33 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v32, v33)), true
 	}
-	if v940, ok := c.intVec(v2); ok {
+	if v947, ok := c.intVec(v2); ok {
 		// lower_vector.rules:115
 		v32 := c.arg0(v0)
 		v33 := c.arg1(v0)
-		return c.out1(c.vsub(v940, c.xmm(v32), c.xm(v33))), true
+		return c.out1(c.vsub(v947, c.xmm(v32), c.xm(v33))), true
 	}
 	var none out
 	return none, false
@@ -1341,54 +1341,54 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v110 := c.arg0(v0)
 		v111 := c.arg1(v0)
-		v1079 := c.rotation(v110, v111)
-		if v1079 {
+		v1086 := c.rotation(v110, v111)
+		if v1086 {
 			// lower_vector.rules:278
 			return c.out1(c.rotate(v110, v111)), true
 		}
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1034, ok := c.onlyUse(v111); ok {
+			if v1041, ok := c.onlyUse(v111); ok {
+				if v1043, ok := c.defInst(v1041); ok {
+					v1044 := c.opcode(v1043)
+					if v1044 == ir.OpBand {
+						// lower_vector.rules:268
+						v1077 := c.arg0(v1043)
+						v1078 := c.arg1(v1043)
+						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1077), c.xm(v1078))), true
+					}
+				}
+			}
+			if v1034, ok := c.onlyUse(v110); ok {
 				if v1036, ok := c.defInst(v1034); ok {
 					v1037 := c.opcode(v1036)
 					if v1037 == ir.OpBand {
-						// lower_vector.rules:268
-						v1070 := c.arg0(v1036)
-						v1071 := c.arg1(v1036)
-						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1070), c.xm(v1071))), true
-					}
-				}
-			}
-			if v1027, ok := c.onlyUse(v110); ok {
-				if v1029, ok := c.defInst(v1027); ok {
-					v1030 := c.opcode(v1029)
-					if v1030 == ir.OpBand {
 						// lower_vector.rules:267
-						v1068 := c.arg0(v1029)
-						v1069 := c.arg1(v1029)
-						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1068), c.xm(v1069))), true
+						v1075 := c.arg0(v1036)
+						v1076 := c.arg1(v1036)
+						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1075), c.xm(v1076))), true
 					}
 				}
 			}
-			if v1034, ok := c.onlyUse(v111); ok {
+			if v1041, ok := c.onlyUse(v111); ok {
+				if v1043, ok := c.defInst(v1041); ok {
+					v1044 := c.opcode(v1043)
+					if v1044 == ir.OpBxor {
+						// lower_vector.rules:262
+						v1045 := c.arg0(v1043)
+						v1046 := c.arg1(v1043)
+						return c.out1(c.ternary(150, c.xmm(v1045), c.xmm(v1046), c.xm(v110))), true
+					}
+				}
+			}
+			if v1034, ok := c.onlyUse(v110); ok {
 				if v1036, ok := c.defInst(v1034); ok {
 					v1037 := c.opcode(v1036)
 					if v1037 == ir.OpBxor {
-						// lower_vector.rules:262
+						// lower_vector.rules:261
 						v1038 := c.arg0(v1036)
 						v1039 := c.arg1(v1036)
-						return c.out1(c.ternary(150, c.xmm(v1038), c.xmm(v1039), c.xm(v110))), true
-					}
-				}
-			}
-			if v1027, ok := c.onlyUse(v110); ok {
-				if v1029, ok := c.defInst(v1027); ok {
-					v1030 := c.opcode(v1029)
-					if v1030 == ir.OpBxor {
-						// lower_vector.rules:261
-						v1031 := c.arg0(v1029)
-						v1032 := c.arg1(v1029)
-						return c.out1(c.ternary(150, c.xmm(v1031), c.xmm(v1032), c.xm(v111))), true
+						return c.out1(c.ternary(150, c.xmm(v1038), c.xmm(v1039), c.xm(v111))), true
 					}
 				}
 			}
@@ -1443,17 +1443,17 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 			v337 := c.opcode(v336)
 			switch v337 {
 			case ir.OpExtractlane:
-				v1201 := c.arg0(v336)
-				v1204 := c.valueType(v1201)
-				switch v1204 {
+				v1207 := c.arg0(v336)
+				v1210 := c.valueType(v1207)
+				switch v1210 {
 				case ir.I8X16:
 					// lower_vector.rules:665
-					v1202 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1201), c.laneU8(v1202))), true
+					v1208 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1207), c.laneU8(v1208))), true
 				case ir.I16X8:
 					// lower_vector.rules:666
-					v1202 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1201), c.laneU8(v1202))), true
+					v1208 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1207), c.laneU8(v1208))), true
 				}
 			case ir.OpIcmp:
 				v339 := c.arg0(v336)
@@ -1760,54 +1760,54 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v146 := c.arg0(v0)
 		v147 := c.arg1(v0)
-		v1077 := c.rotation(v146, v147)
-		if v1077 {
+		v1084 := c.rotation(v146, v147)
+		if v1084 {
 			// lower_vector.rules:277
 			return c.out1(c.rotate(v146, v147)), true
 		}
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1048, ok := c.onlyUse(v147); ok {
+			if v1055, ok := c.onlyUse(v147); ok {
+				if v1057, ok := c.defInst(v1055); ok {
+					v1058 := c.opcode(v1057)
+					if v1058 == ir.OpBand {
+						// lower_vector.rules:270
+						v1081 := c.arg0(v1057)
+						v1082 := c.arg1(v1057)
+						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1081), c.xm(v1082))), true
+					}
+				}
+			}
+			if v1048, ok := c.onlyUse(v146); ok {
 				if v1050, ok := c.defInst(v1048); ok {
 					v1051 := c.opcode(v1050)
 					if v1051 == ir.OpBand {
-						// lower_vector.rules:270
-						v1074 := c.arg0(v1050)
-						v1075 := c.arg1(v1050)
-						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1074), c.xm(v1075))), true
-					}
-				}
-			}
-			if v1041, ok := c.onlyUse(v146); ok {
-				if v1043, ok := c.defInst(v1041); ok {
-					v1044 := c.opcode(v1043)
-					if v1044 == ir.OpBand {
 						// lower_vector.rules:269
-						v1072 := c.arg0(v1043)
-						v1073 := c.arg1(v1043)
-						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1072), c.xm(v1073))), true
+						v1079 := c.arg0(v1050)
+						v1080 := c.arg1(v1050)
+						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1079), c.xm(v1080))), true
 					}
 				}
 			}
-			if v1048, ok := c.onlyUse(v147); ok {
+			if v1055, ok := c.onlyUse(v147); ok {
+				if v1057, ok := c.defInst(v1055); ok {
+					v1058 := c.opcode(v1057)
+					if v1058 == ir.OpBor {
+						// lower_vector.rules:264
+						v1059 := c.arg0(v1057)
+						v1060 := c.arg1(v1057)
+						return c.out1(c.ternary(254, c.xmm(v1059), c.xmm(v1060), c.xm(v146))), true
+					}
+				}
+			}
+			if v1048, ok := c.onlyUse(v146); ok {
 				if v1050, ok := c.defInst(v1048); ok {
 					v1051 := c.opcode(v1050)
 					if v1051 == ir.OpBor {
-						// lower_vector.rules:264
+						// lower_vector.rules:263
 						v1052 := c.arg0(v1050)
 						v1053 := c.arg1(v1050)
-						return c.out1(c.ternary(254, c.xmm(v1052), c.xmm(v1053), c.xm(v146))), true
-					}
-				}
-			}
-			if v1041, ok := c.onlyUse(v146); ok {
-				if v1043, ok := c.defInst(v1041); ok {
-					v1044 := c.opcode(v1043)
-					if v1044 == ir.OpBor {
-						// lower_vector.rules:263
-						v1045 := c.arg0(v1043)
-						v1046 := c.arg1(v1043)
-						return c.out1(c.ternary(254, c.xmm(v1045), c.xmm(v1046), c.xm(v147))), true
+						return c.out1(c.ternary(254, c.xmm(v1052), c.xmm(v1053), c.xm(v147))), true
 					}
 				}
 			}
@@ -1886,384 +1886,391 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v541 := c.memFlags(v0)
-	if v546, ok := c.littleEndian(v541); ok {
-		v542 := c.arg0(v0)
-		if v602, ok := c.defInst(v542); ok {
-			v603 := c.opcode(v602)
-			switch v603 {
+	v543 := c.memFlags(v0)
+	if v548, ok := c.littleEndian(v543); ok {
+		v544 := c.arg0(v0)
+		if v604, ok := c.defInst(v544); ok {
+			v605 := c.opcode(v604)
+			switch v605 {
 			case ir.OpExtractlane:
-				v1205 := c.arg0(v602)
-				v1208 := c.valueType(v1205)
-				switch v1208 {
+				v1211 := c.arg0(v604)
+				v1214 := c.valueType(v1211)
+				switch v1214 {
 				case ir.I32X4:
-					v1206 := c.lane(v602)
-					if v1206 == 0 {
+					v1212 := c.lane(v604)
+					if v1212 == 0 {
 						// lower_vector.rules:678
-						v543 := c.arg1(v0)
-						v544 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v546, v543, v544), c.xmm(v1205))
+						v545 := c.arg1(v0)
+						v546 := c.offset(v0)
+						c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v1211))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:674
-					v543 := c.arg1(v0)
-					v544 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					v545 := c.arg1(v0)
+					v546 := c.offset(v0)
+					c.storeLane(asm.PEXTRD, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
 					return c.outNone(), true
 				case ir.I64X2:
-					v1206 := c.lane(v602)
-					switch v1206 {
+					v1212 := c.lane(v604)
+					switch v1212 {
 					case 0:
 						// lower_vector.rules:680
-						v543 := c.arg1(v0)
-						v544 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v546, v543, v544), c.xmm(v1205))
+						v545 := c.arg1(v0)
+						v546 := c.offset(v0)
+						c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v1211))
 						return c.outNone(), true
 					case 1:
 						// lower_vector.rules:682
-						v543 := c.arg1(v0)
-						v544 := c.offset(v0)
-						c.storeHalf(c.amode(v546, v543, v544), c.xmm(v1205))
+						v545 := c.arg1(v0)
+						v546 := c.offset(v0)
+						c.storeHalf(c.amode(v548, v545, v546), c.xmm(v1211))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:676
-					v543 := c.arg1(v0)
-					v544 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					v545 := c.arg1(v0)
+					v546 := c.offset(v0)
+					c.storeLane(asm.PEXTRQ, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
 					return c.outNone(), true
 				case ir.I8X16:
 					// lower_vector.rules:670
-					v543 := c.arg1(v0)
-					v544 := c.offset(v0)
-					v1206 := c.lane(v602)
-					c.storeLane(asm.PEXTRB, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					v545 := c.arg1(v0)
+					v546 := c.offset(v0)
+					v1212 := c.lane(v604)
+					c.storeLane(asm.PEXTRB, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
 					return c.outNone(), true
 				case ir.I16X8:
 					// lower_vector.rules:672
-					v543 := c.arg1(v0)
-					v544 := c.offset(v0)
-					v1206 := c.lane(v602)
-					c.storeLane(asm.PEXTRW, c.amode(v546, v543, v544), c.xmm(v1205), c.laneU8(v1206))
+					v545 := c.arg1(v0)
+					v546 := c.offset(v0)
+					v1212 := c.lane(v604)
+					c.storeLane(asm.PEXTRW, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
-				v548 := c.valueType(v542)
-				if _, ok := c.fitsIn64(v548); ok {
-					v605 := c.arg0(v602)
-					v607 := c.valueType(v605)
-					if v611, ok := c.tyScalarFloat(v607); ok {
-						// lower_mem.rules:89
-						v543 := c.arg1(v0)
-						v544 := c.offset(v0)
-						c.storeXmm(v611, c.amode(v546, v543, v544), c.xmm(v605))
+				v550 := c.valueType(v544)
+				if _, ok := c.fitsIn64(v550); ok {
+					v607 := c.arg0(v604)
+					v609 := c.valueType(v607)
+					if v613, ok := c.tyScalarFloat(v609); ok {
+						// lower_mem.rules:103
+						v545 := c.arg1(v0)
+						v546 := c.offset(v0)
+						c.storeXmm(v613, c.amode(v548, v545, v546), c.xmm(v607))
 						return c.outNone(), true
 					}
 				}
-				if v598, ok := c.tyScalarFloat(v548); ok {
-					v605 := c.arg0(v602)
-					v607 := c.valueType(v605)
-					if _, ok := c.fitsIn64(v607); ok {
-						// lower_mem.rules:87
-						v543 := c.arg1(v0)
-						v544 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v598), v546, c.gpr(v605), v543, v544), true
+				if v600, ok := c.tyScalarFloat(v550); ok {
+					v607 := c.arg0(v604)
+					v609 := c.valueType(v607)
+					if _, ok := c.fitsIn64(v609); ok {
+						// lower_mem.rules:101
+						v545 := c.arg1(v0)
+						v546 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v600), v548, c.gpr(v607), v545, v546), true
 					}
 				}
 			}
 		}
-		v548 := c.valueType(v542)
-		if v550, ok := c.fitsIn64(v548); ok {
-			if v615, ok := c.onlyUse(v542); ok {
-				if v617, ok := c.defInst(v615); ok {
-					v618 := c.opcode(v617)
-					switch v618 {
+		v550 := c.valueType(v544)
+		if v552, ok := c.fitsIn64(v550); ok {
+			if v622, ok := c.onlyUse(v544); ok {
+				if v624, ok := c.defInst(v622); ok {
+					v625 := c.opcode(v624)
+					switch v625 {
 					case ir.OpIadd:
-						v619 := c.arg0(v617)
-						if v622, ok := c.sinkableLoad(v619); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v624 := c.sameAddress(v622, v546, v543, v544)
-							if v624 {
-								// lower_mem.rules:108
-								v620 := c.arg1(v617)
-								return c.rmw(asm.ADD, v550, v622, v620), true
+						v626 := c.arg0(v624)
+						if v629, ok := c.sinkableLoad(v626); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v631 := c.sameAddress(v629, v548, v545, v546)
+							if v631 {
+								// lower_mem.rules:125
+								v627 := c.arg1(v624)
+								return c.rmw(asm.ADD, v552, v629, v627), true
 							}
 						}
-						v620 := c.arg1(v617)
-						if v626, ok := c.sinkableLoad(v620); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v628 := c.sameAddress(v626, v546, v543, v544)
-							if v628 {
-								// lower_mem.rules:110
-								return c.rmw(asm.ADD, v550, v626, v619), true
+						v627 := c.arg1(v624)
+						if v633, ok := c.sinkableLoad(v627); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v635 := c.sameAddress(v633, v548, v545, v546)
+							if v635 {
+								// lower_mem.rules:127
+								return c.rmw(asm.ADD, v552, v633, v626), true
 							}
 						}
 					case ir.OpIsub:
-						v629 := c.arg0(v617)
-						if v632, ok := c.sinkableLoad(v629); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v634 := c.sameAddress(v632, v546, v543, v544)
-							if v634 {
-								// lower_mem.rules:112
-								v630 := c.arg1(v617)
-								return c.rmw(asm.SUB, v550, v632, v630), true
+						v636 := c.arg0(v624)
+						if v639, ok := c.sinkableLoad(v636); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v641 := c.sameAddress(v639, v548, v545, v546)
+							if v641 {
+								// lower_mem.rules:129
+								v637 := c.arg1(v624)
+								return c.rmw(asm.SUB, v552, v639, v637), true
 							}
 						}
 					case ir.OpBand:
-						v635 := c.arg0(v617)
-						if v638, ok := c.sinkableLoad(v635); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v640 := c.sameAddress(v638, v546, v543, v544)
-							if v640 {
-								// lower_mem.rules:114
-								v636 := c.arg1(v617)
-								return c.rmw(asm.AND, v550, v638, v636), true
+						v642 := c.arg0(v624)
+						if v645, ok := c.sinkableLoad(v642); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v647 := c.sameAddress(v645, v548, v545, v546)
+							if v647 {
+								// lower_mem.rules:131
+								v643 := c.arg1(v624)
+								return c.rmw(asm.AND, v552, v645, v643), true
 							}
 						}
-						v636 := c.arg1(v617)
-						if v642, ok := c.sinkableLoad(v636); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v644 := c.sameAddress(v642, v546, v543, v544)
-							if v644 {
-								// lower_mem.rules:116
-								return c.rmw(asm.AND, v550, v642, v635), true
+						v643 := c.arg1(v624)
+						if v649, ok := c.sinkableLoad(v643); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v651 := c.sameAddress(v649, v548, v545, v546)
+							if v651 {
+								// lower_mem.rules:133
+								return c.rmw(asm.AND, v552, v649, v642), true
 							}
 						}
 					case ir.OpBor:
-						v645 := c.arg0(v617)
-						if v648, ok := c.sinkableLoad(v645); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v650 := c.sameAddress(v648, v546, v543, v544)
-							if v650 {
-								// lower_mem.rules:118
-								v646 := c.arg1(v617)
-								return c.rmw(asm.OR, v550, v648, v646), true
+						v652 := c.arg0(v624)
+						if v655, ok := c.sinkableLoad(v652); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v657 := c.sameAddress(v655, v548, v545, v546)
+							if v657 {
+								// lower_mem.rules:135
+								v653 := c.arg1(v624)
+								return c.rmw(asm.OR, v552, v655, v653), true
 							}
 						}
-						v646 := c.arg1(v617)
-						if v652, ok := c.sinkableLoad(v646); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v654 := c.sameAddress(v652, v546, v543, v544)
-							if v654 {
-								// lower_mem.rules:120
-								return c.rmw(asm.OR, v550, v652, v645), true
+						v653 := c.arg1(v624)
+						if v659, ok := c.sinkableLoad(v653); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v661 := c.sameAddress(v659, v548, v545, v546)
+							if v661 {
+								// lower_mem.rules:137
+								return c.rmw(asm.OR, v552, v659, v652), true
 							}
 						}
 					case ir.OpBxor:
-						v655 := c.arg0(v617)
-						if v658, ok := c.sinkableLoad(v655); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v660 := c.sameAddress(v658, v546, v543, v544)
-							if v660 {
-								// lower_mem.rules:122
-								v656 := c.arg1(v617)
-								return c.rmw(asm.XOR, v550, v658, v656), true
+						v662 := c.arg0(v624)
+						if v665, ok := c.sinkableLoad(v662); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v667 := c.sameAddress(v665, v548, v545, v546)
+							if v667 {
+								// lower_mem.rules:139
+								v663 := c.arg1(v624)
+								return c.rmw(asm.XOR, v552, v665, v663), true
 							}
 						}
-						v656 := c.arg1(v617)
-						if v662, ok := c.sinkableLoad(v656); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v664 := c.sameAddress(v662, v546, v543, v544)
-							if v664 {
-								// lower_mem.rules:124
-								return c.rmw(asm.XOR, v550, v662, v655), true
+						v663 := c.arg1(v624)
+						if v669, ok := c.sinkableLoad(v663); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v671 := c.sameAddress(v669, v548, v545, v546)
+							if v671 {
+								// lower_mem.rules:141
+								return c.rmw(asm.XOR, v552, v669, v662), true
 							}
 						}
 					case ir.OpBnot:
-						v665 := c.arg0(v617)
-						if v667, ok := c.sinkableLoad(v665); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v669 := c.sameAddress(v667, v546, v543, v544)
-							if v669 {
-								// lower_mem.rules:126
-								c.unaryStore(asm.NOT, c.sizeOf(v550), c.sink(v667))
+						v672 := c.arg0(v624)
+						if v674, ok := c.sinkableLoad(v672); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v676 := c.sameAddress(v674, v548, v545, v546)
+							if v676 {
+								// lower_mem.rules:143
+								c.unaryStore(asm.NOT, c.sizeOf(v552), c.sink(v674))
 								return c.outNone(), true
 							}
 						}
 					case ir.OpIneg:
-						v670 := c.arg0(v617)
-						if v672, ok := c.sinkableLoad(v670); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v674 := c.sameAddress(v672, v546, v543, v544)
-							if v674 {
-								// lower_mem.rules:128
-								c.unaryStore(asm.NEG, c.sizeOf(v550), c.sink(v672))
+						v677 := c.arg0(v624)
+						if v679, ok := c.sinkableLoad(v677); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v681 := c.sameAddress(v679, v548, v545, v546)
+							if v681 {
+								// lower_mem.rules:145
+								c.unaryStore(asm.NEG, c.sizeOf(v552), c.sink(v679))
 								return c.outNone(), true
 							}
 						}
 					case ir.OpIshl:
-						v819 := c.arg0(v617)
-						if v822, ok := c.sinkableLoad(v819); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v826 := c.sameAddress(v822, v546, v543, v544)
-							if v826 {
-								v820 := c.arg1(v617)
-								if v824, ok := c.uconst(v820); ok {
-									// lower_mem.rules:178
-									return c.shiftStore(asm.SHL, v550, v822, c.shiftAmount(v550, v824)), true
+						v826 := c.arg0(v624)
+						if v829, ok := c.sinkableLoad(v826); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v833 := c.sameAddress(v829, v548, v545, v546)
+							if v833 {
+								v827 := c.arg1(v624)
+								if v831, ok := c.uconst(v827); ok {
+									// lower_mem.rules:195
+									return c.shiftStore(asm.SHL, v552, v829, c.shiftAmount(v552, v831)), true
 								}
 							}
 						}
 					case ir.OpUshr:
-						v827 := c.arg0(v617)
-						if v830, ok := c.sinkableLoad(v827); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v834 := c.sameAddress(v830, v546, v543, v544)
-							if v834 {
-								v828 := c.arg1(v617)
-								if v832, ok := c.uconst(v828); ok {
-									// lower_mem.rules:180
-									return c.shiftStore(asm.SHR, v550, v830, c.shiftAmount(v550, v832)), true
+						v834 := c.arg0(v624)
+						if v837, ok := c.sinkableLoad(v834); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v841 := c.sameAddress(v837, v548, v545, v546)
+							if v841 {
+								v835 := c.arg1(v624)
+								if v839, ok := c.uconst(v835); ok {
+									// lower_mem.rules:197
+									return c.shiftStore(asm.SHR, v552, v837, c.shiftAmount(v552, v839)), true
 								}
 							}
 						}
 					case ir.OpSshr:
-						v835 := c.arg0(v617)
-						if v838, ok := c.sinkableLoad(v835); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v842 := c.sameAddress(v838, v546, v543, v544)
-							if v842 {
-								v836 := c.arg1(v617)
-								if v840, ok := c.uconst(v836); ok {
-									// lower_mem.rules:182
-									return c.shiftStore(asm.SAR, v550, v838, c.shiftAmount(v550, v840)), true
+						v842 := c.arg0(v624)
+						if v845, ok := c.sinkableLoad(v842); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v849 := c.sameAddress(v845, v548, v545, v546)
+							if v849 {
+								v843 := c.arg1(v624)
+								if v847, ok := c.uconst(v843); ok {
+									// lower_mem.rules:199
+									return c.shiftStore(asm.SAR, v552, v845, c.shiftAmount(v552, v847)), true
 								}
 							}
 						}
 					case ir.OpRotl:
-						v843 := c.arg0(v617)
-						if v846, ok := c.sinkableLoad(v843); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v850 := c.sameAddress(v846, v546, v543, v544)
-							if v850 {
-								v844 := c.arg1(v617)
-								if v848, ok := c.uconst(v844); ok {
-									// lower_mem.rules:184
-									return c.shiftStore(asm.ROL, v550, v846, c.shiftAmount(v550, v848)), true
+						v850 := c.arg0(v624)
+						if v853, ok := c.sinkableLoad(v850); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v857 := c.sameAddress(v853, v548, v545, v546)
+							if v857 {
+								v851 := c.arg1(v624)
+								if v855, ok := c.uconst(v851); ok {
+									// lower_mem.rules:201
+									return c.shiftStore(asm.ROL, v552, v853, c.shiftAmount(v552, v855)), true
 								}
 							}
 						}
 					case ir.OpRotr:
-						v851 := c.arg0(v617)
-						if v854, ok := c.sinkableLoad(v851); ok {
-							v543 := c.arg1(v0)
-							v544 := c.offset(v0)
-							v858 := c.sameAddress(v854, v546, v543, v544)
-							if v858 {
-								v852 := c.arg1(v617)
-								if v856, ok := c.uconst(v852); ok {
-									// lower_mem.rules:186
-									return c.shiftStore(asm.ROR, v550, v854, c.shiftAmount(v550, v856)), true
+						v858 := c.arg0(v624)
+						if v861, ok := c.sinkableLoad(v858); ok {
+							v545 := c.arg1(v0)
+							v546 := c.offset(v0)
+							v865 := c.sameAddress(v861, v548, v545, v546)
+							if v865 {
+								v859 := c.arg1(v624)
+								if v863, ok := c.uconst(v859); ok {
+									// lower_mem.rules:203
+									return c.shiftStore(asm.ROR, v552, v861, c.shiftAmount(v552, v863)), true
 								}
 							}
 						}
 					}
 				}
 			}
-			if v590, ok := c.simm32(v542); ok {
-				// lower_mem.rules:74
-				v543 := c.arg1(v0)
-				v544 := c.offset(v0)
-				c.storeImm(c.sizeOf(v550), c.amode(v546, v543, v544), v590)
+			if v592, ok := c.simm32(v544); ok {
+				// lower_mem.rules:88
+				v545 := c.arg1(v0)
+				v546 := c.offset(v0)
+				c.storeImm(c.sizeOf(v552), c.amode(v548, v545, v546), v592)
 				return c.outNone(), true
 			}
-			// lower_mem.rules:59
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v550), v546, c.gpr(v542), v543, v544), true
+			// lower_mem.rules:73
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v552), v548, c.gpr(v544), v545, v546), true
 		}
-		if v598, ok := c.tyScalarFloat(v548); ok {
-			if v600, ok := c.floatImm32(v542); ok {
-				// lower_mem.rules:83
-				v543 := c.arg1(v0)
-				v544 := c.offset(v0)
-				c.storeImm(c.sizeOf(v598), c.amode(v546, v543, v544), v600)
+		if v600, ok := c.tyScalarFloat(v550); ok {
+			if v602, ok := c.floatImm32(v544); ok {
+				// lower_mem.rules:97
+				v545 := c.arg1(v0)
+				v546 := c.offset(v0)
+				c.storeImm(c.sizeOf(v600), c.amode(v548, v545, v546), v602)
 				return c.outNone(), true
 			}
-			// lower_mem.rules:91
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			c.storeXmm(v598, c.amode(v546, v543, v544), c.xmm(v542))
+			// lower_mem.rules:105
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeXmm(v600, c.amode(v548, v545, v546), c.xmm(v544))
 			return c.outNone(), true
 		}
-		if v613, ok := c.tyVec128(v548); ok {
-			// lower_mem.rules:93
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			c.storeXmm(v613, c.amode(v546, v543, v544), c.xmm(v542))
+		if _, ok := c.tyVec256(v550); ok {
+			// lower_mem.rules:107
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeWide(c.amode(v548, v545, v546), c.xmm(v544))
 			return c.outNone(), true
 		}
-		switch v548 {
+		if v620, ok := c.tyVec128(v550); ok {
+			// lower_mem.rules:110
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeXmm(v620, c.amode(v548, v545, v546), c.xmm(v544))
+			return c.outNone(), true
+		}
+		switch v550 {
 		case ir.I128:
 			// lower_wide.rules:245
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			m1 := c.amode(v546, v543, v544)
-			c.storeGpr(asm.S64, m1, c.low(v542))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v542))
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			m1 := c.amode(v548, v545, v546)
+			c.storeGpr(asm.S64, m1, c.low(v544))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v544))
 			return c.outNone(), true
 		case ir.F128:
 			// lower_small.rules:30
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			c.storeXmm(ir.F128, c.amode(v546, v543, v544), c.xmm(v542))
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v548, v545, v546), c.xmm(v544))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall16(v548); ok {
+		if _, ok := c.tySmall16(v550); ok {
 			// lower_small.rules:27
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			return c.storeInt(asm.S16, v546, c.sseToGpr(asm.MOVD_ST, c.xmm(v542)), v543, v544), true
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			return c.storeInt(asm.S16, v548, c.sseToGpr(asm.MOVD_ST, c.xmm(v544)), v545, v546), true
 		}
-		if _, ok := c.tySmall32(v548); ok {
+		if _, ok := c.tySmall32(v550); ok {
 			// lower_small.rules:28
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			c.storeXmm(ir.F32, c.amode(v546, v543, v544), c.xmm(v542))
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v544))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall64(v548); ok {
+		if _, ok := c.tySmall64(v550); ok {
 			// lower_small.rules:29
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			c.storeXmm(ir.F64, c.amode(v546, v543, v544), c.xmm(v542))
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v544))
 			return c.outNone(), true
 		}
 	}
-	if v582, ok := c.bigEndian(v541); ok {
-		v542 := c.arg0(v0)
-		v548 := c.valueType(v542)
-		if v550, ok := c.fitsIn64(v548); ok {
-			// lower_mem.rules:68
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v550), v582, c.swapBytes(v550, c.gpr(v542)), v543, v544), true
+	if v584, ok := c.bigEndian(v543); ok {
+		v544 := c.arg0(v0)
+		v550 := c.valueType(v544)
+		if v552, ok := c.fitsIn64(v550); ok {
+			// lower_mem.rules:82
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v552), v584, c.swapBytes(v552, c.gpr(v544)), v545, v546), true
 		}
-		switch v548 {
+		switch v550 {
 		case ir.F32:
-			// lower_mem.rules:72
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			return c.storeInt(asm.S32, v582, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v542))), v543, v544), true
+			// lower_mem.rules:86
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			return c.storeInt(asm.S32, v584, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v544))), v545, v546), true
 		case ir.F64:
-			// lower_mem.rules:73
-			v543 := c.arg1(v0)
-			v544 := c.offset(v0)
-			return c.storeInt(asm.S64, v582, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v542))), v543, v544), true
+			// lower_mem.rules:87
+			v545 := c.arg1(v0)
+			v546 := c.offset(v0)
+			return c.storeInt(asm.S64, v584, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v544))), v545, v546), true
 		}
 	}
 	var none out
@@ -2303,73 +2310,73 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I64X2:
 		v235 := c.arg0(v0)
-		if v962, ok := c.defInst(v235); ok {
-			v963 := c.opcode(v962)
-			switch v963 {
+		if v969, ok := c.defInst(v235); ok {
+			v970 := c.opcode(v969)
+			switch v970 {
 			case ir.OpSwidenLow:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpSwidenLow {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpSwidenLow {
 						// lower_vector.rules:192
-						v964 := c.arg0(v962)
-						v968 := c.arg0(v966)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v964)), c.operandReg(c.spreadLow(c.xmm(v968))))), true
+						v971 := c.arg0(v969)
+						v975 := c.arg0(v973)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v971)), c.operandReg(c.spreadLow(c.xmm(v975))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpSwidenHigh {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpSwidenHigh {
 						// lower_vector.rules:193
-						v969 := c.arg0(v962)
-						v970 := c.arg0(v966)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v969)), c.operandReg(c.spreadHigh(c.xmm(v970))))), true
+						v976 := c.arg0(v969)
+						v977 := c.arg0(v973)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v976)), c.operandReg(c.spreadHigh(c.xmm(v977))))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpUwidenLow {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpUwidenLow {
 						// lower_vector.rules:194
-						v971 := c.arg0(v962)
-						v972 := c.arg0(v966)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v971)), c.operandReg(c.spreadLow(c.xmm(v972))))), true
+						v978 := c.arg0(v969)
+						v979 := c.arg0(v973)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v978)), c.operandReg(c.spreadLow(c.xmm(v979))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpUwidenHigh {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpUwidenHigh {
 						// lower_vector.rules:195
-						v973 := c.arg0(v962)
-						v974 := c.arg0(v966)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v973)), c.operandReg(c.spreadHigh(c.xmm(v974))))), true
+						v980 := c.arg0(v969)
+						v981 := c.arg0(v973)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v980)), c.operandReg(c.spreadHigh(c.xmm(v981))))), true
 					}
 				}
 			}
 		}
 		v236 := c.arg1(v0)
-		v956 := c.bothHighZero(v235, v236)
-		if v956 {
+		v963 := c.bothHighZero(v235, v236)
+		if v963 {
 			// lower_vector.rules:178
 			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v235), c.lowPart(v236))), true
 		}
-		v952 := c.hasAvx512dq()
-		if v952 {
+		v959 := c.hasAvx512dq()
+		if v959 {
 			// lower_vector.rules:168
 			return c.out1(c.vcomm(asm.VPMULLQ, v235, v236)), true
 		}
-		if v960, ok := c.highZero(v235); ok {
+		if v967, ok := c.highZero(v235); ok {
 			// lower_vector.rules:184
-			return c.out1(c.halfCross(v236, v960)), true
+			return c.out1(c.halfCross(v236, v967)), true
 		}
-		if v958, ok := c.highZero(v236); ok {
+		if v965, ok := c.highZero(v236); ok {
 			// lower_vector.rules:183
-			return c.out1(c.halfCross(v235, v958)), true
+			return c.out1(c.halfCross(v235, v965)), true
 		}
 		// lower_vector.rules:145
 		a3 := c.xmm(v235)
@@ -2378,51 +2385,51 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross5, 32), c.operandReg(c.vop(asm.PMULUDQ, a3, c.operandReg(b4))))), true
 	case ir.I32X4:
 		v235 := c.arg0(v0)
-		if v962, ok := c.defInst(v235); ok {
-			v963 := c.opcode(v962)
-			switch v963 {
+		if v969, ok := c.defInst(v235); ok {
+			v970 := c.opcode(v969)
+			switch v970 {
 			case ir.OpSwidenLow:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpSwidenLow {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpSwidenLow {
 						// lower_vector.rules:186
-						v964 := c.arg0(v962)
-						v968 := c.arg0(v966)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v964), c.xmm(v968))), true
+						v971 := c.arg0(v969)
+						v975 := c.arg0(v973)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v971), c.xmm(v975))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpSwidenHigh {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpSwidenHigh {
 						// lower_vector.rules:187
-						v969 := c.arg0(v962)
-						v970 := c.arg0(v966)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v969), c.xmm(v970))), true
+						v976 := c.arg0(v969)
+						v977 := c.arg0(v973)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v976), c.xmm(v977))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpUwidenLow {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpUwidenLow {
 						// lower_vector.rules:188
-						v971 := c.arg0(v962)
-						v972 := c.arg0(v966)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v971), c.xmm(v972))), true
+						v978 := c.arg0(v969)
+						v979 := c.arg0(v973)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v978), c.xmm(v979))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v236 := c.arg1(v0)
-				if v966, ok := c.defInst(v236); ok {
-					v967 := c.opcode(v966)
-					if v967 == ir.OpUwidenHigh {
+				if v973, ok := c.defInst(v236); ok {
+					v974 := c.opcode(v973)
+					if v974 == ir.OpUwidenHigh {
 						// lower_vector.rules:189
-						v973 := c.arg0(v962)
-						v974 := c.arg0(v966)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v973), c.xmm(v974))), true
+						v980 := c.arg0(v969)
+						v981 := c.arg0(v973)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v980), c.xmm(v981))), true
 					}
 				}
 			}
@@ -2580,155 +2587,155 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v551 := c.memFlags(v0)
-	if v556, ok := c.littleEndian(v551); ok {
-		v552 := c.arg0(v0)
-		if v676, ok := c.onlyUse(v552); ok {
-			if v678, ok := c.defInst(v676); ok {
-				v679 := c.opcode(v678)
-				switch v679 {
+	v553 := c.memFlags(v0)
+	if v558, ok := c.littleEndian(v553); ok {
+		v554 := c.arg0(v0)
+		if v683, ok := c.onlyUse(v554); ok {
+			if v685, ok := c.defInst(v683); ok {
+				v686 := c.opcode(v685)
+				switch v686 {
 				case ir.OpIadd:
-					v680 := c.arg0(v678)
-					if v683, v684, ok := c.narrowLoad(v680); ok {
-						if v683 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v686 := c.sameAddress(v684, v556, v553, v554)
-							if v686 {
-								// lower_mem.rules:132
-								v681 := c.arg1(v678)
-								return c.rmw(asm.ADD, ir.I8, v684, v681), true
+					v687 := c.arg0(v685)
+					if v690, v691, ok := c.narrowLoad(v687); ok {
+						if v690 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v693 := c.sameAddress(v691, v558, v555, v556)
+							if v693 {
+								// lower_mem.rules:149
+								v688 := c.arg1(v685)
+								return c.rmw(asm.ADD, ir.I8, v691, v688), true
 							}
 						}
 					}
-					v681 := c.arg1(v678)
-					if v688, v689, ok := c.narrowLoad(v681); ok {
-						if v688 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v691 := c.sameAddress(v689, v556, v553, v554)
-							if v691 {
-								// lower_mem.rules:134
-								return c.rmw(asm.ADD, ir.I8, v689, v680), true
+					v688 := c.arg1(v685)
+					if v695, v696, ok := c.narrowLoad(v688); ok {
+						if v695 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v698 := c.sameAddress(v696, v558, v555, v556)
+							if v698 {
+								// lower_mem.rules:151
+								return c.rmw(asm.ADD, ir.I8, v696, v687), true
 							}
 						}
 					}
 				case ir.OpIsub:
-					v692 := c.arg0(v678)
-					if v695, v696, ok := c.narrowLoad(v692); ok {
-						if v695 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v698 := c.sameAddress(v696, v556, v553, v554)
-							if v698 {
-								// lower_mem.rules:136
-								v693 := c.arg1(v678)
-								return c.rmw(asm.SUB, ir.I8, v696, v693), true
+					v699 := c.arg0(v685)
+					if v702, v703, ok := c.narrowLoad(v699); ok {
+						if v702 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v705 := c.sameAddress(v703, v558, v555, v556)
+							if v705 {
+								// lower_mem.rules:153
+								v700 := c.arg1(v685)
+								return c.rmw(asm.SUB, ir.I8, v703, v700), true
 							}
 						}
 					}
 				case ir.OpBand:
-					v699 := c.arg0(v678)
-					if v702, v703, ok := c.narrowLoad(v699); ok {
-						if v702 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v705 := c.sameAddress(v703, v556, v553, v554)
-							if v705 {
-								// lower_mem.rules:138
-								v700 := c.arg1(v678)
-								return c.rmw(asm.AND, ir.I8, v703, v700), true
+					v706 := c.arg0(v685)
+					if v709, v710, ok := c.narrowLoad(v706); ok {
+						if v709 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v712 := c.sameAddress(v710, v558, v555, v556)
+							if v712 {
+								// lower_mem.rules:155
+								v707 := c.arg1(v685)
+								return c.rmw(asm.AND, ir.I8, v710, v707), true
 							}
 						}
 					}
-					v700 := c.arg1(v678)
-					if v707, v708, ok := c.narrowLoad(v700); ok {
-						if v707 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v710 := c.sameAddress(v708, v556, v553, v554)
-							if v710 {
-								// lower_mem.rules:140
-								return c.rmw(asm.AND, ir.I8, v708, v699), true
+					v707 := c.arg1(v685)
+					if v714, v715, ok := c.narrowLoad(v707); ok {
+						if v714 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v717 := c.sameAddress(v715, v558, v555, v556)
+							if v717 {
+								// lower_mem.rules:157
+								return c.rmw(asm.AND, ir.I8, v715, v706), true
 							}
 						}
 					}
 				case ir.OpBor:
-					v711 := c.arg0(v678)
-					if v714, v715, ok := c.narrowLoad(v711); ok {
-						if v714 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v717 := c.sameAddress(v715, v556, v553, v554)
-							if v717 {
-								// lower_mem.rules:142
-								v712 := c.arg1(v678)
-								return c.rmw(asm.OR, ir.I8, v715, v712), true
+					v718 := c.arg0(v685)
+					if v721, v722, ok := c.narrowLoad(v718); ok {
+						if v721 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v724 := c.sameAddress(v722, v558, v555, v556)
+							if v724 {
+								// lower_mem.rules:159
+								v719 := c.arg1(v685)
+								return c.rmw(asm.OR, ir.I8, v722, v719), true
 							}
 						}
 					}
-					v712 := c.arg1(v678)
-					if v719, v720, ok := c.narrowLoad(v712); ok {
-						if v719 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v722 := c.sameAddress(v720, v556, v553, v554)
-							if v722 {
-								// lower_mem.rules:144
-								return c.rmw(asm.OR, ir.I8, v720, v711), true
+					v719 := c.arg1(v685)
+					if v726, v727, ok := c.narrowLoad(v719); ok {
+						if v726 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v729 := c.sameAddress(v727, v558, v555, v556)
+							if v729 {
+								// lower_mem.rules:161
+								return c.rmw(asm.OR, ir.I8, v727, v718), true
 							}
 						}
 					}
 				case ir.OpBxor:
-					v723 := c.arg0(v678)
-					if v726, v727, ok := c.narrowLoad(v723); ok {
-						if v726 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v729 := c.sameAddress(v727, v556, v553, v554)
-							if v729 {
-								// lower_mem.rules:146
-								v724 := c.arg1(v678)
-								return c.rmw(asm.XOR, ir.I8, v727, v724), true
+					v730 := c.arg0(v685)
+					if v733, v734, ok := c.narrowLoad(v730); ok {
+						if v733 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v736 := c.sameAddress(v734, v558, v555, v556)
+							if v736 {
+								// lower_mem.rules:163
+								v731 := c.arg1(v685)
+								return c.rmw(asm.XOR, ir.I8, v734, v731), true
 							}
 						}
 					}
-					v724 := c.arg1(v678)
-					if v731, v732, ok := c.narrowLoad(v724); ok {
-						if v731 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v734 := c.sameAddress(v732, v556, v553, v554)
-							if v734 {
-								// lower_mem.rules:148
-								return c.rmw(asm.XOR, ir.I8, v732, v723), true
+					v731 := c.arg1(v685)
+					if v738, v739, ok := c.narrowLoad(v731); ok {
+						if v738 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v741 := c.sameAddress(v739, v558, v555, v556)
+							if v741 {
+								// lower_mem.rules:165
+								return c.rmw(asm.XOR, ir.I8, v739, v730), true
 							}
 						}
 					}
 				case ir.OpBnot:
-					v735 := c.arg0(v678)
-					if v737, v738, ok := c.narrowLoad(v735); ok {
-						if v737 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v740 := c.sameAddress(v738, v556, v553, v554)
-							if v740 {
-								// lower_mem.rules:150
-								c.unaryStore(asm.NOT, c.sizeOf(ir.I8), c.sink(v738))
+					v742 := c.arg0(v685)
+					if v744, v745, ok := c.narrowLoad(v742); ok {
+						if v744 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v747 := c.sameAddress(v745, v558, v555, v556)
+							if v747 {
+								// lower_mem.rules:167
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I8), c.sink(v745))
 								return c.outNone(), true
 							}
 						}
 					}
 				case ir.OpIneg:
-					v741 := c.arg0(v678)
-					if v743, v744, ok := c.narrowLoad(v741); ok {
-						if v743 == ir.I8 {
-							v553 := c.arg1(v0)
-							v554 := c.offset(v0)
-							v746 := c.sameAddress(v744, v556, v553, v554)
-							if v746 {
-								// lower_mem.rules:152
-								c.unaryStore(asm.NEG, c.sizeOf(ir.I8), c.sink(v744))
+					v748 := c.arg0(v685)
+					if v750, v751, ok := c.narrowLoad(v748); ok {
+						if v750 == ir.I8 {
+							v555 := c.arg1(v0)
+							v556 := c.offset(v0)
+							v753 := c.sameAddress(v751, v558, v555, v556)
+							if v753 {
+								// lower_mem.rules:169
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I8), c.sink(v751))
 								return c.outNone(), true
 							}
 						}
@@ -2736,34 +2743,34 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		if v570, ok := c.defInst(v552); ok {
-			v571 := c.opcode(v570)
-			if v571 == ir.OpUextend {
-				// lower_mem.rules:64
-				v572 := c.arg0(v570)
-				v553 := c.arg1(v0)
-				v554 := c.offset(v0)
-				return c.storeInt(asm.S8, v556, c.gprLow(v572), v553, v554), true
+		if v572, ok := c.defInst(v554); ok {
+			v573 := c.opcode(v572)
+			if v573 == ir.OpUextend {
+				// lower_mem.rules:78
+				v574 := c.arg0(v572)
+				v555 := c.arg1(v0)
+				v556 := c.offset(v0)
+				return c.storeInt(asm.S8, v558, c.gprLow(v574), v555, v556), true
 			}
 		}
-		if v592, ok := c.simm32(v552); ok {
-			// lower_mem.rules:76
-			v553 := c.arg1(v0)
-			v554 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v556, v553, v554), v592)
+		if v594, ok := c.simm32(v554); ok {
+			// lower_mem.rules:90
+			v555 := c.arg1(v0)
+			v556 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v558, v555, v556), v594)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:60
-		v553 := c.arg1(v0)
-		v554 := c.offset(v0)
-		return c.storeInt(asm.S8, v556, c.gpr(v552), v553, v554), true
+		// lower_mem.rules:74
+		v555 := c.arg1(v0)
+		v556 := c.offset(v0)
+		return c.storeInt(asm.S8, v558, c.gpr(v554), v555, v556), true
 	}
-	if v584, ok := c.bigEndian(v551); ok {
-		// lower_mem.rules:69
-		v552 := c.arg0(v0)
-		v553 := c.arg1(v0)
-		v554 := c.offset(v0)
-		return c.storeInt(asm.S8, v584, c.gpr(v552), v553, v554), true
+	if v586, ok := c.bigEndian(v553); ok {
+		// lower_mem.rules:83
+		v554 := c.arg0(v0)
+		v555 := c.arg1(v0)
+		v556 := c.offset(v0)
+		return c.storeInt(asm.S8, v586, c.gpr(v554), v555, v556), true
 	}
 	var none out
 	return none, false
@@ -2771,155 +2778,155 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v557 := c.memFlags(v0)
-	if v562, ok := c.littleEndian(v557); ok {
-		v558 := c.arg0(v0)
-		if v748, ok := c.onlyUse(v558); ok {
-			if v750, ok := c.defInst(v748); ok {
-				v751 := c.opcode(v750)
-				switch v751 {
+	v559 := c.memFlags(v0)
+	if v564, ok := c.littleEndian(v559); ok {
+		v560 := c.arg0(v0)
+		if v755, ok := c.onlyUse(v560); ok {
+			if v757, ok := c.defInst(v755); ok {
+				v758 := c.opcode(v757)
+				switch v758 {
 				case ir.OpIadd:
-					v752 := c.arg0(v750)
-					if v755, v756, ok := c.narrowLoad(v752); ok {
-						if v755 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v758 := c.sameAddress(v756, v562, v559, v560)
-							if v758 {
-								// lower_mem.rules:154
-								v753 := c.arg1(v750)
-								return c.rmw(asm.ADD, ir.I16, v756, v753), true
+					v759 := c.arg0(v757)
+					if v762, v763, ok := c.narrowLoad(v759); ok {
+						if v762 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v765 := c.sameAddress(v763, v564, v561, v562)
+							if v765 {
+								// lower_mem.rules:171
+								v760 := c.arg1(v757)
+								return c.rmw(asm.ADD, ir.I16, v763, v760), true
 							}
 						}
 					}
-					v753 := c.arg1(v750)
-					if v760, v761, ok := c.narrowLoad(v753); ok {
-						if v760 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v763 := c.sameAddress(v761, v562, v559, v560)
-							if v763 {
-								// lower_mem.rules:156
-								return c.rmw(asm.ADD, ir.I16, v761, v752), true
+					v760 := c.arg1(v757)
+					if v767, v768, ok := c.narrowLoad(v760); ok {
+						if v767 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v770 := c.sameAddress(v768, v564, v561, v562)
+							if v770 {
+								// lower_mem.rules:173
+								return c.rmw(asm.ADD, ir.I16, v768, v759), true
 							}
 						}
 					}
 				case ir.OpIsub:
-					v764 := c.arg0(v750)
-					if v767, v768, ok := c.narrowLoad(v764); ok {
-						if v767 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v770 := c.sameAddress(v768, v562, v559, v560)
-							if v770 {
-								// lower_mem.rules:158
-								v765 := c.arg1(v750)
-								return c.rmw(asm.SUB, ir.I16, v768, v765), true
+					v771 := c.arg0(v757)
+					if v774, v775, ok := c.narrowLoad(v771); ok {
+						if v774 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v777 := c.sameAddress(v775, v564, v561, v562)
+							if v777 {
+								// lower_mem.rules:175
+								v772 := c.arg1(v757)
+								return c.rmw(asm.SUB, ir.I16, v775, v772), true
 							}
 						}
 					}
 				case ir.OpBand:
-					v771 := c.arg0(v750)
-					if v774, v775, ok := c.narrowLoad(v771); ok {
-						if v774 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v777 := c.sameAddress(v775, v562, v559, v560)
-							if v777 {
-								// lower_mem.rules:160
-								v772 := c.arg1(v750)
-								return c.rmw(asm.AND, ir.I16, v775, v772), true
+					v778 := c.arg0(v757)
+					if v781, v782, ok := c.narrowLoad(v778); ok {
+						if v781 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v784 := c.sameAddress(v782, v564, v561, v562)
+							if v784 {
+								// lower_mem.rules:177
+								v779 := c.arg1(v757)
+								return c.rmw(asm.AND, ir.I16, v782, v779), true
 							}
 						}
 					}
-					v772 := c.arg1(v750)
-					if v779, v780, ok := c.narrowLoad(v772); ok {
-						if v779 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v782 := c.sameAddress(v780, v562, v559, v560)
-							if v782 {
-								// lower_mem.rules:162
-								return c.rmw(asm.AND, ir.I16, v780, v771), true
+					v779 := c.arg1(v757)
+					if v786, v787, ok := c.narrowLoad(v779); ok {
+						if v786 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v789 := c.sameAddress(v787, v564, v561, v562)
+							if v789 {
+								// lower_mem.rules:179
+								return c.rmw(asm.AND, ir.I16, v787, v778), true
 							}
 						}
 					}
 				case ir.OpBor:
-					v783 := c.arg0(v750)
-					if v786, v787, ok := c.narrowLoad(v783); ok {
-						if v786 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v789 := c.sameAddress(v787, v562, v559, v560)
-							if v789 {
-								// lower_mem.rules:164
-								v784 := c.arg1(v750)
-								return c.rmw(asm.OR, ir.I16, v787, v784), true
+					v790 := c.arg0(v757)
+					if v793, v794, ok := c.narrowLoad(v790); ok {
+						if v793 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v796 := c.sameAddress(v794, v564, v561, v562)
+							if v796 {
+								// lower_mem.rules:181
+								v791 := c.arg1(v757)
+								return c.rmw(asm.OR, ir.I16, v794, v791), true
 							}
 						}
 					}
-					v784 := c.arg1(v750)
-					if v791, v792, ok := c.narrowLoad(v784); ok {
-						if v791 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v794 := c.sameAddress(v792, v562, v559, v560)
-							if v794 {
-								// lower_mem.rules:166
-								return c.rmw(asm.OR, ir.I16, v792, v783), true
+					v791 := c.arg1(v757)
+					if v798, v799, ok := c.narrowLoad(v791); ok {
+						if v798 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v801 := c.sameAddress(v799, v564, v561, v562)
+							if v801 {
+								// lower_mem.rules:183
+								return c.rmw(asm.OR, ir.I16, v799, v790), true
 							}
 						}
 					}
 				case ir.OpBxor:
-					v795 := c.arg0(v750)
-					if v798, v799, ok := c.narrowLoad(v795); ok {
-						if v798 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v801 := c.sameAddress(v799, v562, v559, v560)
-							if v801 {
-								// lower_mem.rules:168
-								v796 := c.arg1(v750)
-								return c.rmw(asm.XOR, ir.I16, v799, v796), true
+					v802 := c.arg0(v757)
+					if v805, v806, ok := c.narrowLoad(v802); ok {
+						if v805 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v808 := c.sameAddress(v806, v564, v561, v562)
+							if v808 {
+								// lower_mem.rules:185
+								v803 := c.arg1(v757)
+								return c.rmw(asm.XOR, ir.I16, v806, v803), true
 							}
 						}
 					}
-					v796 := c.arg1(v750)
-					if v803, v804, ok := c.narrowLoad(v796); ok {
-						if v803 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v806 := c.sameAddress(v804, v562, v559, v560)
-							if v806 {
-								// lower_mem.rules:170
-								return c.rmw(asm.XOR, ir.I16, v804, v795), true
+					v803 := c.arg1(v757)
+					if v810, v811, ok := c.narrowLoad(v803); ok {
+						if v810 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v813 := c.sameAddress(v811, v564, v561, v562)
+							if v813 {
+								// lower_mem.rules:187
+								return c.rmw(asm.XOR, ir.I16, v811, v802), true
 							}
 						}
 					}
 				case ir.OpBnot:
-					v807 := c.arg0(v750)
-					if v809, v810, ok := c.narrowLoad(v807); ok {
-						if v809 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v812 := c.sameAddress(v810, v562, v559, v560)
-							if v812 {
-								// lower_mem.rules:172
-								c.unaryStore(asm.NOT, c.sizeOf(ir.I16), c.sink(v810))
+					v814 := c.arg0(v757)
+					if v816, v817, ok := c.narrowLoad(v814); ok {
+						if v816 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v819 := c.sameAddress(v817, v564, v561, v562)
+							if v819 {
+								// lower_mem.rules:189
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I16), c.sink(v817))
 								return c.outNone(), true
 							}
 						}
 					}
 				case ir.OpIneg:
-					v813 := c.arg0(v750)
-					if v815, v816, ok := c.narrowLoad(v813); ok {
-						if v815 == ir.I16 {
-							v559 := c.arg1(v0)
-							v560 := c.offset(v0)
-							v818 := c.sameAddress(v816, v562, v559, v560)
-							if v818 {
-								// lower_mem.rules:174
-								c.unaryStore(asm.NEG, c.sizeOf(ir.I16), c.sink(v816))
+					v820 := c.arg0(v757)
+					if v822, v823, ok := c.narrowLoad(v820); ok {
+						if v822 == ir.I16 {
+							v561 := c.arg1(v0)
+							v562 := c.offset(v0)
+							v825 := c.sameAddress(v823, v564, v561, v562)
+							if v825 {
+								// lower_mem.rules:191
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I16), c.sink(v823))
 								return c.outNone(), true
 							}
 						}
@@ -2927,37 +2934,37 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		if v574, ok := c.defInst(v558); ok {
-			v575 := c.opcode(v574)
-			if v575 == ir.OpUextend {
-				v576 := c.arg0(v574)
-				v578 := c.valueType(v576)
-				if _, ok := c.wideEnough16(v578); ok {
-					// lower_mem.rules:65
-					v559 := c.arg1(v0)
-					v560 := c.offset(v0)
-					return c.storeInt(asm.S16, v562, c.gpr(v576), v559, v560), true
+		if v576, ok := c.defInst(v560); ok {
+			v577 := c.opcode(v576)
+			if v577 == ir.OpUextend {
+				v578 := c.arg0(v576)
+				v580 := c.valueType(v578)
+				if _, ok := c.wideEnough16(v580); ok {
+					// lower_mem.rules:79
+					v561 := c.arg1(v0)
+					v562 := c.offset(v0)
+					return c.storeInt(asm.S16, v564, c.gpr(v578), v561, v562), true
 				}
 			}
 		}
-		if v594, ok := c.simm32(v558); ok {
-			// lower_mem.rules:78
-			v559 := c.arg1(v0)
-			v560 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v562, v559, v560), v594)
+		if v596, ok := c.simm32(v560); ok {
+			// lower_mem.rules:92
+			v561 := c.arg1(v0)
+			v562 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v564, v561, v562), v596)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:61
-		v559 := c.arg1(v0)
-		v560 := c.offset(v0)
-		return c.storeInt(asm.S16, v562, c.gpr(v558), v559, v560), true
+		// lower_mem.rules:75
+		v561 := c.arg1(v0)
+		v562 := c.offset(v0)
+		return c.storeInt(asm.S16, v564, c.gpr(v560), v561, v562), true
 	}
-	if v586, ok := c.bigEndian(v557); ok {
-		// lower_mem.rules:70
-		v558 := c.arg0(v0)
-		v559 := c.arg1(v0)
-		v560 := c.offset(v0)
-		return c.storeInt(asm.S16, v586, c.swapBytes(ir.I16, c.gpr(v558)), v559, v560), true
+	if v588, ok := c.bigEndian(v559); ok {
+		// lower_mem.rules:84
+		v560 := c.arg0(v0)
+		v561 := c.arg1(v0)
+		v562 := c.offset(v0)
+		return c.storeInt(asm.S16, v588, c.swapBytes(ir.I16, c.gpr(v560)), v561, v562), true
 	}
 	var none out
 	return none, false
@@ -3046,28 +3053,96 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 	return none, false
 }
 
+// lower_OpSplat is the part of lower for one case.
+func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
+	v2 := c.resultType(v0)
+	if v617, ok := c.wideBytes(v2); ok {
+		// lower_mem.rules:109
+		v618 := c.arg0(v0)
+		return c.out1(c.splatWide(v617, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
+	}
+	if v382, ok := c.tyVec128(v2); ok {
+		v1197 := c.splatsLoads(v382)
+		if v1197 {
+			v618 := c.arg0(v0)
+			if v1195, ok := c.sinkableLoad(v618); ok {
+				// lower_vector.rules:637
+				return c.out1(c.splatLoad(v382, v1195)), true
+			}
+		}
+	}
+	v1201 := c.hasAvx2()
+	if v1201 {
+		if v947, ok := c.intVec(v2); ok {
+			if _, ok := c.tyLane32(v2); ok {
+				// lower_vector.rules:638
+				v618 := c.arg0(v0)
+				return c.out1(c.splatReg(v947, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
+			}
+		}
+		switch v2 {
+		case ir.I64X2:
+			// lower_vector.rules:639
+			v618 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v618))))), true
+		case ir.F32X4:
+			// lower_vector.rules:640
+			v618 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v618))), true
+		}
+	}
+	switch v2 {
+	case ir.F64X2:
+		// lower_vector.rules:641
+		v618 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v618))), true
+	case ir.I8X16:
+		// lower_vector.rules:642
+		v618 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), c.operandReg(c.vecZero()))), true
+	case ir.I16X8:
+		// lower_vector.rules:643
+		v618 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), 0), 0)), true
+	case ir.I32X4:
+		// lower_vector.rules:644
+		v618 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), 0)), true
+	case ir.I64X2:
+		// lower_vector.rules:645
+		v618 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v618))), 68)), true
+	case ir.F32X4:
+		// lower_vector.rules:646
+		v618 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v618), 0)), true
+	}
+	var none out
+	return none, false
+}
+
 // lower_OpBrTable is the part of lower for one case.
 func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
-	v872 := c.noJumpTables()
-	if v872 {
+	v879 := c.noJumpTables()
+	if v879 {
 		// lower_control.rules:34
-		v866 := c.arg0(v0)
-		return c.jumpTree(c.gpr(v866)), true
+		v873 := c.arg0(v0)
+		return c.jumpTree(c.gpr(v873)), true
 	}
-	v866 := c.arg0(v0)
-	v870 := c.inTable(v866)
-	if v870 {
+	v873 := c.arg0(v0)
+	v877 := c.inTable(v873)
+	if v877 {
 		// lower_control.rules:29
-		return c.jumpTable(c.zext64(v866)), true
+		return c.jumpTable(c.zext64(v873)), true
 	}
-	v868 := c.tableBranches()
-	if v868 {
+	v875 := c.tableBranches()
+	if v875 {
 		// lower_control.rules:24
-		return c.checkedJumpTable(c.zext64(v866)), true
+		return c.checkedJumpTable(c.zext64(v873)), true
 	}
 	// lower_control.rules:21
 	last1 := c.tableLength()
-	i2 := c.gpr(v866)
+	i2 := c.gpr(v873)
 	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
 }
 
@@ -3180,21 +3255,21 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v444 := c.arg0(v0)
-		if v1103, ok := c.defInst(v444); ok {
-			v1104 := c.opcode(v1103)
-			if v1104 == ir.OpSwidenLow {
-				v1105 := c.arg0(v1103)
-				v1107 := c.valueType(v1105)
-				if v1107 == ir.I32X4 {
+		if v1110, ok := c.defInst(v444); ok {
+			v1111 := c.opcode(v1110)
+			if v1111 == ir.OpSwidenLow {
+				v1112 := c.arg0(v1110)
+				v1114 := c.valueType(v1112)
+				if v1114 == ir.I32X4 {
 					// lower_vector.rules:541
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1105)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1112)))), true
 				}
 			}
 		}
 		v446 := c.valueType(v444)
 		if v446 == ir.I64X2 {
-			v952 := c.hasAvx512dq()
-			if v952 {
+			v959 := c.hasAvx512dq()
+			if v959 {
 				// lower_vector.rules:542
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v444))), true
 			}
@@ -3250,22 +3325,22 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v449 := c.arg0(v0)
-		if v1109, ok := c.defInst(v449); ok {
-			v1110 := c.opcode(v1109)
-			if v1110 == ir.OpUwidenLow {
-				v1111 := c.arg0(v1109)
-				v1113 := c.valueType(v1111)
-				if v1113 == ir.I32X4 {
+		if v1116, ok := c.defInst(v449); ok {
+			v1117 := c.opcode(v1116)
+			if v1117 == ir.OpUwidenLow {
+				v1118 := c.arg0(v1116)
+				v1120 := c.valueType(v1118)
+				if v1120 == ir.I32X4 {
 					// lower_vector.rules:566
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1111), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1118), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
 		v451 := c.valueType(v449)
 		if v451 == ir.I64X2 {
-			v952 := c.hasAvx512dq()
-			if v952 {
+			v959 := c.hasAvx512dq()
+			if v959 {
 				// lower_vector.rules:543
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v449))), true
 			}
@@ -3569,35 +3644,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32X4:
 		v210 := c.arg0(v0)
-		if v1016, ok := c.defInst(v210); ok {
-			v1017 := c.opcode(v1016)
-			if v1017 == ir.OpBitcast {
-				v1019 := c.arg0(v1016)
-				if v1021, ok := c.defInst(v1019); ok {
-					v1022 := c.opcode(v1021)
-					if v1022 == ir.OpFcmp {
-						v1023 := c.floatCc(v1021)
-						switch v1023 {
+		if v1023, ok := c.defInst(v210); ok {
+			v1024 := c.opcode(v1023)
+			if v1024 == ir.OpBitcast {
+				v1026 := c.arg0(v1023)
+				if v1028, ok := c.defInst(v1026); ok {
+					v1029 := c.opcode(v1028)
+					if v1029 == ir.OpFcmp {
+						v1030 := c.floatCc(v1028)
+						switch v1030 {
 						case ir.LessThan:
 							v211 := c.arg1(v0)
-							v1024 := c.arg0(v1021)
-							if v211 == v1024 {
+							v1031 := c.arg0(v1028)
+							if v211 == v1031 {
 								v212 := c.arg2(v0)
-								v1025 := c.arg1(v1021)
-								if v212 == v1025 {
+								v1032 := c.arg1(v1028)
+								if v212 == v1032 {
 									// lower_vector.rules:255
-									return c.out1(c.vop(asm.MINPS, c.xmm(v1024), c.xm(v1025))), true
+									return c.out1(c.vop(asm.MINPS, c.xmm(v1031), c.xm(v1032))), true
 								}
 							}
 						case ir.GreaterThan:
 							v211 := c.arg1(v0)
-							v1024 := c.arg0(v1021)
-							if v211 == v1024 {
+							v1031 := c.arg0(v1028)
+							if v211 == v1031 {
 								v212 := c.arg2(v0)
-								v1025 := c.arg1(v1021)
-								if v212 == v1025 {
+								v1032 := c.arg1(v1028)
+								if v212 == v1032 {
 									// lower_vector.rules:257
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v1024), c.xm(v1025))), true
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v1031), c.xm(v1032))), true
 								}
 							}
 						}
@@ -3607,35 +3682,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		}
 	case ir.F64X2:
 		v210 := c.arg0(v0)
-		if v1016, ok := c.defInst(v210); ok {
-			v1017 := c.opcode(v1016)
-			if v1017 == ir.OpBitcast {
-				v1019 := c.arg0(v1016)
-				if v1021, ok := c.defInst(v1019); ok {
-					v1022 := c.opcode(v1021)
-					if v1022 == ir.OpFcmp {
-						v1023 := c.floatCc(v1021)
-						switch v1023 {
+		if v1023, ok := c.defInst(v210); ok {
+			v1024 := c.opcode(v1023)
+			if v1024 == ir.OpBitcast {
+				v1026 := c.arg0(v1023)
+				if v1028, ok := c.defInst(v1026); ok {
+					v1029 := c.opcode(v1028)
+					if v1029 == ir.OpFcmp {
+						v1030 := c.floatCc(v1028)
+						switch v1030 {
 						case ir.LessThan:
 							v211 := c.arg1(v0)
-							v1024 := c.arg0(v1021)
-							if v211 == v1024 {
+							v1031 := c.arg0(v1028)
+							if v211 == v1031 {
 								v212 := c.arg2(v0)
-								v1025 := c.arg1(v1021)
-								if v212 == v1025 {
+								v1032 := c.arg1(v1028)
+								if v212 == v1032 {
 									// lower_vector.rules:256
-									return c.out1(c.vop(asm.MINPD, c.xmm(v1024), c.xm(v1025))), true
+									return c.out1(c.vop(asm.MINPD, c.xmm(v1031), c.xm(v1032))), true
 								}
 							}
 						case ir.GreaterThan:
 							v211 := c.arg1(v0)
-							v1024 := c.arg0(v1021)
-							if v211 == v1024 {
+							v1031 := c.arg0(v1028)
+							if v211 == v1031 {
 								v212 := c.arg2(v0)
-								v1025 := c.arg1(v1021)
-								if v212 == v1025 {
+								v1032 := c.arg1(v1028)
+								if v212 == v1032 {
 									// lower_vector.rules:258
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v1024), c.xm(v1025))), true
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v1031), c.xm(v1032))), true
 								}
 							}
 						}
@@ -3652,11 +3727,11 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		v210 := c.arg0(v0)
-		if v1014, ok := c.laneMask(v210); ok {
+		if v1021, ok := c.laneMask(v210); ok {
 			// lower_vector.rules:253
 			v211 := c.arg1(v0)
 			v212 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v1014), c.xmm(v211), c.xmm(v212))), true
+			return c.out1(c.chooseLanes(c.xmm(v1021), c.xmm(v211), c.xmm(v212))), true
 		}
 		// lower_vector.rules:252
 		v211 := c.arg1(v0)
@@ -3676,69 +3751,6 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		v211 := c.arg1(v0)
 		v212 := c.arg2(v0)
 		return c.out1(c.lowLane(v380, c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212)))), true
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpSplat is the part of lower for one case.
-func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v382, ok := c.tyVec128(v2); ok {
-		v1191 := c.splatsLoads(v382)
-		if v1191 {
-			v1187 := c.arg0(v0)
-			if v1189, ok := c.sinkableLoad(v1187); ok {
-				// lower_vector.rules:637
-				return c.out1(c.splatLoad(v382, v1189)), true
-			}
-		}
-	}
-	v1195 := c.hasAvx2()
-	if v1195 {
-		if v940, ok := c.intVec(v2); ok {
-			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:638
-				v1187 := c.arg0(v0)
-				return c.out1(c.splatReg(v940, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))))), true
-			}
-		}
-		switch v2 {
-		case ir.I64X2:
-			// lower_vector.rules:639
-			v1187 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1187))))), true
-		case ir.F32X4:
-			// lower_vector.rules:640
-			v1187 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v1187))), true
-		}
-	}
-	switch v2 {
-	case ir.F64X2:
-		// lower_vector.rules:641
-		v1187 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v1187))), true
-	case ir.I8X16:
-		// lower_vector.rules:642
-		v1187 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), c.operandReg(c.vecZero()))), true
-	case ir.I16X8:
-		// lower_vector.rules:643
-		v1187 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), 0), 0)), true
-	case ir.I32X4:
-		// lower_vector.rules:644
-		v1187 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v1187))), 0)), true
-	case ir.I64X2:
-		// lower_vector.rules:645
-		v1187 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1187))), 68)), true
-	case ir.F32X4:
-		// lower_vector.rules:646
-		v1187 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v1187), 0)), true
 	}
 	var none out
 	return none, false
@@ -3923,8 +3935,8 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I8X16:
-		v954 := c.hasAvx512bitalg()
-		if v954 {
+		v961 := c.hasAvx512bitalg()
+		if v961 {
 			// lower_vector.rules:169
 			v322 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v322))), true
@@ -4038,26 +4050,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v378 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1224, ok := c.tySmall16(v2); ok {
+	if v1230, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1224, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1230, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1226, ok := c.tySmall32(v2); ok {
+	if v1232, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1226, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1232, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1228, ok := c.tySmall64(v2); ok {
+	if v1234, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1228, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1234, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
 	var none out
 	return none, false
@@ -4313,27 +4325,27 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v563 := c.memFlags(v0)
-	if v568, ok := c.littleEndian(v563); ok {
-		v564 := c.arg0(v0)
-		if v596, ok := c.simm32(v564); ok {
-			// lower_mem.rules:80
-			v565 := c.arg1(v0)
-			v566 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v568, v565, v566), v596)
+	v565 := c.memFlags(v0)
+	if v570, ok := c.littleEndian(v565); ok {
+		v566 := c.arg0(v0)
+		if v598, ok := c.simm32(v566); ok {
+			// lower_mem.rules:94
+			v567 := c.arg1(v0)
+			v568 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v570, v567, v568), v598)
 			return c.outNone(), true
 		}
-		// lower_mem.rules:62
-		v565 := c.arg1(v0)
-		v566 := c.offset(v0)
-		return c.storeInt(asm.S32, v568, c.gpr(v564), v565, v566), true
+		// lower_mem.rules:76
+		v567 := c.arg1(v0)
+		v568 := c.offset(v0)
+		return c.storeInt(asm.S32, v570, c.gpr(v566), v567, v568), true
 	}
-	if v588, ok := c.bigEndian(v563); ok {
-		// lower_mem.rules:71
-		v564 := c.arg0(v0)
-		v565 := c.arg1(v0)
-		v566 := c.offset(v0)
-		return c.storeInt(asm.S32, v588, c.swapBytes(ir.I32, c.gpr(v564)), v565, v566), true
+	if v590, ok := c.bigEndian(v565); ok {
+		// lower_mem.rules:85
+		v566 := c.arg0(v0)
+		v567 := c.arg1(v0)
+		v568 := c.offset(v0)
+		return c.storeInt(asm.S32, v590, c.swapBytes(ir.I32, c.gpr(v566)), v567, v568), true
 	}
 	var none out
 	return none, false
@@ -4341,41 +4353,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v924 := c.memFlags(v0)
-	if v929, ok := c.littleEndian(v924); ok {
+	v931 := c.memFlags(v0)
+	if v936, ok := c.littleEndian(v931); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v925 := c.atomicOp(v0)
-			switch v925 {
+			v932 := c.atomicOp(v0)
+			switch v932 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v926 := c.arg0(v0)
-				v927 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v929, v926, 0), c.gpr(v927))), true
+				v933 := c.arg0(v0)
+				v934 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v936, v933, 0), c.gpr(v934))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v926 := c.arg0(v0)
-				v927 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v929, v926, 0), c.gpr(v927))), true
+				v933 := c.arg0(v0)
+				v934 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v936, v933, 0), c.gpr(v934))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v926 := c.arg0(v0)
-				v927 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v929, v926, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v927)))), true
+				v933 := c.arg0(v0)
+				v934 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v936, v933, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v934)))), true
 			}
 			// lower_atomic.rules:18
-			v926 := c.arg0(v0)
-			v927 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v925, c.amode(v929, v926, 0), c.gpr(v927))), true
+			v933 := c.arg0(v0)
+			v934 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v932, c.amode(v936, v933, 0), c.gpr(v934))), true
 		}
 		if v2 == ir.I128 {
-			v937 := c.hasCmpxchg16b()
-			if v937 {
+			v944 := c.hasCmpxchg16b()
+			if v944 {
 				// lower_atomic.rules:44
-				v925 := c.atomicOp(v0)
-				v926 := c.arg0(v0)
-				v927 := c.arg1(v0)
-				return c.outPair(c.rmw16(v925, c.amode(v929, v926, 0), c.halves(v927))), true
+				v932 := c.atomicOp(v0)
+				v933 := c.arg0(v0)
+				v934 := c.arg1(v0)
+				return c.outPair(c.rmw16(v932, c.amode(v936, v933, 0), c.halves(v934))), true
 			}
 		}
 	}
@@ -4624,39 +4636,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v981 := c.arg0(v0)
-		if v984, ok := c.defInst(v981); ok {
-			v985 := c.opcode(v984)
-			switch v985 {
+		v988 := c.arg0(v0)
+		if v991, ok := c.defInst(v988); ok {
+			v992 := c.opcode(v991)
+			switch v992 {
 			case ir.OpImul:
-				v986 := c.arg0(v984)
-				if v989, ok := c.defInst(v986); ok {
-					v990 := c.opcode(v989)
-					if v990 == ir.OpSwidenLow {
-						v987 := c.arg1(v984)
-						if v993, ok := c.defInst(v987); ok {
-							v994 := c.opcode(v993)
-							if v994 == ir.OpSwidenLow {
-								v982 := c.arg1(v0)
-								if v997, ok := c.defInst(v982); ok {
-									v998 := c.opcode(v997)
-									if v998 == ir.OpImul {
-										v999 := c.arg0(v997)
-										if v1002, ok := c.defInst(v999); ok {
-											v1003 := c.opcode(v1002)
-											if v1003 == ir.OpSwidenHigh {
-												v991 := c.arg0(v989)
-												v1004 := c.arg0(v1002)
-												if v991 == v1004 {
-													v1000 := c.arg1(v997)
-													if v1006, ok := c.defInst(v1000); ok {
-														v1007 := c.opcode(v1006)
-														if v1007 == ir.OpSwidenHigh {
-															v995 := c.arg0(v993)
-															v1008 := c.arg0(v1006)
-															if v995 == v1008 {
+				v993 := c.arg0(v991)
+				if v996, ok := c.defInst(v993); ok {
+					v997 := c.opcode(v996)
+					if v997 == ir.OpSwidenLow {
+						v994 := c.arg1(v991)
+						if v1000, ok := c.defInst(v994); ok {
+							v1001 := c.opcode(v1000)
+							if v1001 == ir.OpSwidenLow {
+								v989 := c.arg1(v0)
+								if v1004, ok := c.defInst(v989); ok {
+									v1005 := c.opcode(v1004)
+									if v1005 == ir.OpImul {
+										v1006 := c.arg0(v1004)
+										if v1009, ok := c.defInst(v1006); ok {
+											v1010 := c.opcode(v1009)
+											if v1010 == ir.OpSwidenHigh {
+												v998 := c.arg0(v996)
+												v1011 := c.arg0(v1009)
+												if v998 == v1011 {
+													v1007 := c.arg1(v1004)
+													if v1013, ok := c.defInst(v1007); ok {
+														v1014 := c.opcode(v1013)
+														if v1014 == ir.OpSwidenHigh {
+															v1002 := c.arg0(v1000)
+															v1015 := c.arg0(v1013)
+															if v1002 == v1015 {
 																// lower_vector.rules:222
-																return c.out1(c.vcomm(asm.PMADDWD, v991, v995)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v998, v1002)), true
 															}
 														}
 													}
@@ -4670,28 +4682,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v982 := c.arg1(v0)
-				if v997, ok := c.defInst(v982); ok {
-					v998 := c.opcode(v997)
-					if v998 == ir.OpSwidenHigh {
-						v1009 := c.arg0(v984)
-						v1010 := c.arg0(v997)
-						if v1009 == v1010 {
+				v989 := c.arg1(v0)
+				if v1004, ok := c.defInst(v989); ok {
+					v1005 := c.opcode(v1004)
+					if v1005 == ir.OpSwidenHigh {
+						v1016 := c.arg0(v991)
+						v1017 := c.arg0(v1004)
+						if v1016 == v1017 {
 							// lower_vector.rules:226
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1009), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1016), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v982 := c.arg1(v0)
-				if v997, ok := c.defInst(v982); ok {
-					v998 := c.opcode(v997)
-					if v998 == ir.OpUwidenHigh {
-						v1011 := c.arg0(v984)
-						v1012 := c.arg0(v997)
-						if v1011 == v1012 {
+				v989 := c.arg1(v0)
+				if v1004, ok := c.defInst(v989); ok {
+					v1005 := c.opcode(v1004)
+					if v1005 == ir.OpUwidenHigh {
+						v1018 := c.arg0(v991)
+						v1019 := c.arg0(v1004)
+						if v1018 == v1019 {
 							// lower_vector.rules:230
-							a1 := c.xmm(v1011)
+							a1 := c.xmm(v1018)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -4699,49 +4711,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:214
-		v982 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v981), c.xm(v982))), true
+		v989 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v988), c.xm(v989))), true
 	case ir.I16X8:
-		v981 := c.arg0(v0)
-		if v984, ok := c.defInst(v981); ok {
-			v985 := c.opcode(v984)
-			switch v985 {
+		v988 := c.arg0(v0)
+		if v991, ok := c.defInst(v988); ok {
+			v992 := c.opcode(v991)
+			switch v992 {
 			case ir.OpSwidenLow:
-				v982 := c.arg1(v0)
-				if v997, ok := c.defInst(v982); ok {
-					v998 := c.opcode(v997)
-					if v998 == ir.OpSwidenHigh {
-						v1009 := c.arg0(v984)
-						v1010 := c.arg0(v997)
-						if v1009 == v1010 {
+				v989 := c.arg1(v0)
+				if v1004, ok := c.defInst(v989); ok {
+					v1005 := c.opcode(v1004)
+					if v1005 == ir.OpSwidenHigh {
+						v1016 := c.arg0(v991)
+						v1017 := c.arg0(v1004)
+						if v1016 == v1017 {
 							// lower_vector.rules:224
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1009)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1016)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v982 := c.arg1(v0)
-				if v997, ok := c.defInst(v982); ok {
-					v998 := c.opcode(v997)
-					if v998 == ir.OpUwidenHigh {
-						v1011 := c.arg0(v984)
-						v1012 := c.arg0(v997)
-						if v1011 == v1012 {
+				v989 := c.arg1(v0)
+				if v1004, ok := c.defInst(v989); ok {
+					v1005 := c.opcode(v1004)
+					if v1005 == ir.OpUwidenHigh {
+						v1018 := c.arg0(v991)
+						v1019 := c.arg0(v1004)
+						if v1018 == v1019 {
 							// lower_vector.rules:228
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1011), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1018), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:213
-		v982 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v981), c.xm(v982))), true
+		v989 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v988), c.xm(v989))), true
 	case ir.I8X16:
 		// lower_vector.rules:216
-		v981 := c.arg0(v0)
-		v982 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v981)), c.operandReg(c.byteSums(c.xmm(v982))))), true
+		v988 := c.arg0(v0)
+		v989 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v988)), c.operandReg(c.byteSums(c.xmm(v989))))), true
 	}
 	var none out
 	return none, false
@@ -4786,81 +4798,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1084 := c.hasAvx()
-		if v1084 {
+		v1091 := c.hasAvx()
+		if v1091 {
 			// lower_vector.rules:281
-			v1080 := c.arg0(v0)
-			v1081 := c.arg1(v0)
-			v1082 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
+			v1087 := c.arg0(v0)
+			v1088 := c.arg1(v0)
+			v1089 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
 		}
 		// lower_vector.rules:286
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
 	case ir.I32X4:
-		v1084 := c.hasAvx()
-		if v1084 {
+		v1091 := c.hasAvx()
+		if v1091 {
 			// lower_vector.rules:282
-			v1080 := c.arg0(v0)
-			v1081 := c.arg1(v0)
-			v1082 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
+			v1087 := c.arg0(v0)
+			v1088 := c.arg1(v0)
+			v1089 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
 		}
 		// lower_vector.rules:288
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1080), 31), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1087), 31), c.xmm(v1088), c.xmm(v1089))), true
 	case ir.F32X4:
-		v1084 := c.hasAvx()
-		if v1084 {
+		v1091 := c.hasAvx()
+		if v1091 {
 			// lower_vector.rules:283
-			v1080 := c.arg0(v0)
-			v1081 := c.arg1(v0)
-			v1082 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
+			v1087 := c.arg0(v0)
+			v1088 := c.arg1(v0)
+			v1089 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
 		}
 		// lower_vector.rules:289
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1080), 31), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1087), 31), c.xmm(v1088), c.xmm(v1089))), true
 	case ir.I64X2:
-		v1084 := c.hasAvx()
-		if v1084 {
+		v1091 := c.hasAvx()
+		if v1091 {
 			// lower_vector.rules:284
-			v1080 := c.arg0(v0)
-			v1081 := c.arg1(v0)
-			v1082 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
+			v1087 := c.arg0(v0)
+			v1088 := c.arg1(v0)
+			v1089 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
 		}
 		// lower_vector.rules:290
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
 	case ir.F64X2:
-		v1084 := c.hasAvx()
-		if v1084 {
+		v1091 := c.hasAvx()
+		if v1091 {
 			// lower_vector.rules:285
-			v1080 := c.arg0(v0)
-			v1081 := c.arg1(v0)
-			v1082 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1080), c.xmm(v1081), c.xmm(v1082))), true
+			v1087 := c.arg0(v0)
+			v1088 := c.arg1(v0)
+			v1089 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
 		}
 		// lower_vector.rules:291
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1080))), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
 	case ir.I16X8:
 		// lower_vector.rules:287
-		v1080 := c.arg0(v0)
-		v1081 := c.arg1(v0)
-		v1082 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1080), 15), c.xmm(v1081), c.xmm(v1082))), true
+		v1087 := c.arg0(v0)
+		v1088 := c.arg1(v0)
+		v1089 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1087), 15), c.xmm(v1088), c.xmm(v1089))), true
 	}
 	var none out
 	return none, false
@@ -4875,66 +4887,66 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		case ir.Equal:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1086, ok := c.intVec(v366); ok {
+			if v1093, ok := c.intVec(v366); ok {
 				// lower_vector.rules:388
 				v364 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v1086), v363, v364)), true
+				return c.out1(c.vcomm(c.eqOp(v1093), v363, v364)), true
 			}
 		case ir.SignedGreaterThan:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1086, ok := c.intVec(v366); ok {
+			if v1093, ok := c.intVec(v366); ok {
 				// lower_vector.rules:389
 				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1086, c.xmm(v363), c.xm(v364))), true
+				return c.out1(c.vgt(v1093, c.xmm(v363), c.xm(v364))), true
 			}
 		case ir.SignedLessThan:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1086, ok := c.intVec(v366); ok {
+			if v1093, ok := c.intVec(v366); ok {
 				// lower_vector.rules:390
 				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1086, c.xmm(v364), c.xm(v363))), true
+				return c.out1(c.vgt(v1093, c.xmm(v364), c.xm(v363))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1088, ok := c.narrowLanes(v366); ok {
+			if v1095, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:417
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v1088), c.eqOp(v1088), v363, v364)), true
+				return c.out1(c.vextreme(c.umaxOp(v1095), c.eqOp(v1095), v363, v364)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1088, ok := c.narrowLanes(v366); ok {
+			if v1095, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:418
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v1088), c.eqOp(v1088), v363, v364)), true
+				return c.out1(c.vextreme(c.uminOp(v1095), c.eqOp(v1095), v363, v364)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1088, ok := c.narrowLanes(v366); ok {
+			if v1095, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:419
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v1088), c.eqOp(v1088), v363, v364)), true
+				return c.out1(c.vextreme(c.smaxOp(v1095), c.eqOp(v1095), v363, v364)), true
 			}
 		case ir.SignedLessThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1088, ok := c.narrowLanes(v366); ok {
+			if v1095, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:420
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v1088), c.eqOp(v1088), v363, v364)), true
+				return c.out1(c.vextreme(c.sminOp(v1095), c.eqOp(v1095), v363, v364)), true
 			}
 		}
 		v363 := c.arg0(v0)
 		v366 := c.valueType(v363)
-		if v1086, ok := c.intVec(v366); ok {
+		if v1093, ok := c.intVec(v366); ok {
 			// lower_vector.rules:387
 			v364 := c.arg1(v0)
-			return c.out1(c.vcmp(v1086, v362, c.xmm(v363), c.xmm(v364))), true
+			return c.out1(c.vcmp(v1093, v362, c.xmm(v363), c.xmm(v364))), true
 		}
 	}
 	if v2 == ir.I8 {
@@ -4962,72 +4974,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1197 := c.arg1(v0)
-		if v1200, ok := c.sinkableLoad(v1197); ok {
+		v1203 := c.arg1(v0)
+		if v1206, ok := c.sinkableLoad(v1203); ok {
 			// lower_vector.rules:649
-			v1196 := c.arg0(v0)
-			v1198 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
+			v1202 := c.arg0(v0)
+			v1204 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
 		}
 		// lower_vector.rules:648
-		v1196 := c.arg0(v0)
-		v1198 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
+		v1202 := c.arg0(v0)
+		v1204 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
 	case ir.I16X8:
-		v1197 := c.arg1(v0)
-		if v1200, ok := c.sinkableLoad(v1197); ok {
+		v1203 := c.arg1(v0)
+		if v1206, ok := c.sinkableLoad(v1203); ok {
 			// lower_vector.rules:651
-			v1196 := c.arg0(v0)
-			v1198 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
+			v1202 := c.arg0(v0)
+			v1204 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
 		}
 		// lower_vector.rules:650
-		v1196 := c.arg0(v0)
-		v1198 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
+		v1202 := c.arg0(v0)
+		v1204 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
 	case ir.I32X4:
-		v1197 := c.arg1(v0)
-		if v1200, ok := c.sinkableLoad(v1197); ok {
+		v1203 := c.arg1(v0)
+		if v1206, ok := c.sinkableLoad(v1203); ok {
 			// lower_vector.rules:653
-			v1196 := c.arg0(v0)
-			v1198 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
+			v1202 := c.arg0(v0)
+			v1204 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
 		}
 		// lower_vector.rules:652
-		v1196 := c.arg0(v0)
-		v1198 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
+		v1202 := c.arg0(v0)
+		v1204 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
 	case ir.I64X2:
-		v1197 := c.arg1(v0)
-		if v1200, ok := c.sinkableLoad(v1197); ok {
+		v1203 := c.arg1(v0)
+		if v1206, ok := c.sinkableLoad(v1203); ok {
 			// lower_vector.rules:655
-			v1196 := c.arg0(v0)
-			v1198 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1196), c.operandMem(c.sink(v1200)), c.laneU8(v1198))), true
+			v1202 := c.arg0(v0)
+			v1204 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
 		}
 		// lower_vector.rules:654
-		v1196 := c.arg0(v0)
-		v1198 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1196), c.operandReg(c.gpr(v1197)), c.laneU8(v1198))), true
+		v1202 := c.arg0(v0)
+		v1204 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
 	case ir.F32X4:
 		// lower_vector.rules:656
-		v1196 := c.arg0(v0)
-		v1197 := c.arg1(v0)
-		v1198 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1196), c.xmm(v1197), c.laneInsertps(v1198))), true
+		v1202 := c.arg0(v0)
+		v1203 := c.arg1(v0)
+		v1204 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1202), c.xmm(v1203), c.laneInsertps(v1204))), true
 	case ir.F64X2:
-		v1198 := c.lane(v0)
-		switch v1198 {
+		v1204 := c.lane(v0)
+		switch v1204 {
 		case 0:
 			// lower_vector.rules:657
-			v1197 := c.arg1(v0)
-			v1196 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1197), c.xmm(v1196), 2)), true
+			v1203 := c.arg1(v0)
+			v1202 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1203), c.xmm(v1202), 2)), true
 		case 1:
 			// lower_vector.rules:658
-			v1196 := c.arg0(v0)
-			v1197 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1196), c.operandReg(c.xmm(v1197)))), true
+			v1202 := c.arg0(v0)
+			v1203 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1202), c.operandReg(c.xmm(v1203)))), true
 		}
 	}
 	var none out
@@ -5039,51 +5051,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v1210 := c.lane(v0)
-		if v1210 == 0 {
+		v1216 := c.lane(v0)
+		if v1216 == 0 {
 			// lower_vector.rules:690
-			v1209 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1209))), true
+			v1215 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1215))), true
 		}
 		// lower_vector.rules:688
-		v1209 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1209), c.laneU8(v1210))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1215), c.laneU8(v1216))), true
 	case ir.I64:
-		v1210 := c.lane(v0)
-		if v1210 == 0 {
+		v1216 := c.lane(v0)
+		if v1216 == 0 {
 			// lower_vector.rules:691
-			v1209 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1209))), true
+			v1215 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1215))), true
 		}
 		// lower_vector.rules:689
-		v1209 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1209), c.laneU8(v1210))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1215), c.laneU8(v1216))), true
 	}
-	v1210 := c.lane(v0)
-	if v1210 == 0 {
+	v1216 := c.lane(v0)
+	if v1216 == 0 {
 		if v380, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:692
-			v1209 := c.arg0(v0)
-			return c.out1(c.lowLane(v380, c.xmm(v1209))), true
+			v1215 := c.arg0(v0)
+			return c.out1(c.lowLane(v380, c.xmm(v1215))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:686
-		v1209 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1209), c.laneU8(v1210))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1215), c.laneU8(v1216))), true
 	case ir.I16:
 		// lower_vector.rules:687
-		v1209 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1209), c.laneU8(v1210))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1215), c.laneU8(v1216))), true
 	case ir.F32:
 		// lower_vector.rules:693
-		v1209 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1209), c.laneU8(v1210)))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1215), c.laneU8(v1216)))), true
 	case ir.F64:
 		// lower_vector.rules:694
-		v1209 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1209), 238))), true
+		v1215 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1215), 238))), true
 	}
 	var none out
 	return none, false
@@ -5094,33 +5106,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1211 := c.arg0(v0)
-		if v1213, ok := c.sinkableLoad(v1211); ok {
+		v1217 := c.arg0(v0)
+		if v1219, ok := c.sinkableLoad(v1217); ok {
 			// lower_vector.rules:698
-			return c.out1(c.loadXmm(ir.F32, c.sink(v1213))), true
+			return c.out1(c.loadXmm(ir.F32, c.sink(v1219))), true
 		}
 	case ir.I64X2:
-		v1211 := c.arg0(v0)
-		if v1213, ok := c.sinkableLoad(v1211); ok {
+		v1217 := c.arg0(v0)
+		if v1219, ok := c.sinkableLoad(v1217); ok {
 			// lower_vector.rules:699
-			return c.out1(c.loadXmm(ir.F64, c.sink(v1213))), true
+			return c.out1(c.loadXmm(ir.F64, c.sink(v1219))), true
 		}
 		// lower_vector.rules:697
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1211)))), true
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1217)))), true
 	case ir.F32X4:
 		// lower_vector.rules:700
-		v1211 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1211), c.xmm(v1211), 14)), true
+		v1217 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1217), c.xmm(v1217), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:701
-		v1211 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1211)))), true
+		v1217 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1217)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:696
-			v1211 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1211)))), true
+			v1217 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1217)))), true
 		}
 	}
 	var none out
@@ -5157,10 +5169,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v84 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v84), c.high(v84))), true
 	}
-	if v940, ok := c.intVec(v2); ok {
+	if v947, ok := c.intVec(v2); ok {
 		// lower_vector.rules:116
 		v84 := c.arg0(v0)
-		return c.out1(c.vsub(v940, c.vecZero(), c.xm(v84))), true
+		return c.out1(c.vsub(v947, c.vecZero(), c.xm(v84))), true
 	}
 	var none out
 	return none, false
@@ -5565,11 +5577,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v370 := c.arg0(v0)
 		v373 := c.valueType(v370)
-		if v1090, ok := c.floatVec(v373); ok {
+		if v1097, ok := c.floatVec(v373); ok {
 			// lower_vector.rules:441
 			v369 := c.floatCc(v0)
 			v371 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v1090), v369, c.xmm(v370), c.xmm(v371))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v1097), v369, c.xmm(v370), c.xmm(v371))), true
 		}
 	}
 	var none out
@@ -5758,10 +5770,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v430 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v430), c.operandMem(c.signMask(v380)))), true
 	}
-	if v1101, ok := c.floatVec(v2); ok {
+	if v1108, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:495
 		v430 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1101)))), true
+		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1108)))), true
 	}
 	var none out
 	return none, false
@@ -5775,10 +5787,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v431 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v431), c.operandMem(c.magnitudeMask(v380)))), true
 	}
-	if v1101, ok := c.floatVec(v2); ok {
+	if v1108, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:496
 		v431 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1101)))), true
+		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1108)))), true
 	}
 	var none out
 	return none, false
@@ -5794,11 +5806,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v380))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v432))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v433), c.operandReg(m1))))), true
 	}
-	if v1101, ok := c.floatVec(v2); ok {
+	if v1108, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:497
 		v433 := c.arg1(v0)
 		v432 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v1101)), c.xmm(v433), c.xmm(v432))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v1108)), c.xmm(v433), c.xmm(v432))), true
 	}
 	var none out
 	return none, false
@@ -6077,22 +6089,28 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 	if v496, ok := c.littleEndian(v492); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_mem.rules:18
+			// lower_mem.rules:31
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
 			return c.out1(c.loadGpr(v4, c.amode(v496, v493, v494))), true
 		}
 		if v380, ok := c.tyScalarFloat(v2); ok {
-			// lower_mem.rules:19
+			// lower_mem.rules:32
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
 			return c.out1(c.loadXmm(v380, c.amode(v496, v493, v494))), true
 		}
 		if v382, ok := c.tyVec128(v2); ok {
-			// lower_mem.rules:20
+			// lower_mem.rules:33
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
 			return c.out1(c.loadXmm(v382, c.amode(v496, v493, v494))), true
+		}
+		if v498, ok := c.tyVec256(v2); ok {
+			// lower_mem.rules:34
+			v493 := c.arg0(v0)
+			v494 := c.offset(v0)
+			return c.out1(c.loadWide(v498, c.amode(v496, v493, v494))), true
 		}
 		switch v2 {
 		case ir.I128:
@@ -6126,25 +6144,25 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 			return c.out1(c.loadXmm(ir.F64, c.amode(v496, v493, v494))), true
 		}
 	}
-	if v498, ok := c.bigEndian(v492); ok {
+	if v500, ok := c.bigEndian(v492); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_mem.rules:21
+			// lower_mem.rules:35
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v498, v493, v494)))), true
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v500, v493, v494)))), true
 		}
 		switch v2 {
 		case ir.F32:
-			// lower_mem.rules:44
+			// lower_mem.rules:58
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v498, v493, v494)))))), true
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v500, v493, v494)))))), true
 		case ir.F64:
-			// lower_mem.rules:45
+			// lower_mem.rules:59
 			v493 := c.arg0(v0)
 			v494 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v498, v493, v494)))))), true
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v500, v493, v494)))))), true
 		}
 	}
 	var none out
@@ -6153,18 +6171,18 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload8 is the part of lower for one case.
 func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
-	v499 := c.memFlags(v0)
-	if v503, ok := c.littleEndian(v499); ok {
-		// lower_mem.rules:28
-		v500 := c.arg0(v0)
-		v501 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v503, v500, v501)))), true
+	v501 := c.memFlags(v0)
+	if v505, ok := c.littleEndian(v501); ok {
+		// lower_mem.rules:42
+		v502 := c.arg0(v0)
+		v503 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v505, v502, v503)))), true
 	}
-	if v530, ok := c.bigEndian(v499); ok {
-		// lower_mem.rules:35
-		v500 := c.arg0(v0)
-		v501 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v530, v500, v501)))), true
+	if v532, ok := c.bigEndian(v501); ok {
+		// lower_mem.rules:49
+		v502 := c.arg0(v0)
+		v503 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v532, v502, v503)))), true
 	}
 	var none out
 	return none, false
@@ -6172,18 +6190,18 @@ func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload16 is the part of lower for one case.
 func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
-	v504 := c.memFlags(v0)
-	if v508, ok := c.littleEndian(v504); ok {
-		// lower_mem.rules:29
-		v505 := c.arg0(v0)
-		v506 := c.offset(v0)
-		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v508, v505, v506)))), true
+	v506 := c.memFlags(v0)
+	if v510, ok := c.littleEndian(v506); ok {
+		// lower_mem.rules:43
+		v507 := c.arg0(v0)
+		v508 := c.offset(v0)
+		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v510, v507, v508)))), true
 	}
-	if v534, ok := c.bigEndian(v504); ok {
-		// lower_mem.rules:38
-		v505 := c.arg0(v0)
-		v506 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v534, v505, v506))))), true
+	if v536, ok := c.bigEndian(v506); ok {
+		// lower_mem.rules:52
+		v507 := c.arg0(v0)
+		v508 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v536, v507, v508))))), true
 	}
 	var none out
 	return none, false
@@ -6191,18 +6209,18 @@ func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload32 is the part of lower for one case.
 func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
-	v509 := c.memFlags(v0)
-	if v513, ok := c.littleEndian(v509); ok {
-		// lower_mem.rules:30
-		v510 := c.arg0(v0)
-		v511 := c.offset(v0)
-		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v513, v510, v511)))), true
+	v511 := c.memFlags(v0)
+	if v515, ok := c.littleEndian(v511); ok {
+		// lower_mem.rules:44
+		v512 := c.arg0(v0)
+		v513 := c.offset(v0)
+		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v515, v512, v513)))), true
 	}
-	if v536, ok := c.bigEndian(v509); ok {
-		// lower_mem.rules:39
-		v510 := c.arg0(v0)
-		v511 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v536, v510, v511))))), true
+	if v538, ok := c.bigEndian(v511); ok {
+		// lower_mem.rules:53
+		v512 := c.arg0(v0)
+		v513 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v538, v512, v513))))), true
 	}
 	var none out
 	return none, false
@@ -6210,20 +6228,20 @@ func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload8 is the part of lower for one case.
 func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
-	v514 := c.memFlags(v0)
-	if v518, ok := c.littleEndian(v514); ok {
-		// lower_mem.rules:31
+	v516 := c.memFlags(v0)
+	if v520, ok := c.littleEndian(v516); ok {
+		// lower_mem.rules:45
 		v2 := c.resultType(v0)
-		v515 := c.arg0(v0)
-		v516 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v518, v515, v516)))), true
+		v517 := c.arg0(v0)
+		v518 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v520, v517, v518)))), true
 	}
-	if v532, ok := c.bigEndian(v514); ok {
-		// lower_mem.rules:36
+	if v534, ok := c.bigEndian(v516); ok {
+		// lower_mem.rules:50
 		v2 := c.resultType(v0)
-		v515 := c.arg0(v0)
-		v516 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v532, v515, v516)))), true
+		v517 := c.arg0(v0)
+		v518 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v534, v517, v518)))), true
 	}
 	var none out
 	return none, false
@@ -6231,20 +6249,20 @@ func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload16 is the part of lower for one case.
 func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
-	v519 := c.memFlags(v0)
-	if v523, ok := c.littleEndian(v519); ok {
-		// lower_mem.rules:32
+	v521 := c.memFlags(v0)
+	if v525, ok := c.littleEndian(v521); ok {
+		// lower_mem.rules:46
 		v2 := c.resultType(v0)
-		v520 := c.arg0(v0)
-		v521 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v523, v520, v521)))), true
+		v522 := c.arg0(v0)
+		v523 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v525, v522, v523)))), true
 	}
-	if v538, ok := c.bigEndian(v519); ok {
-		// lower_mem.rules:40
+	if v540, ok := c.bigEndian(v521); ok {
+		// lower_mem.rules:54
 		v2 := c.resultType(v0)
-		v520 := c.arg0(v0)
-		v521 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v538, v520, v521))))))), true
+		v522 := c.arg0(v0)
+		v523 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v540, v522, v523))))))), true
 	}
 	var none out
 	return none, false
@@ -6252,18 +6270,18 @@ func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload32 is the part of lower for one case.
 func (c *lower) lower_OpSload32(v0 ir.Inst) (out, bool) {
-	v524 := c.memFlags(v0)
-	if v528, ok := c.littleEndian(v524); ok {
-		// lower_mem.rules:33
-		v525 := c.arg0(v0)
-		v526 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v528, v525, v526)))), true
+	v526 := c.memFlags(v0)
+	if v530, ok := c.littleEndian(v526); ok {
+		// lower_mem.rules:47
+		v527 := c.arg0(v0)
+		v528 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v530, v527, v528)))), true
 	}
-	if v540, ok := c.bigEndian(v524); ok {
-		// lower_mem.rules:42
-		v525 := c.arg0(v0)
-		v526 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v540, v525, v526))))))), true
+	if v542, ok := c.bigEndian(v526); ok {
+		// lower_mem.rules:56
+		v527 := c.arg0(v0)
+		v528 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v542, v527, v528))))))), true
 	}
 	var none out
 	return none, false
@@ -6274,16 +6292,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v902 := c.arg0(v0)
-		v903 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v902), c.gpr(v903))), true
+		v909 := c.arg0(v0)
+		v910 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v909), c.gpr(v910))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v903 := c.arg1(v0)
-		v902 := c.arg0(v0)
-		v908 := c.valueType(v902)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v903), c.tyBitsU8(v908)), c.operandReg(c.zext64(v902)))), true
+		v910 := c.arg1(v0)
+		v909 := c.arg0(v0)
+		v915 := c.valueType(v909)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v910), c.tyBitsU8(v915)), c.operandReg(c.zext64(v909)))), true
 	}
 	var none out
 	return none, false
@@ -6291,15 +6309,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v904 := c.arg0(v0)
-	v906 := c.valueType(v904)
-	if v906 == ir.I128 {
+	v911 := c.arg0(v0)
+	v913 := c.valueType(v911)
+	if v913 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v904), c.high(v904))), true
+		return c.outPair(c.makePair(c.low(v911), c.high(v911))), true
 	}
-	if v910, ok := c.fitsIn64(v906); ok {
+	if v917, ok := c.fitsIn64(v913); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v904), c.shiftImm(asm.SHR, c.size32(v910), c.gpr(v904), c.halfBits(v910))), true
+		return c.out2(c.gpr(v911), c.shiftImm(asm.SHR, c.size32(v917), c.gpr(v911), c.halfBits(v917))), true
 	}
 	var none out
 	return none, false
@@ -6307,20 +6325,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v911 := c.memFlags(v0)
-	if v914, ok := c.littleEndian(v911); ok {
+	v918 := c.memFlags(v0)
+	if v921, ok := c.littleEndian(v918); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v912 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v914, v912, 0))), true
+			v919 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v921, v919, 0))), true
 		}
 		if v2 == ir.I128 {
-			v937 := c.hasCmpxchg16b()
-			if v937 {
+			v944 := c.hasCmpxchg16b()
+			if v944 {
 				// lower_atomic.rules:40
-				v912 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v914, v912, 0), c.zeros(), c.zeros())), true
+				v919 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v921, v919, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -6330,22 +6348,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v915 := c.memFlags(v0)
-	if v919, ok := c.littleEndian(v915); ok {
-		v916 := c.arg0(v0)
-		v921 := c.valueType(v916)
-		if v923, ok := c.fitsIn64(v921); ok {
+	v922 := c.memFlags(v0)
+	if v926, ok := c.littleEndian(v922); ok {
+		v923 := c.arg0(v0)
+		v928 := c.valueType(v923)
+		if v930, ok := c.fitsIn64(v928); ok {
 			// lower_atomic.rules:5
-			v917 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v923), c.amode(v919, v917, 0), c.gpr(v916))
+			v924 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v930), c.amode(v926, v924, 0), c.gpr(v923))
 			return c.outNone(), true
 		}
-		if v921 == ir.I128 {
-			v937 := c.hasCmpxchg16b()
-			if v937 {
+		if v928 == ir.I128 {
+			v944 := c.hasCmpxchg16b()
+			if v944 {
 				// lower_atomic.rules:42
-				v917 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v919, v917, 0), c.halves(v916))
+				v924 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v926, v924, 0), c.halves(v923))
 				return c.outNone(), true
 			}
 		}
@@ -6356,24 +6374,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v930 := c.memFlags(v0)
-	if v935, ok := c.littleEndian(v930); ok {
+	v937 := c.memFlags(v0)
+	if v942, ok := c.littleEndian(v937); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v931 := c.arg0(v0)
-			v932 := c.arg1(v0)
-			v933 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v935, v931, 0), c.gpr(v932), c.gpr(v933))), true
+			v938 := c.arg0(v0)
+			v939 := c.arg1(v0)
+			v940 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v942, v938, 0), c.gpr(v939), c.gpr(v940))), true
 		}
 		if v2 == ir.I128 {
-			v937 := c.hasCmpxchg16b()
-			if v937 {
+			v944 := c.hasCmpxchg16b()
+			if v944 {
 				// lower_atomic.rules:46
-				v931 := c.arg0(v0)
-				v932 := c.arg1(v0)
-				v933 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v935, v931, 0), c.halves(v932), c.halves(v933))), true
+				v938 := c.arg0(v0)
+				v939 := c.arg1(v0)
+				v940 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v942, v938, 0), c.halves(v939), c.halves(v940))), true
 			}
 		}
 	}
@@ -6387,14 +6405,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v941 := c.arg0(v0)
-		v942 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v941, v942)), true
+		v948 := c.arg0(v0)
+		v949 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v948, v949)), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v941 := c.arg0(v0)
-		v942 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v941, v942)), true
+		v948 := c.arg0(v0)
+		v949 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v948, v949)), true
 	}
 	var none out
 	return none, false
@@ -6406,14 +6424,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v943 := c.arg0(v0)
-		v944 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v943, v944)), true
+		v950 := c.arg0(v0)
+		v951 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v950, v951)), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v943 := c.arg0(v0)
-		v944 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v943, v944)), true
+		v950 := c.arg0(v0)
+		v951 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v950, v951)), true
 	}
 	var none out
 	return none, false
@@ -6425,14 +6443,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v945 := c.arg0(v0)
-		v946 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v945), c.xm(v946))), true
+		v952 := c.arg0(v0)
+		v953 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v952), c.xm(v953))), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v945 := c.arg0(v0)
-		v946 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v945), c.xm(v946))), true
+		v952 := c.arg0(v0)
+		v953 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v952), c.xm(v953))), true
 	}
 	var none out
 	return none, false
@@ -6444,14 +6462,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:124
-		v947 := c.arg0(v0)
-		v948 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v947), c.xm(v948))), true
+		v954 := c.arg0(v0)
+		v955 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v954), c.xm(v955))), true
 	case ir.I16X8:
 		// lower_vector.rules:125
-		v947 := c.arg0(v0)
-		v948 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v947), c.xm(v948))), true
+		v954 := c.arg0(v0)
+		v955 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v954), c.xm(v955))), true
 	}
 	var none out
 	return none, false
@@ -6463,14 +6481,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:126
-		v949 := c.arg0(v0)
-		v950 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v949, v950)), true
+		v956 := c.arg0(v0)
+		v957 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v956, v957)), true
 	case ir.I16X8:
 		// lower_vector.rules:127
-		v949 := c.arg0(v0)
-		v950 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v949, v950)), true
+		v956 := c.arg0(v0)
+		v957 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v956, v957)), true
 	}
 	var none out
 	return none, false
@@ -6478,19 +6496,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v1092 := c.arg0(v0)
-	v1094 := c.valueType(v1092)
-	if v1096, ok := c.intVec(v1094); ok {
+	v1099 := c.arg0(v0)
+	v1101 := c.valueType(v1099)
+	if v1103, ok := c.intVec(v1101); ok {
 		// lower_vector.rules:444
-		return c.out1(c.setcc(c.allTrue(v1096, c.xmm(v1092)))), true
+		return c.out1(c.setcc(c.allTrue(v1103, c.xmm(v1099)))), true
 	}
-	switch v1094 {
+	switch v1101 {
 	case ir.F32X4:
 		// lower_vector.rules:446
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1092)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1099)))), true
 	case ir.F64X2:
 		// lower_vector.rules:447
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1092)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1099)))), true
 	}
 	var none out
 	return none, false
@@ -6498,68 +6516,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v1097 := c.arg0(v0)
-	v1099 := c.valueType(v1097)
-	switch v1099 {
+	v1104 := c.arg0(v0)
+	v1106 := c.valueType(v1104)
+	switch v1106 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:456
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1097))), true
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:462
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:457
-			return c.out1(c.maskOfWords(c.xmm(v1097))), true
+			return c.out1(c.maskOfWords(c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:463
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:458
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:464
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:459
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:465
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:460
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:466
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:461
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:467
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1097)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -6571,23 +6589,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1119 := c.arg0(v0)
-		v1122 := c.valueType(v1119)
-		if v1122 == ir.I64X2 {
-			if v1124, ok := c.defInst(v1119); ok {
-				v1125 := c.opcode(v1124)
-				if v1125 == ir.OpFcvtToSintSat {
-					v1126 := c.arg0(v1124)
-					v1128 := c.valueType(v1126)
-					if v1128 == ir.F64X2 {
-						v1120 := c.arg1(v0)
-						if v1130, ok := c.defInst(v1120); ok {
-							v1131 := c.opcode(v1130)
-							if v1131 == ir.OpVconst {
-								v1132 := c.constant(v1130)
-								if _, ok := c.zeroConstant(v1132); ok {
+		v1126 := c.arg0(v0)
+		v1129 := c.valueType(v1126)
+		if v1129 == ir.I64X2 {
+			if v1131, ok := c.defInst(v1126); ok {
+				v1132 := c.opcode(v1131)
+				if v1132 == ir.OpFcvtToSintSat {
+					v1133 := c.arg0(v1131)
+					v1135 := c.valueType(v1133)
+					if v1135 == ir.F64X2 {
+						v1127 := c.arg1(v0)
+						if v1137, ok := c.defInst(v1127); ok {
+							v1138 := c.opcode(v1137)
+							if v1138 == ir.OpVconst {
+								v1139 := c.constant(v1137)
+								if _, ok := c.zeroConstant(v1139); ok {
 									// lower_vector.rules:590
-									a1 := c.xmm(v1126)
+									a1 := c.xmm(v1133)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -6600,14 +6618,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:601
-		v1119 := c.arg0(v0)
-		v1120 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1119), c.xm(v1120))), true
+		v1126 := c.arg0(v0)
+		v1127 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1126), c.xm(v1127))), true
 	case ir.I16X8:
 		// lower_vector.rules:602
-		v1119 := c.arg0(v0)
-		v1120 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1119), c.xm(v1120))), true
+		v1126 := c.arg0(v0)
+		v1127 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1126), c.xm(v1127))), true
 	}
 	var none out
 	return none, false
@@ -6619,14 +6637,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:603
-		v1151 := c.arg0(v0)
-		v1152 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1151), c.xm(v1152))), true
+		v1158 := c.arg0(v0)
+		v1159 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1158), c.xm(v1159))), true
 	case ir.I16X8:
 		// lower_vector.rules:604
-		v1151 := c.arg0(v0)
-		v1152 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1151), c.xm(v1152))), true
+		v1158 := c.arg0(v0)
+		v1159 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1158), c.xm(v1159))), true
 	}
 	var none out
 	return none, false
@@ -6638,16 +6656,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:606
-		v1153 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1153)))), true
+		v1160 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1160)))), true
 	case ir.I32X4:
 		// lower_vector.rules:607
-		v1153 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1153)))), true
+		v1160 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1160)))), true
 	case ir.I64X2:
 		// lower_vector.rules:608
-		v1153 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1153)))), true
+		v1160 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1160)))), true
 	}
 	var none out
 	return none, false
@@ -6659,16 +6677,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:609
-		v1154 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1154)))), true
+		v1161 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1161)))), true
 	case ir.I32X4:
 		// lower_vector.rules:610
-		v1154 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1154)))), true
+		v1161 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1161)))), true
 	case ir.I64X2:
 		// lower_vector.rules:611
-		v1154 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1154)))), true
+		v1161 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1161)))), true
 	}
 	var none out
 	return none, false
@@ -6680,16 +6698,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:614
-		v1155 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1155))))), true
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1162))))), true
 	case ir.I32X4:
 		// lower_vector.rules:615
-		v1155 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1155))))), true
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1162))))), true
 	case ir.I64X2:
 		// lower_vector.rules:616
-		v1155 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1155))))), true
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1162))))), true
 	}
 	var none out
 	return none, false
@@ -6701,16 +6719,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:617
-		v1156 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1156), c.operandReg(c.vecZero()))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1163), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:618
-		v1156 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1156), c.operandReg(c.vecZero()))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1163), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:619
-		v1156 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1156), c.operandReg(c.vecZero()))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1163), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -7233,41 +7251,41 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	panic("lower_int.rules:415:1: no rule of compare matches")
 }
 
-// swapBytes is the term swap_bytes of lower_mem.rules:23.
+// swapBytes is the term swap_bytes of lower_mem.rules:37.
 func (c *lower) swapBytes(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	if v3, ok := c.ty32Or64(v0); ok {
-		// lower_mem.rules:24
+		// lower_mem.rules:38
 		return c.byteSwap(c.sizeOf(v3), v1)
 	}
 	switch v0 {
 	case ir.I16:
-		// lower_mem.rules:25
+		// lower_mem.rules:39
 		return c.shiftImm(asm.ROL, asm.S16, v1, 8)
 	case ir.I8:
-		// lower_mem.rules:26
+		// lower_mem.rules:40
 		return v1
 	}
-	panic("lower_mem.rules:23:1: no rule of swap_bytes matches")
+	panic("lower_mem.rules:37:1: no rule of swap_bytes matches")
 }
 
-// storeInt is the term store_int of lower_mem.rules:56.
+// storeInt is the term store_int of lower_mem.rules:70.
 func (c *lower) storeInt(v0 asm.Size, v1 ir.MemFlags, v2 machine.Reg, v3 ir.Value, v4 int32) out {
-	// lower_mem.rules:57
+	// lower_mem.rules:71
 	c.storeGpr(v0, c.amode(v1, v3, v4), v2)
 	return c.outNone()
 }
 
-// rmw is the term rmw of lower_mem.rules:98.
+// rmw is the term rmw of lower_mem.rules:115.
 func (c *lower) rmw(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 ir.Value) out {
-	// lower_mem.rules:99
+	// lower_mem.rules:116
 	x1 := c.testOperand(v3)
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), x1)
 	return c.outNone()
 }
 
-// shiftStore is the term shift_store of lower_mem.rules:188.
+// shiftStore is the term shift_store of lower_mem.rules:205.
 func (c *lower) shiftStore(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 uint8) out {
-	// lower_mem.rules:189
+	// lower_mem.rules:206
 	c.aluStore(v0, c.sizeOf(v1), c.sink(v2), c.operandImm(c.i32Of(v3)))
 	return c.outNone()
 }

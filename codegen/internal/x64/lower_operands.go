@@ -101,6 +101,12 @@ func (c *lower) tyVec128(t ir.Type) (ir.Type, bool) {
 	return t, t.IsVector() && !t.IsDynamic() && t.Bits() == 128
 }
 
+func (c *lower) tyVec256(t ir.Type) (ir.Type, bool) { return t, c.backend().wide(t) }
+
+func (c *lower) wideBytes(t ir.Type) (ir.Type, bool) {
+	return t, t == ir.I8.Vector(32) && c.backend().wide(t)
+}
+
 func (c *lower) sizeOf(t ir.Type) asm.Size {
 	switch t.Bits() {
 	case 8:

@@ -101,6 +101,7 @@ func TestDisjointTypes(t *testing.T) {
 		"fits_in_64": c.fitsIn64, "fits_in_32": c.fitsIn32, "ty_8_or_16": c.ty8Or16, "ty_32_or_64": c.ty32Or64,
 		"ty_scalar_float": c.tyScalarFloat, "ty_vec128": c.tyVec128, "int_vec": c.intVec, "float_vec": c.floatVec, "ty_lane32": c.tyLane32,
 		"ty_small16": c.tySmall16, "ty_small32": c.tySmall32, "ty_small64": c.tySmall64,
+		"ty_vec256": func(t ir.Type) (ir.Type, bool) { return t, isWide(t) },
 	}
 	var types []ir.Type
 	for lane := ir.I8; lane <= ir.F128; lane++ {

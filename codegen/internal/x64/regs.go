@@ -60,6 +60,14 @@ var (
 	xmmOrder = []asm.Reg{asm.X0, asm.X1, asm.X2, asm.X3, asm.X4, asm.X5, asm.X6, asm.X7, asm.X8, asm.X9, asm.X10, asm.X11, asm.X12, asm.X13, asm.X14, asm.X15}
 )
 
+// vectorRegs are all vector registers.
+var vectorRegs = func() (s regalloc.PRegSet) {
+	for _, r := range xmmOrder {
+		s.Add(xmm(r))
+	}
+	return s
+}()
+
 // regEnv is the allocator's view of the registers.
 func regEnv(pinned bool) *regalloc.Env {
 	env := &regalloc.Env{SpillUnits: [regalloc.NumClasses]uint8{regalloc.Int: 1, regalloc.Float: 2}}

@@ -107,6 +107,9 @@ func printInst(w *strings.Builder, vc *machine.VCode, in *machine.Inst) {
 	case OpSetcc, OpSetccIn, OpCmov, OpCmovM, OpCmovX, OpTrapIf, OpTrapIf2, OpJcc, OpJcc2:
 		fmt.Fprintf(w, ".%v", asm.Cond(in.Cond))
 	}
+	if in.Flags&FlagWide != 0 {
+		w.WriteString(".256")
+	}
 	sep := " "
 	item := func(format string, args ...any) {
 		w.WriteString(sep)

@@ -201,6 +201,10 @@ func (a *Assembler) vexM(o VecOp, l uint8, reg, vvvv Reg, m Mem) []byte {
 	return a.operand(append(b, r.op), reg, m, 0)
 }
 
+// Vzeroupper appends vzeroupper, which clears the upper halves of all vector
+// registers, so that SSE code need not keep them.
+func (a *Assembler) Vzeroupper() { a.Buf = append(a.Buf, 0xC5, 0xF8, 0x77) }
+
 // VEX appends the VEX encoding of o. l is 0 for scalars and 128 bits, 1 for 256
 // bits. vvvv is the first source, or NoReg where there is only one; for a
 // shift by an immediate it is the destination.
