@@ -171,14 +171,21 @@ func (o *Optimizer) induction() bool {
 	d.dirty = zeroed(d.dirty, f.NumBlocks())
 	changed := false
 	values := f.NumValues()
-	for l := range ir.Loop(n) {
+	for l := range ir.Loop(n) { // before there are new values
 		if d.inner[l] && d.size[l] <= maxInductionBlocks && o.findLoop(l) {
 			if len(d.uses) == 0 {
 				d.prepare(f, values)
+				o.circles.prepare(values, f.NumInsts())
 			}
-			if o.linearize() {
-				changed = true
-			}
+			o.shortenRecurrences()
+		}
+	}
+	if len(d.uses) == 0 {
+		return false
+	}
+	for l := range ir.Loop(n) {
+		if d.inner[l] && d.size[l] <= maxInductionBlocks && o.findLoop(l) && o.linearize() {
+			changed = true
 		}
 	}
 	if len(d.escapes) > 0 {

@@ -79,6 +79,7 @@ type Optimizer struct {
 	rw      rewriter
 	pl      placer
 	ind     inducer
+	circles circles
 	bounds  bounds
 
 	block   ir.Block // being walked
