@@ -104,16 +104,28 @@ func (n *inliner) begin(j *job, index uint32, f *ir.Function, calls []translate.
 	}
 	n.sites = n.sites[:0]
 	if n.kept > cacheSize {
-		for _, b := range n.bodies {
-			n.free = append(n.free, b)
-		}
-		clear(n.bodies)
-		n.kept = 0
+		n.forget()
 	}
 	if n.ask == nil {
 		n.ask = n.answer
 	}
 	return n.ask
+}
+
+// release forgets the module.
+func (n *inliner) release() {
+	n.forget()
+	n.tr.Release()
+	n.job, n.f, n.calls = nil, nil, nil
+}
+
+// forget makes the bodies free.
+func (n *inliner) forget() {
+	for _, b := range n.bodies {
+		n.free = append(n.free, b)
+	}
+	clear(n.bodies)
+	n.kept = 0
 }
 
 // answer is the body to take the place of a call, or nil.

@@ -95,7 +95,8 @@ func (j *job) run(workers int) error {
 	)
 	bad.Store(int64(len(j.items)))
 	work := func() {
-		w := worker{job: j, f: ir.NewFunction(ir.Name{}, ir.Signature{})}
+		w := hire(j)
+		defer w.dismiss()
 		for {
 			from := int(next.Add(batch)) - batch
 			if from >= len(j.queue) || j.ctx.Err() != nil {
@@ -145,6 +146,7 @@ type worker struct {
 	ctx   codegen.Context
 
 	inline inliner
+	broken bool // by a bug; of no use to others
 
 	text    chunk[byte]
 	traps   chunk[image.Trap]
@@ -153,6 +155,32 @@ type worker struct {
 	calls   chunk[call]
 	inlined chunk[image.Inlined]
 	sites   chunk[image.InlineSite]
+}
+
+// idle are workers with their working memory, which for a small module takes more
+// time to get than all else. The garbage collector takes those that nobody wants.
+var idle sync.Pool
+
+// hire is a worker for j.
+func hire(j *job) *worker {
+	w, _ := idle.Get().(*worker)
+	if w == nil {
+		w = &worker{f: ir.NewFunction(ir.Name{}, ir.Signature{})}
+	}
+	w.job = j
+	return w
+}
+
+// dismiss lets others have w. It keeps nothing of the module.
+func (w *worker) dismiss() {
+	if w.broken {
+		return
+	}
+	w.tr.Release()
+	w.inline.release()
+	w.job = nil
+	w.text, w.traps, w.addrs, w.unwind, w.calls, w.inlined, w.sites = chunk[byte]{}, chunk[image.Trap]{}, chunk[image.Address]{}, chunk[image.Unwind]{}, chunk[call]{}, chunk[image.Inlined]{}, chunk[image.InlineSite]{}
+	idle.Put(w)
 }
 
 // chunk keeps slices, many in one allocation. The first allocations are small,
@@ -187,7 +215,7 @@ func (w *worker) compile(item uint32) (err error) {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("function %v: %w: %v\n%s", w.f.Name, codegen.ErrBug, r, debug.Stack())
 			// Whatever state they are in.
-			w.tr, w.tramp, w.inline = translate.Translator{}, translate.Trampolines{}, inliner{}
+			w.tr, w.tramp, w.inline, w.broken = translate.Translator{}, translate.Trampolines{}, inliner{}, true
 		}
 	}()
 	var inline func(*codegen.InlineCall) *ir.Function

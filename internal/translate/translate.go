@@ -252,6 +252,9 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	}
 }
 
+// Release makes t forget its module. It keeps its working memory.
+func (t *Translator) Release() { t.m, t.f, t.calls = nil, nil, t.calls[:0] }
+
 // forget makes the function's references to signatures and functions unknown
 // again: those that the last function used, so that a module of many functions
 // costs no time in proportion to its number of functions for each of them.
