@@ -94,9 +94,9 @@ func (c *lower) mostWithin(v ir.Value, steps int) uint64 {
 	return all
 }
 
-// inTable reports whether v is always the index of an entry of the jump table being lowered, but for the last.
+// inTable reports whether v is always the index of an entry of the jump table being lowered.
 func (c *lower) inTable(v ir.Value) bool {
-	return c.most(v) < uint64(len(c.f.Dests(c.l.Inst()))-1)
+	return c.most(v) < uint64(len(c.f.Dests(c.l.Inst()))) // the default block is one behind the others
 }
 
 // below reports whether v is a shift amount that need not be taken modulo the bits of t.
