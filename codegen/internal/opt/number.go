@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -76,8 +77,8 @@ func (o *Optimizer) canonicalOrder(inst ir.Inst) {
 	}
 	switch {
 	case commutes(d):
-		if f.Inst(inst).Op.Info().Set.Contains(ir.F32) && d.Type.IsFloatLane() {
-			return // which NaN comes out may depend on the order
+		if d.Op.Info().Set.Contains(ir.F32) && d.Type.IsFloatLane() && !o.isNumber(o.rep(args[0])) {
+			return // which of two NaNs comes out may depend on the order
 		}
 	case d.Op == ir.OpIcmp:
 		d.Cond = uint8(d.IntCC().Swap())
@@ -85,6 +86,21 @@ func (o *Optimizer) canonicalOrder(inst ir.Inst) {
 		return
 	}
 	args[0], args[1] = args[1], args[0]
+}
+
+// isNumber reports whether v is a floating-point constant other than a NaN.
+func (o *Optimizer) isNumber(v ir.Value) bool {
+	inst, _ := o.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return false
+	}
+	switch d := o.f.Inst(inst); d.Op {
+	case ir.OpF32const:
+		return !math.IsNaN(float64(math.Float32frombits(uint32(d.Imm))))
+	case ir.OpF64const:
+		return !math.IsNaN(math.Float64frombits(uint64(d.Imm)))
+	}
+	return false
 }
 
 // lookup finds an instruction that computes the same as inst and dominates it. If
