@@ -142,6 +142,7 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	for _, a := range f.Args(inst) {
 		cost += o.argCost(o.rep(a))
 	}
+	cost -= o.sharedCost(f.Args(inst))
 	o.values[v].cost = min(cost, maxCost)
 	if constOp(d.Op) || o.rw.depth >= maxDepth || o.rw.fuel <= 0 {
 		return v
@@ -212,6 +213,45 @@ func (o *Optimizer) argCost(v ir.Value) uint32 {
 		}
 	}
 	return x.cost
+}
+
+// sharedCost is what the operands of an instruction cost both: one of them, if the
+// other has been made of it. A remainder by a constant, x - x/k*k, needs x once.
+func (o *Optimizer) sharedCost(args []ir.Value) uint32 {
+	if len(args) != 2 {
+		return 0
+	}
+	x, y := o.rep(args[0]), o.rep(args[1])
+	if o.values[x].new {
+		x, y = y, x
+	}
+	if o.values[x].new || !o.values[y].new {
+		return 0
+	}
+	if c := o.argCost(x); c > 0 && o.madeOf(y, x, madeOfDepth) {
+		return c
+	}
+	return 0
+}
+
+// madeOfDepth is how many instructions sharedCost looks through.
+const madeOfDepth = 5
+
+// madeOf reports whether y is x, or has been made of it by up to depth instructions.
+func (o *Optimizer) madeOf(y, x ir.Value, depth int) bool {
+	if y == x {
+		return true
+	}
+	if depth == 0 || !o.values[y].new {
+		return false
+	}
+	inst, _ := o.f.ValueInst(y)
+	for _, a := range o.f.Args(inst) {
+		if o.madeOf(o.rep(a), x, depth-1) {
+			return true
+		}
+	}
+	return false
 }
 
 // outlives reports whether computing v in the block at hand would keep alive a
