@@ -22,6 +22,7 @@ type Memory struct {
 	base, size uintptr
 	committed  uintptr // end of what has been made usable
 	guarded    bool
+	huge       bool // the kernel may use huge pages for it
 
 	// Of memories from a pool:
 	pool     *Pool
@@ -117,8 +118,17 @@ func (m *Memory) Commit(from, to uint64) error {
 		return err
 	}
 	m.committed = max(m.committed, addr+size-m.base)
+	if from > 0 && size >= hugeGrowth && !m.huge {
+		m.huge = adviseHuge(m.base, m.size, true)
+	}
 	return protect(addr, size, protReadWrite)
 }
+
+// hugeGrowth is how much a memory has to grow at once for the kernel to be told
+// that huge pages are welcome in it. Who asks for that much uses it: one fault takes
+// the place of 512. What a memory begins with, and what is added bit by bit, may be
+// used here and there only, and would cost far more room than it needs.
+const hugeGrowth = 2 << 20
 
 // Decommit makes bytes from…to unusable and gives their contents back.
 func (m *Memory) Decommit(from, to uint64) error {
@@ -209,6 +219,10 @@ func (m *Memory) clean(room uintptr) error {
 			return err
 		}
 		m.committed = m.initial
+	}
+	if m.huge {
+		m.huge = false
+		adviseHuge(m.base, m.size, false)
 	}
 	return m.restore(room)
 }

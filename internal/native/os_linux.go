@@ -79,6 +79,18 @@ func discard(addr, size uintptr) error {
 	return nil
 }
 
+// adviseHuge says whether the kernel should use huge pages where it can, that is,
+// where all of one is usable. It reports whether it has been said. It is good advice,
+// not more: kernels may be built or set up to ignore it.
+func adviseHuge(addr, size uintptr, huge bool) bool {
+	advice := unix.MADV_NOHUGEPAGE
+	if huge {
+		advice = unix.MADV_HUGEPAGE
+	}
+	_, _, e := unix.Syscall(unix.SYS_MADVISE, addr, size, uintptr(advice))
+	return e == 0
+}
+
 func mapError(what string, size uintptr, err error) error {
 	return fmt.Errorf("native: %s (%d bytes): %w", what, size, err)
 }

@@ -1,9 +1,12 @@
 package native
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -116,4 +119,66 @@ func testMapCode(t *testing.T) {
 		t.Errorf("freed %d of 3", freed)
 	}
 	unmap()
+}
+
+// TestHugePages: the kernel is told that huge pages are welcome in a memory that
+// grows by much at once, and only there, and no longer when it is back in its pool.
+func TestHugePages(t *testing.T) {
+	supported(t)
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
+		t.Skip("the kernel has no transparent huge pages")
+	}
+	p := NewPool(1)
+	defer p.Close()
+	for range 2 {
+		m, err := p.Acquire(layout.MemoryGuardReserve, 4<<20, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := m.Base()
+		if welcomesHuge(t, at) {
+			t.Error("a memory as it begins has the advice")
+		}
+		if err := m.Commit(4<<20, 5<<20); err != nil {
+			t.Fatal(err)
+		}
+		if welcomesHuge(t, at) {
+			t.Error("a memory that grew by a mebibyte has the advice")
+		}
+		if err := m.Commit(5<<20, 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		if !welcomesHuge(t, at) || !welcomesHuge(t, at+6<<20) {
+			t.Error("a memory that grew by three mebibytes has no advice")
+		}
+		b := m.Bytes(0, 8<<20)
+		for i := range b {
+			if b[i] != 0 {
+				t.Fatalf("byte %#x of a memory from the pool is %#x", i, b[i])
+			}
+			b[i] = 1
+		}
+		m.Free()
+	}
+}
+
+// welcomesHuge reports whether the mapping with address addr has the flag for it.
+func welcomesHuge(t *testing.T, addr uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip(err)
+	}
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		var start, end uintptr
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &start, &end); n == 2 {
+			inside = start <= addr && addr < end
+		}
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok && inside {
+			return slices.Contains(strings.Fields(flags), "hg")
+		}
+	}
+	t.Fatalf("no mapping has address %#x", addr)
+	return false
 }
