@@ -151,6 +151,13 @@ func (m *Memory) Zero(from, to uint64) error {
 	return discard(addr, size)
 }
 
+// Clean makes all that is usable zero again. Pages that have been touched stay in
+// memory, unless they are many: see [Memory.Resident].
+func (m *Memory) Clean() error { return m.restore(maxResident) }
+
+// Resident returns how many bytes [Memory.Clean] has left in memory.
+func (m *Memory) Resident() uint64 { return uint64(m.resident) }
+
 // Free ends the use of the memory. Native code that knows its address must not
 // run any more.
 func (m *Memory) Free() {

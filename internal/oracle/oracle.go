@@ -97,7 +97,7 @@ func New(code []byte, o *Options) (*Instance, error) {
 
 // define gives the interpreter the module's functions.
 func (in *Instance) define(code []byte, o *Options) error {
-	target, err := compile.Target()
+	target, err := compile.Target("has_avx2=false") // the interpreter has no vectors of 256 bits
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,11 @@ import (
 
 // arena gives out zeroed mapped memory that is given back all at once. Its first
 // chunk, which is all that most stores need, is from a pool; further ones are few
-// and large, because the number of mappings of a process is limited.
+// and large, because the number of mappings of a process is limited, and are kept
+// for others too.
 type arena struct {
-	first  chunk            // from the pool, when it is needed
-	chunks []*native.Memory // the others
+	first  chunk   // from the pool, when it is needed
+	chunks []piece // the others
 	next   unsafe.Pointer
 	left   uint64             // of what is at next
 	only   bool               // which is in the first chunk
@@ -63,11 +64,11 @@ func (a *arena) alloc(n uint64) (unsafe.Pointer, error) {
 }
 
 func (a *arena) chunk(size uint64) (unsafe.Pointer, error) {
-	m, err := native.MapMemory(size)
+	m, err := pieces.take(size)
 	if err != nil {
 		return nil, err
 	}
-	a.chunks = append(a.chunks, m)
+	a.chunks = append(a.chunks, piece{m, size})
 	return m.Pointer(), nil
 }
 
@@ -116,9 +117,79 @@ func (a *arena) free() {
 		chunks.give(a.first, used)
 	}
 	for _, c := range a.chunks {
-		c.Free()
+		pieces.give(c)
 	}
 	*a = arena{}
+}
+
+// piece is a further chunk of an arena. What is behind the first used bytes is zero.
+type piece struct {
+	*native.Memory
+	used uint64
+}
+
+// pieces are those of arenas that were freed.
+var pieces piecePool
+
+// piecePool keeps zeroed pieces, by the logarithm of their size. Their pages stay in
+// memory; of large ones only those that were touched, if they are not many: the
+// context of an instance with many thousand functions is used here and there.
+type piecePool struct {
+	sync.Mutex
+	free     [maxPieceLog2 + 1][]piece // used is what stays in memory
+	resident uint64
+}
+
+const (
+	minPieceLog2 = 16
+	maxPieceLog2 = 22
+	// smallPiece is up to which size a piece is zeroed as far as it was used.
+	smallPiece = 256 << 10
+	// piecesResident is how much of what waits may stay in memory.
+	piecesResident = 64 << 20
+	// piecesKept is how many of each size may wait.
+	piecesKept = 256
+)
+
+// take is a piece of at least size bytes.
+func (p *piecePool) take(size uint64) (*native.Memory, error) {
+	class := max(bits.Len64(max(size, 1)-1), minPieceLog2)
+	if class > maxPieceLog2 {
+		return native.MapMemory(size)
+	}
+	p.Lock()
+	if list := p.free[class]; len(list) > 0 {
+		x := list[len(list)-1]
+		p.free[class] = list[:len(list)-1]
+		p.resident -= x.used
+		p.Unlock()
+		return x.Memory, nil
+	}
+	p.Unlock()
+	return native.MapMemory(1 << class)
+}
+
+func (p *piecePool) give(x piece) {
+	class := bits.Len64(x.Size()) - 1
+	ok := class <= maxPieceLog2
+	switch {
+	case !ok:
+	case x.used <= smallPiece:
+		clear(x.Bytes(0, x.used))
+	default:
+		ok = x.Clean() == nil
+		x.used = x.Resident()
+	}
+	p.Lock()
+	ok = ok && len(p.free[class]) < piecesKept && p.resident+x.used <= piecesResident
+	if ok {
+		p.free[class] = append(p.free[class], x)
+		p.resident += x.used
+	}
+	p.Unlock()
+	if !ok {
+		x.Free()
+	}
 }
 
 // chunks are the first chunks of arenas that were freed.

@@ -37,7 +37,7 @@ func (in *Instance) eval(x wasm.ConstExpr) (Value, error) {
 		case wasm.OpRefNull:
 			push(0)
 		case wasm.OpRefFunc:
-			push(address(in.record(op.Index)))
+			push(address(in.ref(op.Index)))
 		case wasm.OpGlobalGet:
 			stack = append(stack, in.globals[op.Index].Get())
 		case wasm.OpI32Add, wasm.OpI32Sub, wasm.OpI32Mul, wasm.OpI64Add, wasm.OpI64Sub, wasm.OpI64Mul:

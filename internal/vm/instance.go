@@ -127,8 +127,10 @@ func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 			return err
 		}
 	}
-	for i := wm.NumImportedFuncs; i < len(wm.Funcs); i++ {
-		fillRecord(in.record(uint32(i)), m.codeOf(uint32(i)), address(p), m.types[wm.Funcs[i].Type])
+	for i := range wm.Exports {
+		if e := &wm.Exports[i]; e.Kind == wasm.KindFunc {
+			in.ref(e.Index)
+		}
 	}
 	for i := wm.NumImportedMemories; i < len(wm.Memories); i++ {
 		var image *native.Image
@@ -192,11 +194,17 @@ func (in *Instance) initialize() error {
 	}
 	for i := range wm.Elems {
 		e := &wm.Elems[i]
+		if e.Mode == wasm.SegmentActive {
+			continue
+		}
+		// One that only declares references makes their records: compiled code knows where
+		// these are, and refers to them.
+		refs := make([]uint64, e.Len())
+		if err := in.evalElem(e, refs); err != nil {
+			return err
+		}
 		if e.Mode == wasm.SegmentPassive {
-			in.elements[i] = make([]uint64, e.Len())
-			if err := in.evalElem(e, in.elements[i]); err != nil {
-				return err
-			}
+			in.elements[i] = refs
 		}
 	}
 	for i := range wm.Elems {
@@ -240,7 +248,7 @@ func (in *Instance) initialize() error {
 // evalElem puts the elements of a segment into refs.
 func (in *Instance) evalElem(e *wasm.Elem, refs []uint64) error {
 	for i, f := range e.Funcs {
-		refs[i] = address(in.record(f))
+		refs[i] = address(in.ref(f))
 	}
 	for i, x := range e.Exprs {
 		v, err := in.eval(x)
@@ -364,6 +372,18 @@ func (in *Instance) record(i uint32) unsafe.Pointer {
 	return unsafe.Add(in.ctx, in.layout.ImportedFunc(i))
 }
 
+// ref is what a reference to function i of the index space refers to: its record, made
+// when it is needed. Most functions are never referred to. Compiled code may refer to
+// those that are exported, and that a segment or the initial value of a global or table
+// mentions: the records of all these are made when an instance is.
+func (in *Instance) ref(i uint32) unsafe.Pointer {
+	r := in.record(i)
+	if m := in.module; *word(r, layout.FuncRecordCode) == 0 && i >= in.layout.ImportedFuncs {
+		fillRecord(r, m.codeOf(i), address(in.ctx), m.types[m.Image.Module.Funcs[i].Type])
+	}
+	return r
+}
+
 // Func is function i of the index space.
 func (in *Instance) Func(i uint32) Func {
 	if int(i) < len(in.imported) {
@@ -374,7 +394,7 @@ func (in *Instance) Func(i uint32) Func {
 	sig := img.TypeSignatures[typ]
 	words := img.Signatures[sig].BufferSize() / 8
 	return Func{
-		store: in.store, record: in.record(i), typ: in.module.types[typ],
+		store: in.store, record: in.ref(i), typ: in.module.types[typ],
 		words: words, simple: words <= scratchWords, entry: &in.module.entries[sig],
 		code: uintptr(in.module.codeOf(i)), vmctx: uintptr(in.ctx),
 	}
