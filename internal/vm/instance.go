@@ -237,9 +237,11 @@ func (in *Instance) initialize() error {
 		if err != nil {
 			return err
 		}
-		if !in.memoryInit(d.Memory, uint32(i), at, 0, uint64(len(d.Init))) {
+		to, from, ok := in.memoryInit(d.Memory, uint32(i), at, 0, uint64(len(d.Init)))
+		if !ok {
 			return &Trap{Code: image.TrapMemoryOutOfBounds}
 		}
+		copy(to, from)
 		in.dropped[i] = true
 	}
 	return nil

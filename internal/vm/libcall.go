@@ -11,7 +11,7 @@ import (
 // cancellation between them.
 const (
 	copyChunk = 16 << 20 // bytes
-	fillChunk = 1 << 20  // elements of a table
+	fillChunk = 1 << 20  // elements of tables
 )
 
 // libcall does a runtime service for compiled code. The buffer holds its
@@ -27,9 +27,11 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 		old, ok := in.memories[arg[0]].Grow(arg[1])
 		buf[0] = sizeOrMinusOne(old, ok)
 	case layout.LibMemoryInit:
-		if !in.memoryInit(uint32(arg[0]), uint32(arg[1]), arg[2], arg[3], arg[4]) {
+		dst, src, ok := in.memoryInit(uint32(arg[0]), uint32(arg[1]), arg[2], arg[3], arg[4])
+		if !ok {
 			return &Trap{Code: image.TrapMemoryOutOfBounds}
 		}
+		return move(a, dst, src, copyChunk, false)
 	case layout.LibMemoryCopy:
 		return a.memoryCopy(in.memories[arg[0]], in.memories[arg[1]], arg[2], arg[3], arg[4])
 	case layout.LibMemoryFill:
@@ -40,15 +42,18 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 		old, ok := in.tables[arg[0]].Grow(arg[2], arg[1])
 		buf[0] = sizeOrMinusOne(old, ok)
 	case layout.LibTableInit:
-		if !in.tableInit(uint32(arg[0]), uint32(arg[1]), arg[2], arg[3], arg[4]) {
+		refs, t := in.elements[arg[1]], in.tables[arg[0]]
+		if !within(arg[2], arg[4], t.Length()) || !within(arg[3], arg[4], uint64(len(refs))) {
 			return &Trap{Code: image.TrapTableOutOfBounds}
 		}
+		return move(a, t.elems()[arg[2]:][:arg[4]], refs[arg[3]:][:arg[4]], fillChunk, false)
 	case layout.LibTableCopy:
 		dst, src := in.tables[arg[0]], in.tables[arg[1]]
 		if !within(arg[2], arg[4], dst.Length()) || !within(arg[3], arg[4], src.Length()) {
 			return &Trap{Code: image.TrapTableOutOfBounds}
 		}
-		copy(dst.elems()[arg[2]:arg[2]+arg[4]], src.elems()[arg[3]:])
+		backwards := dst == src && arg[2] > arg[3]
+		return move(a, dst.elems()[arg[2]:][:arg[4]], src.elems()[arg[3]:][:arg[4]], fillChunk, backwards)
 	case layout.LibTableFill:
 		t := in.tables[arg[0]]
 		if !within(arg[1], arg[3], t.Length()) {
@@ -85,54 +90,45 @@ func sizeOrMinusOne(old uint64, ok bool) uint64 {
 // within reports whether n units from at lie below length.
 func within(at, n, length uint64) bool { return at <= length && n <= length-at }
 
-func (in *Instance) memoryInit(memory, segment uint32, dst, src, n uint64) bool {
+// memoryInit finds what n bytes of a data segment are copied to, and from; false if
+// one of them is out of bounds.
+func (in *Instance) memoryInit(memory, segment uint32, dst, src, n uint64) (to, from []byte, ok bool) {
 	var data []byte
 	if !in.dropped[segment] {
 		data = in.module.Image.Module.Datas[segment].Init
 	}
 	m := in.memories[memory]
 	if !within(dst, n, m.Length()) || !within(src, n, uint64(len(data))) {
-		return false
+		return nil, nil, false
 	}
 	if n > 0 {
-		copy(m.Bytes()[dst:dst+n], data[src:])
+		to, from = m.Bytes()[dst:][:n], data[src:][:n]
 	}
-	return true
+	return to, from, true
 }
 
-func (in *Instance) tableInit(table, segment uint32, dst, src, n uint64) bool {
-	refs := in.elements[segment]
-	t := in.tables[table]
-	if !within(dst, n, t.Length()) || !within(src, n, uint64(len(refs))) {
-		return false
-	}
-	copy(t.elems()[dst:dst+n], refs[src:])
-	return true
-}
-
-// memoryCopy moves bytes; the pieces are ordered so that overlapping ranges
-// come out right.
+// memoryCopy moves bytes.
 func (a *activation) memoryCopy(dst, src *Memory, to, from, n uint64) error {
 	if !within(to, n, dst.Length()) || !within(from, n, src.Length()) {
 		return &Trap{Code: image.TrapMemoryOutOfBounds}
 	}
-	d, s := dst.Bytes(), src.Bytes()
-	if dst == src && to > from {
-		for n > 0 { // from the end
-			k := min(n, copyChunk)
-			n -= k
-			copy(d[to+n:to+n+k], s[from+n:])
-			if err := a.pause(n); err != nil {
-				return err
-			}
+	return move(a, dst.Bytes()[to:][:n], src.Bytes()[from:][:n], copyChunk, dst == src && to > from)
+}
+
+// move copies src to dst, which is as long, in pieces of so many elements, with a
+// look at cancellation between them. Where they overlap, backwards says that dst is
+// the one that lies behind.
+func move[T any](a *activation, dst, src []T, piece int, backwards bool) error {
+	for left := len(src); left > 0; {
+		k := min(left, piece)
+		left -= k
+		if backwards {
+			copy(dst[left:left+k], src[left:])
+		} else {
+			copy(dst, src[:k])
+			dst, src = dst[k:], src[k:]
 		}
-		return nil
-	}
-	for n > 0 {
-		k := min(n, copyChunk)
-		copy(d[to:to+k], s[from:])
-		to, from, n = to+k, from+k, n-k
-		if err := a.pause(n); err != nil {
+		if err := a.pause(uint64(left)); err != nil {
 			return err
 		}
 	}
