@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
 	"github.com/davit-wasm/davit/wasm"
 )
 
@@ -338,7 +339,7 @@ func TestFaults(t *testing.T) {
 			e := newEngine(t, c)
 			r := &faultRun{t: t, engine: e, hooked: hooked, module: (&world{t: t, engine: e}).compile(faulty), want: map[string]int32{"run": 49, "deep": 804}}
 			n := r.all() // pools fill
-			before := holds(t)
+			before := testdata.Holds(t)
 			if again := r.all(); again != n {
 				t.Errorf("%d faults, then %d", n, again)
 			}
@@ -352,9 +353,9 @@ func TestFaults(t *testing.T) {
 			if left := r.alive.Load(); left != 0 {
 				t.Errorf("%d stores and values are alive", left)
 			}
-			after := holds(t)
+			after := testdata.Holds(t)
 			t.Logf("hooks %v: %d faults; before: %+v, after: %+v", hooked, n, before, after)
-			if after.mappings > before.mappings+20 || after.descriptors > before.descriptors || after.goroutines > before.goroutines || after.resident > before.resident+16<<20 {
+			if after.Mappings > before.Mappings+20 || after.Descriptors > before.Descriptors || after.Goroutines > before.Goroutines || after.Resident > before.Resident+16<<20 {
 				t.Errorf("hooks %v: before: %+v, after: %+v", hooked, before, after)
 			}
 			if n < 100 {

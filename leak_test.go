@@ -1,43 +1,16 @@
 package davit_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
-	"os"
 	"runtime"
 	"sync"
 	"testing"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
 )
-
-// held is what a process holds of the system.
-type held struct{ mappings, descriptors, goroutines, resident int }
-
-func holds(t *testing.T) held {
-	t.Helper()
-	runtime.GC()
-	runtime.GC() // the first one runs cleanups, the second frees what they held
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		t.Skip("needs /proc: ", err)
-	}
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	resident := 0
-	for _, c := range bytes.Fields(statm)[1] {
-		resident = 10*resident + int(c-'0')
-	}
-	return held{bytes.Count(maps, []byte("\n")), len(fds), runtime.NumGoroutine(), resident * os.Getpagesize()}
-}
 
 var leakCycles = flag.Int("leak.cycles", 20_000, "stores that TestLeaks makes; 100,000 is the full measure")
 
@@ -145,12 +118,12 @@ func TestLeaks(t *testing.T) {
 	// Pools fill, to the largest number of stores that wait for the collector at a
 	// time, and so does the list of memories that were looked at.
 	run(max(1500, cycles/5))
-	before := holds(t)
+	before := testdata.Holds(t)
 	run(cycles)
-	after := holds(t)
+	after := testdata.Holds(t)
 	t.Logf("before: %+v, after: %+v", before, after)
-	if after.mappings > before.mappings+300 || after.descriptors > before.descriptors+2 ||
-		after.goroutines > before.goroutines+2 || after.resident > before.resident+16<<20 {
+	if after.Mappings > before.Mappings+300 || after.Descriptors > before.Descriptors+2 ||
+		after.Goroutines > before.Goroutines+2 || after.Resident > before.Resident+16<<20 {
 		t.Errorf("before: %+v, after: %+v", before, after)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
 )
 
 // TestNothingIsLeft: instances in stores of their own, one after the other and
@@ -109,7 +110,7 @@ func TestManyInstances(t *testing.T) {
 	pre := must(w.linker.InstancePre(w.compile(`(module (memory (export "memory") 2)
 		(data (i32.const 1000) "` + strings.Repeat("0123456789abcdef", 2000) + `")
 		(func (export "f") (result i32) (i32.store (i32.const 70000) (i32.const 1)) (i32.load8_u (i32.const 1001))))`)))
-	before := holds(t)
+	before := testdata.Holds(t)
 	stores := make([]*davit.Store, n)
 	for i := range stores {
 		stores[i] = must(davit.NewStore(e, nil))
@@ -123,11 +124,11 @@ func TestManyInstances(t *testing.T) {
 			}
 		}
 	}
-	after := holds(t)
+	after := testdata.Holds(t)
 	each := func(a, b int) string { return fmt.Sprintf("%.1f", float64(b-a)/float64(n)) }
-	t.Logf("each instance takes %s mappings and %s bytes of memory", each(before.mappings, after.mappings), each(before.resident, after.resident))
-	if after.mappings-before.mappings > 4*n {
-		t.Errorf("%d instances take %d mappings", n, after.mappings-before.mappings)
+	t.Logf("each instance takes %s mappings and %s bytes of memory", each(before.Mappings, after.Mappings), each(before.Resident, after.Resident))
+	if after.Mappings-before.Mappings > 4*n {
+		t.Errorf("%d instances take %d mappings", n, after.Mappings-before.Mappings)
 	}
 	for _, s := range stores {
 		s.Close()
