@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -474,6 +476,63 @@ func TestInterruptedBulk(t *testing.T) {
 		w.call(in, c.name, c.args...)
 		if !c.done(0) || !c.done(c.n-1) {
 			t.Errorf("%s: the store does not go on", c.name)
+		}
+	}
+}
+
+// TestManyMappings: at the limit of what a process may map, making an instance or its
+// first call fails, and says why. That costs nobody anything: when there is room again
+// the same store goes on.
+func TestManyMappings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes more than 10,000 instances")
+	}
+	e := newEngine(t, nil)
+	w := &world{t: t, engine: e, linker: davit.NewLinker(e)}
+	pre := must(w.linker.InstancePre(w.compile(`(module (memory 1)
+		(func (export "f") (result i32) (i32.store (i32.const 0) (i32.const 1)) (i32.load (i32.const 0))))`)))
+	var stores []*davit.Store
+	use := func(s *davit.Store) error {
+		in, err := pre.Instantiate(ctx, s)
+		if err != nil {
+			return err
+		}
+		x, err := must(davit.Func0[int32](in.Func("f")))(ctx)
+		if err == nil && x != 1 {
+			t.Errorf("store %d: %d", len(stores), x)
+		}
+		return err
+	}
+	for limit := 1 << 20; ; {
+		s, err := davit.NewStore(e, nil)
+		if err == nil {
+			stores = append(stores, s)
+			err = use(s)
+		}
+		if err == nil && len(stores) < limit {
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "vm.max_map_count") && !errors.Is(err, syscall.ENOMEM) {
+			t.Fatalf("store %d: %v", len(stores), err)
+		}
+		t.Logf("%d stores: %v", len(stores), err)
+		break
+	}
+	last := stores[len(stores)-1]
+	if err := use(last); err == nil {
+		t.Error("the last store finds room")
+	}
+	for _, s := range stores[:2] {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := use(last); err != nil {
+		t.Errorf("there is room again, but: %v", err)
+	}
+	for _, s := range stores[2:] {
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
