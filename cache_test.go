@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,54 +95,6 @@ func TestCache(t *testing.T) {
 			}
 			wantStats(t, k, 3, 8)
 		})
-	}
-}
-
-// TestCacheDamage: an entry that was changed in whatever way is not used, and made
-// anew.
-func TestCacheDamage(t *testing.T) {
-	for _, compress := range []bool{false, true} {
-		k := newCache(t, davit.CacheConfig{Compress: compress})
-		e := newEngine(t, &davit.Config{Cache: k})
-		want := compileDivider(t, e)
-		names, _ := entries(t, k)
-		if len(names) != 1 {
-			t.Fatalf("%d entries", len(names))
-		}
-		good, err := os.ReadFile(names[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		rnd := rand.New(rand.NewPCG(7, 8))
-		misses := 1
-		for i := range 200 {
-			bad := bytes.Clone(good)
-			switch i % 4 {
-			case 0:
-				bad = bad[:rnd.IntN(len(bad))]
-			case 1:
-				bad = append(bad[:rnd.IntN(len(bad))], make([]byte, 100)...)
-			default:
-				at := rnd.IntN(len(bad))
-				if compress {
-					at = 10 + rnd.IntN(len(bad)-10) // the header has fields without meaning
-				}
-				bad[at] ^= byte(1 + rnd.IntN(255))
-			}
-			if err := os.WriteFile(names[0], bad, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if have := compileDivider(t, e); have != want {
-				t.Fatalf("have %s\nwant %s", have, want)
-			}
-			misses++
-		}
-		if s := k.Stats(); s.Err != nil || s.Misses+s.Hits != misses || s.Hits > 0 && !compress {
-			t.Errorf("compress=%v: %+v, want %d in all", compress, s, misses)
-		}
-		if now, err := os.ReadFile(names[0]); err != nil || !bytes.Equal(now, good) {
-			t.Errorf("compress=%v: the entry was not made anew (%v)", compress, err)
-		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/davit-wasm/davit/internal/artifact/artifacttest"
 	"github.com/davit-wasm/davit/internal/compile"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/testdata"
@@ -108,6 +109,9 @@ func TestRoundTrip(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			compareImages(t, name, want, have)
+			if !bytes.Equal(artifacttest.Reseal(bytes.Clone(data)), data) {
+				t.Errorf("%s: package artifacttest seals differently", name)
+			}
 			if again := encode(t, have, nil); !bytes.Equal(data, again) {
 				t.Errorf("%s: a decoded image is encoded differently", name)
 			}
@@ -240,7 +244,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("the note's size changes from %d to %d", n, len(b))
 		}
 		copy(note, b)
-		return reseal(changed)
+		return artifacttest.Reseal(changed)
 	}
 	component := bytes.Clone(data)
 	component[48] = kindComponent
@@ -262,8 +266,8 @@ func TestRefusals(t *testing.T) {
 		{"cut", data[:len(data)-1], nil, Truncated, "truncated"},
 		{"cut to the page", data[:len(data)&^4095], nil, Truncated, "truncated"},
 		{"longer", append(bytes.Clone(data), 0), nil, Truncated, "truncated"},
-		{"component", reseal(component), nil, OtherKind, "component"},
-		{"old format", reseal(old), nil, OtherVersion, "version 77 of the format"},
+		{"component", artifacttest.Reseal(component), nil, OtherKind, "component"},
+		{"old format", artifacttest.Reseal(old), nil, OtherVersion, "version 77 of the format"},
 		{"version", change(func(x *Info) { x.Version = strings.Repeat("9", len(x.Version)) }), nil, OtherVersion, "another version"},
 		{"contract", change(func(x *Info) { x.Contract = strings.Repeat("9", len(x.Contract)) }), nil, OtherVersion, "another version"},
 		{"target", change(func(x *Info) { x.Target = "s390x--linux" }), nil, OtherTarget, "it is for s390x--linux"},
@@ -290,24 +294,6 @@ func TestRefusals(t *testing.T) {
 	if err := x.check(); runtime.GOOS == "linux" && runtime.GOARCH == "amd64" && (err == nil || !strings.Contains(err.Error(), "warp_drive")) {
 		t.Errorf("a processor that does not exist: %v", err)
 	}
-}
-
-// reseal makes the checksums of data right.
-func reseal(data []byte) []byte {
-	if len(data) < PrefixSize+sealSize {
-		return data
-	}
-	s := data[len(data)-sealSize:]
-	head := le.Uint64(s[sealHead:])
-	if head > uint64(len(data)-sealSize) {
-		return data
-	}
-	copy(s, sealMagic)
-	le.PutUint64(s[sealFile:], uint64(len(data)))
-	le.PutUint32(s[sealHeadSum:], checksum(data[:head]))
-	le.PutUint32(s[sealBulkSum:], checksum(data[head:len(data)-sealSize]))
-	le.PutUint32(s[sealSum:], checksum(s[:sealSum]))
-	return data
 }
 
 // TestMutations: every artifact in which something was changed is refused.
@@ -371,7 +357,7 @@ func TestHostile(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	refused := 0
 	for range 5000 {
-		if !exercise(t, reseal(mutate(rnd, data))) {
+		if !exercise(t, artifacttest.Reseal(mutate(rnd, data))) {
 			refused++
 		}
 	}
@@ -427,6 +413,6 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, compiled(f, wasmOf(f, "(module)"), image.Settings{Epoch: true}), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		exercise(t, data)
-		exercise(t, reseal(bytes.Clone(data)))
+		exercise(t, artifacttest.Reseal(bytes.Clone(data)))
 	})
 }
