@@ -2,6 +2,7 @@ package davit
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,8 @@ import (
 //
 // A loaded artifact is machine code that runs with all rights of the process:
 // load none that you would not run as a program. [Config].VerifyKey makes an
-// engine load those only that were signed with a key.
+// engine load those only that were signed with a key, and ArtifactSecret those of
+// programs that share it.
 
 // ArtifactReason is why an artifact was refused.
 type ArtifactReason uint8
@@ -33,7 +35,7 @@ const (
 	ArtifactTarget       = ArtifactReason(artifact.OtherTarget)    // it is for another architecture or system
 	ArtifactProcessor    = ArtifactReason(artifact.OtherProcessor) // it is for processors with more than this one has
 	ArtifactSettings     = ArtifactReason(artifact.OtherSettings)  // it was compiled with settings that do not fit the engine
-	ArtifactBadSignature = ArtifactReason(artifact.BadSignature)   // it is not signed with the engine's key
+	ArtifactBadSignature = ArtifactReason(artifact.BadSignature)   // it is not signed with the engine's key, or not authenticated with its secret
 )
 
 // ArtifactError says why an artifact was refused.
@@ -59,7 +61,7 @@ func IsArtifact(data []byte) bool { return artifact.Is(data) }
 
 // Serialize is the artifact of m.
 func (m *Module) Serialize() ([]byte, error) {
-	data, err := m.vm.Serialize(&artifact.Options{Key: m.engine.config.SigningKey})
+	data, err := m.vm.Serialize(m.engine.config.signing())
 	return data, apiError(err)
 }
 
@@ -86,6 +88,9 @@ func Precompile(ctx context.Context, config *Config, target string, module []byt
 	if config == nil {
 		config = &Config{}
 	}
+	if err := config.checkKeys(); err != nil {
+		return nil, err
+	}
 	settings, err := config.settings(true)
 	if err != nil {
 		return nil, err
@@ -97,7 +102,7 @@ func Precompile(ctx context.Context, config *Config, target string, module []byt
 	if err != nil {
 		return nil, err
 	}
-	data, err := artifact.Encode(img, &artifact.Options{Key: config.SigningKey})
+	data, err := artifact.Encode(img, config.signing())
 	if err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
@@ -108,7 +113,7 @@ func Precompile(ctx context.Context, config *Config, target string, module []byt
 // used. An artifact that cannot be used is refused with an [*ArtifactError]. Limits
 // of [Config] for modules are not applied.
 func (e *Engine) LoadModule(data []byte) (*Module, error) {
-	img, err := artifact.Decode(data, &artifact.LoadOptions{Key: e.config.VerifyKey})
+	img, err := artifact.Decode(data, &artifact.LoadOptions{Key: e.config.VerifyKey, Secret: e.config.ArtifactSecret})
 	if err != nil {
 		return nil, artifactError(err)
 	}
@@ -118,10 +123,10 @@ func (e *Engine) LoadModule(data []byte) (*Module, error) {
 // LoadModuleFile loads an artifact from a file, which is mapped: code runs where
 // the file is in memory, and processes that load the same file share it. The file
 // must not be written to as long as the module is used: that can end the process.
-// Give a new one its name instead. An engine with a VerifyKey reads the file, so
-// that what it has verified cannot change.
+// Give a new one its name instead. An engine with a VerifyKey or ArtifactSecret reads
+// the file, so that what it has verified cannot change.
 func (e *Engine) LoadModuleFile(name string) (*Module, error) {
-	img, err := artifact.Open(name, &artifact.LoadOptions{Key: e.config.VerifyKey, Unchecked: e.config.UncheckedFiles})
+	img, err := artifact.Open(name, e.config.verifying())
 	if err != nil {
 		var refused *artifact.Error
 		if errors.As(err, &refused) {
@@ -148,6 +153,34 @@ func (e *Engine) loadArtifact(img *image.Image) (*Module, error) {
 		return nil, err
 	}
 	return e.load(img)
+}
+
+// minSecret is the least length of a secret that is worth the name.
+const minSecret = 16
+
+// checkKeys refuses keys that cannot be keys.
+func (c *Config) checkKeys() error {
+	switch {
+	case c.SigningKey != nil && len(c.SigningKey) != ed25519.PrivateKeySize:
+		return fmt.Errorf("davit: Config.SigningKey has %d bytes, it should have %d", len(c.SigningKey), ed25519.PrivateKeySize)
+	case c.VerifyKey != nil && len(c.VerifyKey) != ed25519.PublicKeySize:
+		return fmt.Errorf("davit: Config.VerifyKey has %d bytes, it should have %d", len(c.VerifyKey), ed25519.PublicKeySize)
+	case c.ArtifactSecret != nil && len(c.ArtifactSecret) < minSecret:
+		return fmt.Errorf("davit: Config.ArtifactSecret has %d bytes, it should have at least %d", len(c.ArtifactSecret), minSecret)
+	case c.ArtifactSecret != nil && (c.SigningKey != nil || c.VerifyKey != nil):
+		return errors.New("davit: Config has both an ArtifactSecret and a key for signatures: artifacts have one of them")
+	}
+	return nil
+}
+
+// signing is how artifacts are made.
+func (c *Config) signing() *artifact.Options {
+	return &artifact.Options{Key: c.SigningKey, Secret: c.ArtifactSecret}
+}
+
+// verifying is how files are loaded.
+func (c *Config) verifying() *artifact.LoadOptions {
+	return &artifact.LoadOptions{Key: c.VerifyKey, Secret: c.ArtifactSecret, Unchecked: c.UncheckedFiles}
 }
 
 // checkSettings refuses an image that was compiled with settings that the engine

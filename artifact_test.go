@@ -168,6 +168,7 @@ func TestArtifactSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secret := []byte("nobody knows this")
 	for _, c := range []struct {
 		name           string
 		compiled, runs davit.Config
@@ -183,6 +184,12 @@ func TestArtifactSettings(t *testing.T) {
 		{"features", davit.Config{}, davit.Config{Features: 1}, davit.ArtifactSettings, false},
 		{"signed", davit.Config{SigningKey: private}, davit.Config{VerifyKey: public}, 0, true},
 		{"unsigned", davit.Config{}, davit.Config{VerifyKey: public}, davit.ArtifactBadSignature, false},
+		{"secret", davit.Config{ArtifactSecret: secret}, davit.Config{ArtifactSecret: secret}, 0, true},
+		{"other secret", davit.Config{ArtifactSecret: secret}, davit.Config{ArtifactSecret: append(secret, '!')}, davit.ArtifactBadSignature, false},
+		{"no secret", davit.Config{}, davit.Config{ArtifactSecret: secret}, davit.ArtifactBadSignature, false},
+		{"signature for secret", davit.Config{SigningKey: private}, davit.Config{ArtifactSecret: secret}, davit.ArtifactBadSignature, false},
+		{"secret for signature", davit.Config{ArtifactSecret: secret}, davit.Config{VerifyKey: public}, davit.ArtifactBadSignature, false},
+		{"unasked secret", davit.Config{ArtifactSecret: secret}, davit.Config{}, 0, true},
 		{"processor", davit.Config{CPU: "x86-64-v2"}, davit.Config{}, 0, true},
 	} {
 		e := newEngine(t, &c.runs)
@@ -217,6 +224,33 @@ func TestArtifactSettings(t *testing.T) {
 	}
 	if _, err := newEngine(t, nil).LoadModuleFile(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestKeys: what cannot be a key is refused before it is needed.
+func TestKeys(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newEngine(t, nil)
+	for _, c := range []struct {
+		config davit.Config
+		text   string
+	}{
+		{davit.Config{SigningKey: private[:7]}, "SigningKey has 7 bytes"},
+		{davit.Config{VerifyKey: public[:5]}, "VerifyKey has 5 bytes"},
+		{davit.Config{ArtifactSecret: []byte("short")}, "ArtifactSecret has 5 bytes"},
+		{davit.Config{ArtifactSecret: []byte{}}, "ArtifactSecret has 0 bytes"},
+		{davit.Config{ArtifactSecret: private, SigningKey: private}, "both"},
+		{davit.Config{ArtifactSecret: private, VerifyKey: public}, "both"},
+	} {
+		if _, err := davit.NewEngine(&c.config); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%v, want %q", err, c.text)
+		}
+		if _, err := davit.Precompile(ctx, &c.config, "", []byte("\x00asm\x01\x00\x00\x00")); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("Precompile: %v, want %q", err, c.text)
+		}
 	}
 }
 

@@ -30,8 +30,8 @@ import (
 //
 // What is in the folder is machine code that will be run: only those may be able
 // to write to it who may run programs in the name of the process. A folder that
-// everybody can write to is refused. With [Config].SigningKey and VerifyKey,
-// entries are signed, and others not used.
+// everybody can write to is refused. With [Config].ArtifactSecret, or SigningKey and
+// VerifyKey, entries are signed, and others not used.
 type Cache struct {
 	dir      string
 	maxBytes int64
@@ -130,12 +130,15 @@ func (e *Engine) compileCached(ctx context.Context, settings image.Settings, mod
 	if k.compress {
 		name = strings.TrimSuffix(name, cacheSuffix) + compressedSuffix
 	}
-	if img, err := k.open(name, &artifact.LoadOptions{Key: e.config.VerifyKey, Unchecked: e.config.UncheckedFiles}); err == nil {
-		if m, err := e.loadArtifact(img); err == nil && img.Hash == sum {
-			now := time.Now()
-			_ = os.Chtimes(name, now, now) // it was used; else it is removed too early
-			k.count(func(s *CacheStats) { s.Hits++ })
-			return m, nil
+	if img, err := k.open(name, e.config.verifying()); err == nil {
+		if m, err := e.loadArtifact(img); err == nil {
+			if img.Hash == sum {
+				now := time.Now()
+				_ = os.Chtimes(name, now, now) // it was used; else it is removed too early
+				k.count(func(s *CacheStats) { s.Hits++ })
+				return m, nil
+			}
+			m.Close() // of another module, and here under a wrong name
 		}
 	}
 	img, err := compiler.compile(ctx, &e.config, "", settings, module)
@@ -143,7 +146,7 @@ func (e *Engine) compileCached(ctx context.Context, settings image.Settings, mod
 		return nil, err
 	}
 	k.count(func(s *CacheStats) { s.Misses++ })
-	if err := k.store(name, img, &artifact.Options{Key: e.config.SigningKey}); err != nil {
+	if err := k.store(name, img, e.config.signing()); err != nil {
 		k.count(func(s *CacheStats) { s.Err = err })
 	}
 	return e.load(img)

@@ -190,19 +190,41 @@ func TestCacheFolder(t *testing.T) {
 	}
 }
 
+// TestCacheWrongName: an entry of another module, under the name of this one, is not
+// used, and made anew.
+func TestCacheWrongName(t *testing.T) {
+	k := newCache(t, davit.CacheConfig{})
+	e := newEngine(t, &davit.Config{Cache: k})
+	want := compileDivider(t, e)
+	names, _ := entries(t, k)
+	other := must(davit.Precompile(ctx, nil, "", assemble(t, various)))
+	if err := os.WriteFile(names[0], other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if have := compileDivider(t, e); have != want {
+		t.Errorf("have %s\nwant %s", have, want)
+	}
+	wantStats(t, k, 0, 2)
+	compileDivider(t, e)
+	wantStats(t, k, 1, 2)
+}
+
 // TestCacheSigned: what another has put there is not used.
 func TestCacheSigned(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := newCache(t, davit.CacheConfig{})
-	compileDivider(t, newEngine(t, &davit.Config{Cache: k}))
-	signed := newEngine(t, &davit.Config{Cache: k, SigningKey: private, VerifyKey: public})
-	compileDivider(t, signed)
-	wantStats(t, k, 0, 2)
-	compileDivider(t, signed)
-	wantStats(t, k, 1, 2)
+	for _, config := range []davit.Config{{SigningKey: private, VerifyKey: public}, {ArtifactSecret: []byte("only we know this")}} {
+		k := newCache(t, davit.CacheConfig{})
+		compileDivider(t, newEngine(t, &davit.Config{Cache: k}))
+		config.Cache = k
+		signed := newEngine(t, &config)
+		compileDivider(t, signed)
+		wantStats(t, k, 0, 2)
+		compileDivider(t, signed)
+		wantStats(t, k, 1, 2)
+	}
 }
 
 // TestCacheProcesses: processes share a folder that is too small for them.

@@ -86,10 +86,16 @@ type Config struct {
 	// A loaded artifact is machine code: nothing but its signature tells who
 	// made it.
 	VerifyKey ed25519.PublicKey
+	// ArtifactSecret authenticates the artifacts that are made (HMAC-SHA-256), and
+	// refuses others: for programs that share a secret, and a folder or a cache that
+	// more can write to. Unlike signatures, whoever can load artifacts can make them.
+	// It has 16 bytes or more, of which nobody can guess any, and excludes the keys
+	// above.
+	ArtifactSecret []byte
 	// UncheckedFiles loads artifacts from files without looking for damage in code
 	// and tables, so that the time it takes does not depend on their size. It is
 	// for files that are as safe as the program itself; it has no effect together
-	// with VerifyKey.
+	// with VerifyKey or ArtifactSecret.
 	UncheckedFiles bool
 }
 
@@ -117,6 +123,9 @@ func NewEngine(c *Config) (*Engine, error) {
 	e := &Engine{}
 	if c != nil {
 		e.config = *c
+	}
+	if err := e.config.checkKeys(); err != nil {
+		return nil, err
 	}
 	settings, err := e.settings()
 	if err != nil {

@@ -213,7 +213,7 @@ var packages = map[string]string{}
 
 func init() {
 	for _, path := range []string{
-		"bytes", "context", "crypto/ed25519", "embed", "encoding/binary", "errors", "fmt", "io", "io/fs", "log", "math", "net", "net/http", "os", "path/filepath", "runtime",
+		"bytes", "context", "crypto/ed25519", "crypto/rand", "embed", "encoding/binary", "errors", "fmt", "io", "io/fs", "log", "math", "net", "net/http", "os", "path/filepath", "runtime",
 		"slices", "strings", "sync", "testing/fstest", "time",
 		module, module + "/snapshot", module + "/wasi/vfs", module + "/wasi/wasip1", module + "/wasm", module + "/wat",
 	} {

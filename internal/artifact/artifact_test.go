@@ -233,6 +233,12 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	signed := encode(t, im, &Options{Key: private})
+	secret := []byte("sixteen bytes or more")
+	authenticated := encode(t, im, &Options{Secret: secret})
+	badAuthenticated := bytes.Clone(authenticated)
+	badAuthenticated[len(badAuthenticated)-sealSize-100] ^= 1
+	shortCode := bytes.Clone(authenticated)
+	clear(shortCode[len(shortCode)-sealSize+sealSignature+16:][:16])
 	change := func(f func(x *Info)) []byte {
 		x := infoOf(im)
 		f(x)
@@ -254,30 +260,38 @@ func TestRefusals(t *testing.T) {
 	badText[len(badText)-sealSize-100] ^= 1
 	badSigned := bytes.Clone(signed)
 	copy(badSigned[len(badSigned)-1000:], "something else")
+	none, withSecret := LoadOptions{}, LoadOptions{Secret: secret}
 	for _, c := range []struct {
 		name   string
 		data   []byte
-		key    ed25519.PublicKey
+		load   LoadOptions
 		reason Reason
 		text   string
 	}{
-		{"empty", nil, nil, NotArtifact, "no artifact"},
-		{"module", wasmOf(t, small), nil, NotArtifact, "no artifact"},
-		{"cut", data[:len(data)-1], nil, Truncated, "truncated"},
-		{"cut to the page", data[:len(data)&^4095], nil, Truncated, "truncated"},
-		{"longer", append(bytes.Clone(data), 0), nil, Truncated, "truncated"},
-		{"component", artifacttest.Reseal(component), nil, OtherKind, "component"},
-		{"old format", artifacttest.Reseal(old), nil, OtherVersion, "version 77 of the format"},
-		{"version", change(func(x *Info) { x.Version = strings.Repeat("9", len(x.Version)) }), nil, OtherVersion, "another version"},
-		{"contract", change(func(x *Info) { x.Contract = strings.Repeat("9", len(x.Contract)) }), nil, OtherVersion, "another version"},
-		{"target", change(func(x *Info) { x.Target = "s390x--linux" }), nil, OtherTarget, "it is for s390x--linux"},
-		{"damaged", badText, nil, Corrupt, "checksum"},
-		{"unsigned", data, public, BadSignature, "not signed"},
-		{"other key", signed, other, BadSignature, "not signed with the key"},
-		{"damaged and signed", badSigned, public, BadSignature, "damaged"},
-		{"short key", signed, public[:5], BadSignature, "5 bytes"},
+		{"empty", nil, none, NotArtifact, "no artifact"},
+		{"module", wasmOf(t, small), none, NotArtifact, "no artifact"},
+		{"cut", data[:len(data)-1], none, Truncated, "truncated"},
+		{"cut to the page", data[:len(data)&^4095], none, Truncated, "truncated"},
+		{"longer", append(bytes.Clone(data), 0), none, Truncated, "truncated"},
+		{"component", artifacttest.Reseal(component), none, OtherKind, "component"},
+		{"old format", artifacttest.Reseal(old), none, OtherVersion, "version 77 of the format"},
+		{"version", change(func(x *Info) { x.Version = strings.Repeat("9", len(x.Version)) }), none, OtherVersion, "another version"},
+		{"contract", change(func(x *Info) { x.Contract = strings.Repeat("9", len(x.Contract)) }), none, OtherVersion, "another version"},
+		{"target", change(func(x *Info) { x.Target = "s390x--linux" }), none, OtherTarget, "it is for s390x--linux"},
+		{"damaged", badText, none, Corrupt, "checksum"},
+		{"unsigned", data, LoadOptions{Key: public}, BadSignature, "not signed"},
+		{"other key", signed, LoadOptions{Key: other}, BadSignature, "not signed with the key"},
+		{"damaged and signed", badSigned, LoadOptions{Key: public}, BadSignature, "damaged"},
+		{"short key", signed, LoadOptions{Key: public[:5]}, BadSignature, "5 bytes"},
+		{"authenticated, not signed", authenticated, LoadOptions{Key: public}, BadSignature, "not signed"},
+		{"signed, not authenticated", signed, withSecret, BadSignature, "not authenticated"},
+		{"neither", data, withSecret, BadSignature, "not authenticated"},
+		{"other secret", encode(t, im, &Options{Secret: append(secret, 1)}), withSecret, BadSignature, "not authenticated with the secret"},
+		{"damaged and authenticated", artifacttest.Reseal(badAuthenticated), withSecret, BadSignature, "not authenticated with the secret of this engine, or it is damaged"},
+		{"half a code", artifacttest.Reseal(shortCode), withSecret, BadSignature, "not authenticated with the secret"},
+		{"cut and authenticated", authenticated[:len(authenticated)-200], withSecret, Truncated, "truncated"},
 	} {
-		_, err := Decode(c.data, &LoadOptions{Key: c.key})
+		_, err := Decode(c.data, &c.load)
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Reason != c.reason || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, want reason %d and %q", c.name, err, c.reason, c.text)
@@ -285,6 +299,11 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := Decode(signed, &LoadOptions{Key: public, Foreign: true}); err != nil {
 		t.Errorf("signed: %v", err)
+	}
+	for _, o := range []*LoadOptions{{Secret: secret, Foreign: true}, {Foreign: true}} {
+		if _, err := Decode(authenticated, o); err != nil {
+			t.Errorf("authenticated: %v", err)
+		}
 	}
 	if _, err := Decode(signed, &LoadOptions{Foreign: true}); err != nil {
 		t.Errorf("signed, and no key asked for: %v", err)

@@ -102,14 +102,15 @@ const (
 	sealHead      = 16 // uint64: size of the head
 	sealHeadSum   = 24 // uint32: CRC-32C of the head
 	sealBulkSum   = 28 // uint32: of what is between head and seal
-	sealKind      = 32 // uint32: signatureNone, signatureEd25519
-	sealSignature = 40 // 64 bytes
+	sealKind      = 32 // uint32: signatureNone and so on
+	sealSignature = 40 // 64 bytes, zeros behind a shorter one
 	sealSum       = 124
 )
 
 const (
 	signatureNone    = 0
 	signatureEd25519 = 1
+	signatureHMAC    = 2 // HMAC-SHA-256
 )
 
 // target is what depends on the target in the file's form.

@@ -2,6 +2,8 @@ package artifact
 
 import (
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +17,18 @@ import (
 type LoadOptions struct {
 	// Key makes the reader refuse what is not signed with it, if it is not nil.
 	Key ed25519.PublicKey
+	// Secret makes it refuse what is not authenticated with it, if it is not nil.
+	Secret []byte
 	// Unchecked leaves out the checksum of what is behind the head, so that the time
-	// it takes to load does not depend on it. It has no effect with Key.
+	// it takes to load does not depend on it. It has no effect with Key or Secret.
 	Unchecked bool
 	// Foreign lets artifacts through that this program cannot run, for tools. So
 	// they must not be loaded into an engine.
 	Foreign bool
 }
+
+// authenticated reports whether artifacts must show who made them.
+func (o *LoadOptions) authenticated() bool { return o.Key != nil || o.Secret != nil }
 
 // Is reports whether data, the first bytes of a file, may be those of an
 // artifact of whatever version.
@@ -72,7 +79,7 @@ func openFile(file *os.File, o *LoadOptions) (*image.Image, error) {
 	}
 	var data []byte
 	var unmap func()
-	if o.Key == nil && info.Mode().IsRegular() && info.Size() > 0 && info.Size() < 1<<31 {
+	if !o.authenticated() && info.Mode().IsRegular() && info.Size() > 0 && info.Size() < 1<<31 {
 		if data, unmap, err = native.MapFile(file, int(info.Size())); err != nil {
 			unmap = nil
 		}
@@ -151,7 +158,15 @@ func open(data []byte, o *LoadOptions) (*file, error) {
 			return nil, refuse(BadSignature, "it is not signed with the key of this engine, or it is damaged")
 		}
 	}
-	if !o.Unchecked || o.Key != nil {
+	if o.Secret != nil {
+		if kind := le.Uint32(seal[sealKind:]); kind != signatureHMAC {
+			return nil, refuse(BadSignature, "it is not authenticated")
+		}
+		if !hmac.Equal(authentication(o.Secret, data), seal[sealSignature:][:sha256.Size]) {
+			return nil, refuse(BadSignature, "it is not authenticated with the secret of this engine, or it is damaged")
+		}
+	}
+	if !o.Unchecked || o.authenticated() {
 		if checksum(data[len(f.head):len(data)-sealSize]) != le.Uint32(seal[sealBulkSum:]) {
 			return nil, corrupt("wrong checksum of code or tables")
 		}

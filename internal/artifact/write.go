@@ -3,6 +3,8 @@ package artifact
 import (
 	"crypto"
 	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
 	"math"
@@ -17,6 +19,8 @@ import (
 type Options struct {
 	// Key signs the artifact, if it is not nil.
 	Key ed25519.PrivateKey
+	// Secret authenticates it instead, if it is not nil.
+	Secret []byte
 }
 
 // Sites are the tables for the signal handlers of an image's target.
@@ -52,7 +56,7 @@ func Sites(im *image.Image) (*native.PreparedTables, error) {
 }
 
 // Encode is the artifact of an image. The same image gives the same bytes, but
-// for the signature's sake only if it is signed with the same key.
+// for the signature's sake only if it is signed with the same key or secret.
 func Encode(im *image.Image, o *Options) ([]byte, error) {
 	t, ok := targets[im.Target]
 	if !ok {
@@ -341,7 +345,12 @@ func (e *encoder) seal(o *Options) {
 	le.PutUint64(s[sealHead:], e.headEnd)
 	le.PutUint32(s[sealHeadSum:], checksum(e.out[:e.headEnd]))
 	le.PutUint32(s[sealBulkSum:], checksum(e.out[e.headEnd:len(e.out)-sealSize]))
-	if o != nil && o.Key != nil {
+	switch {
+	case o == nil:
+	case o.Secret != nil:
+		le.PutUint32(s[sealKind:], signatureHMAC)
+		copy(s[sealSignature:], authentication(o.Secret, e.out))
+	case o.Key != nil:
 		le.PutUint32(s[sealKind:], signatureEd25519)
 		signature, err := o.Key.Sign(nil, digest(e.out), signing)
 		if err != nil {
@@ -359,6 +368,16 @@ var signing = &ed25519.Options{Hash: crypto.SHA512, Context: "davit artifact 1"}
 // digest is what is signed: all of the file but the signature.
 func digest(file []byte) []byte {
 	h := sha512.New()
-	h.Write(file[:len(file)-sealSize+sealSignature])
+	h.Write(signed(file))
+	return h.Sum(nil)
+}
+
+func signed(file []byte) []byte { return file[:len(file)-sealSize+sealSignature] }
+
+// authentication is the code that shows that who made a file has the secret.
+func authentication(secret, file []byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte(signing.Context))
+	h.Write(signed(file))
 	return h.Sum(nil)
 }
