@@ -491,6 +491,7 @@ func TestManyMappings(t *testing.T) {
 	w := &world{t: t, engine: e, linker: davit.NewLinker(e)}
 	pre := must(w.linker.InstancePre(w.compile(`(module (memory 1)
 		(func (export "f") (result i32) (i32.store (i32.const 0) (i32.const 1)) (i32.load (i32.const 0))))`)))
+	before := testdata.Holds(t).Mappings
 	var stores []*davit.Store
 	use := func(s *davit.Store) error {
 		in, err := pre.Instantiate(ctx, s)
@@ -534,5 +535,9 @@ func TestManyMappings(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	// Some are kept for others: 1,000 memories, and 1,000 stacks and a few.
+	if after := testdata.Holds(t).Mappings; after > before+7000 {
+		t.Errorf("when all are closed, the process has %d mappings; it had %d", after, before)
 	}
 }

@@ -13,7 +13,7 @@ const (
 	HandlerCodeBase = 0   // start of the address range that holds all compiled code
 	HandlerCodeSize = 8   // its size
 	HandlerGranules = 16  // address of the granule table: a code descriptor's address, or 0, for each granule of the range
-	HandlerMemory   = 24  // address of a bitmap of the address space, a bit per 1<<MemoryUnitLog2 bytes: may a trap site fault there?
+	HandlerMemory   = 24  // address of a bitmap of the address space, a bit per 1<<GuardUnitLog2 bytes: may a trap site fault there?
 	HandlerStacks   = 32  // address of a bitmap of the address space, a bit per StackRegionSize: is there a native stack?
 	HandlerActive   = 40  // number of handlers that are running now
 	HandlerFlags    = 48  // HandlerAVX
@@ -39,6 +39,7 @@ const (
 const (
 	CodeGranuleLog2 = 14
 	MemoryUnitLog2  = 16
+	GuardUnitLog2   = 20 // a memory of 4 GiB takes 512 bytes of the bitmap
 	AddressBits     = 47 // of user space
 )
 

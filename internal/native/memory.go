@@ -8,8 +8,12 @@ import (
 	"github.com/davit-wasm/davit/internal/layout"
 )
 
-// MemoryUnit is the unit of reservations and their alignment.
-const MemoryUnit = 1 << layout.MemoryUnitLog2
+// MemoryUnit is the unit of reservations and their alignment, and guardUnit that of
+// those that are guarded.
+const (
+	MemoryUnit = 1 << layout.MemoryUnitLog2
+	guardUnit  = 1 << layout.GuardUnitLog2
+)
 
 // Memory is reserved address space, of which a part can be used. It takes three
 // mappings of the process at most, usually two.
@@ -31,10 +35,10 @@ type Memory struct {
 	resident uintptr // size of the pages that stay in memory while it is kept
 }
 
-// ReserveMemory reserves size bytes, rounded up to MemoryUnit, none of them
-// usable. If guarded is set, faults in the reservation are traps.
+// ReserveMemory reserves size bytes, rounded up to MemoryUnit, or to 1 MiB if guarded
+// is set, none of them usable. If it is, faults in the reservation are traps.
 func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
-	n, err := reservationSize(size)
+	n, err := reservationSize(size, guarded)
 	if err != nil {
 		return nil, err
 	}
@@ -42,21 +46,30 @@ func ReserveMemory(size uint64, guarded bool) (*Memory, error) {
 }
 
 // reservationSize is the size of a reservation for size bytes.
-func reservationSize(size uint64) (uintptr, error) {
+func reservationSize(size uint64, guarded bool) (uintptr, error) {
 	if err := Supported(); err != nil {
 		return 0, err
 	}
 	if size > 1<<(layout.AddressBits-1) {
 		return 0, fmt.Errorf("native: reservation of %d bytes", size)
 	}
-	return (uintptr(max(size, 1)) + MemoryUnit - 1) &^ (MemoryUnit - 1), nil
+	unit := reservationUnit(guarded)
+	return (uintptr(max(size, 1)) + unit - 1) &^ (unit - 1), nil
+}
+
+// reservationUnit is the unit of reservations that are guarded or not.
+func reservationUnit(guarded bool) uintptr {
+	if guarded {
+		return guardUnit
+	}
+	return MemoryUnit
 }
 
 func reserve(n uintptr, guarded bool) (*Memory, error) {
 	if err := takeMappings(mappingsPerMemory); err != nil {
 		return nil, err
 	}
-	base, err := mapAligned(n, MemoryUnit, protNone)
+	base, err := mapAligned(n, reservationUnit(guarded), protNone)
 	if err != nil {
 		giveMappings(mappingsPerMemory)
 		return nil, err

@@ -49,7 +49,7 @@ func NewPool(limit int) *Pool { return &Pool{limit: limit, free: make(map[poolKe
 // first size bytes are usable. They begin with an image, if it is not nil, which
 // must not be longer; the others are zero.
 func (p *Pool) Acquire(reservation, size uint64, image *Image) (*Memory, error) {
-	n, err := reservationSize(reservation)
+	n, err := reservationSize(reservation, true)
 	if err != nil {
 		return nil, err
 	}

@@ -71,8 +71,8 @@ func setUp() error {
 	if p.granules, err = mapAnonymous(codeRange>>layout.CodeGranuleLog2*8, protReadWrite); err != nil {
 		return err
 	}
-	p.memory.unitLog2 = layout.MemoryUnitLog2
-	if p.memory.words, err = mapAnonymous(1<<(layout.AddressBits-layout.MemoryUnitLog2)/8, protReadWrite); err != nil {
+	p.memory.unitLog2 = layout.GuardUnitLog2
+	if p.memory.words, err = mapAnonymous(1<<(layout.AddressBits-layout.GuardUnitLog2)/8, protReadWrite); err != nil {
 		return err
 	}
 	p.stacks.unitLog2 = stackRegionLog2

@@ -35,6 +35,7 @@ const (
 	stackSlab = 32
 	// hotStacks is the number of free stacks that keep their memory, and warmStacks
 	// that of those that keep the pages of shallow calls, up to warmSize from the top.
+	// Of others the region of address space is kept, which takes no mapping.
 	hotStacks  = 16
 	warmStacks = 1000
 	warmSize   = 32 << 10
@@ -73,9 +74,10 @@ type suspension struct {
 // stacks is the pool of stacks.
 var stacks struct {
 	sync.Mutex
-	hot, warm, cold []*Stack // cold ones have given their memory back
-	slab            uintptr  // next region that was never used
-	slabLeft        int
+	hot, warm []*Stack
+	regions   []uintptr // without a stack, but in a slab
+	slab      uintptr   // next region that was never used
+	slabLeft  int
 }
 
 // AcquireStack returns a stack of which native code can use at least size
@@ -111,7 +113,7 @@ func AcquireStack(size int) (*Stack, error) {
 func takeStack() (*Stack, error) {
 	stacks.Lock()
 	defer stacks.Unlock()
-	for _, list := range [...]*[]*Stack{&stacks.hot, &stacks.warm, &stacks.cold} {
+	for _, list := range [...]*[]*Stack{&stacks.hot, &stacks.warm} {
 		if n := len(*list); n > 0 {
 			s := (*list)[n-1]
 			(*list)[n-1] = nil
@@ -119,7 +121,7 @@ func takeStack() (*Stack, error) {
 			return s, nil
 		}
 	}
-	if stacks.slabLeft == 0 {
+	if stacks.slabLeft == 0 && len(stacks.regions) == 0 {
 		base, err := mapAligned(stackSlab*layout.StackRegionSize, layout.StackRegionSize, protNone)
 		if err != nil {
 			return nil, err
@@ -130,15 +132,23 @@ func takeStack() (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{exec: stacks.slab}
+	last := len(stacks.regions) - 1
+	if last >= 0 {
+		s.exec = stacks.regions[last]
+	}
 	if err := protect(s.exec, stackUnit, protReadWrite); err != nil {
 		giveMappings(mappingsPerStack)
 		return nil, err
 	}
-	stacks.slab += layout.StackRegionSize
-	stacks.slabLeft--
+	if last >= 0 {
+		stacks.regions = stacks.regions[:last]
+	} else {
+		stacks.slab += layout.StackRegionSize
+		stacks.slabLeft--
+	}
 	s.low = s.exec + layout.StackRegionSize
 	*s.word(layout.ExecExitStub) = process.stubs + stubExit
-	process.memory.set(s.exec+stackUnit, s.low, true) // all guard, at first
+	process.memory.set(s.exec, s.low, true) // what is not guard does not fault
 	process.stacks.set(s.exec, s.low, true)
 	return s, nil
 }
@@ -152,7 +162,6 @@ func (s *Stack) grow(low uintptr) error {
 	if err := protect(low, s.low-low, protReadWrite); err != nil {
 		return err
 	}
-	process.memory.set(low, s.low, false)
 	s.low = low
 	*s.word(layout.ExecStackLow) = low
 	return nil
@@ -170,15 +179,20 @@ func (s *Stack) Release() {
 		stacks.hot = append(stacks.hot, s)
 		return
 	}
-	end := s.exec + layout.StackRegionSize
-	list := &stacks.cold
 	if len(stacks.warm) < warmStacks {
-		list, end = &stacks.warm, end-warmSize
+		if end := s.exec + layout.StackRegionSize - warmSize; s.low < end {
+			_ = discard(s.low, end-s.low) // else the memory just stays in use
+		}
+		stacks.warm = append(stacks.warm, s)
+		return
 	}
-	if s.low < end {
-		_ = discard(s.low, end-s.low) // else the memory just stays in use
+	// Mapped anew, neighbours become one mapping; protected, what was used stays one.
+	if mapZeros(s.exec, layout.StackRegionSize, protNone) != nil {
+		stacks.warm = append(stacks.warm, s) // one more
+		return
 	}
-	*list = append(*list, s)
+	giveMappings(mappingsPerStack)
+	stacks.regions = append(stacks.regions, s.exec)
 }
 
 // top is where the outermost entry starts, 16-byte aligned and inside the

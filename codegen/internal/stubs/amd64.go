@@ -301,7 +301,7 @@ func (b *builder) faultHandler() {
 	b.RI(CMP, S64, R9, 1<<layout.MemoryUnitLog2)
 	b.jcc(B, "fault.stack")
 	b.label("fault.memory")
-	b.checkBit(R9, RAX, RCX, layout.HandlerMemory, layout.MemoryUnitLog2, "fault.chain")
+	b.checkBit(R9, RAX, RCX, layout.HandlerMemory, layout.GuardUnitLog2, "fault.chain")
 
 	b.label("fault.stack")
 	b.RM(MOV, S64, R9, At(RDX, ucRSP))
