@@ -143,7 +143,11 @@ func loads(t *testing.T, e *davit.Engine, file string, data []byte) []func() (*d
 // the same with other settings, get into mutants.
 func mutator(t *testing.T, seed uint64) (m *artifacttest.Mutator, data []byte) {
 	t.Helper()
-	data = must(davit.Precompile(ctx, nil, "", assemble(t, various)))
+	text := various
+	if seed == 3 { // data that is mapped from files
+		text = strings.Replace(text, `"hello"`, `"`+strings.Repeat("hello, hello", 2000)+`"`, 1)
+	}
+	data = must(davit.Precompile(ctx, nil, "", assemble(t, text)))
 	other := divider
 	config := &davit.Config{}
 	if seed%2 == 1 {

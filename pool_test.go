@@ -3,6 +3,8 @@ package davit_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,19 +23,31 @@ func TestNothingIsLeft(t *testing.T) {
 		// The third segment is not of a constant, those after it are copied.
 		`(global $g i32 (i32.const 5)) (memory (export "memory") 2) (data (i32.const 0) "` + data + `") (data "passive")
 			(data (global.get $g) "5") (data (i32.const 6) "6")`,
+		// These are mapped from the file of an artifact.
+		`(memory (export "memory") 3 9) (data (i32.const 9000) "` + data + `") (data "passive") (data (i32.const 70000) "far")`,
 	}
-	for _, kept := range []int{0, 2, -1} {
+	for i := range 6 {
+		kept, files := []int{0, 2, -1}[i%3], i >= 3
 		e := newEngine(t, &davit.Config{KeptMemories: kept})
 		w := &world{t: t, engine: e, linker: davit.NewLinker(e)}
 		var pres []*davit.InstancePre
 		var wants [][]byte
 		for i, m := range modules {
-			pres = append(pres, must(w.linker.InstancePre(w.compile(`(module `+m+`
+			module := w.compile(`(module ` + m + `
 				(table (export "table") 40 funcref) (elem (i32.const 3) $f)
 				(global (export "global") (mut i64) (i64.const 7))
 				(func $f (export "f") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
-				(func (export "grow") (result i32) (memory.grow (i32.const 2))))`))))
-			want := make([]byte, (i%2*2+1+i/2)<<16)
+				(func (export "grow") (result i32) (memory.grow (i32.const 2))))`)
+			if files {
+				name := filepath.Join(t.TempDir(), "module.cwasm")
+				if err := os.WriteFile(name, must(module.Serialize()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				module = must(e.LoadModuleFile(name))
+				defer module.Close()
+			}
+			pres = append(pres, must(w.linker.InstancePre(module)))
+			want := make([]byte, []int{1, 3, 2, 3}[i]<<16)
 			switch i {
 			case 0:
 				copy(want[16:], "small")
@@ -43,6 +57,9 @@ func TestNothingIsLeft(t *testing.T) {
 			case 2:
 				copy(want, data)
 				copy(want[5:], "56")
+			case 3:
+				copy(want[9000:], data)
+				copy(want[70000:], "far")
 			}
 			wants = append(wants, want)
 		}
@@ -54,7 +71,7 @@ func TestNothingIsLeft(t *testing.T) {
 			memory, want := in.Memory("memory"), wants[which]
 			have := make([]byte, memory.Size())
 			if _, err := memory.ReadAt(have, 0); err != nil || !bytes.Equal(have, want) {
-				t.Fatalf("keeping %d, round %d, module %d: other contents: %v", kept, round, which, err)
+				t.Fatalf("keeping %d, files %v, round %d, module %d: other contents: %v", kept, files, round, which, err)
 			}
 			if g := in.Global("global").Get().I64(); g != 7 {
 				t.Errorf("the global is %d", g)

@@ -175,7 +175,7 @@ func compareImages(t *testing.T, name string, want, have *image.Image) {
 		}
 	}
 	d := cmp.Diff(want, have, cmpopts.IgnoreUnexported(image.Image{}), cmpopts.EquateEmpty(),
-		cmpopts.IgnoreFields(image.Image{}, "Text", "Traps", "Sites", "AddrMap", "Unwind", "Functions", "Code", "Bodies", "TextAt", "File", "Release"),
+		cmpopts.IgnoreFields(image.Image{}, "Text", "Traps", "Sites", "AddrMap", "Unwind", "Functions", "Code", "Bodies", "TextAt", "File", "Release", "Initial"),
 		// Where the offsets of expressions lie in the module matters to messages only.
 		cmpopts.IgnoreFields(wasm.ConstExpr{}, "Offset"),
 		cmpopts.IgnoreFields(wasm.Data{}, "Init"), cmpopts.IgnoreFields(wasm.Custom{}, "Data"),
@@ -373,9 +373,18 @@ func mutate(rnd *rand.Rand, data []byte) []byte {
 // be used without any harm to Go code.
 func TestHostile(t *testing.T) {
 	data := encode(t, compiled(t, wasmOf(t, small), image.Settings{}), nil)
+	dense := strings.Replace(small, `"hello"`, `"`+strings.Repeat("hello, hello", 2000)+`"`, 1)
+	large := encode(t, compiled(t, wasmOf(t, dense), image.Settings{}), nil)
+	if im, err := Decode(large, &LoadOptions{Foreign: true}); err != nil || im.Initial.Data == nil {
+		t.Fatalf("the data segments are not in one piece: %v", err)
+	}
 	rnd := rand.New(rand.NewPCG(3, 4))
 	refused := 0
-	for range 5000 {
+	for i := range 5000 {
+		data := data
+		if i%5 == 4 {
+			data = large
+		}
 		if !exercise(t, artifacttest.Reseal(mutate(rnd, data))) {
 			refused++
 		}

@@ -20,7 +20,7 @@
 //	.davit.unwind     text offset, frame state
 //	.davit.inlined    text offset, number of the inline site
 //	.davit.sites      calls that bodies have taken the place of: function, offset of the call in the module's bytes, outer site
-//	.davit.data       data segments, from the start of a page
+//	.davit.data       data segments, from the start of a page: those that a memory begins with at their places in it, if that is worth it
 //	.davit.customs    custom sections, the name section among them
 //	.symtab .strtab   functions by name, for tools
 //	.davit.seal       length, checksums, signature

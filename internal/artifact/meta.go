@@ -67,6 +67,11 @@ func metadata(im *image.Image) []byte {
 			w.expr(x)
 		}
 	}
+	dense := uint64(0)
+	if x := initialMemory(m); x.Dense() {
+		dense = 1
+	}
+	w.number(dense)
 	w.number(uint64(len(m.Datas)))
 	for i := range m.Datas {
 		d := &m.Datas[i]
@@ -133,15 +138,18 @@ func readMetadata(im *image.Image, meta []byte, types []wasm.Func, elements []ui
 			e.Exprs[k] = r.expr()
 		}
 	}
+	dense := r.below(2) == 1
 	m.Datas = make([]wasm.Data, r.count())
+	sizes := make([]uint64, len(m.Datas))
 	for i := range m.Datas {
 		d := &m.Datas[i]
 		d.Mode = wasm.SegmentMode(r.below(3))
 		d.Memory = uint32(r.below(maxUint32))
 		d.Offset = r.expr()
-		d.Init, data = r.content(data)
+		sizes[i] = r.below(uint64(len(data)) + 1)
 		d.InitOffset = int(r.below(math.MaxInt32))
 	}
+	r.datas(im, sizes, data, dense)
 	m.Customs = make([]wasm.Custom, r.count())
 	for i := range m.Customs {
 		c := &m.Customs[i]
@@ -167,8 +175,48 @@ func readMetadata(im *image.Image, meta []byte, types []wasm.Func, elements []ui
 
 // content reads the size of a content, and cuts it from the front of all.
 func (r *reader) content(all []byte) (content, rest []byte) {
-	n := r.below(uint64(len(all)) + 1)
+	return cut(all, r.below(uint64(len(all))+1))
+}
+
+// cut cuts n bytes, which must be there, from the front of all.
+func cut(all []byte, n uint64) (content, rest []byte) {
 	return all[:n:n], all[min(align(n, dataAlign), uint64(len(all))):]
+}
+
+// initialMemory is that of a module that has its data segments.
+func initialMemory(m *wasm.Module) image.InitialMemory {
+	return image.InitialMemoryOf(m, func(i int) int { return len(m.Datas[i].Init) })
+}
+
+// datas gives the data segments of im their contents, of which dense says how they lie
+// in data: see [encoder.datas].
+func (r *reader) datas(im *image.Image, sizes []uint64, data []byte, dense bool) {
+	m := im.Module
+	var x image.InitialMemory
+	if dense {
+		x = image.InitialMemoryOf(m, func(i int) int { return int(sizes[i]) })
+		if !x.Dense() || x.End-x.Start > uint64(len(data)) {
+			r.fail()
+			return
+		}
+		x.Data, data = data[:x.End-x.Start:x.End-x.Start], data[x.End-x.Start:]
+		im.Initial = x
+	}
+	for i := range m.Datas {
+		d := &m.Datas[i]
+		if i < x.Segments && d.Mode == wasm.SegmentActive {
+			if n := sizes[i]; n > 0 {
+				at, _ := d.Offset.Integer()
+				d.Init = x.Data[at-x.Start:][:n:n]
+			}
+			continue
+		}
+		if sizes[i] > uint64(len(data)) {
+			r.fail()
+			return
+		}
+		d.Init, data = cut(data, sizes[i])
+	}
 }
 
 func readSignatures(im *image.Image, r *reader) {

@@ -267,6 +267,9 @@ func (f *file) image() (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if im.Initial.Data != nil {
+		im.Initial.FileAt = int64(f.sections[secData].offset)
+	}
 	if err := checkFunctions(im); err != nil {
 		return nil, err
 	}

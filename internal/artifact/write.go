@@ -69,6 +69,9 @@ func Encode(im *image.Image, o *Options) ([]byte, error) {
 	e := encoder{im: im, target: t, sites: sites}
 	e.note = infoOf(im).append(nil)
 	e.meta = metadata(im)
+	if x := initialMemory(im.Module); x.Dense() {
+		e.initial = x
+	}
 	e.nameStrings()
 	if err := e.place(); err != nil {
 		return nil, err
@@ -83,6 +86,7 @@ type encoder struct {
 	target     target
 	sites      *native.PreparedTables
 	note, meta []byte
+	initial    image.InitialMemory // if it is dense
 	strings    []byte
 	nameAt     []uint32 // of functions, in strings
 	sectionAt  [numSections]uint32
@@ -146,8 +150,9 @@ func (e *encoder) place() error {
 		elements += len(im.Module.Elems[i].Funcs)
 	}
 	data, customs := uint64(0), uint64(0)
-	for i := range im.Module.Datas {
-		data += align(uint64(len(im.Module.Datas[i].Init)), dataAlign)
+	e.datas(func(at uint64, init []byte) { data = max(data, at+align(uint64(len(init)), dataAlign)) })
+	if e.initial.Segments > 0 {
+		data = max(data, e.initial.End-e.initial.Start)
 	}
 	for i := range im.Module.Customs {
 		customs += align(uint64(len(im.Module.Customs[i].Data)), dataAlign)
@@ -182,6 +187,26 @@ func (e *encoder) place() error {
 	}
 	e.out = make([]byte, at)
 	return nil
+}
+
+// datas calls put with the place in the section for data segments of each of these.
+// What the memory begins with comes first, as it is there, if it is dense, so that it
+// can be mapped from the file; then, one behind the other, come all others.
+func (e *encoder) datas(put func(at uint64, init []byte)) {
+	m, x := e.im.Module, &e.initial
+	next := x.End - x.Start
+	for i := range m.Datas {
+		d := &m.Datas[i]
+		n := uint64(len(d.Init))
+		if i < x.Segments && d.Mode == wasm.SegmentActive {
+			if at, _ := d.Offset.Integer(); n > 0 {
+				put(at-x.Start, d.Init)
+			}
+			continue
+		}
+		put(next, d.Init)
+		next += align(n, dataAlign)
+	}
 }
 
 func (e *encoder) section(i int) []byte { return e.out[e.offset[i]:][:e.size[i]] }
@@ -242,11 +267,7 @@ func (e *encoder) fill() {
 		le.PutUint32(b[12*i+8:], s.Outer)
 	}
 	b = e.section(secData)
-	for i := range im.Module.Datas {
-		init := im.Module.Datas[i].Init
-		copy(b, init)
-		b = b[align(uint64(len(init)), dataAlign):]
-	}
+	e.datas(func(at uint64, init []byte) { copy(b[at:], init) })
 	b = e.section(secCustoms)
 	for i := range im.Module.Customs {
 		data := im.Module.Customs[i].Data

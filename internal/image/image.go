@@ -66,6 +66,8 @@ type Image struct {
 	// from. It is open until the image has been loaded.
 	File   *os.File
 	TextAt int64
+	// Initial is what the module's memory begins with, if that is in File as a whole.
+	Initial InitialMemory
 	// Release, if it is not nil, ends the use of the image: the tables about code,
 	// data segments and custom sections must not be looked at any more.
 	Release func()

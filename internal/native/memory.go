@@ -199,11 +199,11 @@ func (m *Memory) destroy() {
 func (m *Memory) fit(size uintptr, image *Image) error {
 	if m.image != image {
 		if m.image != nil {
-			if err := mapZeros(m.base, m.image.size(), protNone); err != nil {
+			if err := mapZeros(m.base+m.image.start, m.image.size, protNone); err != nil {
 				return err
 			}
-			// What is behind the image may be usable still.
-			if m.committed > m.image.size() {
+			// What is around the image may be usable still.
+			if m.image.start > 0 || m.committed > m.image.end() {
 				if err := protect(m.base, m.committed, protNone); err != nil {
 					return err
 				}
@@ -211,10 +211,15 @@ func (m *Memory) fit(size uintptr, image *Image) error {
 			m.image, m.committed = nil, 0
 		}
 		if image != nil {
-			if err := images.file.mapPrivate(image.offset(), m.base, image.size()); err != nil {
+			if m.committed < image.start {
+				if err := protect(m.base+m.committed, image.start-m.committed, protReadWrite); err != nil {
+					return err
+				}
+			}
+			if err := image.mapInto(m.base); err != nil {
 				return err
 			}
-			m.image, m.committed = image, max(m.committed, image.size())
+			m.image, m.committed = image, max(m.committed, image.end())
 		}
 	}
 	switch {
@@ -260,8 +265,8 @@ func (m *Memory) restore(room uintptr) error {
 	for _, page := range touched[:n] {
 		at := uintptr(page) * pageSize
 		b := bytesAt(m.base+at, pageSize)
-		if m.image != nil && at < m.image.size() {
-			copy(b, m.image.data[at:])
+		if i := m.image; i != nil && at >= i.start && at < i.end() {
+			copy(b, i.data[at-i.start:])
 		} else if !allZero(b) { // else it was only read, and may be a page that all share
 			clear(b)
 		}
@@ -288,7 +293,7 @@ func (m *Memory) Retire() {
 	var err error
 	if m.image != nil {
 		// Zeros, rather than the image, which may be gone soon.
-		if err = mapZeros(m.base, m.image.size(), protReadWrite); err == nil {
+		if err = mapZeros(m.base+m.image.start, m.image.size, protReadWrite); err == nil {
 			m.image = nil
 		}
 	}

@@ -282,6 +282,11 @@ func (f *imageFile) mapPrivate(off, addr, size uintptr) error {
 	return nil
 }
 
+// mapPrivateFile is mapPrivate for any file.
+func mapPrivateFile(f *os.File, off int64, addr, size uintptr) error {
+	return (&imageFile{fd: int(f.Fd())}).mapPrivate(uintptr(off), addr, size)
+}
+
 // punch gives the memory of size bytes at off back, which then are zero.
 func (f *imageFile) punch(off, size uintptr) error {
 	return unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(off), int64(size))

@@ -51,8 +51,9 @@ func (f *imageFile) resize(size uintptr) error { return unsupported() }
 func (f *imageFile) write(off, size uintptr, fill func([]byte)) ([]byte, error) {
 	return nil, unsupported()
 }
-func (f *imageFile) mapPrivate(off, addr, size uintptr) error { return unsupported() }
-func (f *imageFile) punch(off, size uintptr) error            { return unsupported() }
+func (f *imageFile) mapPrivate(off, addr, size uintptr) error        { return unsupported() }
+func mapPrivateFile(f *os.File, off int64, addr, size uintptr) error { return unsupported() }
+func (f *imageFile) punch(off, size uintptr) error                   { return unsupported() }
 
 func unmapBytes([]byte) {}
 

@@ -54,7 +54,7 @@ func (p *Pool) Acquire(reservation, size uint64, image *Image) (*Memory, error) 
 		return nil, err
 	}
 	want := (uintptr(size) + pageSize - 1) &^ (pageSize - 1)
-	if want > n || image != nil && image.size() > want {
+	if want > n || image != nil && image.end() > want {
 		return nil, fmt.Errorf("native: memory of %d bytes with a reservation of %d", size, reservation)
 	}
 	m := p.take(poolKey{n, want, image})

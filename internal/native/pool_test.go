@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,6 +39,26 @@ func TestPool(t *testing.T) {
 			t.Fatal(err)
 		}
 		contents = append(contents, content{image, b})
+	}
+	// One that is in a file already, behind something else, for the middle of memories.
+	const at, start = 3 * 4096, 5 * 4096
+	b := text(9*4096, 7)
+	file, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	image, err := FileImage(file, at, start, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents = append(contents, content{image, append(make([]byte, start), b...)})
+	for _, bad := range []struct{ at, start, n int }{{1, 0, 4096}, {0, 1, 4096}, {0, 0, 4095}, {0, 0, 0}} {
+		if _, err := FileImage(file, int64(bad.at), uint64(bad.start), b[:bad.n]); err == nil {
+			t.Errorf("an image of %+v", bad)
+		}
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var used []*Memory

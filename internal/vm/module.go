@@ -43,10 +43,13 @@ type Module struct {
 // and its File is closed.
 func (e *Engine) Load(img *image.Image) (*Module, error) {
 	code, err := loadCode(img)
-	if img.File != nil {
-		img.File.Close() // the mapping stays
-		img.File = nil
-	}
+	file := img.File
+	img.File = nil
+	defer func() {
+		if file != nil {
+			file.Close() // the mapping stays
+		}
+	}()
 	if err != nil {
 		if img.Release != nil {
 			img.Release()
@@ -64,6 +67,9 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 		return nil, err
 	}
 	m.refs.Store(1)
+	if file != nil && img.Initial.Data != nil && m.initial.mapped(&img.Initial, file) == nil {
+		file = nil
+	}
 	e.mu.Lock()
 	m.types = e.types.Intern(img.Module)
 	for i := range img.Signatures {
