@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -267,5 +269,93 @@ func TestReport(t *testing.T) {
 func TestMakeC(t *testing.T) {
 	if a, b := makeC(20), makeC(20); !bytes.Equal(a, b) || len(a) < 5000 {
 		t.Errorf("%d and %d bytes", len(a), len(b))
+	}
+}
+
+// TestLoading: a program goes from its file to its first call by all engines, and one
+// that never calls the host is an error.
+func TestLoading(t *testing.T) {
+	b := testBench(t)
+	b.corpus = t.TempDir()
+	path := filepath.Join(b.corpus, "sqlite3", "sqlite3.wasm")
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.loading(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a program: %v", err)
+	}
+	for text, ok := range map[string]bool{
+		fmt.Sprintf(commandText, "ok"):            true,
+		`(module (func (export "_start") (nop)))`: false,
+	} {
+		if err := os.WriteFile(path, compileText(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		tables, err := b.loading()
+		if err != nil || len(tables) != 1 || len(tables[0].Rows) != 1 {
+			t.Fatalf("%v, %v", tables, err)
+		}
+		for i, c := range tables[0].Rows[0].Cells {
+			if c.ok() != ok || ok && c.Samples[0] <= 0 || !ok && c.Error == "" {
+				t.Errorf("%s: %+v, want success: %v", tables[0].Cols[i], c, ok)
+			}
+		}
+	}
+}
+
+// TestLive: each engine keeps instances alive, and one that is not known fails.
+func TestLive(t *testing.T) {
+	if spec := os.Getenv("BENCH_TEST_LIVE"); spec != "" {
+		if err := liveChild(spec, 200); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, spec := range []string{"davit", "wazero", "wasmtime"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestLive$")
+		cmd.Env = append(os.Environ(), "BENCH_TEST_LIVE="+spec)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", spec, err, out)
+			continue
+		}
+		var l live
+		if err := json.NewDecoder(bytes.NewReader(out)).Decode(&l); err != nil || l.Called.Memory <= 0 {
+			t.Errorf("%s: %+v, %v", spec, l, err)
+		}
+	}
+	if err := liveChild("v8", 1); err == nil {
+		t.Error("instances of v8 are counted")
+	}
+}
+
+// TestDeadlines: programs are timed with and without, and one that prints something
+// wrong has no ratio.
+func TestDeadlines(t *testing.T) {
+	b := testBench(t)
+	b.corpus, b.match = writeCorpus(t), regexp.MustCompile(".")
+	tables, err := b.deadlines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab := tables[0]
+	if len(tab.Rows) != 2 || len(tab.Cols) != 1+len(interruptible) || tab.Cols[tab.Base] != "without" {
+		t.Fatalf("%+v", tab)
+	}
+	for i, name := range tab.Cols[1:] {
+		if c := tab.Rows[0].Cells[i+1]; c.Error == "" {
+			t.Errorf("%s prints something wrong: %+v", name, c)
+		}
+		if x, ok := tab.ratio(tab.Rows[1], i+1); !ok || x <= 0 {
+			t.Errorf("%s: %v, %v", name, x, ok)
+		}
+	}
+	for spec, want := range map[string]string{"davit:deadline": "davit:deadline", "davit:epoch+deadline": "davit:epoch+deadline", "wazero:deadline": "wazero:deadline", "wasmtime:epoch": "wasmtime:epoch"} {
+		e, err := newEngine(spec, 0)
+		if err != nil || e.name() != want {
+			t.Errorf("%s: %v", spec, err)
+			continue
+		}
+		e.close()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,18 +18,21 @@ import (
 
 // davitEngine is davit with a configuration.
 type davitEngine struct {
-	label  string
-	engine *davit.Engine
+	label    string
+	engine   *davit.Engine
+	deadline bool // programs run under one
 }
 
 func newDavit(options string, threads int) (engine, error) {
-	c, err := davitConfig(options)
+	all := strings.Split(options, "+")
+	deadline := slices.Contains(all, deadlineOption)
+	c, err := davitConfig(strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == deadlineOption }), "+"))
 	if err != nil {
 		return nil, err
 	}
 	c.CompileWorkers = threads
 	e, err := davit.NewEngine(&c)
-	return &davitEngine{label("davit", options), e}, err
+	return &davitEngine{label("davit", options), e, deadline}, err
 }
 
 func (e *davitEngine) name() string { return e.label }
@@ -41,7 +45,7 @@ func (e *davitEngine) compile(wasm []byte) (module, cost, error) {
 		m, err = e.engine.Compile(context.Background(), wasm)
 		return err
 	})
-	return &davitModule{e.engine, m}, c, err
+	return &davitModule{e.engine, m, e.deadline}, c, err
 }
 
 func (e *davitEngine) textSize(wasm []byte) (int, error) {
@@ -62,8 +66,9 @@ func (e *davitEngine) textSize(wasm []byte) (int, error) {
 }
 
 type davitModule struct {
-	engine *davit.Engine
-	module *davit.Module
+	engine   *davit.Engine
+	module   *davit.Module
+	deadline bool
 }
 
 func (m *davitModule) close() { m.module.Close() }
@@ -88,7 +93,8 @@ func (m *davitModule) linker(process *wasip1.Process, w *stopwatch) (*davit.Link
 }
 
 func (m *davitModule) run(dir string, stdout *os.File) (time.Duration, error) {
-	ctx := context.Background()
+	ctx, cancel := runContext(m.deadline)
+	defer cancel()
 	process, err := wasip1.New(&wasip1.Config{
 		Args:   []string{"benchmark"},
 		Stdout: stdout,

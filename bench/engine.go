@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -60,6 +61,18 @@ var errAbsent = errors.New("not installed")
 
 // errNoSize is that an engine does not tell how large its code is.
 var errNoSize = errors.New("the engine does not tell")
+
+// deadlineOption makes programs run under a deadline.
+const deadlineOption = "deadline"
+
+// runContext is what programs run under: a context with a deadline that they do not
+// come to, or one without.
+func runContext(deadline bool) (context.Context, context.CancelFunc) {
+	if deadline {
+		return context.WithTimeout(context.Background(), time.Hour)
+	}
+	return context.Background(), func() {}
+}
 
 // newEngine is the engine that spec names: davit, wasmtime, wazero or v8, with
 // options after a colon. It compiles on so many threads; 0 are all processors.

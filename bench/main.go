@@ -25,14 +25,14 @@ const usage = `Measure davit beside its peers.
   go run . -tables NAME,NAME [PATTERN]                         some tables, rows that match
   go run . -corpus [PATTERN]                                   the same as -tables execution
   go run . -kernels DIR [PATTERN]                              the same as -tables kernels, with other kernels
-  go run . -api                                                the same as -tables api
+  go run . -api                                                the same as -tables api,load,live,deadline
   go run . -from old.json -report out.html                     what was measured before
   go run . -health 100                                         collections and deadlines beside loops
   go run . -fuzz 1000 [-seed 1] [-save DIR]                    random modules by all engines
 
-Engines take options after a colon. davit: bounds, epoch, quick, cpu=MODEL,
-NAME=VALUE for a setting of the code generator, joined by +; wasmtime: none; v8:
-liftoff. For -fuzz there is one more, oracle, davit's IR interpreter, with
+Engines take options after a colon. davit: bounds, epoch, quick, deadline,
+cpu=MODEL, NAME=VALUE for a setting of the code generator, joined by +; wasmtime:
+none, epoch; wazero: deadline; v8: liftoff. For -fuzz there is one more, oracle, davit's IR interpreter, with
 optimized and bounds.
 
 `
@@ -50,6 +50,9 @@ var families = []family{
 	{"instantiate", (*bench).instantiations},
 	{"kernels", (*bench).microKernels},
 	{"api", (*bench).apiCosts},
+	{"load", (*bench).loading},
+	{"live", (*bench).liveInstances},
+	{"deadline", (*bench).deadlines},
 	{"native", (*bench).nativeKernels},
 	{"native-compile", (*bench).nativeCompilation},
 }
@@ -60,7 +63,7 @@ func main() {
 		all      = flag.Bool("all", false, "measure everything")
 		tables   = flag.String("tables", "", "measure these tables, with commas between them: "+familyNames())
 		corpus   = flag.Bool("corpus", false, "measure the programs of the corpus")
-		costs    = flag.Bool("api", false, "measure operations of the embedding API")
+		costs    = flag.Bool("api", false, "measure operations of the embedding API, loading, many instances, and deadlines")
 		quick    = flag.Bool("quick", false, "a part of everything, in a minute or two")
 		specs    = flag.String("engines", "davit,wasmtime,wazero,v8", "who is measured")
 		base     = flag.String("base", "", "the engine that others are compared with (default: wasmtime, or else the last one)")
@@ -77,6 +80,7 @@ func main() {
 		verbose  = flag.Bool("v", false, "say what is under way")
 
 		child   = flag.String("child", "", "compile the module that the argument names by this engine once, and print what it costs in JSON")
+		alive   = flag.Int("live", 0, "make -child keep so many instances instead, and print what each takes in JSON")
 		threads = flag.Int("threads", 0, "threads that -child compiles on; 0 are all processors")
 		trials  = flag.Int("health", 0, "instead, measure collections and deadlines beside loops, so many times")
 		modules = flag.Uint64("fuzz", 0, "instead, run so many random modules by all engines, and compare")
@@ -111,6 +115,9 @@ func main() {
 	}
 	want := *tables
 	switch {
+	case *child != "" && *alive > 0:
+		fail(liveChild(*child, *alive))
+		return
 	case *child != "":
 		fail(compileChild(*child, *threads, flag.Arg(0)))
 		return
@@ -129,7 +136,7 @@ func main() {
 	case *corpus:
 		want = "execution"
 	case *costs:
-		want = "api"
+		want = "api,load,live,deadline"
 	case *kernels != "":
 		want = "kernels"
 	default:

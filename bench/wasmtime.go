@@ -14,6 +14,7 @@ import (
 type wasmtimeEngine struct {
 	label  string
 	engine *wasmtime.Engine
+	epochs bool // stores need a deadline
 }
 
 func newWasmtimeConfig(option string) (*wasmtime.Config, error) {
@@ -23,6 +24,8 @@ func newWasmtimeConfig(option string) (*wasmtime.Config, error) {
 	case "":
 	case "none":
 		c.SetCraneliftOptLevel(wasmtime.OptLevelNone)
+	case "epoch":
+		c.SetEpochInterruption(true)
 	default:
 		return nil, fmt.Errorf("unknown option %q of wasmtime", option)
 	}
@@ -41,7 +44,7 @@ func newWasmtime(option string, threads int) (engine, error) {
 	default:
 		return nil, fmt.Errorf("wasmtime compiles on one thread or on all")
 	}
-	return &wasmtimeEngine{label("wasmtime", option), wasmtime.NewEngineWithConfig(c)}, nil
+	return &wasmtimeEngine{label("wasmtime", option), wasmtime.NewEngineWithConfig(c), option == "epoch"}, nil
 }
 
 func (e *wasmtimeEngine) name() string { return e.label }
@@ -54,7 +57,7 @@ func (e *wasmtimeEngine) compile(wasm []byte) (module, cost, error) {
 		m, err = wasmtime.NewModule(e.engine, wasm)
 		return err
 	})
-	return &wasmtimeModule{e.engine, m}, c, err
+	return &wasmtimeModule{e, m}, c, err
 }
 
 func (e *wasmtimeEngine) textSize(wasm []byte) (int, error) {
@@ -79,15 +82,24 @@ func (e *wasmtimeEngine) textSize(wasm []byte) (int, error) {
 }
 
 type wasmtimeModule struct {
-	engine *wasmtime.Engine
+	engine *wasmtimeEngine
 	module *wasmtime.Module
+}
+
+// store makes a store, whose deadline, if there are epochs, is never met.
+func (m *wasmtimeModule) store() *wasmtime.Store {
+	s := wasmtime.NewStore(m.engine.engine)
+	if m.engine.epochs {
+		s.SetEpochDeadline(1 << 40)
+	}
+	return s
 }
 
 func (m *wasmtimeModule) close() { m.module.Close() }
 
 // linker defines all that modules may import.
 func (m *wasmtimeModule) linker(w *stopwatch) (*wasmtime.Linker, error) {
-	l := wasmtime.NewLinker(m.engine)
+	l := wasmtime.NewLinker(m.engine.engine)
 	if err := l.DefineWasi(); err != nil {
 		return nil, err
 	}
@@ -101,7 +113,7 @@ func (m *wasmtimeModule) linker(w *stopwatch) (*wasmtime.Linker, error) {
 }
 
 func (m *wasmtimeModule) run(dir string, stdout *os.File) (time.Duration, error) {
-	s := wasmtime.NewStore(m.engine)
+	s := m.store()
 	defer s.Close()
 	c := wasmtime.NewWasiConfig()
 	c.SetArgv([]string{"benchmark"})
@@ -141,7 +153,7 @@ func (m *wasmtimeModule) instantiate(n int) (cost, error) {
 	defer l.Close()
 	return measureCost(func() error {
 		for range n {
-			s := wasmtime.NewStore(m.engine)
+			s := m.store()
 			s.SetWasi(wasmtime.NewWasiConfig())
 			_, err := l.Instantiate(s, m.module)
 			s.Close()
@@ -159,7 +171,7 @@ func (m *wasmtimeModule) exports() (exports, error) {
 		return nil, err
 	}
 	defer l.Close()
-	s := wasmtime.NewStore(m.engine)
+	s := m.store()
 	s.SetWasi(wasmtime.NewWasiConfig())
 	in, err := l.Instantiate(s, m.module)
 	return &wasmtimeExports{s, in}, err

@@ -23,19 +23,23 @@ import (
 type wazeroEngine struct {
 	ctx context.Context
 	r   wazero.Runtime
+	// deadline is that programs run under one.
+	deadline bool
 	// w times the one program that runs.
 	w stopwatch
 }
 
 func newWazero(option string, threads int) (engine, error) {
-	if option != "" {
+	if option != "" && option != deadlineOption {
 		return nil, fmt.Errorf("unknown option %q of wazero", option)
 	}
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	ctx := experimental.WithCompilationWorkers(context.Background(), threads)
-	e := &wazeroEngine{ctx: ctx, r: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler())}
+	deadline := option == deadlineOption
+	c := wazero.NewRuntimeConfigCompiler().WithCloseOnContextDone(deadline)
+	e := &wazeroEngine{ctx: ctx, r: wazero.NewRuntimeWithConfig(ctx, c), deadline: deadline}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.r); err != nil {
 		return nil, err
 	}
@@ -51,9 +55,15 @@ func newWazero(option string, threads int) (engine, error) {
 	return e, err
 }
 
-func (e *wazeroEngine) name() string { return "wazero" }
-func (e *wazeroEngine) pid() int     { return os.Getpid() }
-func (e *wazeroEngine) close()       { e.r.Close(e.ctx) }
+func (e *wazeroEngine) name() string {
+	if e.deadline {
+		return label("wazero", deadlineOption)
+	}
+	return "wazero"
+}
+
+func (e *wazeroEngine) pid() int { return os.Getpid() }
+func (e *wazeroEngine) close()   { e.r.Close(e.ctx) }
 
 func (e *wazeroEngine) compile(wasm []byte) (module, cost, error) {
 	var m wazero.CompiledModule
@@ -120,7 +130,9 @@ func (m *wazeroModule) close() { m.module.Close(m.engine.ctx) }
 func (m *wazeroModule) run(dir string, stdout *os.File) (time.Duration, error) {
 	e := m.engine
 	e.w = stopwatch{}
-	in, err := e.r.InstantiateModule(e.ctx, m.module, wazero.NewModuleConfig().WithName("").WithArgs("benchmark").
+	ctx, cancel := runContext(e.deadline)
+	defer cancel()
+	in, err := e.r.InstantiateModule(ctx, m.module, wazero.NewModuleConfig().WithName("").WithArgs("benchmark").
 		WithStdout(stdout).WithSysWalltime().WithSysNanotime().
 		WithFSConfig(wazero.NewFSConfig().WithReadOnlyDirMount(dir, ".")))
 	if exit, ok := errors.AsType[*sys.ExitError](err); ok && exit.ExitCode() == 0 {
