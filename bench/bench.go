@@ -102,8 +102,8 @@ func (t *table) add(name string) *row {
 }
 
 // sample measures the columns of a row in turn: once to warm up, and then as
-// often as runs says, unless it takes too long. Each round begins with another column, so that none
-// is always the one after the longest. Columns that fail, or that the caller has
+// often as runs says, unless it takes too long. Each round begins with another column
+// and goes the other way round, so that none is always the one after the longest. Columns that fail, or that the caller has
 // failed before, are left out.
 func (b *bench) sample(cells []cell, runs int, do func(col int) (float64, error)) {
 	b.rounds(cells, 1, runs, do)
@@ -125,6 +125,9 @@ func (b *bench) rounds(cells []cell, warm, runs int, do func(col int) (float64, 
 		}
 		for j := range cells {
 			i := (j + k) % len(cells)
+			if k%2 == 1 {
+				i = (k + len(cells) - j) % len(cells) // so that each is not always after the same
+			}
 			c := &cells[i]
 			if c.Error != "" || c.Absent {
 				continue

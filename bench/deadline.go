@@ -60,6 +60,14 @@ func (b *bench) deadlines() ([]*table, error) {
 		times := make([]cell, len(specs))
 		modules := make([]module, len(specs))
 		for i, e := range engines {
+			if specs[i] == "davit:deadline" { // the very code that runs without
+				if m, ok := modules[index["davit"]].(*davitModule); ok {
+					modules[i] = &davitModule{m.engine, m.module, true}
+				} else {
+					times[i] = times[index["davit"]]
+				}
+				continue
+			}
 			m, _, err := e.compile(p.wasm)
 			if err != nil {
 				times[i].fail(err)
