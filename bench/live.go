@@ -192,8 +192,9 @@ func (b *bench) liveInstances() ([]*table, error) {
 	specs := []string{"davit", "wazero", "wasmtime"}
 	memory := b.newTable("live-memory", fmt.Sprintf("Memory of one of %d instances", n), "KB", specs)
 	memory.About = "A small module with a memory of one page, each instance in a store of its own where there are stores, all alive in a process of its own: the growth of its resident set, and of the system's page tables, for each instance; when all were made, and when each was called once and has written to its memory."
-	mappings := b.newTable("live-mappings", fmt.Sprintf("Mappings of one of %d instances", n), "", specs)
-	mappings.About = "Of these, the parts of the address space, of which a process has no more than vm.max_map_count."
+	memory.Floor = 0.1
+	mappings := b.newTable("live-mappings", fmt.Sprintf("Mappings of one of %d instances", n), "mappings", specs)
+	mappings.About = "Of these, how many parts of the address space each takes, of which a process has no more than vm.max_map_count."
 	addRow := func(t *table, name string) *row { b.progress(t, name); return t.add(name) }
 	rows := []struct {
 		row  *row

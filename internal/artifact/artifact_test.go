@@ -60,6 +60,9 @@ func wasmOf(t testing.TB, text string) []byte {
 	return append(b, append([]byte{0, 9, 4}, "mineDATA!"[:8]...)...)
 }
 
+// dense is small with data that artifacts hold as it lies in the memory.
+var dense = strings.Replace(small, `"hello"`, `"`+strings.Repeat("hello, hello", 2000)+`"`, 1)
+
 // compiled is the image of a module for the target that artifacts exist for, on
 // whatever machine the test runs.
 func compiled(t testing.TB, module []byte, s image.Settings) *image.Image {
@@ -87,7 +90,7 @@ func encode(t testing.TB, im *image.Image, o *Options) []byte {
 // TestRoundTrip: what is decoded says what was encoded, and gives the same
 // artifact again.
 func TestRoundTrip(t *testing.T) {
-	modules := map[string][]byte{"small": wasmOf(t, small), "empty": wasmOf(t, "(module)")}
+	modules := map[string][]byte{"small": wasmOf(t, small), "dense": wasmOf(t, dense), "empty": wasmOf(t, "(module)")}
 	if dir := filepath.Join(testdata.Root(), "..", "shared", "real"); os.Getenv("DAVIT_REAL") != "" || isDir(dir) {
 		for _, name := range []string{"hello-c.wasm", "rust-calc.wasm", "sqlite3.wasm", "goapp.wasm", "lz4-memory64.wasm", "simd-c.wasm"} {
 			data, err := os.ReadFile(filepath.Join(testdata.Real(t), name))
@@ -373,7 +376,6 @@ func mutate(rnd *rand.Rand, data []byte) []byte {
 // be used without any harm to Go code.
 func TestHostile(t *testing.T) {
 	data := encode(t, compiled(t, wasmOf(t, small), image.Settings{}), nil)
-	dense := strings.Replace(small, `"hello"`, `"`+strings.Repeat("hello, hello", 2000)+`"`, 1)
 	large := encode(t, compiled(t, wasmOf(t, dense), image.Settings{}), nil)
 	if im, err := Decode(large, &LoadOptions{Foreign: true}); err != nil || im.Initial.Data == nil {
 		t.Fatalf("the data segments are not in one piece: %v", err)
@@ -438,6 +440,7 @@ func exercise(t testing.TB, data []byte) bool {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, compiled(f, wasmOf(f, small), image.Settings{}), nil))
+	f.Add(encode(f, compiled(f, wasmOf(f, dense), image.Settings{}), nil))
 	f.Add(encode(f, compiled(f, wasmOf(f, "(module)"), image.Settings{Epoch: true}), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		exercise(t, data)
