@@ -335,11 +335,11 @@ func (b *Backend) emitReturn(e *machine.Emitter, n uint32) {
 	if b.conv.CalleePops {
 		pop = e.Frame.Incoming
 	}
-	if pop <= 0xffff && !b.hasLeft(e, n) {
+	if pop <= 0xffff && (!b.hasLeft(e, n) || b.conv.CalleeSaved.Has(gpr(asm.R11))) {
 		a.Ret(uint16(pop))
 	} else {
 		// More than the instruction can say, or it would be mispredicted. r11 carries
-		// no result.
+		// no result, and nothing of the caller's.
 		a.Pop(asm.R11)
 		if pop != 0 {
 			a.RI(asm.ADD, asm.S64, asm.RSP, int32(pop))
