@@ -101,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 	for name, module := range modules {
-		for _, s := range []image.Settings{{}, {ExplicitBounds: true, Epoch: true, DeterministicRelaxedSIMD: true}} {
+		for _, s := range []image.Settings{{}, {ExplicitBounds: true, Epoch: true, DeterministicRelaxedSIMD: true}, {Fuel: true}} {
 			if len(module) > 1<<20 && s.Epoch {
 				continue
 			}

@@ -33,6 +33,7 @@ const (
 	bitExplicitBounds = 1 << iota
 	bitEpoch
 	bitDeterministicRelaxedSIMD
+	bitFuel
 	allBits = 1<<iota - 1
 )
 
@@ -49,7 +50,7 @@ func (x *Info) append(b []byte) []byte {
 		w.string(s)
 	}
 	bits := uint64(0)
-	for i, on := range []bool{x.Settings.ExplicitBounds, x.Settings.Epoch, x.Settings.DeterministicRelaxedSIMD} {
+	for i, on := range []bool{x.Settings.ExplicitBounds, x.Settings.Epoch, x.Settings.DeterministicRelaxedSIMD, x.Settings.Fuel} {
 		if on {
 			bits |= 1 << i
 		}
@@ -74,6 +75,7 @@ func readInfo(b []byte) (*Info, error) {
 	bits := r.number()
 	x.Settings = image.Settings{
 		ExplicitBounds: bits&bitExplicitBounds != 0, Epoch: bits&bitEpoch != 0, DeterministicRelaxedSIMD: bits&bitDeterministicRelaxedSIMD != 0,
+		Fuel: bits&bitFuel != 0,
 	}
 	x.Features = wasm.Features(r.number())
 	copy(x.Hash[:], r.bytes(uint64(len(x.Hash))))

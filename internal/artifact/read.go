@@ -352,6 +352,6 @@ func (x *Info) String() string {
 	if x.Settings.ExplicitBounds {
 		bounds = "explicit checks"
 	}
-	return fmt.Sprintf("version: %s (contract %s)\ntarget: %s\nprocessor: %s\ninterruption: %s\nmemory bounds: %s\ndeterministic relaxed SIMD: %v\nfeatures: %v\nmodule: sha256 %x\n",
-		x.Version, x.Contract, x.Target, x.CPU, interruption, bounds, x.Settings.DeterministicRelaxedSIMD, x.Features, x.Hash)
+	return fmt.Sprintf("version: %s (contract %s)\ntarget: %s\nprocessor: %s\ninterruption: %s\nmemory bounds: %s\nfuel: %v\ndeterministic relaxed SIMD: %v\nfeatures: %v\nmodule: sha256 %x\n",
+		x.Version, x.Contract, x.Target, x.CPU, interruption, bounds, x.Settings.Fuel, x.Settings.DeterministicRelaxedSIMD, x.Features, x.Hash)
 }

@@ -173,8 +173,8 @@ func Routines(data []byte, o *Options, do func(f *ir.Function) error) error {
 	}
 	var tr translate.Translator
 	f := ir.NewFunction(ir.Name{}, ir.Signature{})
-	for r := range m.NumRoutines() {
-		if err := tr.Routine(m, translate.Routine(r), f); err != nil {
+	for _, r := range m.Routines() {
+		if err := tr.Routine(m, r, f); err != nil {
 			return err
 		}
 		if err := do(f); err != nil {

@@ -71,7 +71,7 @@ func TestImages(t *testing.T) {
 		if len(data) > 1<<20 || data[6] == 1 { // big ones take long with the checker on
 			continue
 		}
-		for _, s := range []image.Settings{{}, {ExplicitBounds: true}, {Epoch: true}} {
+		for _, s := range []image.Settings{{}, {ExplicitBounds: true}, {Epoch: true}, {Fuel: true}} {
 			im, err := Module(data, options(t, 0, s))
 			if err != nil {
 				var u *UnsupportedError
@@ -98,6 +98,9 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 	routines := 0
 	if len(m.Memories) > 0 {
 		routines = 2
+	}
+	if im.Settings.Fuel && len(m.Code) > 0 {
+		routines++
 	}
 	if len(im.Code) != len(m.Code) || len(im.Functions) != len(m.Code)+2*len(im.Signatures)+routines {
 		t.Errorf("%s: %d functions, %d trampolines and routines for %d bodies", name, len(im.Code), len(im.Functions)-len(im.Code), len(m.Code))

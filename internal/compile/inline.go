@@ -209,6 +209,9 @@ func isConst(f *ir.Function, v ir.Value) bool {
 // rarely made.
 func endsInTrap(f *ir.Function, call ir.Inst) bool {
 	next := f.NextInst(call)
+	for next != ir.NoInst && f.Inst(next).Op == ir.OpLoad { // of fuel
+		next = f.NextInst(next)
+	}
 	return next != ir.NoInst && f.Inst(next).Op == ir.OpTrap
 }
 
@@ -226,7 +229,7 @@ func (n *inliner) body(index uint32) *body {
 	b.index = index
 	if b.bad = n.tr.Body(n.module, index, b.f) != nil; !b.bad {
 		b.calls = append(b.calls[:0], n.tr.Calls()...)
-		b.size, b.looping, b.recursive = sizeOf(b.f), n.tr.Looping(), false
+		b.size, b.looping, b.recursive = sizeOf(b.f)-n.tr.FuelSize(), n.tr.Looping(), false
 		for _, c := range b.calls {
 			b.recursive = b.recursive || c.Func == index
 		}

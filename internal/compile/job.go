@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,7 @@ const largeBody = 32 << 10
 func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	j := &job{module: m, target: target, bodies: len(m.Wasm.Code)}
 	j.sigs, j.ofType = signatures(m.Wasm.Module)
-	j.items = make([]object, j.routine(0)+m.NumRoutines())
+	j.items = make([]object, j.routines()+len(m.Routines()))
 	j.queue = make([]uint32, 0, len(j.items))
 	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
 	for i := range j.bodies {
@@ -78,8 +79,13 @@ func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	return j
 }
 
+// routines is the item of the first routine.
+func (j *job) routines() int { return j.bodies + 2*len(j.sigs) }
+
 // routine is the item of a routine.
-func (j *job) routine(r translate.Routine) int { return j.bodies + 2*len(j.sigs) + int(r) }
+func (j *job) routine(r translate.Routine) int {
+	return j.routines() + slices.Index(j.module.Routines(), r)
+}
 
 // run compiles all items with up to workers goroutines. Of several errors, it
 // returns the one of the first item.
@@ -219,9 +225,9 @@ func (w *worker) compile(item uint32) (err error) {
 		}
 	}()
 	var inline func(*codegen.InlineCall) *ir.Function
-	switch n, r := int(item)-w.bodies, int(item)-w.routine(0); {
+	switch n, r := int(item)-w.bodies, int(item)-w.routines(); {
 	case r >= 0:
-		if err := w.tr.Routine(w.module, translate.Routine(r), w.f); err != nil {
+		if err := w.tr.Routine(w.module, w.module.Routines()[r], w.f); err != nil {
 			return err
 		}
 	case n < 0:

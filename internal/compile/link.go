@@ -37,9 +37,9 @@ func (j *job) link() (*image.Image, error) {
 		}
 		f := &im.Functions[i]
 		f.Offset, f.Size = uint32(size), uint32(len(o.text))
-		switch n, r := i-j.bodies, i-j.routine(0); {
+		switch n, r := i-j.bodies, i-j.routines(); {
 		case r >= 0:
-			f.Kind, f.Index = image.FunctionRoutine, uint32(r)
+			f.Kind, f.Index = image.FunctionRoutine, uint32(j.module.Routines()[r])
 		case n < 0:
 			f.Kind, f.Index = image.FunctionWasm, uint32(m.NumImportedFuncs+i)
 			im.Code[i], im.Bodies[i] = f.Offset, uint32(m.Code[i].Offset)

@@ -146,6 +146,8 @@ type Settings struct {
 	// DeterministicRelaxedSIMD: relaxed vector instructions give the same results
 	// on all machines.
 	DeterministicRelaxedSIMD bool
+	// Fuel: code counts what it consumes, and ends when nothing is left.
+	Fuel bool
 }
 
 // FunctionKind is the kind of a function in the text.

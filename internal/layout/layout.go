@@ -64,6 +64,7 @@ const (
 const (
 	StoreEpoch         = 8  // checks for interruption that epoch-checked code has made
 	StoreEpochDeadline = 16 // number of checks at which it leaves
+	StoreFuel          = 24 // fuel that is left: a signed number
 	StoreSize          = 64
 )
 
@@ -212,5 +213,6 @@ const (
 	LibTableFill  = 9 // (vmctx, table index, dst, value, n); traps
 	LibElemDrop   = 10
 	LibInterrupt  = 11 // (): epoch deadline reached; returns to continue, or the activation is cancelled
+	LibFuel       = 12 // (): no fuel is left; returns to continue with what StoreFuel says then, or the activation ends
 	LibSubtype    = 13 // (vmctx, type id, type id) → 1 if the first type is derived from the second, else 0
 )

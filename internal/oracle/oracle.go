@@ -134,6 +134,7 @@ func (in *Instance) initialize() error {
 	in.set(layout.InstStore, storeAt)
 	store := in.machine.Bytes(storeAt, layout.StoreSize)
 	binary.LittleEndian.PutUint64(store[layout.StoreEpochDeadline:], 1<<63)
+	binary.LittleEndian.PutUint64(store[layout.StoreFuel:], plentyOfFuel)
 
 	ids, err := typeIDs(m)
 	if err != nil {
@@ -322,6 +323,15 @@ func (in *Instance) call(f uint32, args []uint64) ([]uint64, error) {
 		results[i] = got[i].Lo
 	}
 	return results, nil
+}
+
+// plentyOfFuel is the fuel that there is at first.
+const plentyOfFuel = 1 << 62
+
+// FuelConsumed is what has been consumed so far, if Settings.Fuel is set.
+func (in *Instance) FuelConsumed() uint64 {
+	store := in.machine.Bytes(storeAt, layout.StoreSize)
+	return plentyOfFuel - binary.LittleEndian.Uint64(store[layout.StoreFuel:])
 }
 
 // Memory is the contents of memory i, valid until the next call.

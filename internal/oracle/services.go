@@ -65,6 +65,8 @@ func (in *Instance) leave([]interp.Value) ([]interp.Value, error) {
 	case layout.LibElemDrop:
 		in.elements[arg(0)] = nil
 	case layout.LibInterrupt: // nobody interrupts
+	case layout.LibFuel:
+		return nil, &Trap{image.TrapOutOfFuel}
 	default:
 		return nil, fmt.Errorf("%w: service %d", ErrUnsupported, number)
 	}

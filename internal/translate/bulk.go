@@ -25,18 +25,24 @@ type Routine uint32
 const (
 	RoutineCopy Routine = iota // (vmctx, dst, src, n), on the first memory; traps
 	RoutineFill                // (vmctx, dst, byte i32, n), on the first memory; traps
+	RoutineFuel                // (): nothing is left; does not come back unless there is more
 	numRoutines
 )
 
 // RoutineNamespace is the namespace of the names of routines in IR.
 const RoutineNamespace = 3
 
-// NumRoutines is how many routines m has.
-func (m *Module) NumRoutines() int {
-	if len(m.Wasm.Memories) == 0 {
-		return 0
+// Routines are the routines that m has, ascending. The list must not be changed.
+func (m *Module) Routines() []Routine { return m.routines }
+
+// findRoutines finds out which routines m has.
+func (m *Module) findRoutines() {
+	if len(m.Wasm.Memories) > 0 {
+		m.routines = append(m.routines, RoutineCopy, RoutineFill)
 	}
-	return int(numRoutines)
+	if m.Settings.Fuel && len(m.Wasm.Code) > 0 {
+		m.routines = append(m.routines, RoutineFuel)
+	}
 }
 
 const (
@@ -80,6 +86,7 @@ func (t *Translator) memoryCopy() {
 	n, src, dst := t.pop(), t.pop(), t.pop()
 	to, from := t.in.Index, t.in.Index2
 	if size, ok := t.constantSize(n); ok {
+		t.chargeBytes(size)
 		s, off := t.heapAddress(from, src, 0, int8(size))
 		t.args = t.args[:0]
 		pieces(size, func(typ ir.Type, at int64) {
@@ -93,6 +100,7 @@ func (t *Translator) memoryCopy() {
 		})
 		return
 	}
+	t.chargeMemory(to, n)
 	if to == 0 && from == 0 {
 		t.callRoutine(RoutineCopy, dst, src, n)
 		return
@@ -103,6 +111,7 @@ func (t *Translator) memoryCopy() {
 func (t *Translator) memoryFill() {
 	n, v, dst := t.pop(), t.pop(), t.pop()
 	if size, ok := t.constantSize(n); ok {
+		t.chargeBytes(size)
 		d, off := t.heapAddress(t.in.Index, dst, 0, int8(size))
 		var filled ir.Value
 		of := ir.Invalid
@@ -114,6 +123,7 @@ func (t *Translator) memoryFill() {
 		})
 		return
 	}
+	t.chargeMemory(t.in.Index, n)
 	if t.in.Index == 0 {
 		t.callRoutine(RoutineFill, dst, v, n)
 		return
@@ -143,15 +153,23 @@ func (t *Translator) repeat(v ir.Value, typ ir.Type) ir.Value {
 }
 
 func (t *Translator) callRoutine(r Routine, args ...ir.Value) {
+	t.args = append(append(t.args[:0], t.vmctx), args...)
+	t.b.Call(t.routine(r), t.args...)
+}
+
+// routine is routine r for the function at hand.
+func (t *Translator) routine(r Routine) ir.FuncRef {
 	if t.routines[r] == ir.NoFuncRef {
 		sig := t.f.AddSig(t.m.routineSignature(r))
 		t.routines[r] = t.f.AddExtFunc(ir.ExtFunc{Name: ir.UserName(RoutineNamespace, uint32(r)), Sig: sig, Colocated: true})
 	}
-	t.args = append(append(t.args[:0], t.vmctx), args...)
-	t.b.Call(t.routines[r], t.args...)
+	return t.routines[r]
 }
 
 func (m *Module) routineSignature(r Routine) ir.Signature {
+	if r == RoutineFuel {
+		return ir.Signature{CallConv: ir.PreserveAll}
+	}
 	addr := ir.Param{Type: Type(m.Wasm.Memories[0].Address())}
 	params := []ir.Param{{Type: ir.I64, Purpose: ir.VMContext}, addr, addr, addr}
 	if r == RoutineFill {
@@ -168,6 +186,10 @@ func (t *Translator) Routine(m *Module, r Routine, f *ir.Function) error {
 	t.b.AppendFunctionParams(entry)
 	t.b.SwitchTo(entry)
 	t.b.Seal(entry)
+	if r == RoutineFuel {
+		t.fuelRoutine()
+		return t.b.Finish()
+	}
 	p := f.Params(entry)
 	t.vmctx = p[0]
 	dst, x, n := p[1], p[2], p[3]

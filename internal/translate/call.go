@@ -60,6 +60,7 @@ func (t *Translator) callDirect(index, typ uint32, tail bool) {
 	inst := t.b.Call(t.funcs[index], t.args...)
 	t.noteCall(index)
 	t.stack = append(t.stack, t.f.Results(inst)...)
+	t.resumeFuel()
 }
 
 // callRecord calls code with the context of its record.
@@ -77,6 +78,7 @@ func (t *Translator) callRecord(typ uint32, code, ctx ir.Value, tail bool) {
 	}
 	inst := t.b.CallIndirect(t.recordSigs[typ], code, t.args...)
 	t.stack = append(t.stack, t.f.Results(inst)...)
+	t.resumeFuel()
 }
 
 // callReference calls through a record that has been checked.

@@ -23,6 +23,9 @@ type frame struct {
 	params    []wasm.ValType
 	height    int // of the operand stack below the parameters
 	used      bool
+	// Whether memory does not know of all fuel that has been charged: at the exit, and at
+	// the block of else.
+	ahead, elseAhead bool
 }
 
 type frameKind uint8
@@ -88,6 +91,9 @@ func (t *Translator) control() bool {
 		t.looping = true
 		t.frames = append(t.frames, frame{kind: frameLoop, target: header, exit: ir.NoBlock, params: params, results: results, height: len(t.stack)})
 		t.stack = append(t.stack, t.f.Params(header)...)
+		if t.fuel.on {
+			t.turnFuel()
+		}
 		if t.m.Settings.Epoch {
 			t.checkEpoch()
 		}
@@ -101,7 +107,8 @@ func (t *Translator) control() bool {
 		t.b.Seal(then)
 		t.b.Seal(otherwise)
 		t.b.SwitchTo(then)
-		t.frames = append(t.frames, frame{kind: frameIf, target: exit, exit: exit, otherwise: otherwise, params: params, results: results, height: len(t.stack)})
+		t.frames = append(t.frames, frame{kind: frameIf, target: exit, exit: exit, otherwise: otherwise, params: params, results: results, height: len(t.stack), elseAhead: t.fuel.ahead})
+		t.newSegment()
 		t.stack = append(t.stack, t.f.Params(then)...)
 	case wasm.OpElse:
 		t.leave()
@@ -157,6 +164,7 @@ func (t *Translator) leave() {
 	fr := &t.frames[len(t.frames)-1]
 	t.b.Jump(fr.exit, t.topN(len(fr.results))...)
 	fr.used = true
+	fr.ahead = fr.ahead || t.fuel.ahead
 }
 
 // startElse begins the second half of an if.
@@ -165,6 +173,8 @@ func (t *Translator) startElse() {
 	fr.kind = frameElse
 	t.stack = append(t.stack[:fr.height], t.f.Params(fr.otherwise)...)
 	t.b.SwitchTo(fr.otherwise)
+	t.newSegment()
+	t.fuel.ahead = fr.elseAhead
 }
 
 // end closes the innermost frame, whose end is reached.
@@ -179,6 +189,7 @@ func (t *Translator) end() {
 		return
 	case frameFunction:
 		if !fr.used {
+			t.writeFuel()
 			t.b.Return(t.topN(len(fr.results))...)
 			t.b.Seal(fr.exit)
 			return
@@ -215,8 +226,11 @@ func (t *Translator) close() {
 	t.stack = t.stack[:fr.height]
 	if fr.used {
 		t.b.SwitchTo(fr.exit)
+		t.newSegment()
+		t.fuel.ahead = fr.ahead
 		t.stack = append(t.stack, t.f.Params(fr.exit)...)
 		if fr.kind == frameFunction {
+			t.writeFuel()
 			t.b.Return(t.stack...)
 		}
 	} else if fr.kind != frameFunction {
@@ -229,6 +243,7 @@ func (t *Translator) close() {
 func (t *Translator) label(depth uint32) *frame {
 	fr := &t.frames[len(t.frames)-1-int(depth)]
 	fr.used = true
+	fr.ahead = fr.ahead || t.fuel.ahead
 	return fr
 }
 
@@ -251,6 +266,7 @@ func (t *Translator) branchIf(c ir.Value, depth uint32) {
 	t.b.Brif(c, fr.target, t.topN(fr.carried()), next, nil)
 	t.b.Seal(next)
 	t.b.SwitchTo(next)
+	t.newSegment()
 }
 
 func (t *Translator) branchTable() {

@@ -14,10 +14,7 @@ const bufferSlots = 8
 // It yields the address of the buffer, in which the results lie. A service
 // that fails does not return.
 func (t *Translator) libcall(number int64, args ...ir.Value) (buffer ir.Value) {
-	if t.buffer == ir.NoStackSlot {
-		t.buffer = t.f.AddStackSlot(ir.StackSlotData{Size: 8 * bufferSlots, AlignLog2: 4})
-	}
-	buffer = t.b.StackAddr(ir.I64, t.buffer, 0)
+	buffer = t.libcallBuffer()
 	t.store(ir.MemTrusted, t.vmctx, buffer, 0)
 	for i, a := range args {
 		if t.f.ValueType(a) == ir.I32 {
@@ -25,12 +22,25 @@ func (t *Translator) libcall(number int64, args ...ir.Value) (buffer ir.Value) {
 		}
 		t.store(ir.MemTrusted, a, buffer, int32(8+8*i))
 	}
+	t.leaveFor(number, buffer)
+	return buffer
+}
+
+// libcallBuffer is the address of the function's buffer for libcalls.
+func (t *Translator) libcallBuffer() ir.Value {
+	if t.buffer == ir.NoStackSlot {
+		t.buffer = t.f.AddStackSlot(ir.StackSlotData{Size: 8 * bufferSlots, AlignLog2: 4})
+	}
+	return t.b.StackAddr(ir.I64, t.buffer, 0)
+}
+
+// leaveFor leaves for a service of the runtime, whose arguments are in the buffer.
+func (t *Translator) leaveFor(number int64, buffer ir.Value) {
 	if t.stubSig == ir.NoSig {
 		t.stubSig = t.f.AddSig(stubSignature)
 	}
 	e := exit{b: t, sig: t.stubSig}
 	e.leave(layout.ExitLibcall, t.iconst(ir.I64, number), buffer, ir.NoValue)
-	return buffer
 }
 
 // libcallResult is the first result of the libcall that yielded buffer.

@@ -273,7 +273,9 @@ func (t *Translator) memory() bool {
 		pages := t.binary(ir.OpUshr, t.loadLength(t.in.Index), t.iconst(ir.I64, int64(mt.PageBits)))
 		t.push(t.address(pages, mt.Is64))
 	case wasm.OpMemoryGrow:
-		buf := t.libcall(layout.LibMemoryGrow, t.index(t.in.Index), t.pop())
+		delta := t.pop()
+		t.chargeMemoryGrowth(t.in.Index, delta)
+		buf := t.libcall(layout.LibMemoryGrow, t.index(t.in.Index), delta)
 		t.push(t.libcallResult(Type(memories[t.in.Index].Address()), buf))
 	case wasm.OpMemoryCopy:
 		t.memoryCopy()
@@ -281,6 +283,7 @@ func (t *Translator) memory() bool {
 		t.memoryFill()
 	case wasm.OpMemoryInit:
 		n, src := t.pop(), t.pop()
+		t.chargeMemory(t.in.Index2, n)
 		t.libcall(layout.LibMemoryInit, t.index(t.in.Index2), t.index(t.in.Index), t.pop(), src, n)
 	case wasm.OpDataDrop:
 		t.libcall(layout.LibDataDrop, t.index(t.in.Index))

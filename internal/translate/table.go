@@ -74,16 +74,20 @@ func (t *Translator) table() bool {
 	case wasm.OpTableGrow:
 		delta := t.pop()
 		v := t.pop()
+		t.chargeTableGrowth(t.in.Index, delta)
 		buf := t.libcall(layout.LibTableGrow, t.index(t.in.Index), v, delta)
 		t.push(t.libcallResult(Type(tables[t.in.Index].Type.Address()), buf))
 	case wasm.OpTableFill:
 		n, v := t.pop(), t.pop()
+		t.chargeTable(t.in.Index, n)
 		t.libcall(layout.LibTableFill, t.index(t.in.Index), t.pop(), v, n)
 	case wasm.OpTableCopy:
 		n, src := t.pop(), t.pop()
+		t.chargeTable(t.in.Index, n)
 		t.libcall(layout.LibTableCopy, t.index(t.in.Index), t.index(t.in.Index2), t.pop(), src, n)
 	case wasm.OpTableInit:
 		n, src := t.pop(), t.pop()
+		t.chargeTable(t.in.Index2, n)
 		t.libcall(layout.LibTableInit, t.index(t.in.Index2), t.index(t.in.Index), t.pop(), src, n)
 	case wasm.OpElemDrop:
 		t.libcall(layout.LibElemDrop, t.index(t.in.Index))

@@ -43,11 +43,14 @@ type Module struct {
 
 	direct []ir.Signature // by type: calls within the module
 	record []ir.Signature // by type: calls through function records
+
+	routines []Routine
 }
 
 // NewModule prepares the translation of m.
 func NewModule(m *wasm.Env, s image.Settings, r Relaxed) *Module {
 	t := &Module{Wasm: m, Settings: s, Relaxed: r, Layout: image.LayoutOf(m.Module)}
+	t.findRoutines()
 	t.direct = make([]ir.Signature, len(m.Types))
 	t.record = make([]ir.Signature, len(m.Types))
 	for i := range m.Types {
@@ -138,6 +141,7 @@ type Translator struct {
 	looping bool   // there has been one
 	calls   []Call
 	inlined bool // it is a body to be inlined
+	fuel    fuel
 
 	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
 	funcs                  []ir.FuncRef
@@ -149,7 +153,7 @@ type Translator struct {
 }
 
 // regions are the disjoint parts of memory that accesses say they are in.
-type regions struct{ heap, context, table, global ir.MemFlags }
+type regions struct{ heap, context, table, global, fuel ir.MemFlags }
 
 // UnsupportedError reports an instruction that is valid but that the
 // translator does not support.
@@ -190,6 +194,9 @@ func (t *Translator) function(m *Module, index uint32, f *ir.Function) error {
 			t.skip()
 			continue
 		}
+		if t.fuel.on {
+			t.spendFuel()
+		}
 		if !t.instruction() {
 			return &UnsupportedError{t.in.Op, index, t.in.Offset}
 		}
@@ -221,6 +228,9 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 		}
 	}
 	t.loadBases()
+	if t.fuel.on = m.Settings.Fuel; t.fuel.on {
+		t.startFuel()
+	}
 	if m.Settings.Epoch && !t.inlined {
 		t.checkEpoch()
 	}
@@ -239,6 +249,7 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
 	t.dead, t.vectors = 0, false
+	t.fuel = fuel{cost: ir.NoInst}
 	t.loops, t.looping, t.calls = 0, false, t.calls[:0]
 	t.forget(t.m != m, m)
 	t.m = m
@@ -246,8 +257,8 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	for i := range t.routines {
 		t.routines[i] = ir.NoFuncRef
 	}
-	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global} {
-		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global"}[i]})
+	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global, &t.regions.fuel} {
+		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global", "fuel"}[i]})
 		*r = ir.MemLittle.WithRegion(reg)
 	}
 }

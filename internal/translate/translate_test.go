@@ -27,7 +27,7 @@ func translateAll(t *testing.T, bytes []byte, check func(f *ir.Function) error) 
 	var tr Translator
 	f := ir.NewFunction(ir.Name{}, ir.Signature{})
 	relaxed := []Relaxed{{}, {X86: true}, {X86: true, AVX: true, FMA: true}}
-	for i, s := range []image.Settings{{}, {ExplicitBounds: true}, {Epoch: true}} {
+	for i, s := range []image.Settings{{}, {ExplicitBounds: true}, {Epoch: true}, {Fuel: true, ExplicitBounds: true}} {
 		tm := NewModule(env, s, relaxed[i%len(relaxed)])
 		unsupported := 0
 		for i := m.NumImportedFuncs; i < len(m.Funcs); i++ {

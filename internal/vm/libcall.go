@@ -17,8 +17,11 @@ const (
 // libcall does a runtime service for compiled code. The buffer holds its
 // arguments, and its result afterwards: see package layout.
 func (a *activation) libcall(number uint64, buf []uint64) error {
-	if number == layout.LibInterrupt {
+	switch number {
+	case layout.LibInterrupt:
 		return a.interrupted()
+	case layout.LibFuel:
+		return a.outOfFuel()
 	}
 	in := a.store.instances[*word(pointer(buf[0]), layout.InstIndex)]
 	arg := buf[1:]

@@ -30,6 +30,11 @@ type Limits struct {
 	// elements.
 	MemoryGrowing func(t wasm.MemoryType, made bool, from, to uint64) bool
 	TableGrowing  func(t wasm.TableType, made bool, from, to uint64) bool
+
+	// Fuel is what there is at first for code that counts it. Refuel is asked for more
+	// when nothing is left, unless it is nil; 0 is none.
+	Fuel   uint64
+	Refuel func(ctx context.Context) (fuel uint64, err error)
 }
 
 // Default limits.
@@ -139,6 +144,8 @@ type Store struct {
 	Observed bool
 	ready    unsafe.Pointer // the scratch buffer if the next call may need no more than Enter: see setReady
 
+	fuelGiven uint64 // what there was at first, and what has been added
+
 	epochs bool // code in the store checks for interruption itself
 	// Checks in an epoch, and when the present one began; zero if that is not known.
 	epochChecks uint64
@@ -157,6 +164,9 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 		return nil, err
 	}
 	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
+	if err := s.SetFuel(l.Fuel); err != nil {
+		return nil, err
+	}
 	s.inner.Init()
 	s.externs.limit = l.ExternRefs
 	s.externs.sweepAt = min(minSweep, l.ExternRefs)
@@ -177,6 +187,7 @@ func (s *Store) Close() error {
 	if s.depth > 0 {
 		return ErrBusy
 	}
+	s.closeFuel()
 	s.closed = true
 	s.Free()
 	s.instances, s.hosts, s.unreachable, s.externs, s.exec, s.scratch = nil, nil, nil, externs{}, nil, nil
