@@ -201,6 +201,12 @@ func (e *Engine) checkSettings(img *image.Image) error {
 	case want.DeterministicRelaxedSIMD && !have.DeterministicRelaxedSIMD:
 		return bad("the results of its relaxed vector instructions may differ between machines, which this engine does not allow")
 	}
+	switch have := img.Settings; {
+	case want.Fuel && !have.Fuel:
+		return bad("its code does not count fuel, as this engine wants")
+	case have.Fuel && !want.Fuel:
+		return bad("its code counts fuel, which this engine does not give")
+	}
 	if allowed := e.config.Features; allowed != 0 && img.Features&^allowed != 0 {
 		return bad("its module was allowed to use %v, which this engine does not allow", img.Features&^allowed)
 	}

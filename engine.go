@@ -66,6 +66,10 @@ type Config struct {
 	// results of WebAssembly's deterministic profile, the same on all machines,
 	// instead of what costs this one least.
 	DeterministicRelaxedSIMD bool
+	// Fuel makes code count the instructions that it runs, and end when a store's fuel
+	// is used up: see [Store.SetFuel]. Unlike time, what a program consumes is the same
+	// each time and on all machines. Code is a bit slower.
+	Fuel bool
 	// CompileProgress is told now and then how many of the functions of a module
 	// have been compiled, trampolines included: one call at a time for a module,
 	// from the goroutines that compile it, which wait for it. It may be nil.
@@ -154,6 +158,7 @@ func (e *Engine) settings() (image.Settings, error) {
 // settings are those for a machine that has signals or not.
 func (c *Config) settings(signals bool) (s image.Settings, err error) {
 	s.ExplicitBounds, s.DeterministicRelaxedSIMD = c.ExplicitBounds, c.DeterministicRelaxedSIMD
+	s.Fuel = c.Fuel
 	switch c.Interruption {
 	case InterruptionAuto:
 		s.Epoch = !signals

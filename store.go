@@ -26,6 +26,14 @@ type StoreConfig struct {
 	// limits; false forbids it. It must not use the store.
 	Growing func(g Growth) bool
 
+	// Fuel is what guests may consume at first, with [Config].Fuel; see [Store.SetFuel].
+	Fuel uint64
+	// Refuel is asked for more when no fuel is left: it is added, and the guest goes on,
+	// if it is enough. 0 is none, and ends the call with TrapOutOfFuel; an error ends it
+	// with that error. It may block, as long as ctx lasts, the context of the call. It
+	// must not use the store. It may be nil.
+	Refuel func(ctx context.Context) (fuel uint64, err error)
+
 	// MaxNesting is how deeply calls from Go into WebAssembly and back may nest;
 	// 1,000. Beyond, calls trap with TrapStackOverflow.
 	MaxNesting int
@@ -82,7 +90,11 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	if min(c.MaxInstances, c.MaxMemories, c.MaxTables, c.MaxExternRefs, c.MaxNesting) < 0 {
 		return nil, fmt.Errorf("davit: a limit of a store is negative: %+v", *c)
 	}
+	if (c.Fuel > 0 || c.Refuel != nil) && !e.config.Fuel {
+		return nil, errNoFuel
+	}
 	limits := vm.Limits{
+		Fuel: c.Fuel, Refuel: c.Refuel,
 		Instances: c.MaxInstances, Memories: c.MaxMemories, MemoryBytes: c.MaxMemoryBytes, Tables: c.MaxTables,
 		TableElements: c.MaxTableElements, ExternRefs: c.MaxExternRefs, Nesting: c.MaxNesting, StackBytes: c.StackBytes,
 	}

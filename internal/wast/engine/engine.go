@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,9 +26,10 @@ type Engines struct {
 	// this folder and from memory by turns, unless it is "".
 	Artifacts string
 
-	serial  atomic.Int64
-	mu      sync.Mutex
-	engines map[wasm.Features]*davit.Engine
+	serial   atomic.Int64
+	consumed atomic.Uint64
+	mu       sync.Mutex
+	engines  map[wasm.Features]*davit.Engine
 }
 
 // New makes an engine for a script; it fits [wast.Runner.NewEngine].
@@ -47,7 +49,11 @@ func (x *Engines) New(features wasm.Features) (wast.Engine, error) {
 		}
 		x.engines[features] = engine
 	}
-	store, err := davit.NewStore(engine, &davit.StoreConfig{MaxMemoryBytes: 1 << 40}) // scripts make memories beyond the default
+	stores := &davit.StoreConfig{MaxMemoryBytes: 1 << 40} // scripts make memories beyond the default
+	if x.Config.Fuel {
+		stores.Fuel = math.MaxUint64
+	}
+	store, err := davit.NewStore(engine, stores)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +63,10 @@ func (x *Engines) New(features wasm.Features) (wast.Engine, error) {
 	}
 	return &davitEngine{engines: x, engine: engine, store: store, timeout: timeout}, nil
 }
+
+// FuelConsumed is how much fuel the scripts that have ended have consumed, if
+// Config.Fuel is set.
+func (x *Engines) FuelConsumed() uint64 { return x.consumed.Load() }
 
 type davitEngine struct {
 	engines *Engines
@@ -151,6 +161,7 @@ func (e *davitEngine) Instantiate(m wast.Compiled, resolve func(module, name str
 
 // Close implements [wast.Engine].
 func (e *davitEngine) Close() error {
+	e.engines.consumed.Add(e.store.FuelConsumed())
 	for _, m := range e.modules {
 		if err := m.Close(); err != nil {
 			return err
