@@ -72,6 +72,7 @@ An artifact is machine code: run none that you would not run as a program.`,
 	f.StringArrayVar(&config.Settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.BoolVar(&config.ExplicitBounds, "explicit-bounds", false, "check every memory access in code")
 	f.StringVar(&interruption, "interruption", "signal", "`HOW` running code can be stopped: by a signal, or by comparing an epoch")
+	f.BoolVar(&config.Fuel, "fuel", false, "count the instructions that run, for davit run --fuel")
 	f.BoolVar(&config.DeterministicRelaxedSIMD, "deterministic", false, "give relaxed vector instructions the same results on all machines")
 	f.StringVar(&when, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
 	cmd.RegisterFlagCompletionFunc("progress", whenCompletion)

@@ -41,6 +41,7 @@ var configTables = []configTable{
 		{"env-inherit", `["HOME", "PATH"]`, "variables to pass on; true for all"},
 		{"preload", `["env=env.wasm"]`, "modules to import from: NAME=FILE"},
 		{"timeout", `"30s"`, "end the program after this time"},
+		{"fuel", "1000000000", "trap after about so many instructions"},
 		{"max-memory", `"512M"`, "most memory that the program can have"},
 		{"max-stack", `"1M"`, "size of the program's stack"},
 		{"cpu", `""`, "model of processor to compile for"},

@@ -41,6 +41,7 @@ type runOptions struct {
 	progress   string
 	cpu        string
 	quick      bool
+	fuel       fuelFlag
 	settings   []string
 	cache      string
 	coredump   string
@@ -74,6 +75,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 		Example: `  davit run hello.wasm
   davit run --dir .::/work:ro --env LANG=C tool.wasm --verbose /work/file
   davit run --env-inherit=HOME,PATH --timeout 30s --max-memory 512M tool.wasm
+  davit run --fuel 1000000000 tool.wasm
   davit run --invoke add math.wat 2 3
   davit run --preload math=math.wat --invoke square user.wat 7
   davit run - < hello.wasm`,
@@ -96,6 +98,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringArrayVar(&o.preload, "preload", nil, "let the module import from another: `NAME=FILE`")
 	f.StringArrayVar(&o.listen, "tcplisten", nil, "give the program a socket that listens on `HOST:PORT`")
 	f.DurationVar(&o.timeout, "timeout", 0, "end the program after `TIME`, such as 30s")
+	f.Var(&o.fuel, "fuel", "trap after about `N` instructions of WebAssembly, the same for each run and on all machines")
 	f.StringVar(&o.maxMemory, "max-memory", "", "most memory that the program can have: `SIZE` such as 512M (default 4G)")
 	f.StringVar(&o.maxStack, "max-stack", "", "size of the program's stack: `SIZE` such as 8M (default 1M)")
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
@@ -168,7 +171,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	r.engine, err = davit.NewEngine(&davit.Config{
-		QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache,
+		Fuel: o.fuel.set, QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache,
 		Demangle: func(name string) string { return demangle.Filter(name) }, SourceMap: sourceMapBeside(file),
 		CompileProgress: func(done, total int) {
 			if r.now != nil {
@@ -288,7 +291,9 @@ func artifactHint(err error) string {
 		return ""
 	}
 	switch refused.Reason {
-	case davit.ArtifactVersion, davit.ArtifactProcessor, davit.ArtifactTarget, davit.ArtifactSettings:
+	case davit.ArtifactSettings:
+		return "davit run --fuel wants what davit compile --fuel has made, and nothing else runs that"
+	case davit.ArtifactVersion, davit.ArtifactProcessor, davit.ArtifactTarget:
 		return "compile the module again: davit compile"
 	}
 	return "the file is damaged; compile the module again: davit compile"
@@ -323,9 +328,36 @@ func (o *runOptions) wasi(cmd *cobra.Command, file string) (c *wasip1.Config, cl
 	return c, closers, nil
 }
 
+// fuelFlag is the value of --fuel: a number of units, or none if the flag is not given.
+type fuelFlag struct {
+	units uint64
+	set   bool
+}
+
+// Set implements [pflag.Value].
+func (f *fuelFlag) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return errors.New("want a number of instructions, such as 1000000")
+	}
+	f.units, f.set = n, true
+	return nil
+}
+
+// String implements [pflag.Value].
+func (f *fuelFlag) String() string {
+	if !f.set {
+		return ""
+	}
+	return strconv.FormatUint(f.units, 10)
+}
+
+// Type implements [pflag.Value].
+func (f *fuelFlag) Type() string { return "count" }
+
 // limits are those of the store.
 func (o *runOptions) limits(cmd *cobra.Command) (*davit.StoreConfig, error) {
-	c := &davit.StoreConfig{}
+	c := &davit.StoreConfig{Fuel: o.fuel.units}
 	for _, x := range []struct {
 		flag, value string
 		size        *uint64
