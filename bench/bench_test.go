@@ -24,7 +24,7 @@ func TestFuzz(t *testing.T) {
 	if testing.Short() {
 		n = 20
 	}
-	if err := fuzz("davit,davit:opt_level=none,davit:bounds+epoch,davit:cpu=x86-64-v2,wasmtime,wazero", 1, n, t.TempDir()); err != nil {
+	if err := fuzz("davit,davit:opt_level=none,davit:bounds+epoch+fuel,davit:cpu=x86-64-v2,wasmtime,wazero", 1, n, t.TempDir()); err != nil {
 		t.Error(err)
 	}
 }

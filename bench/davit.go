@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 type davitEngine struct {
 	label    string
 	engine   *davit.Engine
+	stores   *davit.StoreConfig
 	deadline bool // programs run under one
 }
 
@@ -32,7 +34,7 @@ func newDavit(options string, threads int) (engine, error) {
 	}
 	c.CompileWorkers = threads
 	e, err := davit.NewEngine(&c)
-	return &davitEngine{label("davit", options), e, deadline}, err
+	return &davitEngine{label("davit", options), e, davitStores(&c), deadline}, err
 }
 
 func (e *davitEngine) name() string { return e.label }
@@ -45,7 +47,7 @@ func (e *davitEngine) compile(wasm []byte) (module, cost, error) {
 		m, err = e.engine.Compile(context.Background(), wasm)
 		return err
 	})
-	return &davitModule{e.engine, m, e.deadline}, c, err
+	return &davitModule{e.engine, m, e.stores, e.deadline}, c, err
 }
 
 func (e *davitEngine) textSize(wasm []byte) (int, error) {
@@ -68,6 +70,7 @@ func (e *davitEngine) textSize(wasm []byte) (int, error) {
 type davitModule struct {
 	engine   *davit.Engine
 	module   *davit.Module
+	stores   *davit.StoreConfig
 	deadline bool
 }
 
@@ -104,7 +107,7 @@ func (m *davitModule) run(dir string, stdout *os.File) (time.Duration, error) {
 		return 0, err
 	}
 	defer process.Close()
-	s, err := davit.NewStore(m.engine, nil)
+	s, err := davit.NewStore(m.engine, m.stores)
 	if err != nil {
 		return 0, err
 	}
@@ -141,7 +144,7 @@ func (m *davitModule) instantiate(n int) (cost, error) {
 	}
 	return measureCost(func() error {
 		for range n {
-			s, err := davit.NewStore(m.engine, nil)
+			s, err := davit.NewStore(m.engine, m.stores)
 			if err != nil {
 				return err
 			}
@@ -163,7 +166,7 @@ func (m *davitModule) exports() (exports, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := davit.NewStore(m.engine, nil)
+	s, err := davit.NewStore(m.engine, m.stores)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +200,7 @@ func (x *davitExports) close() {
 }
 
 // davitConfig is the configuration for options, which are joined by +: bounds,
-// epoch, quick (what compiles fastest), cpu=MODEL, and NAME=VALUE for a setting
+// epoch, fuel, quick (what compiles fastest), cpu=MODEL, and NAME=VALUE for a setting
 // of the code generator.
 func davitConfig(options string) (c davit.Config, err error) {
 	if options == "" {
@@ -210,6 +213,8 @@ func davitConfig(options string) (c davit.Config, err error) {
 			c.ExplicitBounds = true
 		case option == "epoch":
 			c.Interruption = davit.InterruptionEpoch
+		case option == "fuel":
+			c.Fuel = true
 		case option == "quick":
 			c.Settings = append(c.Settings, "opt_level=none", "regalloc_algorithm=single_pass")
 		case ok && name == "cpu":
@@ -221,6 +226,15 @@ func davitConfig(options string) (c davit.Config, err error) {
 		}
 	}
 	return c, nil
+}
+
+// davitStores is the configuration of stores for a configuration: fuel is counted, but
+// never used up.
+func davitStores(c *davit.Config) *davit.StoreConfig {
+	if !c.Fuel {
+		return nil
+	}
+	return &davit.StoreConfig{Fuel: math.MaxUint64}
 }
 
 // newSpinner is a loop in WebAssembly that runs until stop is set, for each

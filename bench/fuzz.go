@@ -222,6 +222,7 @@ func trapLine(message string) string {
 type davitFuzz struct {
 	label  string
 	engine *davit.Engine
+	stores *davit.StoreConfig
 }
 
 func newDavitFuzz(option string) (fuzzEngine, error) {
@@ -230,7 +231,7 @@ func newDavitFuzz(option string) (fuzzEngine, error) {
 		return nil, err
 	}
 	e, err := davit.NewEngine(&c)
-	return davitFuzz{label("davit", option), e}, err
+	return davitFuzz{label("davit", option), e, davitStores(&c)}, err
 }
 
 func (e davitFuzz) name() string { return e.label }
@@ -242,7 +243,7 @@ func (e davitFuzz) run(code []byte, calls []fuzzCall, globals []string) ([]strin
 		return nil, err
 	}
 	defer m.Close()
-	s, err := davit.NewStore(e.engine, nil)
+	s, err := davit.NewStore(e.engine, e.stores)
 	if err != nil {
 		return nil, err
 	}
@@ -390,15 +391,16 @@ func (e wazeroFuzz) run(code []byte, calls []fuzzCall, globals []string) ([]stri
 type wasmtimeFuzz struct {
 	label  string
 	engine *wasmtime.Engine
+	needs  wasmtimeNeeds
 }
 
 func newWasmtimeFuzz(option string) (fuzzEngine, error) {
-	c, err := newWasmtimeConfig(option)
+	c, needs, err := newWasmtimeConfig(option)
 	if err != nil {
 		return nil, err
 	}
 	c.SetWasmTailCall(true)
-	return wasmtimeFuzz{label("wasmtime", option), wasmtime.NewEngineWithConfig(c)}, nil
+	return wasmtimeFuzz{label("wasmtime", option), wasmtime.NewEngineWithConfig(c), needs}, nil
 }
 
 func (e wasmtimeFuzz) name() string { return e.label }
@@ -409,7 +411,7 @@ func (e wasmtimeFuzz) run(code []byte, calls []fuzzCall, globals []string) ([]st
 		return nil, err
 	}
 	defer m.Close()
-	s := wasmtime.NewStore(e.engine)
+	s := e.needs.store(e.engine)
 	defer s.Close()
 	in, err := wasmtime.NewInstance(s, m, nil)
 	if err != nil {

@@ -113,7 +113,7 @@ func liveChild(spec string, n int) error {
 			}, err
 		}
 	case "wasmtime":
-		c, err := newWasmtimeConfig("")
+		c, _, err := newWasmtimeConfig("")
 		if err != nil {
 			return err
 		}

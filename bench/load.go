@@ -157,7 +157,7 @@ type wasmtimeLoader struct {
 }
 
 func newWasmtimeLoader(code []byte, dir string) (loader, error) {
-	c, err := newWasmtimeConfig("")
+	c, _, err := newWasmtimeConfig("")
 	if err != nil {
 		return nil, err
 	}

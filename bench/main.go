@@ -30,9 +30,9 @@ const usage = `Measure davit beside its peers.
   go run . -health 100                                         collections and deadlines beside loops
   go run . -fuzz 1000 [-seed 1] [-save DIR]                    random modules by all engines
 
-Engines take options after a colon. davit: bounds, epoch, quick, deadline,
-cpu=MODEL, NAME=VALUE for a setting of the code generator, joined by +; wasmtime:
-none, epoch; wazero: deadline; v8: liftoff. For -fuzz there is one more, oracle, davit's IR interpreter, with
+Engines take options after a colon. davit: bounds, epoch, fuel, quick, deadline,
+cpu=MODEL, NAME=VALUE for a setting of the code generator; wasmtime: none, epoch,
+fuel; both joined by +; wazero: deadline; v8: liftoff. For -fuzz there is one more, oracle, davit's IR interpreter, with
 optimized and bounds.
 
 `

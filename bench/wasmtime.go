@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/bytecodealliance/wasmtime-go/v39"
@@ -14,26 +16,53 @@ import (
 type wasmtimeEngine struct {
 	label  string
 	engine *wasmtime.Engine
-	epochs bool // stores need a deadline
+	needs  wasmtimeNeeds
 }
 
-func newWasmtimeConfig(option string) (*wasmtime.Config, error) {
-	c := wasmtime.NewConfig()
+// newWasmtimeConfig is the configuration for options, which are joined by +: none
+// (nothing is optimized), epoch (interruption by epochs) and fuel (it is counted, but
+// never used up).
+func newWasmtimeConfig(options string) (c *wasmtime.Config, needs wasmtimeNeeds, err error) {
+	c = wasmtime.NewConfig()
 	c.SetCraneliftOptLevel(wasmtime.OptLevelSpeed)
-	switch option {
-	case "":
-	case "none":
-		c.SetCraneliftOptLevel(wasmtime.OptLevelNone)
-	case "epoch":
-		c.SetEpochInterruption(true)
-	default:
-		return nil, fmt.Errorf("unknown option %q of wasmtime", option)
+	for option := range strings.SplitSeq(options, "+") {
+		switch option {
+		case "":
+		case "none":
+			c.SetCraneliftOptLevel(wasmtime.OptLevelNone)
+		case "epoch":
+			needs.epochs = true
+			c.SetEpochInterruption(true)
+		case "fuel":
+			needs.fuel = true
+			c.SetConsumeFuel(true)
+		default:
+			return nil, needs, fmt.Errorf("unknown option %q of wasmtime", option)
+		}
 	}
-	return c, nil
+	return c, needs, nil
+}
+
+// wasmtimeNeeds is what stores need for a configuration.
+type wasmtimeNeeds struct{ epochs, fuel bool }
+
+// store makes a store with all the fuel that there can be, and a deadline that is never
+// met, if they are needed.
+func (n wasmtimeNeeds) store(e *wasmtime.Engine) *wasmtime.Store {
+	s := wasmtime.NewStore(e)
+	if n.epochs {
+		s.SetEpochDeadline(1 << 40)
+	}
+	if n.fuel {
+		if err := s.SetFuel(math.MaxUint64); err != nil {
+			panic(err) // the engine counts it
+		}
+	}
+	return s
 }
 
 func newWasmtime(option string, threads int) (engine, error) {
-	c, err := newWasmtimeConfig(option)
+	c, needs, err := newWasmtimeConfig(option)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +73,7 @@ func newWasmtime(option string, threads int) (engine, error) {
 	default:
 		return nil, fmt.Errorf("wasmtime compiles on one thread or on all")
 	}
-	return &wasmtimeEngine{label("wasmtime", option), wasmtime.NewEngineWithConfig(c), option == "epoch"}, nil
+	return &wasmtimeEngine{label("wasmtime", option), wasmtime.NewEngineWithConfig(c), needs}, nil
 }
 
 func (e *wasmtimeEngine) name() string { return e.label }
@@ -86,14 +115,7 @@ type wasmtimeModule struct {
 	module *wasmtime.Module
 }
 
-// store makes a store, whose deadline, if there are epochs, is never met.
-func (m *wasmtimeModule) store() *wasmtime.Store {
-	s := wasmtime.NewStore(m.engine.engine)
-	if m.engine.epochs {
-		s.SetEpochDeadline(1 << 40)
-	}
-	return s
-}
+func (m *wasmtimeModule) store() *wasmtime.Store { return m.engine.needs.store(m.engine.engine) }
 
 func (m *wasmtimeModule) close() { m.module.Close() }
 
