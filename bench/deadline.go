@@ -62,7 +62,7 @@ func (b *bench) deadlines() ([]*table, error) {
 		for i, e := range engines {
 			if specs[i] == "davit:deadline" { // the very code that runs without
 				if m, ok := modules[index["davit"]].(*davitModule); ok {
-					modules[i] = &davitModule{m.engine, m.module, true}
+					modules[i] = &davitModule{m.engine, m.module, m.stores, true}
 				} else {
 					times[i] = times[index["davit"]]
 				}

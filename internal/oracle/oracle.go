@@ -101,7 +101,6 @@ func (in *Instance) define(code []byte, o *Options) error {
 	if err != nil {
 		return err
 	}
-	target.X64.HasAVX2 = false // the interpreter's vectors have 16 bytes
 	co := &compile.Options{Target: target, Settings: o.Settings}
 	add := func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error {
 		kept := ir.NewFunction(ir.Name{}, ir.Signature{})
