@@ -112,6 +112,14 @@ func (f Frame) demangle(name string) string {
 	return f.module.Engine().Demangle(name)
 }
 
+// name is the function's name as readers want it.
+func (f Frame) name() string {
+	if f.FuncName != "" {
+		return f.demangle(f.FuncName)
+	}
+	return fmt.Sprintf("func[%d]", f.Func)
+}
+
 // String describes f in one line.
 func (f Frame) String() string {
 	var b strings.Builder
@@ -119,11 +127,7 @@ func (f Frame) String() string {
 		b.WriteString(f.Module)
 		b.WriteByte('!')
 	}
-	if f.FuncName != "" {
-		b.WriteString(f.demangle(f.FuncName))
-	} else {
-		fmt.Fprintf(&b, "func[%d]", f.Func)
-	}
+	b.WriteString(f.name())
 	if f.Offset >= 0 {
 		fmt.Fprintf(&b, " at offset %#x", f.Offset)
 	}

@@ -19,9 +19,48 @@ const (
 	HandlerFlags    = 48  // HandlerAVX
 	HandlerTraps    = 56  // number of traps taken
 	HandlerYields   = 64  // number of yields taken
+	HandlerProfile  = 72  // 1 while a CPU profile is being taken
+	HandlerWatched  = 80  // address of the table of watched goroutines, ProfileSlots slots
+	HandlerBetween  = 88  // profile: ticks on the way into native code and out of it
 	HandlerOld      = 128 // for each signal number below 32: the address of the handler to chain to
 	HandlerSize     = 512
 )
+
+// A CPU profile: the handler of its timers' signal takes a tick in a function
+// body as a yield, which it counts in ExecTicks. When it finds Go code instead,
+// run by a goroutine that is watched because it serves native code, it notes Go's
+// return addresses in a record of that goroutine's buffer.
+const (
+	ProfileSlots    = 4096 + ProfileProbes  // of the table of watched goroutines
+	ProfileSlotLog2 = 12                    // of the slots that a hash of g can name
+	ProfileProbes   = 8                     // so many slots from that one on may have g
+	ProfileHash     = 0x9e37_79b9_7f4a_7c15 // times g, of which the upper bits name the slot
+
+	// A slot.
+	SlotGoroutine = 0 // g, or 0
+	SlotBuffer    = 8 // address of its buffer
+	SlotSize      = 16
+
+	// A buffer.
+	TicksLevel   = 0  // how many activations of the goroutine are watched
+	TicksBusy    = 8  // not 0: the Go side is at the records
+	TicksCount   = 16 // number of records
+	TicksLost    = 24 // ticks for which there was no record
+	TicksRecords = 64 // the records
+	TicksMax     = 31 // how many there are at most
+	TicksSize    = 16 << 10
+
+	// A record.
+	TickLevel  = 0  // TicksLevel
+	TickWeight = 8  // how many ticks it is
+	TickCount  = 16 // number of program counters
+	TickPCs    = 24 // the interrupted instruction, then return addresses, innermost first
+	TickMaxPCs = 61
+	TickLog2   = 9
+)
+
+const _ = uint(TicksSize - TicksRecords - TicksMax<<TickLog2)
+const _ = uint(1<<TickLog2 - TickPCs - TickMaxPCs*8)
 
 // HandlerAVX in HandlerFlags: the processor has AVX, whose upper halves must be
 // cleared on the way to Go.

@@ -45,8 +45,10 @@ const (
 	ExecYieldFrame = 144 // address of the saved signal frame
 	ExecYieldFP    = 152
 	ExecStore      = 160 // address of the store context of the running activation
+	ExecTicks      = 168 // ticks of a profile's timer that made the code yield, until the Go side takes them
 	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
 	ExecStackLow   = 184 // lowest usable byte of the stack
+	ExecYieldSP    = 192
 	ExecSize       = 256
 )
 

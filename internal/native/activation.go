@@ -196,7 +196,9 @@ func (s *Stack) restore(mark int) {
 
 func (s *Stack) serveYield(h Host) error {
 	frame := *s.word(layout.ExecYieldFrame)
-	runtime.Gosched()
+	if !s.tick(h) { // else nobody has asked for the processor
+		runtime.Gosched()
+	}
 	if err := h.Yield(s); err != nil {
 		return err
 	}

@@ -37,6 +37,14 @@ const preemptSignal = int(unix.SIGURG)
 
 var handlersMutex sync.Mutex
 
+// installProfileHandler puts our handler of profiles' timers before Go's. It stays:
+// signals of timers that are not there any more may come late.
+func installProfileHandler() error {
+	handlersMutex.Lock()
+	defer handlersMutex.Unlock()
+	return installHandler(int(unix.SIGPROF), process.stubs+stubProfile)
+}
+
 // installHandlers puts our handlers before Go's, where they are not already.
 func installHandlers() error {
 	handlersMutex.Lock()

@@ -18,4 +18,6 @@ func probe() error { return fmt.Errorf("native: %w", ErrUnsupported) }
 
 func installHandlers() error { return fmt.Errorf("native: %w", ErrUnsupported) }
 
+func installProfileHandler() error { return fmt.Errorf("native: %w", ErrUnsupported) }
+
 func siteSignals([]byte) uint32 { return 0 }

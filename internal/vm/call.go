@@ -28,6 +28,12 @@ type activation struct {
 	caller  Caller
 	from    uint64 // the instance context that caller is of
 	out     bool   // one is running, and others may nest calls
+
+	// Of profiles:
+	mark    int           // of the native stack, when the activation began
+	watched *watchedCalls // nil if the activation is not watched
+	below   *activation   // the one that is watched outside of it, of the same goroutine
+	profile *Profile      // the profile that was taken when it was watched
 }
 
 // Caller is what a host function knows of the call it serves. It is valid until
@@ -193,10 +199,17 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 	} else {
 		a = s.push(ctx)
 	}
+	a.mark = mark
+	if profiling.Load() {
+		a.watch()
+	}
 	done := false
 	defer func() {
 		if done {
 			return
+		}
+		if a.watched != nil && f.host == nil {
+			a.tickedHost(layout.ExitHost) // a host function has panicked, or ends the goroutine
 		}
 		if a.out { // a host function has panicked, or ends the goroutine
 			a.out = false
@@ -243,6 +256,9 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 			err = a.host()
 		} else {
 			err = s.stack.Serve(status, a)
+		}
+		if a.watched != nil {
+			a.tickedHost(status)
 		}
 		if err != nil {
 			return s.convert(err)
@@ -296,6 +312,9 @@ func (s *Store) push(ctx context.Context) *activation {
 }
 
 func (s *Store) pop(a *activation) {
+	if a.watched != nil {
+		a.unwatch()
+	}
 	s.depth--
 	if s.depth == 0 && a.hostCtx != nil {
 		if s.Embedder != nil {
@@ -505,12 +524,32 @@ func (a *activation) Yield(stack *native.Stack) error {
 		for pc := range stack.YieldCallers() {
 			if first {
 				pc++ // the interrupted instruction itself, not a return address
-				first = false
 			}
 			t.Frames = appendFrames(t.Frames, uint64(pc))
+			if first {
+				if pc := frameless(stack); pc != 0 {
+					t.Frames = appendFrames(t.Frames, uint64(pc))
+				}
+				first = false
+			}
 		}
 	}
 	return err
+}
+
+// frameless is the return address of interrupted code that has not set up its
+// frame, or has given it up; else 0.
+func frameless(stack *native.Stack) uintptr {
+	pc, _, _, words := stack.Interrupted()
+	if m, off, ok := findCode(uint64(pc)); ok {
+		switch m.Image.FrameAt(off) {
+		case image.FrameNone:
+			return words[0]
+		case image.FramePushed:
+			return words[1]
+		}
+	}
+	return 0
 }
 
 // interrupted is the trap that ends the call if its context has ended. The

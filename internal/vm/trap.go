@@ -67,6 +67,15 @@ func appendFrames(frames []Frame, returnAddress uint64) []Frame {
 	return frames
 }
 
+// begin gives a frame that is before the first instruction of its function the
+// offset of the function's body.
+func (f *Frame) begin() {
+	img := f.Module.Image
+	if f.Offset < 0 {
+		f.Offset = int(img.Bodies[int(f.Func)-img.Module.NumImportedFuncs])
+	}
+}
+
 // funcName is what the module calls a function: in its name section, else in
 // its exports.
 func (m *Module) funcName(i uint32) string {
@@ -88,11 +97,8 @@ func (m *Module) funcName(i uint32) string {
 func trapOf(n *native.Trap) *Trap {
 	t := &Trap{Code: image.TrapCode(n.Code)}
 	t.Frames = appendFrames(t.Frames, uint64(n.PC)+1)
-	if len(t.Frames) > 0 && t.Frames[0].Offset < 0 {
-		// It came before the first instruction, in the check of the stack.
-		f := &t.Frames[0]
-		img := f.Module.Image
-		f.Offset = int(img.Bodies[int(f.Func)-img.Module.NumImportedFuncs])
+	if len(t.Frames) > 0 {
+		t.Frames[0].begin() // it may have come in the check of the stack
 	}
 	if m, off, ok := findCode(uint64(n.PC)); ok {
 		switch m.Image.FrameAt(off) {

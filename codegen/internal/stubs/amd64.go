@@ -11,14 +11,19 @@ import (
 // siginfo, the extended state's software-reserved bytes).
 const (
 	ucStackFlags = 24
+	ucR14        = 88
 	ucRBP        = 120
 	ucRSP        = 160
 	ucRIP        = 168
 	ucFPRegs     = 224
 	ucSize       = 304 // through the signal mask
 
-	siCode = 8
-	siAddr = 16
+	siCode    = 8
+	siAddr    = 16
+	siOverrun = 20 // of timers: how often the timer has expired since the signal was sent
+	siValue   = 24 // of timers: what the timer was made with
+
+	siTimer = -2 // siCode of timers
 
 	fpMagic        = 464
 	fpExtendedSize = 468
@@ -199,6 +204,7 @@ func linuxAMD64() *builder {
 
 	b.faultHandler()
 	b.yieldHandler()
+	b.profileHandler()
 	b.finish()
 	return b
 }
@@ -336,40 +342,49 @@ func (b *builder) faultHandler() {
 func (b *builder) yieldHandler() {
 	b.begin("interrupt", "Signal handler for Go's preemption signal.")
 	b.enterHandler("interrupt.chain")
+	b.yieldIn("interrupt", "interrupt.chain", "interrupt.chain")
+	b.label("interrupt.chain")
+	b.chain()
+}
 
+// yieldIn makes native code that enterHandler has found yield if it is in a
+// function body, and goes on behind itself with the execution context in r10. It
+// goes to the label outside if the code is in no body, and to none if there is
+// something wrong with its stack. Labels begin with prefix.
+func (b *builder) yieldIn(prefix, outside, none string) {
 	// The offset is in a body if an odd number of bounds is not above it: count
 	// them (r9) by a binary search over ecx bounds.
 	b.RM(MOV, S64, R9, At(R8, layout.DescBounds))
 	b.RM(MOV, S32, RCX, At(R8, layout.DescBoundCount))
-	b.label("interrupt.search")
+	b.label(prefix + ".search")
 	b.RR(TEST, S32, RCX, RCX)
-	b.jcc(E, "interrupt.searched")
+	b.jcc(E, prefix+".searched")
 	b.RR(MOV, S32, RAX, RCX)
 	b.RI(SHR, S32, RAX, 1)
 	b.RM(CMP, S32, R10, Indexed(R9, RAX, 2, 0))
-	b.jcc(B, "interrupt.below")
+	b.jcc(B, prefix+".below")
 	b.RM(LEA, S64, R9, Indexed(R9, RAX, 2, 4))
 	b.RI(ADD, S32, RAX, 1)
 	b.RR(SUB, S32, RCX, RAX)
-	b.jmp("interrupt.search")
-	b.label("interrupt.below")
+	b.jmp(prefix + ".search")
+	b.label(prefix + ".below")
 	b.RR(MOV, S32, RCX, RAX)
-	b.jmp("interrupt.search")
-	b.label("interrupt.searched")
+	b.jmp(prefix + ".search")
+	b.label(prefix + ".searched")
 	b.RM(SUB, S64, R9, At(R8, layout.DescBounds))
 	b.RI(TEST, S8, R9, 4)
-	b.jcc(E, "interrupt.chain")
+	b.jcc(E, outside)
 
 	b.RM(MOV, S64, R10, At(RDX, ucRSP))
-	b.checkBit(R10, RAX, RCX, layout.HandlerStacks, 24, "interrupt.chain")
+	b.checkBit(R10, RAX, RCX, layout.HandlerStacks, 24, none)
 	b.RM(MOV, S64, R9, At(RDX, ucFPRegs))
 	b.RR(TEST, S64, R9, R9)
-	b.jcc(E, "interrupt.chain")
+	b.jcc(E, none)
 	b.MovRI(S32, RCX, fpLegacySize)
 	b.MI(CMP, S32, At(R9, fpMagic), fpMagic1)
-	b.jcc(NE, "interrupt.legacy")
+	b.jcc(NE, prefix+".legacy")
 	b.RM(MOV, S32, RCX, At(R9, fpExtendedSize))
-	b.label("interrupt.legacy")
+	b.label(prefix + ".legacy")
 
 	// r8: the vector state's copy, 64-byte aligned; below it the frame.
 	b.RR(MOV, S64, R8, R10)
@@ -378,7 +393,7 @@ func (b *builder) yieldHandler() {
 	b.RI(AND, S64, R10, -layout.StackRegionSize)
 	b.RM(LEA, S64, RAX, At(R8, -frameDistance-resumeSlots))
 	b.RM(CMP, S64, RAX, At(R10, layout.ExecStackLow))
-	b.jcc(B, "interrupt.chain") // no room; the next signal will find some
+	b.jcc(B, none) // no room; the next signal will find some
 
 	b.Push(RDI)
 	b.Push(RSI)
@@ -404,13 +419,149 @@ func (b *builder) yieldHandler() {
 	b.MR(MOV, S64, At(R10, layout.ExecYieldFrame), R8)
 	b.RM(MOV, S64, RAX, At(RDX, ucRBP))
 	b.MR(MOV, S64, At(R10, layout.ExecYieldFP), RAX)
+	b.RM(MOV, S64, RAX, At(RDX, ucRSP))
+	b.MR(MOV, S64, At(R10, layout.ExecYieldSP), RAX)
 	b.RM(LEA, S64, RAX, At(R8, -resumeSlots))
 	b.MR(MOV, S64, At(RDX, ucRSP), RAX)
 	b.leaLabel(RAX, "yield")
 	b.MR(MOV, S64, At(RDX, ucRIP), RAX)
 	b.Lock()
 	b.M(INC, S64, At(R11, layout.HandlerYields))
+}
 
-	b.label("interrupt.chain")
-	b.chain()
+// weight loads how many ticks a signal of a profile's timer stands for.
+func (b *builder) weight(dst Reg) {
+	b.RM(MOV, S32, dst, At(RSI, siOverrun))
+	b.RI(ADD, S64, dst, 1)
+}
+
+// profileHandler takes SIGPROF. A signal of another sender than a timer that was
+// made with the address of the handlers' state is for the handler before: Go's own
+// profiles go on as ever. Ours does not get there.
+//
+// Of Go it reads g, the bounds of its stack, and on that stack, above the stack
+// pointer, the chain of frame pointers: what a goroutine that runs on this very
+// thread has there does not change meanwhile.
+func (b *builder) profileHandler() {
+	b.begin("profile", "Signal handler for the timers of CPU profiles.")
+	b.leaState(R11)
+	b.MI(CMP, S32, At(RSI, siCode), siTimer)
+	b.jcc(NE, "profile.other")
+	b.RM(CMP, S64, R11, At(RSI, siValue))
+	b.jcc(NE, "profile.other")
+	b.enterHandler("profile.go")
+	b.MI(CMP, S64, At(R11, layout.HandlerProfile), 0)
+	b.jcc(E, "profile.done") // a late signal
+	b.yieldIn("profile", "profile.between", "profile.between")
+	b.label("profile.yielded")
+	b.weight(RAX)
+	b.MR(ADD, S64, At(R10, layout.ExecTicks), RAX)
+	b.label("profile.done")
+	b.Lock()
+	b.M(DEC, S64, At(R11, layout.HandlerActive))
+	b.Ret(0)
+
+	b.label("profile.between")
+	b.weight(RAX)
+	b.Lock()
+	b.MR(ADD, S64, At(R11, layout.HandlerBetween), RAX)
+	b.jmp("profile.done")
+
+	// r10 is the program counter. In the stubs, the registers mean nothing.
+	b.label("profile.go")
+	b.MI(CMP, S64, At(R11, layout.HandlerProfile), 0)
+	b.jcc(E, "profile.done")
+	b.RM(LEA, S64, RAX, At(R11, -layout.StubTextSize))
+	b.RR(MOV, S64, RCX, R10)
+	b.RR(SUB, S64, RCX, RAX)
+	b.RI(CMP, S64, RCX, layout.StubTextSize)
+	b.jcc(AE, "profile.find")
+
+	// When both signals have come at once, the other handler has made the code yield
+	// just now: that does for this one as well.
+	b.leaLabel(RAX, "yield")
+	b.RR(CMP, S64, RAX, R10)
+	b.jcc(NE, "profile.between")
+	b.RM(MOV, S64, R10, At(RDX, ucRSP))
+	b.RI(AND, S64, R10, -layout.StackRegionSize)
+	b.jmp("profile.yielded")
+
+	// Find g, which Go code has in r14, in the table: r9 is a slot, ecx how many are
+	// left to look at. Only the goroutine itself enters its g and its buffer.
+	b.label("profile.find")
+	b.RM(MOV, S64, R8, At(RDX, ucR14))
+	b.RR(TEST, S64, R8, R8)
+	b.jcc(E, "profile.done")
+	hash := uint64(layout.ProfileHash)
+	b.MovRI64(R9, hash)
+	b.RR(IMUL, S64, R9, R8)
+	b.RI(SHR, S64, R9, 64-layout.ProfileSlotLog2)
+	b.RI(SHL, S64, R9, 4) // the size of a slot
+	b.RM(ADD, S64, R9, At(R11, layout.HandlerWatched))
+	b.MovRI(S32, RCX, layout.ProfileProbes)
+	b.label("profile.probe")
+	b.MR(CMP, S64, At(R9, layout.SlotGoroutine), R8)
+	b.jcc(E, "profile.found")
+	b.RI(ADD, S64, R9, layout.SlotSize)
+	b.RI(SUB, S32, RCX, 1)
+	b.jcc(NE, "profile.probe")
+	b.jmp("profile.done")
+	b.label("profile.found")
+	b.RM(MOV, S64, RCX, At(R9, layout.SlotBuffer))
+
+	// g begins with the bounds of its stack: r9 becomes the upper one. On another
+	// stack, such as the one that Go's scheduler has, r14 is not what runs.
+	b.RM(MOV, S64, RAX, At(RDX, ucRSP))
+	b.RM(CMP, S64, RAX, At(R8, 0))
+	b.jcc(B, "profile.done")
+	b.RM(MOV, S64, R9, At(R8, 8))
+	b.RR(CMP, S64, RAX, R9)
+	b.jcc(AE, "profile.done")
+
+	// rcx: the buffer; r8: the record.
+	b.MI(CMP, S64, At(RCX, layout.TicksBusy), 0)
+	b.jcc(NE, "profile.lost")
+	b.RM(MOV, S64, R8, At(RCX, layout.TicksCount))
+	b.RI(CMP, S64, R8, layout.TicksMax)
+	b.jcc(AE, "profile.lost")
+	b.RI(SHL, S64, R8, layout.TickLog2)
+	b.RM(LEA, S64, R8, Indexed(RCX, R8, 0, layout.TicksRecords))
+	b.weight(RDI)
+	b.MR(MOV, S64, At(R8, layout.TickWeight), RDI)
+	b.RM(MOV, S64, RDI, At(RCX, layout.TicksLevel))
+	b.MR(MOV, S64, At(R8, layout.TickLevel), RDI)
+	b.MR(MOV, S64, At(R8, layout.TickPCs), R10)
+
+	// Follow the frame pointers: rdi is one, rax where it must not lie below, esi
+	// how many program counters there are.
+	b.RM(MOV, S64, RDI, At(RDX, ucRBP))
+	b.MovRI(S32, RSI, 1)
+	b.label("profile.walk")
+	b.RR(CMP, S64, RDI, RAX)
+	b.jcc(B, "profile.walked")
+	b.RI(TEST, S8, RDI, 7)
+	b.jcc(NE, "profile.walked")
+	b.RM(LEA, S64, RAX, At(RDI, 16))
+	b.RR(CMP, S64, RAX, R9)
+	b.jcc(A, "profile.walked")
+	b.RM(MOV, S64, R10, At(RDI, 8))
+	b.RR(TEST, S64, R10, R10)
+	b.jcc(E, "profile.walked")
+	b.MR(MOV, S64, Indexed(R8, RSI, 3, layout.TickPCs), R10)
+	b.RM(MOV, S64, RDI, At(RDI, 0))
+	b.RI(ADD, S32, RSI, 1)
+	b.RI(CMP, S32, RSI, layout.TickMaxPCs)
+	b.jcc(B, "profile.walk")
+	b.label("profile.walked")
+	b.MR(MOV, S64, At(R8, layout.TickCount), RSI)
+	b.M(INC, S64, At(RCX, layout.TicksCount))
+	b.jmp("profile.done")
+
+	b.label("profile.lost")
+	b.weight(RAX)
+	b.MR(ADD, S64, At(RCX, layout.TicksLost), RAX)
+	b.jmp("profile.done")
+
+	b.label("profile.other")
+	b.JmpM(Indexed(R11, RDI, 3, layout.HandlerOld))
 }
