@@ -10,7 +10,7 @@ const supportedPlatform = false
 
 var stubText [0]byte
 
-const stubExit, stubResume, stubLand, stubGoroutine, stubClaim = 0, 0, 0, 0, 0
+const stubExit, stubResume, stubLand, stubGoroutine, stubClaim, stubBounds = 0, 0, 0, 0, 0, 0
 
 func handlerFlags() uintptr { return 0 }
 

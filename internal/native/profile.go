@@ -2,10 +2,10 @@ package native
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/layout"
 )
@@ -104,13 +104,9 @@ func StopProfile() (between int) {
 // checkGoroutine checks that g begins with the bounds of its stack, as the handler
 // takes it to.
 func checkGoroutine() error {
-	g := process.goroutine()
-	var here byte
-	at := uintptr(unsafe.Pointer(&here))
-	// Reading the bounds later than the address could fail if the stack moved in
-	// between, which it does only in calls that are not inlined.
-	if low, high := *wordAt(g), *wordAt(g + 8); at < low || at >= high {
-		return errors.New("native: this Go release keeps the bounds of a goroutine's stack elsewhere; profiles are not supported")
+	low, high, sp := Func[func() (low, high, sp uintptr)](process.stubs + stubBounds)()
+	if sp < low || sp >= high {
+		return fmt.Errorf("native: profiles: %w by this Go release: it keeps the bounds of a goroutine's stack elsewhere", ErrUnsupported)
 	}
 	return nil
 }

@@ -43,6 +43,10 @@ const (
 	// left of 320 bytes keeps the latter's alignment.
 	frameDistance = 320
 
+	// Go's g begins with the bounds of its stack.
+	goStackLow  = 0
+	goStackHigh = 8
+
 	// resumeSlots is what lies below a copied frame: a frame pointer, which
 	// rt_sigreturn overwrites, and the address of the sigreturn stub.
 	resumeSlots = 16
@@ -127,6 +131,12 @@ func linuxAMD64() *builder {
 
 	b.begin("goroutine", "Tells which goroutine runs: func() (g uintptr).")
 	b.RR(MOV, S64, RAX, R14)
+	b.Ret(0)
+
+	b.begin("bounds", "Tells what g says of its stack, and the stack pointer: func() (low, high, sp uintptr).")
+	b.RM(MOV, S64, RAX, At(R14, goStackLow))
+	b.RM(MOV, S64, RBX, At(R14, goStackHigh))
+	b.RR(MOV, S64, RCX, RSP)
 	b.Ret(0)
 
 	b.begin("claim", "Claims a lease: func(lease *Lease) (claimed bool).")
@@ -512,9 +522,9 @@ func (b *builder) profileHandler() {
 	// g begins with the bounds of its stack: r9 becomes the upper one. On another
 	// stack, such as the one that Go's scheduler has, r14 is not what runs.
 	b.RM(MOV, S64, RAX, At(RDX, ucRSP))
-	b.RM(CMP, S64, RAX, At(R8, 0))
+	b.RM(CMP, S64, RAX, At(R8, goStackLow))
 	b.jcc(B, "profile.done")
-	b.RM(MOV, S64, R9, At(R8, 8))
+	b.RM(MOV, S64, R9, At(R8, goStackHigh))
 	b.RR(CMP, S64, RAX, R9)
 	b.jcc(AE, "profile.done")
 
