@@ -211,7 +211,15 @@ func (w *Watch) Ticks(level int, f func(pcs []uintptr, n int)) {
 func (w *Watch) take(want func(level int) bool, f func(pcs []uintptr, n int)) {
 	store(w.buffer+layout.TicksBusy, 1)
 	defer store(w.buffer+layout.TicksBusy, 0)
-	count, kept := int(load(w.buffer+layout.TicksCount)), 0
+	count, wanted, kept := int(load(w.buffer+layout.TicksCount)), 0, 0
+	for i := range count {
+		if want(int(*wordAt(w.record(i) + layout.TickLevel))) {
+			wanted++
+		}
+	}
+	if wanted == 0 {
+		return
+	}
 	lost := int(load(w.buffer + layout.TicksLost))
 	store(w.buffer+layout.TicksLost, 0)
 	for i := range count {
@@ -221,12 +229,12 @@ func (w *Watch) take(want func(level int) bool, f func(pcs []uintptr, n int)) {
 			kept++
 			continue
 		}
+		// What there was no room for is likely to have been as the rest is.
+		share := lost / wanted
+		lost, wanted = lost-share, wanted-1
 		if f == nil {
 			continue
 		}
-		// What there was no room for is likely to have been as the rest is.
-		share := lost / (count - i)
-		lost -= share
 		var pcs [layout.TickMaxPCs]uintptr
 		n := min(int(*wordAt(r + layout.TickCount)), len(pcs))
 		for k := range n {
