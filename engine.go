@@ -101,6 +101,14 @@ type Config struct {
 	// for files that are as safe as the program itself; it has no effect together
 	// with VerifyKey or ArtifactSecret.
 	UncheckedFiles bool
+	// PerfMap writes the names of compiled functions where Linux's profiler perf looks
+	// for them, /tmp/perf-PID.map. Those of artifacts that are loaded from files perf
+	// finds there. A module takes two more mappings of the process.
+	PerfMap bool
+	// JITDump is a folder in which all code is written to a file for perf inject --jit,
+	// jit-PID.dump, with lines of source code where modules have debug information. perf
+	// record must use the same clock: -k mono. "" means none.
+	JITDump string
 }
 
 // Engine compiles modules and holds what they share. It may be used by many
@@ -139,6 +147,12 @@ func NewEngine(c *Config) (*Engine, error) {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
 	e.vm.Demangle, e.vm.LoadSourceMap = e.config.Demangle, e.config.SourceMap
+	if e.config.PerfMap || e.config.JITDump != "" {
+		e.vm.Anonymous = e.config.PerfMap
+		if e.vm.Loaded, err = tellPerf(&e.config); err != nil {
+			return nil, fmt.Errorf("davit: %w", err)
+		}
+	}
 	if compiler != nil {
 		if _, err := compiler.target(&e.config, ""); err != nil {
 			return nil, fmt.Errorf("davit: %w", err)

@@ -56,7 +56,7 @@ func (p *moduleProfile) readPprof(data []byte, module string) error {
 			continue
 		}
 		leaf := s.Location[0]
-		if leaf.Mapping == nil || filepath.Base(leaf.Mapping.File) != filepath.Base(module) {
+		if leaf.Mapping == nil || !sameModule(leaf.Mapping.File, module) {
 			p.other += n
 			continue
 		}
@@ -67,6 +67,20 @@ func (p *moduleProfile) readPprof(data []byte, module string) error {
 		return fmt.Errorf("no sample is in %s: the mappings' files are %s", filepath.Base(module), mappingFiles(parsed))
 	}
 	return nil
+}
+
+// sameModule reports whether names of files say the same module: as text, in
+// binary form, or compiled.
+func sameModule(a, b string) bool {
+	base := func(name string) string {
+		name = filepath.Base(name)
+		switch ext := filepath.Ext(name); ext {
+		case ".wat", ".wasm", ".cwasm":
+			return strings.TrimSuffix(name, ext)
+		}
+		return name
+	}
+	return base(a) == base(b)
 }
 
 func mappingFiles(p *profile.Profile) string {

@@ -46,6 +46,7 @@ type runOptions struct {
 	cache      string
 	coredump   string
 	json       bool
+	profileOptions
 }
 
 // all is the value of --env-inherit that stands for all variables; in
@@ -109,6 +110,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringVar(&o.cache, "cache", "", "keep compiled modules in folder `DIR`, and find them there; without =DIR, in the user's cache")
 	f.Lookup("cache").NoOptDefVal = userCache
 	f.StringVar(&o.coredump, "coredump", "", "write a core dump to `FILE` if the program traps")
+	o.profileFlags(cmd)
 	f.BoolVar(&o.json, "json", false, "print errors, and results of --invoke, as JSON")
 	cmd.RegisterFlagCompletionFunc("progress", whenCompletion)
 	return cmd
@@ -123,6 +125,7 @@ type runner struct {
 	store  *davit.Store
 	now    *progress // of the compilation that runs, or nil
 	loaded []loaded
+	taken  *davit.Profile // or nil
 }
 
 // loaded is a module with the name that it gives itself.
@@ -170,7 +173,12 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	perfMap, jitDump, err := o.perfFiles(cmd)
+	if err != nil {
+		return err
+	}
 	r.engine, err = davit.NewEngine(&davit.Config{
+		PerfMap: perfMap, JITDump: jitDump,
 		Fuel: o.fuel.set, QuickCompile: o.quick, CPU: o.cpu, Settings: o.settings, Cache: cache,
 		Demangle: func(name string) string { return demangle.Filter(name) }, SourceMap: sourceMapBeside(file),
 		CompileProgress: func(done, total int) {
@@ -187,6 +195,13 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	defer r.store.Close()
 	defer func() { err = r.dump(err, file) }()
+	if o.profile != "" {
+		var end func(error) error
+		if r.taken, end, err = o.startProfile(cmd); err != nil {
+			return err
+		}
+		defer func() { err = end(err) }()
+	}
 	r.linker = davit.NewLinker(r.engine)
 	process, err := wasip1.New(config)
 	if err != nil {
@@ -401,6 +416,9 @@ func (r *runner) instantiate(ctx context.Context, code *module) (*davit.Instance
 		return nil, inFile(code.file, withHint(code.locate(err), compileHint(code)))
 	}
 	r.loaded = append(r.loaded, loaded{m.Name(), code})
+	if r.taken != nil {
+		r.taken.SetFile(m, code.file)
+	}
 	if err := r.checkImports(m); err != nil {
 		return nil, inFile(code.file, err)
 	}

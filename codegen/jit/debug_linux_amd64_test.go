@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/davit-wasm/davit/codegen/ir"
+	"github.com/davit-wasm/davit/internal/perf"
 )
 
 // debugged are functions that a debugger looks at.
@@ -105,11 +106,11 @@ func TestImages(t *testing.T) {
 	if cu, err := d.Reader().Next(); err != nil || cu == nil {
 		t.Errorf("unit %v, %v", cu, err)
 	}
-	text, err := os.ReadFile(perfMapFile())
+	text, err := os.ReadFile(perf.MapName())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(perfMapFile())
+	defer os.Remove(perf.MapName())
 	for i, name := range []string{"outer", "inner"} {
 		if want := fmt.Sprintf("%x %x %s\n", m.Address(ids[i]), m.Size(ids[i]), name); !strings.Contains(string(text), want) {
 			t.Errorf("no line %q in the map for perf:\n%s", want, text)

@@ -240,7 +240,7 @@ func (l *linker) placeCode(blobs []*blob) error {
 		return err
 	}
 	l.batch.code = code
-	code.Owner, code.Debuggable = l.batch, l.m.cfg.Debugger
+	code.Owner, code.Debuggable, code.Anonymous = l.batch, l.m.cfg.Debugger, l.m.cfg.PerfMap
 	for _, b := range blobs {
 		if b.id != noID && !b.replace {
 			l.addrs[b.id] = code.Base() + uintptr(b.at)

@@ -1,39 +1,24 @@
 package jit
 
 import (
-	"fmt"
-	"os"
-	"strings"
-	"sync"
-
 	"github.com/davit-wasm/davit/codegen/module"
+	"github.com/davit-wasm/davit/internal/perf"
 )
 
-// perfMaps are written one at a time.
-var perfMaps sync.Mutex
-
-// perfMapFile is the file where perf looks for the names of code in the memory
-// of a process.
-func perfMapFile() string { return fmt.Sprintf("/tmp/perf-%d.map", os.Getpid()) }
-
-// perfMap appends the batch's functions: start and size in hexadecimal digits,
-// and the name. A file that cannot be written is no reason to fail: it only
-// serves a profiler. Nothing is ever taken out of such a file.
+// perfMap adds the batch's functions to the map for perf. A file that cannot be
+// written is no reason to fail: it only serves a profiler.
 func (b *batch) perfMap() {
 	if b.code == nil {
 		return
 	}
-	var text strings.Builder
-	for i := range b.funcs {
-		f := &b.funcs[i]
-		fmt.Fprintf(&text, "%x %x %s\n", b.code.Base()+uintptr(f.start), f.end-f.start, module.SymbolName(f.name))
-	}
-	perfMaps.Lock()
-	defer perfMaps.Unlock()
-	file, err := os.OpenFile(perfMapFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	m, err := perf.OpenMap()
 	if err != nil {
 		return
 	}
-	defer file.Close()
-	_, _ = file.WriteString(text.String())
+	list := make([]perf.Symbol, len(b.funcs))
+	for i := range b.funcs {
+		f := &b.funcs[i]
+		list[i] = perf.Symbol{Name: module.SymbolName(f.name), Address: uint64(b.code.Base()) + uint64(f.start), Size: uint64(f.end - f.start)}
+	}
+	_ = m.Add(list)
 }

@@ -83,6 +83,8 @@ var forbidden = []struct{ from, to, except string }{
 	{from: "internal/compile", to: "internal/vm"},
 	{from: "internal/compile", to: "internal/native"},
 	{from: "internal/layout", to: "."},
+	{from: "internal/perf", to: "."},
+	{from: "internal/pprof", to: "."},
 	{from: ".", to: "wasi"},
 	{from: "wasi", to: "internal"},
 	{from: "wasi", to: "codegen"},

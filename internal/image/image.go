@@ -320,6 +320,12 @@ func (m *Image) WasmOffset(off uint32) (uint32, bool) {
 	return m.AddrMap[i-1].Wasm, true
 }
 
+// AddressesFrom is the index of the first entry of AddrMap at text offset off or
+// behind it.
+func (m *Image) AddressesFrom(off uint32) int {
+	return sort.Search(len(m.AddrMap), func(i int) bool { return m.AddrMap[i].Offset >= off })
+}
+
 // Position is a place in a function of the module.
 type Position struct {
 	Func uint32

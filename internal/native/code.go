@@ -60,6 +60,10 @@ type Code struct {
 	// Debuggable lets debuggers put breakpoints into the code. It is set before
 	// Publish and not changed later. It takes two more mappings of the process.
 	Debuggable bool
+	// Anonymous puts the code into memory that belongs to no file, where Linux's perf
+	// looks up names in the map of the process. It is set before Publish and not
+	// changed later. It takes two more mappings of the process.
+	Anonymous bool
 	// Freed, if it is not nil, is called when the code has been freed and no signal
 	// handler can be looking at it or its tables any more. It must not use this
 	// package. It is set before Publish and not changed later.
@@ -238,12 +242,16 @@ func (c *Code) Publish(t Tables) error {
 			return err
 		}
 	}
-	if c.Debuggable && !c.mapped {
+	if (c.Debuggable || c.Anonymous) && !c.mapped {
 		if err := takeMappings(mappingsPerPrivate); err != nil {
 			return err
 		}
 		c.private = true
-		if err := process.code.private(c.offset(), c.room()); err != nil {
+		private := process.code.private
+		if c.Anonymous {
+			private = process.code.anonymous
+		}
+		if err := private(c.offset(), c.room()); err != nil {
 			return err
 		}
 	}

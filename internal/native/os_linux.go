@@ -178,6 +178,19 @@ func (m *codeMemory) unwritable(off, size uintptr) error {
 // put breakpoints into: the kernel lets it write to private mappings only.
 func (m *codeMemory) private(off, size uintptr) error { return m.remap(off, size, unix.MAP_PRIVATE) }
 
+// anonymous is private with memory that belongs to no file, which a debugger can
+// write to as well.
+func (m *codeMemory) anonymous(off, size uintptr) error {
+	if m.fd < 0 {
+		return nil // it is
+	}
+	if err := mapZeros(m.exec+off, size, protReadWrite); err != nil {
+		return err
+	}
+	copy(bytesAt(m.exec+off, int(size)), bytesAt(m.write+off, int(size)))
+	return protect(m.exec+off, size, protReadExec)
+}
+
 // shared takes that back.
 func (m *codeMemory) shared(off, size uintptr) error { return m.remap(off, size, unix.MAP_SHARED) }
 

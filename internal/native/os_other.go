@@ -38,6 +38,7 @@ func (m *codeMemory) writable(off, size uintptr) error   { return unsupported() 
 func (m *codeMemory) executable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) unwritable(off, size uintptr) error { return unsupported() }
 func (m *codeMemory) private(off, size uintptr) error    { return unsupported() }
+func (m *codeMemory) anonymous(off, size uintptr) error  { return unsupported() }
 func (m *codeMemory) shared(off, size uintptr) error     { return unsupported() }
 func (m *codeMemory) mapFile(fd uintptr, at int64, off, size uintptr) error {
 	return unsupported()

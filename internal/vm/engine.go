@@ -33,6 +33,13 @@ type Engine struct {
 	LoadSourceMap func(url string) ([]byte, error)
 	Demangle      func(name string) string
 
+	// Loaded is told of modules whose code has been brought into memory, before it
+	// runs; it may be nil. Set it before the engine is used. Its error is that of Load.
+	Loaded func(m *Module) error
+	// Anonymous puts code into memory that belongs to no file, as perf wants it for a
+	// map of symbols. Set it before the engine is used.
+	Anonymous bool
+
 	// memories keeps those of closed stores.
 	memories *native.Pool
 

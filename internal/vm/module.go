@@ -57,7 +57,7 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 		return nil, err
 	}
 	m := &Module{Image: img, engine: e, code: code, base: uint64(code.Base())}
-	code.Owner, code.Freed = m, img.Release
+	code.Owner, code.Freed, code.Anonymous = m, img.Release, e.Anonymous
 	sites, err := artifact.Sites(img)
 	if err == nil {
 		err = code.Publish(native.Tables{Prepared: sites})
@@ -67,6 +67,12 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 		return nil, err
 	}
 	m.refs.Store(1)
+	if e.Loaded != nil {
+		if err := e.Loaded(m); err != nil {
+			code.Release()
+			return nil, err
+		}
+	}
 	if file != nil && img.Initial.Data != nil && m.initial.mapped(&img.Initial, file) == nil {
 		file = nil
 	}
