@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ianlancetaylor/demangle"
 	"github.com/spf13/cobra"
 
 	"github.com/davit-wasm/davit/codegen"
@@ -83,6 +84,7 @@ missing, as in the output of perf script -G -F sym,symoff:
 				if e.profile, err = readProfile(data, args[0]); err != nil {
 					return inFile(profileFile, err)
 				}
+				e.renameSamples()
 			}
 			want, err := wantedFuncs(m, funcs)
 			if err != nil {
@@ -203,6 +205,36 @@ type explorer struct {
 	compare  []string       // settings of a second variant; nil if there is none
 	profile  *moduleProfile // may be nil
 	exports  map[uint32]string
+}
+
+// renameSamples gives samples by functions in machine code the names that the
+// explorer uses: davit run --perf tells perf others, readable ones with the module's
+// name before them.
+func (e *explorer) renameSamples() {
+	code := e.profile.code
+	if len(code) == 0 {
+		return
+	}
+	prefix := ""
+	if e.module.Names != nil && e.module.Names.Module != "" {
+		prefix = e.module.Names.Module + "!"
+	}
+	for i := range e.module.Code {
+		name := e.name(uint32(e.module.NumImportedFuncs + i))
+		for _, other := range []string{prefix + name, demangle.Filter(name), prefix + demangle.Filter(name)} {
+			samples, ok := code[other]
+			if !ok || other == name {
+				continue
+			}
+			delete(code, other)
+			if code[name] == nil {
+				code[name] = map[uint32]int64{}
+			}
+			for at, n := range samples {
+				code[name][at] += n
+			}
+		}
+	}
 }
 
 // mostInteresting are the indexes of the n hottest functions, of those as hot as
