@@ -196,7 +196,10 @@ func (w *Watch) SetLevel(level int) {
 }
 
 // Pending reports whether there are ticks.
-func (w *Watch) Pending() bool { return load(w.buffer+layout.TicksCount) != 0 }
+func (w *Watch) Pending() bool { return *w.Count() != 0 }
+
+// Count is where the number of the ticks that are noted can be read.
+func (w *Watch) Count() *uintptr { return wordAt(w.buffer + layout.TicksCount) }
 
 // Ticks calls f for the ticks of a level, and forgets them. The program counters
 // are the interrupted instruction's and return addresses, innermost first; where

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -17,6 +18,9 @@ type timers struct {
 	period  time.Duration
 	value   uintptr // in the signals, by which the handler knows them
 	threads map[int]*threadTimer
+	dir     *os.File // /proc/self/task
+	links   uint64   // of dir at the last scan: they tell how many threads there are
+	looks   int      // since then
 	quit    chan struct{}
 	done    chan struct{}
 }
@@ -26,9 +30,13 @@ type threadTimer struct {
 	seen bool
 }
 
-// scanTime is how often the timers look for new threads. A thread that begins in
-// between goes without ticks until then.
-const scanTime = 10 * time.Millisecond
+// scanTime is how often the timers look whether the number of threads has changed,
+// and maxLooks after how many times they look at all threads in any case. A thread
+// that begins in between goes without ticks until then.
+const (
+	scanTime = 10 * time.Millisecond
+	maxLooks = 20
+)
 
 // sigevent is the kernel's struct sigevent.
 type sigevent struct {
@@ -54,6 +62,10 @@ func startTimers(rate int, value uintptr) (*timers, error) {
 		period: time.Second / time.Duration(rate), value: value, threads: map[int]*threadTimer{},
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
+	var err error
+	if t.dir, err = os.Open("/proc/self/task"); err != nil {
+		return nil, fmt.Errorf("native: looking for the threads of the process: %w", err)
+	}
 	if err := t.scan(); err != nil {
 		t.deleteAll()
 		return nil, err
@@ -72,6 +84,10 @@ func (t *timers) run() {
 		case <-t.quit:
 			return
 		case <-tick.C:
+			var now unix.Stat_t
+			if t.looks++; t.looks < maxLooks && unix.Fstat(int(t.dir.Fd()), &now) == nil && uint64(now.Nlink) == t.links {
+				continue
+			}
 			_ = t.scan() // a thread goes without a timer
 		}
 	}
@@ -89,17 +105,22 @@ func (t *timers) deleteAll() {
 		deleteTimer(x.id)
 	}
 	t.threads = nil
+	t.dir.Close()
 }
 
 // scan makes timers for threads that have none, and deletes those of threads that
 // are not there any more.
 func (t *timers) scan() error {
-	dir, err := os.Open("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("native: looking for the threads of the process: %w", err)
+	t.looks = 0
+	var now unix.Stat_t
+	if unix.Fstat(int(t.dir.Fd()), &now) == nil {
+		t.links = uint64(now.Nlink)
 	}
-	names, err := dir.Readdirnames(-1)
-	dir.Close()
+	_, err := t.dir.Seek(0, io.SeekStart)
+	var names []string
+	if err == nil {
+		names, err = t.dir.Readdirnames(-1)
+	}
 	if err != nil {
 		return fmt.Errorf("native: looking for the threads of the process: %w", err)
 	}

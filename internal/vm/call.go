@@ -32,6 +32,7 @@ type activation struct {
 	// Of profiles:
 	mark    int           // of the native stack, when the activation began
 	watched *watchedCalls // nil if the activation is not watched
+	ticks   *uintptr      // how many ticks are noted; nil if it is not
 	below   *activation   // the one that is watched outside of it, of the same goroutine
 	profile *Profile      // the profile that was taken when it was watched
 }
@@ -257,7 +258,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		} else {
 			err = s.stack.Serve(status, a)
 		}
-		if a.watched != nil {
+		if a.ticks != nil && *a.ticks != 0 { // without a call, as long as there is no tick
 			a.tickedHost(status)
 		}
 		if err != nil {

@@ -136,6 +136,7 @@ func (a *activation) watch() {
 	}
 	calls := w.Owner.(*watchedCalls)
 	a.watched, a.below, a.profile, calls.innermost = calls, calls.innermost, profiler.Load(), a
+	a.ticks = calls.Count()
 	calls.level++
 	calls.SetLevel(calls.level)
 }
@@ -143,7 +144,7 @@ func (a *activation) watch() {
 // unwatch ends what watch has begun.
 func (a *activation) unwatch() {
 	calls := a.watched
-	calls.innermost, a.watched, a.below, a.profile = a.below, nil, nil, nil
+	calls.innermost, a.watched, a.ticks, a.below, a.profile = a.below, nil, nil, nil, nil
 	calls.level--
 	if calls.level == 0 {
 		calls.End()
