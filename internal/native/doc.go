@@ -33,6 +33,9 @@
 // the state from the copied frame. This costs native code nothing until it
 // happens, and lets the collector stop the world however long native code runs.
 //
+// A CPU profile has signals of its own, which make native code yield in the same
+// way: see [StartProfile].
+//
 // # Memory
 //
 // Nothing that native code reads or writes is in the Go heap, and no pointer to
