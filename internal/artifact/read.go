@@ -80,7 +80,7 @@ func openFile(file *os.File, o *LoadOptions) (*image.Image, error) {
 	var data []byte
 	var unmap func()
 	if !o.authenticated() && info.Mode().IsRegular() && info.Size() > 0 && info.Size() < 1<<31 {
-		if data, unmap, err = native.MapFile(file, int(info.Size())); err != nil {
+		if data, unmap, err = native.MapFile(file, int(info.Size()), !o.Unchecked); err != nil {
 			unmap = nil
 		}
 	}

@@ -73,6 +73,6 @@ func registerFences() bool { return false }
 func fenceAll() {}
 
 // MapFile maps a file, where that is supported.
-func MapFile(f *os.File, size int) (data []byte, unmap func(), err error) {
+func MapFile(f *os.File, size int, all bool) (data []byte, unmap func(), err error) {
 	return nil, nil, unsupported()
 }
