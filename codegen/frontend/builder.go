@@ -18,7 +18,8 @@
 // A Builder is used again from function to function with [Builder.Begin], and
 // then allocates nothing. Reading a variable costs a comparison if the current
 // block defines it; else a walk up the chain of blocks with one predecessor,
-// which leaves the value behind in every block it passes.
+// which leaves the value behind. Blocks that are filled right after their only
+// predecessor are one with it in this.
 package frontend
 
 //go:generate go run gen.go
@@ -105,7 +106,7 @@ func (b *Builder) InsertBlockAfter(blk, after ir.Block) { b.fn.InsertBlockAfter(
 // SwitchTo makes blk the current block, at the end of the layout if it has no
 // place yet. The block left must be filled or untouched.
 func (b *Builder) SwitchTo(blk ir.Block) {
-	if b.block != ir.NoBlock && !b.ssa.blocks[b.block].filled && b.fn.FirstInst(b.block) != ir.NoInst {
+	if b.block != ir.NoBlock && b.block != blk && !b.ssa.blocks[b.block].filled && (b.ssa.defined || b.fn.FirstInst(b.block) != ir.NoInst) {
 		panic("frontend: " + b.block.String() + " is left without a terminator")
 	}
 	if b.ssa.blocks[blk].filled {
@@ -113,6 +114,9 @@ func (b *Builder) SwitchTo(blk ir.Block) {
 	}
 	if !b.fn.InLayout(blk) {
 		b.fn.AppendBlock(blk)
+	}
+	if blk != b.block {
+		b.ssa.enter(blk)
 	}
 	b.block = blk
 }
@@ -174,12 +178,12 @@ func (b *Builder) DefVar(v Variable, val ir.Value) {
 	if t := b.fn.ValueType(val); t != b.ssa.vars[v].typ {
 		panic("frontend: " + val.String() + " is " + t.String() + ", its variable " + b.ssa.vars[v].typ.String())
 	}
-	b.ssa.define(v, b.block, val)
+	b.ssa.define(v, val)
 }
 
 // UseVar is the value that a variable has at the end of the current block as
 // it is now.
-func (b *Builder) UseVar(v Variable) ir.Value { return b.ssa.use(v, b.block) }
+func (b *Builder) UseVar(v Variable) ir.Value { return b.ssa.use(v) }
 
 // emit appends an instruction with its results to the current block.
 func (b *Builder) emit(d ir.InstData, args ...ir.Value) ir.Inst {

@@ -22,6 +22,25 @@ import "github.com/davit-wasm/davit/codegen/ir"
 // value. The parameter counts as the definition while its arguments are being
 // read, which is what ends the search in loops.
 //
+// # Traces
+//
+// A block whose only predecessor is the block filled right before it changes
+// nothing about what is known of variables: it continues the trace of that block.
+// The first block of a trace is its head. Blocks are numbered in the order in
+// which they are filled, so the blocks of a trace have consecutive numbers:
+//
+//	block    a   b   c   d   e
+//	number   1   2   3   4   5
+//	         a → b, d; b → c, d; c → d; d → e
+//	trace    ───────────  ───────
+//
+// A variable keeps its definitions by these numbers. The definition that is seen
+// at the end of b is the latest up to 2, unless it is before 1, where the trace
+// begins: then nothing in the trace up to b assigns the variable, and its value is
+// the one at the trace's head. Only there does the search go on to predecessors
+// and does a parameter help, and only there are values kept that a search has
+// found. In code with structure, most blocks continue a trace.
+//
 // Reading arguments may add parameters in other blocks. They are kept on a
 // stack of our own, not on Go's: a function of a million blocks is read in the
 // same way as one of ten.
@@ -56,7 +75,9 @@ type pendingParam struct {
 type ssaBlock struct {
 	preds, lastPred      uint32 // list in ssa.preds, indexes + 1
 	npreds               uint32
-	pending, lastPending uint32 // list in ssa.pending, indexes + 1
+	pending, lastPending uint32   // list in ssa.pending, indexes + 1
+	number               uint32   // place in the order of filling, from 1 on; 0 if it has none yet
+	head                 ir.Block // the first block of its trace, once it has a number
 	sealed, filled       bool
 	varParams            bool // has parameters that stand for variables
 	mark                 uint32
@@ -64,9 +85,26 @@ type ssaBlock struct {
 
 type variable struct {
 	typ ir.Type
-	// The latest block with a definition, which is not in the table.
-	block ir.Block
-	val   ir.Value
+	// The latest definition, and the number of its block, 0 if there is none.
+	val    ir.Value
+	number uint32
+	older  uint32 // the definition before it, in ssa.older
+	// A block that is the head of a trace and the value at its start. Other blocks'
+	// are in the table.
+	head  ir.Block
+	atTop ir.Value
+}
+
+// olderDef is a definition that a block with a higher number has followed. The
+// definitions of a variable are a list, latest first, with a second link that
+// leads further back by lengths that let any definition be found in logarithmic
+// time (Myers: An Applicative Random-Access Stack, 1983).
+type olderDef struct {
+	val    ir.Value
+	number uint32
+	next   uint32 // the definition before it, in ssa.older
+	skip   uint32 // one further back
+	length uint32 // of the list from here on
 }
 
 // frame is a block parameter whose arguments are being read.
@@ -84,7 +122,10 @@ type ssa struct {
 	blocks  []ssaBlock
 	preds   []predLink
 	pending []pendingParam
-	defs    defTable
+	older   []olderDef // the first is the end of all lists: of no block, before all
+	atTop   valueTable // values at heads of traces
+	last    ir.Block   // the block that has got its number last, or NoBlock
+	defined bool       // a variable has been assigned in it
 	frames  []frame
 	args    []ir.Value
 	chain   []ir.Block
@@ -101,7 +142,9 @@ func (s *ssa) begin(f *ir.Function) {
 	s.mark = 0
 	s.work = 0
 	s.frames, s.args = s.frames[:0], s.args[:0]
-	s.defs.clear()
+	s.older = append(s.older[:0], olderDef{})
+	s.last, s.defined = ir.NoBlock, false
+	s.atTop.clear()
 }
 
 func (s *ssa) declareBlock(b ir.Block) {
@@ -111,34 +154,95 @@ func (s *ssa) declareBlock(b ir.Block) {
 }
 
 func (s *ssa) declareVar(t ir.Type) Variable {
-	s.vars = append(s.vars, variable{typ: t, block: ir.NoBlock})
+	s.vars = append(s.vars, variable{typ: t, head: ir.NoBlock})
 	return Variable(len(s.vars) - 1)
 }
 
-// define records the definition of v in b.
-func (s *ssa) define(v Variable, b ir.Block, val ir.Value) {
-	d := &s.vars[v]
-	if d.block != b {
-		if d.block != ir.NoBlock {
-			s.defs.put(v, d.block, d.val)
+// enter gives b the next number: it is filled from now on.
+func (s *ssa) enter(b ir.Block) {
+	blk := &s.blocks[b]
+	blk.head = b
+	number := uint32(1)
+	if s.last != ir.NoBlock {
+		last := &s.blocks[s.last]
+		number = last.number + 1
+		if blk.sealed && blk.npreds == 1 && s.preds[blk.preds-1].from == s.last {
+			blk.head = last.head
 		}
-		d.block = b
+	}
+	blk.number = number
+	s.last, s.defined = b, false
+}
+
+// define records the definition of v in the block being filled.
+func (s *ssa) define(v Variable, val ir.Value) {
+	d := &s.vars[v]
+	s.defined = true
+	if n := s.blocks[s.last].number; d.number != n {
+		if d.number != 0 {
+			next := &s.older[d.older]
+			e := olderDef{val: d.val, number: d.number, next: d.older, skip: d.older, length: next.length + 1}
+			if far := &s.older[next.skip]; next.length-far.length == far.length-s.older[far.skip].length {
+				e.skip = far.skip
+			}
+			d.older = uint32(len(s.older))
+			s.older = append(s.older, e)
+		}
+		d.number = n
 	}
 	d.val = val
 }
 
-// definition is the value that b itself gives to v.
+// definition is the value that the trace of b gives to v up to the end of b.
 func (s *ssa) definition(v Variable, b ir.Block) (ir.Value, bool) {
 	d := &s.vars[v]
-	if d.block == b {
+	blk := &s.blocks[b]
+	first := s.blocks[blk.head].number
+	if d.number < first {
+		return ir.NoValue, false
+	}
+	if d.number <= blk.number {
 		// Values replaced since are aliases now; keep chains of them short.
 		d.val = s.fn.Resolve(d.val)
 		return d.val, true
 	}
-	if val, ok := s.defs.get(v, b); ok {
+	e := &s.older[d.older]
+	for e.number > blk.number {
+		if skip := &s.older[e.skip]; skip.number > blk.number {
+			e = skip
+		} else {
+			e = &s.older[e.next]
+		}
+	}
+	if e.number < first {
+		return ir.NoValue, false
+	}
+	e.val = s.fn.Resolve(e.val)
+	return e.val, true
+}
+
+// valueAtTop is the value that v is known to have at the start of b, the head of a trace.
+func (s *ssa) valueAtTop(v Variable, b ir.Block) (ir.Value, bool) {
+	d := &s.vars[v]
+	if d.head == b {
+		d.atTop = s.fn.Resolve(d.atTop)
+		return d.atTop, true
+	}
+	if val, ok := s.atTop.get(v, b); ok {
 		return s.fn.Resolve(val), true
 	}
 	return ir.NoValue, false
+}
+
+func (s *ssa) setValueAtTop(v Variable, b ir.Block, val ir.Value) {
+	d := &s.vars[v]
+	if d.head != b {
+		if d.head != ir.NoBlock {
+			s.atTop.put(v, d.head, d.atTop)
+		}
+		d.head = b
+	}
+	d.atTop = val
 }
 
 func (s *ssa) addPred(b ir.Block, e edge) {
@@ -157,14 +261,16 @@ func (s *ssa) addPred(b ir.Block, e edge) {
 	blk.npreds++
 }
 
-func (s *ssa) use(v Variable, b ir.Block) ir.Value {
-	if d := &s.vars[v]; d.block == b {
-		return s.fn.Resolve(d.val)
-	}
+// use is the value of v at the end of the block being filled.
+func (s *ssa) use(v Variable) ir.Value {
+	b := s.last
 	if s.work > maxWork {
 		// The function is given up; Finish says so. Until then any value will do.
+		if val, ok := s.definition(v, b); ok {
+			return val
+		}
 		val := s.zero(v, b)
-		s.define(v, b, val)
+		s.define(v, val)
 		return val
 	}
 	val := s.find(v, b)
@@ -176,6 +282,10 @@ func (s *ssa) use(v Variable, b ir.Block) ir.Value {
 // arguments have to be read, it pushes a frame for it.
 func (s *ssa) find(v Variable, b ir.Block) ir.Value {
 	if val, ok := s.definition(v, b); ok {
+		return val
+	}
+	b = s.blocks[b].head
+	if val, ok := s.valueAtTop(v, b); ok {
 		return val
 	}
 	s.chain = s.chain[:0]
@@ -212,12 +322,16 @@ func (s *ssa) find(v Variable, b ir.Block) ir.Value {
 		if val, ok = s.definition(v, b); ok {
 			break
 		}
+		b = s.blocks[b].head
+		if val, ok = s.valueAtTop(v, b); ok {
+			break
+		}
 	}
-	// From the top down, so that the latest definition is that of the block
+	// From the top down, so that the latest value kept is that of the block
 	// asked for.
 	s.work += len(s.chain)
 	for i := len(s.chain) - 1; i >= 0; i-- {
-		s.define(v, s.chain[i], val)
+		s.setValueAtTop(v, s.chain[i], val)
 	}
 	return val
 }
@@ -343,36 +457,36 @@ func (s *ssa) zero(v Variable, b ir.Block) ir.Value {
 	panic("frontend: a variable of type " + t.String() + " is read before it is assigned")
 }
 
-// defTable maps (variable, block) to a value: open addressing with linear
+// valueTable maps (variable, block) to a value: open addressing with linear
 // probing, emptied in constant time by moving on to a new generation.
 //
 // It is as large as the function needs: a small one that comes after a large one
 // would otherwise scatter its few entries over memory that no cache holds.
 // Sizes are powers of two, and the table moves between two buffers when it
 // doubles: one for the even powers, one for the odd.
-type defTable struct {
-	slots   []defSlot
-	buffers [2][]defSlot
+type valueTable struct {
+	slots   []valueSlot
+	buffers [2][]valueSlot
 	log     int // binary logarithm of len(slots)
 	n       int
 	gen     uint32
 }
 
-type defSlot struct {
+type valueSlot struct {
 	v   Variable
 	b   ir.Block
 	val ir.Value
 	gen uint32
 }
 
-func (t *defTable) clear() {
+func (t *valueTable) clear() {
 	const least = 9 // 8 KiB: small enough for any cache, and rarely doubled
 	t.n = 0
 	t.resize(least)
 }
 
 // resize makes the table an empty one of 2^log slots.
-func (t *defTable) resize(log int) {
+func (t *valueTable) resize(log int) {
 	t.gen++
 	if t.gen == 0 { // after 2³² tables
 		t.gen = 1
@@ -381,13 +495,13 @@ func (t *defTable) resize(log int) {
 	}
 	buf := &t.buffers[log&1]
 	if len(*buf) < 1<<log {
-		*buf = make([]defSlot, 1<<log)
+		*buf = make([]valueSlot, 1<<log)
 	}
 	t.log, t.slots = log, (*buf)[:1<<log]
 }
 
 // slot is the index of the entry for (v, b), or of the free one where it belongs.
-func (t *defTable) slot(v Variable, b ir.Block) int {
+func (t *valueTable) slot(v Variable, b ir.Block) int {
 	h := (uint64(v)<<32 | uint64(b)) * 0x9e3779b97f4a7c15
 	slots := t.slots
 	mask := len(slots) - 1
@@ -400,7 +514,7 @@ func (t *defTable) slot(v Variable, b ir.Block) int {
 	}
 }
 
-func (t *defTable) get(v Variable, b ir.Block) (ir.Value, bool) {
+func (t *valueTable) get(v Variable, b ir.Block) (ir.Value, bool) {
 	if t.n == 0 {
 		return ir.NoValue, false
 	}
@@ -408,13 +522,13 @@ func (t *defTable) get(v Variable, b ir.Block) (ir.Value, bool) {
 	return e.val, e.gen == t.gen
 }
 
-func (t *defTable) put(v Variable, b ir.Block, val ir.Value) {
+func (t *valueTable) put(v Variable, b ir.Block, val ir.Value) {
 	if 2*(t.n+1) > len(t.slots) {
 		old, gen := t.slots, t.gen
 		t.resize(t.log + 1)
 		for i := range old {
 			if e := &old[i]; e.gen == gen {
-				t.slots[t.slot(e.v, e.b)] = defSlot{e.v, e.b, e.val, t.gen}
+				t.slots[t.slot(e.v, e.b)] = valueSlot{e.v, e.b, e.val, t.gen}
 			}
 		}
 	}
@@ -422,5 +536,5 @@ func (t *defTable) put(v Variable, b ir.Block, val ir.Value) {
 	if e.gen != t.gen {
 		t.n++
 	}
-	*e = defSlot{v, b, val, t.gen}
+	*e = valueSlot{v, b, val, t.gen}
 }
