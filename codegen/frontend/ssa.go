@@ -124,7 +124,9 @@ type ssa struct {
 	pending []pendingParam
 	older   []olderDef // the first is the end of all lists: of no block, before all
 	atTop   valueTable // values at heads of traces
-	last    ir.Block   // the block that has got its number last, or NoBlock
+	last    ir.Block   // the block that is being filled: it has got its number last; or NoBlock
+	number  uint32     // its number
+	first   uint32     // that of the head of its trace
 	defined bool       // a variable has been assigned in it
 	frames  []frame
 	args    []ir.Value
@@ -143,7 +145,7 @@ func (s *ssa) begin(f *ir.Function) {
 	s.work = 0
 	s.frames, s.args = s.frames[:0], s.args[:0]
 	s.older = append(s.older[:0], olderDef{})
-	s.last, s.defined = ir.NoBlock, false
+	s.last, s.number, s.first, s.defined = ir.NoBlock, 0, 0, false
 	s.atTop.clear()
 }
 
@@ -161,16 +163,13 @@ func (s *ssa) declareVar(t ir.Type) Variable {
 // enter gives b the next number: it is filled from now on.
 func (s *ssa) enter(b ir.Block) {
 	blk := &s.blocks[b]
-	blk.head = b
-	number := uint32(1)
-	if s.last != ir.NoBlock {
-		last := &s.blocks[s.last]
-		number = last.number + 1
-		if blk.sealed && blk.npreds == 1 && s.preds[blk.preds-1].from == s.last {
-			blk.head = last.head
-		}
+	s.number++
+	blk.number = s.number
+	if blk.sealed && blk.npreds == 1 && s.preds[blk.preds-1].from == s.last {
+		blk.head = s.blocks[s.last].head
+	} else {
+		blk.head, s.first = b, s.number
 	}
-	blk.number = number
 	s.last, s.defined = b, false
 }
 
@@ -178,7 +177,7 @@ func (s *ssa) enter(b ir.Block) {
 func (s *ssa) define(v Variable, val ir.Value) {
 	d := &s.vars[v]
 	s.defined = true
-	if n := s.blocks[s.last].number; d.number != n {
+	if d.number != s.number {
 		if d.number != 0 {
 			next := &s.older[d.older]
 			e := olderDef{val: d.val, number: d.number, next: d.older, skip: d.older, length: next.length + 1}
@@ -188,7 +187,7 @@ func (s *ssa) define(v Variable, val ir.Value) {
 			d.older = uint32(len(s.older))
 			s.older = append(s.older, e)
 		}
-		d.number = n
+		d.number = s.number
 	}
 	d.val = val
 }
@@ -263,12 +262,12 @@ func (s *ssa) addPred(b ir.Block, e edge) {
 
 // use is the value of v at the end of the block being filled.
 func (s *ssa) use(v Variable) ir.Value {
+	if d := &s.vars[v]; d.number >= s.first {
+		return s.fn.Resolve(d.val)
+	}
 	b := s.last
 	if s.work > maxWork {
 		// The function is given up; Finish says so. Until then any value will do.
-		if val, ok := s.definition(v, b); ok {
-			return val
-		}
 		val := s.zero(v, b)
 		s.define(v, val)
 		return val
