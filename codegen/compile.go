@@ -77,8 +77,8 @@ type Context struct {
 	text     []byte
 	code     CompiledCode
 	walk     ir.Walk
-	cfg      ir.CFG
 	seen     []bool
+	inOrder  bool // every block but the entry follows one of its predecessors
 	args     []ir.Value
 	verifier verifier.Verifier
 }
@@ -175,6 +175,7 @@ func (c *Context) lower() error {
 	if err := c.x64.Begin(c.f, &c.low); err != nil {
 		return err
 	}
+	c.low.KeepLayout = c.inOrder && c.target.Shared.OptLevel == isa.OptNone
 	return c.low.Run(c.f, &c.vcode, c.x64)
 }
 

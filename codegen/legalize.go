@@ -15,8 +15,7 @@ func (c *Context) legalize() error {
 	if entry == ir.NoBlock {
 		return errNoBlocks
 	}
-	c.cfg.Compute(f)
-	if len(c.cfg.Preds(entry)) == 0 {
+	if !f.BranchesTo(entry) {
 		return nil
 	}
 	first := f.AddBlock()
@@ -34,6 +33,9 @@ func (c *Context) legalize() error {
 // unreachable removes blocks that the entry does not lead to.
 func (c *Context) unreachable() error {
 	f := c.f
+	if c.inOrder = f.InOrder(&c.walk); c.inOrder && len(f.ExceptionTables) == 0 {
+		return nil // all can be reached
+	}
 	c.seen = slices.Grow(c.seen[:0], f.NumBlocks())[:f.NumBlocks()]
 	clear(c.seen)
 	for _, b := range f.PostOrder(&c.walk) {

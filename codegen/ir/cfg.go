@@ -90,7 +90,40 @@ func (f *Function) PostOrder(w *Walk) []Block {
 	return w.out
 }
 
-// Walk is the working memory of [Function.PostOrder]; its result lives in it.
+// InOrder reports whether every block in the layout but the entry comes after one
+// of its predecessors. Then all blocks can be reached from the entry, and each
+// comes after those that dominate it.
+func (f *Function) InOrder(w *Walk) bool {
+	w.seen = append(w.seen[:0], make([]bool, f.NumBlocks())...)
+	for b := f.Entry(); b != NoBlock; b = f.NextBlock(b) {
+		if !w.seen[b] && b != f.Entry() {
+			return false
+		}
+		if last := f.LastInst(b); last != NoInst {
+			for _, d := range f.Dests(last) {
+				w.seen[d.Block] = true
+			}
+		}
+	}
+	return true
+}
+
+// BranchesTo reports whether any branch in the layout leads to block to.
+func (f *Function) BranchesTo(to Block) bool {
+	for b := f.Entry(); b != NoBlock; b = f.NextBlock(b) {
+		if last := f.LastInst(b); last != NoInst {
+			for _, d := range f.Dests(last) {
+				if d.Block == to {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Walk is the working memory of [Function.PostOrder], whose result lives in it, and
+// of [Function.InOrder].
 type Walk struct {
 	out   []Block
 	stack []walkItem

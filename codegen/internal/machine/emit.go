@@ -74,6 +74,8 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 
 	e.Buf.Frame(0, UnwindEntry)
 	b.Prologue(e)
+	reached := uint32(0) // instruction whose edits e.rest begins with
+	e.rest = out.Edits
 	for k, i := range e.order {
 		e.Buf.Bind(Label(i), b.Offset())
 		e.next = none
@@ -81,7 +83,10 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 			e.next = e.order[k+1]
 		}
 		r := vc.Blocks[i].Insts
-		e.rest = out.Edits[e.editsFrom(r.Start):]
+		if r.Start != reached {
+			e.rest = out.Edits[e.editsFrom(r.Start):]
+		}
+		reached = r.End
 		for k := r.Start; k < r.End; k++ {
 			in := &vc.Insts[k]
 			e.Buf.Source(b.Offset(), vc.Locs[k])

@@ -68,6 +68,8 @@ type Lower struct {
 	VC    *VCode
 	Order Order
 	B     Backend
+	// KeepLayout says that blocks come in the order of the layout: see [Order.Keep].
+	KeepLayout bool
 
 	inst      ir.Inst // being lowered
 	block     int     // number of the block being lowered
@@ -78,8 +80,6 @@ type Lower struct {
 	used      []bool // by value: a register of it has been asked for
 	sunk      []bool // by instruction
 	tmp       []Inst // instructions of the IR instruction being lowered
-	rev       []Inst // everything so far, backward
-	revLocs   []uint32
 	work      []ir.Value
 	valueArgs []regalloc.VReg
 	slotOff   []uint32
@@ -96,12 +96,15 @@ var ErrUnsupported = errors.New("not supported on this target")
 func (l *Lower) Run(f *ir.Function, vc *VCode, b Backend) error {
 	l.F, l.VC, l.B = f, vc, b
 	vc.Reset()
-	l.Order.Compute(f)
+	if l.KeepLayout {
+		l.Order.Keep(f)
+	} else {
+		l.Order.Compute(f)
+	}
 	l.layoutSlots()
 	l.scan()
 	b.Prepare(l)
 
-	l.rev, l.revLocs = l.rev[:0], l.revLocs[:0]
 	n := len(l.Order.Blocks)
 	vc.Blocks = vc.Blocks[:0]
 	for range n {
@@ -109,22 +112,17 @@ func (l *Lower) Run(f *ir.Function, vc *VCode, b Backend) error {
 		vc.RA.Blocks = append(vc.RA.Blocks, regalloc.Block{})
 	}
 	for i := n - 1; i >= 0; i-- {
-		start := len(l.rev)
+		after := len(vc.Insts)
 		if err := l.lowerBlock(i); err != nil {
 			return err
 		}
-		vc.Blocks[i].Insts = Range{Start: uint32(start), End: uint32(len(l.rev))}
+		vc.Blocks[i].Insts = Range{Start: uint32(len(vc.Insts)), End: uint32(after)}
 	}
-
-	// Turn everything around.
-	total := len(l.rev)
-	for i := total - 1; i >= 0; i-- {
-		vc.Insts = append(vc.Insts, l.rev[i])
-		vc.Locs = append(vc.Locs, l.revLocs[i])
-	}
+	// So far counted from the end.
+	total := uint32(len(vc.Insts))
 	for i := range vc.Blocks {
 		r := &vc.Blocks[i].Insts
-		r.Start, r.End = uint32(total)-r.End, uint32(total)-r.Start
+		r.Start, r.End = total-r.Start, total-r.End
 	}
 	vc.Finish(b.Table())
 	return nil
@@ -244,10 +242,7 @@ func hasEffect(f *ir.Function, inst ir.Inst) bool {
 }
 
 func (l *Lower) flush(loc uint32) {
-	for i := len(l.tmp) - 1; i >= 0; i-- {
-		l.rev = append(l.rev, l.tmp[i])
-		l.revLocs = append(l.revLocs, loc)
-	}
+	l.VC.prepend(l.tmp, loc)
 	l.tmp = l.tmp[:0]
 }
 

@@ -29,6 +29,10 @@ import (
 // memory are loaded.
 //
 // Cost: linear but for the sorting, which is of blocks in loops by depth.
+//
+// Where compiling is to be quick, the layout of the function stands in for all
+// that; see [Order.Keep]. Front ends of languages with structure lay blocks out in
+// much the same order.
 type Order struct {
 	Blocks []OrderBlock
 	succs  []uint32 // by OrderBlock.succs: the numbers of the targets of distinct edges
@@ -86,6 +90,43 @@ func (o *Order) Compute(f *ir.Function) {
 	o.dom.Compute(f, &o.cfg)
 	o.loops(f)
 	o.sort(f)
+	o.edges(f)
+}
+
+// Keep makes the layout of f the order of its blocks, but for critical edges and
+// cold blocks. Every block but the first must follow one of its predecessors in
+// the layout ([ir.Function.InOrder]): then it also follows the blocks that dominate
+// it. A loop is taken to reach from the target of a branch back to the last block
+// with such a branch.
+func (o *Order) Keep(f *ir.Function) {
+	o.rpo = zeroed(o.rpo, f.NumBlocks())
+	o.blocks = o.blocks[:0]
+	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
+		o.blocks = append(o.blocks, b)
+		o.rpo[b] = uint32(len(o.blocks))
+	}
+	n := len(o.blocks)
+	o.next = filled(o.next, n, none) // by header: the last block of its loop
+	for i, b := range o.blocks {
+		for _, d := range f.Dests(f.LastInst(b)) {
+			if h := o.rpo[d.Block] - 1; h <= uint32(i) {
+				o.next[h] = uint32(i)
+			}
+		}
+	}
+	o.depth = slices.Grow(o.depth[:0], n)[:n]
+	o.head = zeroed(o.head, n) // how many loops end with a block
+	o.Blocks = o.Blocks[:0]
+	depth := 0
+	for i, b := range o.blocks {
+		if end := o.next[i]; end != none {
+			o.head[end]++
+			depth++
+		}
+		o.depth[i] = uint8(min(depth, 255))
+		depth -= int(o.head[i])
+		o.Blocks = append(o.Blocks, OrderBlock{IR: b, Dest: -1, Depth: o.depth[i], Cold: cold(f, b)})
+	}
 	o.edges(f)
 }
 

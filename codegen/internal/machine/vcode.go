@@ -37,6 +37,10 @@ type VCode struct {
 
 	NumLabels uint32 // labels beyond those of the blocks that instructions use
 
+	// Lowering goes backward: Insts and Locs are the ends of these.
+	allInsts []Inst
+	allLocs  []uint32
+
 	alias    []Reg // by virtual register: what it stands for, or itself
 	constMap map[constKey]uint32
 }
@@ -65,11 +69,29 @@ func (c *VCode) Reset() {
 	c.RA.Reset()
 	clear(c.constMap)
 	*c = VCode{
-		Insts: c.Insts[:0], Locs: c.Locs[:0], Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0], Handlers: c.Handlers[:0],
+		allInsts: c.allInsts, allLocs: c.allLocs, Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0], Handlers: c.Handlers[:0],
 		JumpTables: c.JumpTables[:0], TableBlocks: c.TableBlocks[:0], Consts: c.Consts[:0], ConstData: c.ConstData[:0],
 		Libcalls: c.Libcalls[:0], RA: c.RA, RematInst: c.RematInst[:0], alias: c.alias[:0], constMap: c.constMap,
 	}
 	c.RA.Clobbers = append(c.RA.Clobbers, regalloc.PRegSet{})
+}
+
+// prepend puts instructions, all with the same source location, before those that
+// are there.
+func (c *VCode) prepend(insts []Inst, loc uint32) {
+	n := len(c.Insts) + len(insts)
+	if n > len(c.allInsts) {
+		size := max(2*len(c.allInsts), n, 256)
+		allInsts, allLocs := make([]Inst, size), make([]uint32, size)
+		copy(allInsts[size-len(c.Insts):], c.Insts)
+		copy(allLocs[size-len(c.Locs):], c.Locs)
+		c.allInsts, c.allLocs = allInsts, allLocs
+	}
+	at := len(c.allInsts) - n
+	c.Insts, c.Locs = c.allInsts[at:], c.allLocs[at:]
+	for i := range insts {
+		c.Insts[i], c.Locs[i] = insts[i], loc
+	}
 }
 
 // NewReg makes a virtual register whose spill slot has the given number of
@@ -78,8 +100,6 @@ func (c *VCode) NewReg(class regalloc.RegClass, units uint8) Reg {
 	r := VReg(regalloc.MakeVReg(class, c.RA.NumVRegs))
 	c.RA.NumVRegs++
 	c.RA.SpillUnits = append(c.RA.SpillUnits, units)
-	c.RA.Remat = append(c.RA.Remat, false)
-	c.RematInst = append(c.RematInst, 0)
 	c.alias = append(c.alias, r)
 	return r
 }
@@ -175,10 +195,13 @@ func (c *VCode) Finish(table []OpInfo) {
 	for i := range c.CallOperands {
 		c.CallOperands[i].VReg = c.resolve(c.CallOperands[i].VReg)
 	}
+	ra.Remat = zeroed(ra.Remat, ra.NumVRegs)
+	c.RematInst = zeroed(c.RematInst, ra.NumVRegs)
 	for n := range c.Insts {
 		in := &c.Insts[n]
 		info := &table[in.Op]
 		start := len(ra.Operands)
+		reuses := false
 		var at [NumSlots]uint8 // index of the slot's operand
 		for s := range in.R {
 			r := in.R[s]
@@ -189,18 +212,21 @@ func (c *VCode) Finish(table []OpInfo) {
 			if slot.Kind == SlotNone {
 				panic("machine: " + info.Name + " has a register in a slot that it does not use")
 			}
-			r = c.Resolve(r)
-			in.R[s] = r
+			if c.alias[r.VReg().Index()] != r {
+				r = c.Resolve(r)
+				in.R[s] = r
+			}
 			at[s] = uint8(len(ra.Operands) - start)
 			op := regalloc.Operand{VReg: r.VReg(), Pos: slot.Pos, Constraint: slot.Constraint, Arg: slot.Arg}
 			if slot.Kind == SlotDef {
 				op.Kind = regalloc.Def
+				reuses = reuses || slot.Constraint == regalloc.Reuse
 			}
 			ra.Operands = append(ra.Operands, op)
 		}
 		// A reused slot may come after the one that reuses it, and may hold no
 		// virtual register at all.
-		for i := start; i < len(ra.Operands); i++ {
+		for i := start; reuses && i < len(ra.Operands); i++ {
 			if op := &ra.Operands[i]; op.Constraint == regalloc.Reuse {
 				if in.R[op.Arg].IsVirtual() {
 					op.Arg = at[op.Arg]
