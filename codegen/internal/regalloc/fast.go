@@ -44,7 +44,7 @@ type fastAllocator struct {
 	env *Env
 	out *Output
 
-	cfg      cfg
+	cfg      cfg      // only for blocks in an order of their own, safepoints and debug labels
 	live     liveness // only for safepoints and debug labels
 	resolver moveResolver
 
@@ -64,7 +64,6 @@ type fastAllocator struct {
 	released  []Edit        // slots (To) of the sizes of values (VReg) that are free before the instruction
 
 	after, before []parallelMove
-	blockEdits    []Edit // of the current block, backward
 	scratchEdits  []Edit
 	allEdits      []Edit // those of one block or one start of a block after the other
 
@@ -77,14 +76,15 @@ type fastAllocator struct {
 	lateOwned    PRegSet // registers that late uses gave to their values
 	pinned       PRegSet // registers that operands of the instruction occupy
 	want         []PReg  // by operand: where a defined value is expected afterwards
-	tied         []bool  // by operand: a definition reuses it
+	tied         []bool  // by operand: a definition reuses it; all false between instructions
 }
 
 // fastValue is what is known of a value.
 type fastValue struct {
 	home     Allocation // the slot, if it has one yet
 	defBlock uint32
-	reg      PReg // at the current point
+	param    uint32 // which parameter of its block it is, if it is one
+	reg      PReg   // at the current point
 	liked    PReg // where a block would like to find it
 	flags    valueFlags
 }
@@ -109,26 +109,39 @@ type wantedReg struct {
 type fastBlock struct {
 	wanted   Range // into wanted: the entry list
 	promised bool  // the list has been made before the block was reached
-	start    Range // into allEdits: what makes up for the way in
-	edits    Range // into allEdits: the block itself
+	done     bool
+	preds    uint32 // edges into it
+	start    Range  // into allEdits: what makes up for the way in
+	edits    Range  // into allEdits: the block itself, backward
 }
 
 // run allocates f.
 func (a *fastAllocator) run(f *Function, env *Env, out *Output) error {
 	a.f, a.env, a.out = f, env, out
 	a.resolver.reset(env, &out.SpillUnits)
-	a.prepare()
-	for i := len(a.cfg.order) - 1; i >= 0; i-- {
-		if err := a.block(int(a.cfg.order[i])); err != nil {
-			return err
+	if a.prepare() {
+		for b := len(f.Blocks) - 1; b >= 0; b-- {
+			if err := a.block(b); err != nil {
+				return err
+			}
+		}
+	} else {
+		a.cfg.compute(f, inOrder)
+		for i := len(a.cfg.order) - 1; i >= 0; i-- {
+			if err := a.block(int(a.cfg.order[i])); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range a.blocks {
 		b := &a.blocks[i]
 		out.Edits = append(out.Edits, a.allEdits[b.start.Start:b.start.End]...)
-		out.Edits = append(out.Edits, a.allEdits[b.edits.Start:b.edits.End]...)
+		for k := b.edits.End; k > b.edits.Start; k-- {
+			out.Edits = append(out.Edits, a.allEdits[k-1])
+		}
 	}
 	if len(f.Refs) > 0 || len(f.DebugLabels) > 0 {
+		a.cfg.compute(f, inOrder)
 		a.live.compute(f, &a.cfg)
 		a.safepoints.list(f, &a.live, out, func(v uint32) Allocation { return a.values[v].home })
 		a.listDebugLocs()
@@ -136,10 +149,10 @@ func (a *fastAllocator) run(f *Function, env *Env, out *Output) error {
 	return nil
 }
 
-// prepare resets all state and goes over the operands once.
-func (a *fastAllocator) prepare() {
+// prepare resets all state and goes over the operands once. It reports whether the blocks can be handled from the last to the first: if
+// each follows one of its predecessors, and no cold block, which are last, leads back to another.
+func (a *fastAllocator) prepare() (codeOrder bool) {
 	f := a.f
-	a.cfg.compute(f, inOrder)
 	a.allocatable = PRegSet{}
 	for _, regs := range a.env.Allocatable {
 		for _, p := range regs {
@@ -156,11 +169,18 @@ func (a *fastAllocator) prepare() {
 	for i := range values {
 		values[i].reg, values[i].liked = NoPReg, NoPReg
 	}
+	clear(a.tied)
+	codeOrder = true
 	for b := range f.Blocks {
 		blk := &f.Blocks[b]
-		for _, p := range f.BlockParams(b) {
+		codeOrder = codeOrder && (b == 0 || a.blocks[b].preds > 0)
+		for _, e := range f.BlockEdges(b) {
+			a.blocks[e.To].preds++
+			codeOrder = codeOrder && !(blk.Cold && e.To < uint32(b) && !f.Blocks[e.To].Cold)
+		}
+		for k, p := range f.BlockParams(b) {
 			v := &values[p.Index()]
-			v.defBlock = uint32(b)
+			v.defBlock, v.param = uint32(b), uint32(k)
 			v.flags |= valueParam
 		}
 		ops := f.Operands[f.Insts[blk.Insts.Start].Operands.Start:f.Insts[blk.Insts.End-1].Operands.End]
@@ -180,6 +200,7 @@ func (a *fastAllocator) prepare() {
 	for _, v := range f.Args {
 		values[v.Index()].flags |= valueUsed
 	}
+	return codeOrder
 }
 
 // isRemat reports whether v is made again wherever it is needed.
@@ -249,12 +270,20 @@ func (a *fastAllocator) flush(at ProgPoint, moves []parallelMove, free PRegSet) 
 	if len(moves) == 0 {
 		return
 	}
+	if len(moves) == 1 {
+		if m := moves[0]; m.from.IsReg() && m.to.IsReg() && !a.resolver.isMemory(m.from) && !a.resolver.isMemory(m.to) {
+			if m.from != m.to {
+				a.allEdits = append(a.allEdits, Edit{at, m.vreg, m.from, m.to})
+			}
+			return
+		}
+	}
 	for _, m := range moves {
 		a.resolver.add(m.vreg, m.from, m.to)
 	}
 	a.scratchEdits = a.resolver.resolve(at, a.scratchEdits[:0], func() PRegSet { return free })
 	for i := len(a.scratchEdits) - 1; i >= 0; i-- {
-		a.blockEdits = append(a.blockEdits, a.scratchEdits[i])
+		a.allEdits = append(a.allEdits, a.scratchEdits[i])
 	}
 }
 
@@ -262,10 +291,14 @@ func (a *fastAllocator) block(b int) error {
 	f := a.f
 	blk := &f.Blocks[b]
 	a.here = uint32(b)
-	a.blockEdits = a.blockEdits[:0]
+	start := uint32(0)
 	a.occupied = PRegSet{}
-	for i := int(blk.Insts.End) - 1; i >= int(blk.Insts.Start); i-- {
-		a.terminator = i == int(blk.Insts.End)-1
+	last := int(blk.Insts.End) - 1
+	for i := last; i >= int(blk.Insts.Start); i-- {
+		a.terminator = i == last
+		if !a.terminator && a.allocSimple(i) {
+			continue
+		}
 		free := a.allocatable.Minus(a.occupied)
 		a.after, a.before = a.after[:0], a.before[:0]
 		if err := a.allocInst(i); err != nil {
@@ -273,7 +306,11 @@ func (a *fastAllocator) block(b int) error {
 		}
 		a.flush(After(i), a.after, free)
 		if a.terminator {
+			if len(a.after) > 0 {
+				panic("regalloc: moves after the end of a block")
+			}
 			a.leave(b)
+			start = uint32(len(a.allEdits)) // after what makes up for the ways into other blocks
 		}
 		if len(a.before) > 0 {
 			a.flush(Before(i), a.before, a.allocatable.Minus(a.occupied).Minus(a.pinned))
@@ -285,10 +322,7 @@ func (a *fastAllocator) block(b int) error {
 		a.released = a.released[:0]
 	}
 	a.enter(b)
-	start := uint32(len(a.allEdits))
-	for i := len(a.blockEdits) - 1; i >= 0; i-- {
-		a.allEdits = append(a.allEdits, a.blockEdits[i])
-	}
+	a.blocks[b].done = true
 	a.blocks[b].edits = Range{start, uint32(len(a.allEdits))}
 	return nil
 }
@@ -297,7 +331,7 @@ func (a *fastAllocator) block(b int) error {
 func (a *fastAllocator) leave(b int) {
 	f := a.f
 	edges := f.BlockEdges(b)
-	if len(edges) == 1 && len(a.cfg.predEdges(int(edges[0].To))) > 1 {
+	if len(edges) == 1 && a.blocks[edges[0].To].preds > 1 {
 		a.passArgs(edges[0])
 		return
 	}
@@ -311,8 +345,9 @@ func (a *fastAllocator) leave(b int) {
 			if a.regOf(v).Valid() || a.isRemat(v) || a.terminatorDef(v).Kind() != AllocNone {
 				continue
 			}
-			busy := a.busyE.Union(a.busyL).Union(a.pinned).Union(a.occupied)
-			if busy.Has(w.r) {
+			c := v.Class()
+			busy := a.busyE[c] | a.busyL[c] | a.pinned[c] | a.occupied[c]
+			if busy>>w.r.HW()&1 != 0 {
 				w.r = a.pick(v, busy, MaxHW)
 			}
 			if w.r.Valid() {
@@ -342,11 +377,7 @@ func (a *fastAllocator) wantedHome(p, arg VReg) bool {
 // source is the value that v, wanted by e's target, is before the edge: an argument if v is a parameter there.
 func (a *fastAllocator) source(e Edge, v VReg) VReg {
 	if x := &a.values[v.Index()]; x.flags&valueParam != 0 && x.defBlock == e.To {
-		for k, p := range a.f.BlockParams(int(e.To)) {
-			if p == v {
-				return a.f.EdgeArgs(e)[k]
-			}
-		}
+		return a.f.Args[e.Args.Start+x.param]
 	}
 	return v
 }
@@ -385,9 +416,14 @@ func (a *fastAllocator) makeUp(e Edge) {
 		a.after = append(a.after, parallelMove{x, to, moved})
 	}
 	taken := PRegSet{}
+	defines := a.kinds&(hasDefEarly|hasDefLate) != 0
 	for _, w := range a.wantedBy(e.To) {
 		taken.Add(w.r)
-		move(a.source(e, w.v), RegAlloc(w.r), w.v)
+		v := a.source(e, w.v)
+		if !defines && a.regOf(v) == w.r && !a.busyL.Has(w.r) {
+			continue // it is there
+		}
+		move(v, RegAlloc(w.r), w.v)
 	}
 	args := f.EdgeArgs(e)
 	for k, p := range f.BlockParams(int(e.To)) {
@@ -395,7 +431,7 @@ func (a *fastAllocator) makeUp(e Edge) {
 			move(args[k], a.homeBetween(p), p)
 		}
 	}
-	if a.kinds&(hasDefEarly|hasDefLate) != 0 {
+	if defines {
 		for k := range a.ops {
 			if o := &a.ops[k]; o.Kind == Def && a.hasSlot(o.VReg) {
 				a.after = append(a.after, parallelMove{a.allocs[k], a.values[o.VReg.Index()].home, o.VReg})
@@ -417,7 +453,7 @@ func (a *fastAllocator) makeUp(e Edge) {
 func (a *fastAllocator) passArgs(e Edge) {
 	f := a.f
 	to := &a.blocks[e.To]
-	if !to.promised && a.cfg.index[e.To] <= a.cfg.index[a.here] {
+	if !to.promised && !to.done {
 		a.promise(e.To)
 	}
 	wanted := a.wantedBy(e.To)
@@ -443,7 +479,7 @@ func (a *fastAllocator) passArgs(e Edge) {
 		from := Allocation(0)
 		if r := a.regOf(v); r.Valid() {
 			from = RegAlloc(r)
-		} else if r := a.pick(v, a.occupied.Union(taken), MaxHW); r.Valid() && !a.isRemat(v) {
+		} else if r := a.pick(v, a.occupied[v.Class()]|taken[v.Class()], MaxHW); r.Valid() && !a.isRemat(v) {
 			a.assign(v, r)
 			from = RegAlloc(r)
 		} else {
@@ -469,7 +505,7 @@ func (a *fastAllocator) promise(b uint32) {
 		if c := p.Class(); x.flags&valueUsed == 0 || bits.OnesCount64(taken[c]) >= len(a.env.Allocatable[c])-remain {
 			continue
 		}
-		r := a.pick(p, taken, MaxHW)
+		r := a.pick(p, taken[p.Class()], MaxHW)
 		taken.Add(r)
 		x.flags |= valueWanted
 		a.wanted = append(a.wanted, wantedReg{p, r})
@@ -525,16 +561,21 @@ func (a *fastAllocator) enter(b int) {
 	}
 }
 
-// pick returns a register of v's class outside of blocked and below limit, or NoPReg.
-func (a *fastAllocator) pick(v VReg, blocked PRegSet, limit uint8) PReg {
-	if p := a.f.hint(v); p.Valid() && p.Class() == v.Class() && a.allocatable.Has(p) && !blocked.Has(p) && p.HW() < limit {
+// pick returns a register of v's class outside of blocked, registers of that class, and below limit, or NoPReg.
+func (a *fastAllocator) pick(v VReg, blocked uint64, limit uint8) PReg {
+	c := v.Class()
+	free := a.allocatable[c] &^ blocked & (1<<limit - 1)
+	if free == 0 {
+		return NoPReg
+	}
+	if p := a.f.hint(v); p.Valid() && p.Class() == c && free>>p.HW()&1 != 0 {
 		return p
 	}
-	if p := a.values[v.Index()].liked; p.Valid() && !blocked.Has(p) && p.HW() < limit {
+	if p := a.values[v.Index()].liked; p.Valid() && free>>p.HW()&1 != 0 {
 		return p
 	}
-	for _, p := range a.env.Allocatable[v.Class()] {
-		if !blocked.Has(p) && p.HW() < limit {
+	for _, p := range a.env.Allocatable[c] {
+		if free>>p.HW()&1 != 0 {
 			return p
 		}
 	}
@@ -542,11 +583,12 @@ func (a *fastAllocator) pick(v VReg, blocked PRegSet, limit uint8) PReg {
 }
 
 // take is pick, but makes room if there is none: blocked holds, of the occupied registers, only those that must stay.
-func (a *fastAllocator) take(v VReg, blocked PRegSet, limit uint8) (PReg, error) {
-	if p := a.pick(v, blocked.Union(a.occupied), limit); p.Valid() {
+func (a *fastAllocator) take(v VReg, blocked uint64, limit uint8) (PReg, error) {
+	c := v.Class()
+	if p := a.pick(v, blocked|a.occupied[c], limit); p.Valid() {
 		return p, nil
 	}
-	p := a.pick(v, blocked.Union(a.pinned), limit)
+	p := a.pick(v, blocked|a.pinned[c], limit)
 	if !p.Valid() {
 		return p, fmt.Errorf("more registers of class %v are needed at once than there are", v.Class())
 	}
@@ -611,13 +653,85 @@ const (
 	hasLate
 )
 
+// allocSimple allocates instruction i if that is simple, and reports whether it is: if no other value has to move or to be stored for it.
+// That is so for most instructions, which do not want a certain register and destroy none, whose result is expected in a register,
+// and for whose arguments enough registers are free.
+func (a *fastAllocator) allocSimple(i int) bool {
+	f := a.f
+	inst := &f.Insts[i]
+	if inst.Clobbers != 0 {
+		return false
+	}
+	r := inst.Operands
+	ops, allocs := f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
+	def := -1
+	var need [NumClasses]int
+	for k := range ops {
+		o := &ops[k]
+		x := &a.values[o.VReg.Index()]
+		if o.Kind == Use {
+			if o.Pos != Early || o.Constraint != Reg && o.Constraint != Any {
+				return false
+			}
+			if !x.reg.Valid() {
+				need[o.VReg.Class()]++
+			}
+			continue
+		}
+		if def >= 0 || o.Pos != Late || !x.reg.Valid() || x.home != 0 {
+			return false
+		}
+		def = k
+		switch o.Constraint {
+		case Reg, Any:
+		case Reuse:
+			if a.regOf(ops[o.Arg].VReg).Valid() {
+				return false // it lives on
+			}
+		default:
+			return false
+		}
+	}
+	for c, n := range need {
+		if n > 0 && bits.OnesCount64(a.allocatable[c]&^a.occupied[c]) < n {
+			return false
+		}
+	}
+	if def >= 0 {
+		o := &ops[def]
+		p := a.regOf(o.VReg)
+		allocs[def] = RegAlloc(p)
+		a.unassign(o.VReg)
+		if o.Constraint == Reuse {
+			a.assign(ops[o.Arg].VReg, p)
+		} else if inst.Flags&Move != 0 {
+			if v := ops[1-def].VReg; !a.regOf(v).Valid() {
+				a.assign(v, p) // nothing has to be done
+			}
+		}
+	}
+	for k := range ops {
+		if o := &ops[k]; o.Kind == Use {
+			p := a.regOf(o.VReg)
+			if !p.Valid() {
+				p = a.pick(o.VReg, a.occupied[o.VReg.Class()], MaxHW)
+				a.assign(o.VReg, p)
+			}
+			allocs[k] = RegAlloc(p)
+		}
+	}
+	return true
+}
+
 func (a *fastAllocator) allocInst(i int) error {
 	f := a.f
 	r := f.Insts[i].Operands
 	a.ops, a.allocs = f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
 	a.busyE, a.busyL = PRegSet{}, f.InstClobbers(i)
 	a.pinned, a.lateOwned = PRegSet{}, PRegSet{}
-	a.want, a.tied = resized(a.want, len(a.ops)), resized(a.tied, len(a.ops))
+	for len(a.want) < len(a.ops) {
+		a.want, a.tied = append(a.want, NoPReg), append(a.tied, false)
+	}
 
 	kinds := opKinds(0)
 	for k := range a.ops {
@@ -713,6 +827,9 @@ func (a *fastAllocator) allocInst(i int) error {
 			}
 		}
 	}
+	if kinds&hasReuse != 0 {
+		clear(a.tied[:len(a.ops)])
+	}
 	return nil
 }
 
@@ -757,7 +874,8 @@ func (a *fastAllocator) clearConflicts() {
 	}
 	for p := range conflicts.All {
 		v := a.vregIn[p]
-		q := a.pick(v, a.occupied.Union(a.busyE).Union(a.busyL), MaxHW)
+		c := p.Class()
+		q := a.pick(v, a.occupied[c]|a.busyE[c]|a.busyL[c], MaxHW)
 		if !q.Valid() {
 			a.evict(p)
 			continue
@@ -774,9 +892,10 @@ func (a *fastAllocator) define(k int) error {
 	v := o.VReg
 	want := a.want[k]
 	store := a.hasSlot(v) && !a.terminator
-	blocked := a.busyL
+	c := v.Class()
+	blocked := a.busyL[c]
 	if o.Pos == Early || o.Constraint == Reuse {
-		blocked = blocked.Union(a.busyE)
+		blocked |= a.busyE[c]
 	}
 	limit := limitOf(a.ops, k)
 	loc := Allocation(0)
@@ -791,7 +910,7 @@ func (a *fastAllocator) define(k int) error {
 		return nil
 	default:
 		p := NoPReg
-		if want.Valid() && !blocked.Has(want) && !a.occupied.Has(want) && want.HW() < limit {
+		if want.Valid() && (blocked|a.occupied[c])>>want.HW()&1 == 0 && want.HW() < limit {
 			p = want
 		} else if o.Constraint != Any {
 			var err error
@@ -799,7 +918,7 @@ func (a *fastAllocator) define(k int) error {
 				return err
 			}
 		} else if want.Valid() || !a.hasSlot(v) || a.terminator {
-			p = a.pick(v, blocked.Union(a.occupied), limit)
+			p = a.pick(v, blocked|a.occupied[c], limit)
 		}
 		if !p.Valid() {
 			loc = a.homeOf(v)
@@ -866,9 +985,10 @@ func (a *fastAllocator) useReg(k int) error {
 		}
 		return nil
 	}
-	blocked := a.busyE
+	c := o.VReg.Class()
+	blocked := a.busyE[c]
 	if o.Pos == Late {
-		blocked = blocked.Union(a.busyL)
+		blocked |= a.busyL[c]
 	}
 	p, err := a.take(o.VReg, blocked, limit)
 	if err != nil {
@@ -890,9 +1010,10 @@ func (a *fastAllocator) useAny(k int) error {
 			return a.useReg(k)
 		}
 		if !a.regOf(o.VReg).Valid() {
-			blocked := a.busyE.Union(a.occupied)
+			c := o.VReg.Class()
+			blocked := a.busyE[c] | a.occupied[c]
 			if o.Pos == Late {
-				blocked = blocked.Union(a.busyL)
+				blocked |= a.busyL[c]
 			}
 			if p := a.pick(o.VReg, blocked, MaxHW); p.Valid() {
 				return a.useReg(k)
