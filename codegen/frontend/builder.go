@@ -86,7 +86,9 @@ func (b *Builder) Finish() error {
 			panic("frontend: " + ir.Block(blk).String() + " is branched to, but was never switched to")
 		}
 	}
-	f.ResolveAll()
+	if b.ssa.aliases {
+		f.ResolveAll()
+	}
 	b.block = ir.NoBlock
 	b.fn = nil
 	return nil
@@ -186,34 +188,28 @@ func (b *Builder) DefVar(v Variable, val ir.Value) {
 func (b *Builder) UseVar(v Variable) ir.Value { return b.ssa.use(v) }
 
 // emit appends an instruction with its results to the current block.
-func (b *Builder) emit(d ir.InstData, args ...ir.Value) ir.Inst {
+func (b *Builder) emit(d *ir.InstData, args ...ir.Value) ir.Inst {
 	if b.block == ir.NoBlock {
 		panic("frontend: " + d.Op.String() + " before SwitchTo has said in which block")
 	}
-	if b.ssa.blocks[b.block].filled {
+	blk := &b.ssa.blocks[b.block]
+	if blk.filled {
 		panic("frontend: " + d.Op.String() + " after the end of " + b.block.String())
 	}
-	f := b.fn
-	inst := f.AddInst(d, args...)
-	f.AppendInst(inst, b.block)
-	if d.Op.IsTerminator() {
-		b.ssa.blocks[b.block].filled = true
-	} else {
-		f.AddResults(inst)
-	}
-	return inst
+	blk.filled = d.Op.IsTerminator()
+	return b.fn.AppendNew(d, b.block, args...)
 }
 
 // Insert appends an instruction that is not a branch, given as data, with the
 // results its opcode or signature says: for front ends that are driven by
 // tables. The methods named after instructions are the usual way.
-func (b *Builder) Insert(d ir.InstData, args ...ir.Value) ir.Inst { return b.emit(d, args...) }
+func (b *Builder) Insert(d ir.InstData, args ...ir.Value) ir.Inst { return b.emit(&d, args...) }
 
-func (b *Builder) one(d ir.InstData, args ...ir.Value) ir.Value {
+func (b *Builder) one(d *ir.InstData, args ...ir.Value) ir.Value {
 	return b.fn.Result(b.emit(d, args...))
 }
 
-func (b *Builder) two(d ir.InstData, args ...ir.Value) (ir.Value, ir.Value) {
+func (b *Builder) two(d *ir.InstData, args ...ir.Value) (ir.Value, ir.Value) {
 	r := b.fn.Results(b.emit(d, args...))
 	return r[0], r[1]
 }
@@ -227,7 +223,7 @@ func (b *Builder) to(inst ir.Inst, blk ir.Block, args []ir.Value) {
 
 // Iconst appends an integer constant; v is truncated to the type.
 func (b *Builder) Iconst(t ir.Type, v int64) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIconst, Type: t, Imm: truncate(t, v)})
+	return b.one(&ir.InstData{Op: ir.OpIconst, Type: t, Imm: truncate(t, v)})
 }
 
 // truncate leaves the bits of v that a value of type t has, zero-extended, as
@@ -241,14 +237,14 @@ func truncate(t ir.Type, v int64) int64 {
 
 // Jump appends a jump.
 func (b *Builder) Jump(blk ir.Block, args ...ir.Value) ir.Inst {
-	inst := b.emit(ir.InstData{Op: ir.OpJump})
+	inst := b.emit(&ir.InstData{Op: ir.OpJump})
 	b.to(inst, blk, args)
 	return inst
 }
 
 // Brif appends a branch to then if c is not zero, else to otherwise.
 func (b *Builder) Brif(c ir.Value, then ir.Block, thenArgs []ir.Value, otherwise ir.Block, otherwiseArgs []ir.Value) ir.Inst {
-	inst := b.emit(ir.InstData{Op: ir.OpBrif, Type: b.fn.ValueType(c)}, c)
+	inst := b.emit(&ir.InstData{Op: ir.OpBrif, Type: b.fn.ValueType(c)}, c)
 	b.to(inst, then, thenArgs)
 	b.to(inst, otherwise, otherwiseArgs)
 	return inst
@@ -257,7 +253,7 @@ func (b *Builder) Brif(c ir.Value, then ir.Block, thenArgs []ir.Value, otherwise
 // BrTable appends a branch to table[index], or to otherwise if the index, an
 // i32, is beyond the table.
 func (b *Builder) BrTable(index ir.Value, otherwise Dest, table []Dest) ir.Inst {
-	inst := b.emit(ir.InstData{Op: ir.OpBrTable}, index)
+	inst := b.emit(&ir.InstData{Op: ir.OpBrTable}, index)
 	b.to(inst, otherwise.Block, otherwise.Args)
 	for _, d := range table {
 		b.to(inst, d.Block, d.Args)
@@ -267,37 +263,37 @@ func (b *Builder) BrTable(index ir.Value, otherwise Dest, table []Dest) ir.Inst 
 
 // Return appends a return.
 func (b *Builder) Return(values ...ir.Value) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpReturn}, values...)
+	return b.emit(&ir.InstData{Op: ir.OpReturn}, values...)
 }
 
 // Call appends a call. Its results are those of the instruction.
 func (b *Builder) Call(fn ir.FuncRef, args ...ir.Value) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpCall, Ref: uint32(fn)}, args...)
+	return b.emit(&ir.InstData{Op: ir.OpCall, Ref: uint32(fn)}, args...)
 }
 
 // CallIndirect appends a call of the function at an address. Its results are
 // those of the instruction.
 func (b *Builder) CallIndirect(sig ir.SigRef, callee ir.Value, args ...ir.Value) ir.Inst {
 	b.scratch = append(append(b.scratch[:0], callee), args...)
-	return b.emit(ir.InstData{Op: ir.OpCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig)}, b.scratch...)
+	return b.emit(&ir.InstData{Op: ir.OpCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig)}, b.scratch...)
 }
 
 // ReturnCall appends a tail call.
 func (b *Builder) ReturnCall(fn ir.FuncRef, args ...ir.Value) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpReturnCall, Ref: uint32(fn)}, args...)
+	return b.emit(&ir.InstData{Op: ir.OpReturnCall, Ref: uint32(fn)}, args...)
 }
 
 // ReturnCallIndirect appends a tail call of the function at an address.
 func (b *Builder) ReturnCallIndirect(sig ir.SigRef, callee ir.Value, args ...ir.Value) ir.Inst {
 	b.scratch = append(append(b.scratch[:0], callee), args...)
-	return b.emit(ir.InstData{Op: ir.OpReturnCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig)}, b.scratch...)
+	return b.emit(&ir.InstData{Op: ir.OpReturnCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig)}, b.scratch...)
 }
 
 // TryCall appends a call that continues in normal, or in one of handlers: one
 // for each handler of the exception table that names a block, in order. The
 // destinations' arguments may be [ir.RetArg] and [ir.ExnArg].
 func (b *Builder) TryCall(fn ir.FuncRef, args []ir.Value, table ir.ExceptionTable, normal Dest, handlers []Dest) ir.Inst {
-	inst := b.emit(ir.InstData{Op: ir.OpTryCall, Ref: uint32(fn), Imm: int64(table)}, args...)
+	inst := b.emit(&ir.InstData{Op: ir.OpTryCall, Ref: uint32(fn), Imm: int64(table)}, args...)
 	b.to(inst, normal.Block, normal.Args)
 	for _, d := range handlers {
 		b.to(inst, d.Block, d.Args)
@@ -308,7 +304,7 @@ func (b *Builder) TryCall(fn ir.FuncRef, args []ir.Value, table ir.ExceptionTabl
 // TryCallIndirect is [Builder.TryCall] of the function at an address.
 func (b *Builder) TryCallIndirect(sig ir.SigRef, callee ir.Value, args []ir.Value, table ir.ExceptionTable, normal Dest, handlers []Dest) ir.Inst {
 	b.scratch = append(append(b.scratch[:0], callee), args...)
-	inst := b.emit(ir.InstData{Op: ir.OpTryCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig), Imm: int64(table)}, b.scratch...)
+	inst := b.emit(&ir.InstData{Op: ir.OpTryCallIndirect, Type: b.fn.ValueType(callee), Ref: uint32(sig), Imm: int64(table)}, b.scratch...)
 	b.to(inst, normal.Block, normal.Args)
 	for _, d := range handlers {
 		b.to(inst, d.Block, d.Args)

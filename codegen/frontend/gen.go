@@ -130,7 +130,7 @@ func method(out *bytes.Buffer, o ir.Opcode) {
 	case 2:
 		ret, call = "(ir.Value, ir.Value)", "two"
 	}
-	call = fmt.Sprintf("b.%s(ir.InstData{%s}", call, strings.Join(fields, ", "))
+	call = fmt.Sprintf("b.%s(&ir.InstData{%s}", call, strings.Join(fields, ", "))
 	if len(args) > 0 {
 		call += ", " + strings.Join(args, ", ")
 	}

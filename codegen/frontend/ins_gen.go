@@ -6,780 +6,780 @@ import "github.com/davit-wasm/davit/codegen/ir"
 
 // FuncAddr appends func_addr. The address of a function.
 func (b *Builder) FuncAddr(t ir.Type, fn ir.FuncRef) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFuncAddr, Ref: uint32(fn), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpFuncAddr, Ref: uint32(fn), Type: t})
 }
 
 // Trap appends trap. Trap always.
 func (b *Builder) Trap(code ir.TrapCode) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpTrap, Trap: code})
+	return b.emit(&ir.InstData{Op: ir.OpTrap, Trap: code})
 }
 
 // Trapz appends trapz. Trap if the value is zero.
 func (b *Builder) Trapz(x ir.Value, code ir.TrapCode) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpTrapz, Trap: code, Type: b.fn.ValueType(x)}, x)
+	return b.emit(&ir.InstData{Op: ir.OpTrapz, Trap: code, Type: b.fn.ValueType(x)}, x)
 }
 
 // Trapnz appends trapnz. Trap if the value is not zero.
 func (b *Builder) Trapnz(x ir.Value, code ir.TrapCode) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpTrapnz, Trap: code, Type: b.fn.ValueType(x)}, x)
+	return b.emit(&ir.InstData{Op: ir.OpTrapnz, Trap: code, Type: b.fn.ValueType(x)}, x)
 }
 
 // Debugtrap appends debugtrap. Stop in a debugger.
 func (b *Builder) Debugtrap() ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpDebugtrap})
+	return b.emit(&ir.InstData{Op: ir.OpDebugtrap})
 }
 
 // GetExceptionHandlerAddress appends get_exception_handler_address. The address of an exception handler of a block's try_call.
 func (b *Builder) GetExceptionHandlerAddress(t ir.Type, blk ir.Block, index uint32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetExceptionHandlerAddress, Ref: uint32(blk), Imm: int64(index), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetExceptionHandlerAddress, Ref: uint32(blk), Imm: int64(index), Type: t})
 }
 
 // Nop appends nop. Nothing.
 func (b *Builder) Nop() ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpNop})
+	return b.emit(&ir.InstData{Op: ir.OpNop})
 }
 
 // SequencePoint appends sequence_point. A place that a debugger can name and that nothing is moved across.
 func (b *Builder) SequencePoint() ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpSequencePoint})
+	return b.emit(&ir.InstData{Op: ir.OpSequencePoint})
 }
 
 // F16const appends f16const. A constant. The argument is its bits.
 func (b *Builder) F16const(bits uint16) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpF16const, Imm: int64(bits)})
+	return b.one(&ir.InstData{Op: ir.OpF16const, Imm: int64(bits)})
 }
 
 // F32const appends f32const. A constant. The argument is its bits.
 func (b *Builder) F32const(bits uint32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpF32const, Imm: int64(bits)})
+	return b.one(&ir.InstData{Op: ir.OpF32const, Imm: int64(bits)})
 }
 
 // F64const appends f64const. A constant. The argument is its bits.
 func (b *Builder) F64const(bits uint64) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpF64const, Imm: int64(bits)})
+	return b.one(&ir.InstData{Op: ir.OpF64const, Imm: int64(bits)})
 }
 
 // F128const appends f128const. A constant.
 func (b *Builder) F128const(c ir.Constant) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpF128const, Ref: uint32(c)})
+	return b.one(&ir.InstData{Op: ir.OpF128const, Ref: uint32(c)})
 }
 
 // Vconst appends vconst. A vector constant.
 func (b *Builder) Vconst(t ir.Type, c ir.Constant) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpVconst, Ref: uint32(c), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpVconst, Ref: uint32(c), Type: t})
 }
 
 // Load appends load. Load from memory.
 func (b *Builder) Load(t ir.Type, flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpLoad, Flags: flags, Imm: int64(offset), Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpLoad, Flags: flags, Imm: int64(offset), Type: t}, addr)
 }
 
 // Store appends store. Store to memory.
 func (b *Builder) Store(flags ir.MemFlags, x, addr ir.Value, offset int32) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpStore, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
+	return b.emit(&ir.InstData{Op: ir.OpStore, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
 }
 
 // Uload8 appends uload8. Load 8 bits and zero-extend.
 func (b *Builder) Uload8(t ir.Type, flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload8, Flags: flags, Imm: int64(offset), Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload8, Flags: flags, Imm: int64(offset), Type: t}, addr)
 }
 
 // Sload8 appends sload8. Load 8 bits and sign-extend.
 func (b *Builder) Sload8(t ir.Type, flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload8, Flags: flags, Imm: int64(offset), Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload8, Flags: flags, Imm: int64(offset), Type: t}, addr)
 }
 
 // Istore8 appends istore8. Store the low 8 bits.
 func (b *Builder) Istore8(flags ir.MemFlags, x, addr ir.Value, offset int32) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpIstore8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
+	return b.emit(&ir.InstData{Op: ir.OpIstore8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
 }
 
 // Uload16 appends uload16. Load 16 bits and zero-extend.
 func (b *Builder) Uload16(t ir.Type, flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload16, Flags: flags, Imm: int64(offset), Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload16, Flags: flags, Imm: int64(offset), Type: t}, addr)
 }
 
 // Sload16 appends sload16. Load 16 bits and sign-extend.
 func (b *Builder) Sload16(t ir.Type, flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload16, Flags: flags, Imm: int64(offset), Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload16, Flags: flags, Imm: int64(offset), Type: t}, addr)
 }
 
 // Istore16 appends istore16. Store the low 16 bits.
 func (b *Builder) Istore16(flags ir.MemFlags, x, addr ir.Value, offset int32) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpIstore16, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
+	return b.emit(&ir.InstData{Op: ir.OpIstore16, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
 }
 
 // Uload32 appends uload32. Load 32 bits and zero-extend to i64.
 func (b *Builder) Uload32(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Sload32 appends sload32. Load 32 bits and sign-extend to i64.
 func (b *Builder) Sload32(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Istore32 appends istore32. Store the low 32 bits.
 func (b *Builder) Istore32(flags ir.MemFlags, x, addr ir.Value, offset int32) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpIstore32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
+	return b.emit(&ir.InstData{Op: ir.OpIstore32, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(x)}, x, addr)
 }
 
 // Uload8x8 appends uload8x8. Load eight bytes and zero-extend each.
 func (b *Builder) Uload8x8(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload8x8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload8x8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Sload8x8 appends sload8x8. Load eight bytes and sign-extend each.
 func (b *Builder) Sload8x8(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload8x8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload8x8, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Uload16x4 appends uload16x4. Load four 16-bit integers and zero-extend each.
 func (b *Builder) Uload16x4(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload16x4, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload16x4, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Sload16x4 appends sload16x4. Load four 16-bit integers and sign-extend each.
 func (b *Builder) Sload16x4(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload16x4, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload16x4, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Uload32x2 appends uload32x2. Load two 32-bit integers and zero-extend each.
 func (b *Builder) Uload32x2(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUload32x2, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpUload32x2, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // Sload32x2 appends sload32x2. Load two 32-bit integers and sign-extend each.
 func (b *Builder) Sload32x2(flags ir.MemFlags, addr ir.Value, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSload32x2, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
+	return b.one(&ir.InstData{Op: ir.OpSload32x2, Flags: flags, Imm: int64(offset), Type: b.fn.ValueType(addr)}, addr)
 }
 
 // StackAddr appends stack_addr. The address of a byte of a stack slot.
 func (b *Builder) StackAddr(t ir.Type, slot ir.StackSlot, offset int32) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpStackAddr, Ref: uint32(slot), Imm: int64(offset), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpStackAddr, Ref: uint32(slot), Imm: int64(offset), Type: t})
 }
 
 // DynamicStackAddr appends dynamic_stack_addr. The address of a dynamic stack slot.
 func (b *Builder) DynamicStackAddr(t ir.Type, slot ir.DynamicStackSlot) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpDynamicStackAddr, Ref: uint32(slot), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpDynamicStackAddr, Ref: uint32(slot), Type: t})
 }
 
 // SymbolValue appends symbol_value. The address of a symbol.
 func (b *Builder) SymbolValue(t ir.Type, gv ir.GlobalValue) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSymbolValue, Ref: uint32(gv), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpSymbolValue, Ref: uint32(gv), Type: t})
 }
 
 // TlsValue appends tls_value. The address of a thread-local symbol.
 func (b *Builder) TlsValue(t ir.Type, gv ir.GlobalValue) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpTlsValue, Ref: uint32(gv), Type: t})
+	return b.one(&ir.InstData{Op: ir.OpTlsValue, Ref: uint32(gv), Type: t})
 }
 
 // GetPinnedReg appends get_pinned_reg. The value of the pinned register.
 func (b *Builder) GetPinnedReg(t ir.Type) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetPinnedReg, Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetPinnedReg, Type: t})
 }
 
 // SetPinnedReg appends set_pinned_reg. Set the pinned register.
 func (b *Builder) SetPinnedReg(x ir.Value) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpSetPinnedReg, Type: b.fn.ValueType(x)}, x)
+	return b.emit(&ir.InstData{Op: ir.OpSetPinnedReg, Type: b.fn.ValueType(x)}, x)
 }
 
 // GetFramePointer appends get_frame_pointer. The frame pointer of this function's frame.
 func (b *Builder) GetFramePointer(t ir.Type) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetFramePointer, Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetFramePointer, Type: t})
 }
 
 // GetStackPointer appends get_stack_pointer. The stack pointer, constant in the body.
 func (b *Builder) GetStackPointer(t ir.Type) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetStackPointer, Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetStackPointer, Type: t})
 }
 
 // GetReturnAddress appends get_return_address. The address this function returns to.
 func (b *Builder) GetReturnAddress(t ir.Type) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetReturnAddress, Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetReturnAddress, Type: t})
 }
 
 // GetCallReturnAddress appends get_call_return_address. Extension: the return address of the next call instruction in this block.
 func (b *Builder) GetCallReturnAddress(t ir.Type) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpGetCallReturnAddress, Type: t})
+	return b.one(&ir.InstData{Op: ir.OpGetCallReturnAddress, Type: t})
 }
 
 // AtomicRmw appends atomic_rmw. Read, modify and write memory atomically; the old value.
 func (b *Builder) AtomicRmw(t ir.Type, flags ir.MemFlags, op ir.AtomicOp, addr, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpAtomicRmw, Flags: flags, Cond: uint8(op), Type: t}, addr, x)
+	return b.one(&ir.InstData{Op: ir.OpAtomicRmw, Flags: flags, Cond: uint8(op), Type: t}, addr, x)
 }
 
 // AtomicCas appends atomic_cas. Compare memory with the second operand and set it to the third if equal; the old value.
 func (b *Builder) AtomicCas(flags ir.MemFlags, addr, expected, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpAtomicCas, Flags: flags, Type: b.fn.ValueType(x)}, addr, expected, x)
+	return b.one(&ir.InstData{Op: ir.OpAtomicCas, Flags: flags, Type: b.fn.ValueType(x)}, addr, expected, x)
 }
 
 // AtomicLoad appends atomic_load. Sequentially consistent load.
 func (b *Builder) AtomicLoad(t ir.Type, flags ir.MemFlags, addr ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpAtomicLoad, Flags: flags, Type: t}, addr)
+	return b.one(&ir.InstData{Op: ir.OpAtomicLoad, Flags: flags, Type: t}, addr)
 }
 
 // AtomicStore appends atomic_store. Sequentially consistent store.
 func (b *Builder) AtomicStore(flags ir.MemFlags, x, addr ir.Value) ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpAtomicStore, Flags: flags, Type: b.fn.ValueType(x)}, x, addr)
+	return b.emit(&ir.InstData{Op: ir.OpAtomicStore, Flags: flags, Type: b.fn.ValueType(x)}, x, addr)
 }
 
 // Fence appends fence. Full memory fence.
 func (b *Builder) Fence() ir.Inst {
-	return b.emit(ir.InstData{Op: ir.OpFence})
+	return b.emit(&ir.InstData{Op: ir.OpFence})
 }
 
 // Select appends select. The second operand if the condition is not zero, else the third.
 func (b *Builder) Select(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSelect, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpSelect, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // SelectSpectreGuard appends select_spectre_guard. Like select, never by a branch, so that not even speculation sees the other value.
 func (b *Builder) SelectSpectreGuard(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSelectSpectreGuard, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpSelectSpectreGuard, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // Bitselect appends bitselect. Bits of the second operand where the first has ones, else of the third.
 func (b *Builder) Bitselect(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBitselect, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpBitselect, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // Blendv appends blendv. Lanes of the second operand where the first has its top bit set, else of the third.
 func (b *Builder) Blendv(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBlendv, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpBlendv, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // VanyTrue appends vany_true. 1 if any lane is not zero.
 func (b *Builder) VanyTrue(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpVanyTrue, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpVanyTrue, Type: b.fn.ValueType(x)}, x)
 }
 
 // VallTrue appends vall_true. 1 if no lane is zero.
 func (b *Builder) VallTrue(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpVallTrue, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpVallTrue, Type: b.fn.ValueType(x)}, x)
 }
 
 // VhighBits appends vhigh_bits. The top bits of all lanes.
 func (b *Builder) VhighBits(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpVhighBits, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpVhighBits, Type: t}, x)
 }
 
 // Icmp appends icmp. Compare integers.
 func (b *Builder) Icmp(cc ir.IntCC, x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIcmp, Cond: uint8(cc), Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIcmp, Cond: uint8(cc), Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fcmp appends fcmp. Compare floating-point numbers.
 func (b *Builder) Fcmp(cc ir.FloatCC, x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcmp, Cond: uint8(cc), Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFcmp, Cond: uint8(cc), Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Iadd appends iadd. Wrapping addition.
 func (b *Builder) Iadd(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIadd, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIadd, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Isub appends isub. Wrapping subtraction.
 func (b *Builder) Isub(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIsub, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIsub, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Ineg appends ineg. Wrapping negation.
 func (b *Builder) Ineg(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIneg, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpIneg, Type: b.fn.ValueType(x)}, x)
 }
 
 // Iabs appends iabs. Absolute value; the minimum stays.
 func (b *Builder) Iabs(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIabs, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpIabs, Type: b.fn.ValueType(x)}, x)
 }
 
 // Imul appends imul. Wrapping multiplication.
 func (b *Builder) Imul(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpImul, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpImul, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Umulhi appends umulhi. High half of the unsigned product.
 func (b *Builder) Umulhi(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUmulhi, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUmulhi, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Smulhi appends smulhi. High half of the signed product.
 func (b *Builder) Smulhi(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSmulhi, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSmulhi, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SqmulRoundSat appends sqmul_round_sat. Rounding, saturating multiplication of Q-format numbers.
 func (b *Builder) SqmulRoundSat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSqmulRoundSat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSqmulRoundSat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // X86Pmulhrsw appends x86_pmulhrsw. As sqmul_round_sat, but the minimum times itself wraps.
 func (b *Builder) X86Pmulhrsw(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpX86Pmulhrsw, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpX86Pmulhrsw, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Udiv appends udiv. Unsigned division; traps on zero.
 func (b *Builder) Udiv(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUdiv, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUdiv, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Sdiv appends sdiv. Signed division; traps on zero and on overflow.
 func (b *Builder) Sdiv(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSdiv, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSdiv, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Urem appends urem. Unsigned remainder; traps on zero.
 func (b *Builder) Urem(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUrem, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUrem, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Srem appends srem. Signed remainder; traps on zero.
 func (b *Builder) Srem(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSrem, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSrem, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Smin appends smin. Signed minimum.
 func (b *Builder) Smin(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSmin, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSmin, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Umin appends umin. Unsigned minimum.
 func (b *Builder) Umin(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUmin, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUmin, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Smax appends smax. Signed maximum.
 func (b *Builder) Smax(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSmax, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSmax, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Umax appends umax. Unsigned maximum.
 func (b *Builder) Umax(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUmax, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUmax, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // AvgRound appends avg_round. Unsigned average, rounded up.
 func (b *Builder) AvgRound(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpAvgRound, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpAvgRound, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // UaddSat appends uadd_sat. Saturating unsigned addition.
 func (b *Builder) UaddSat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUaddSat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUaddSat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SaddSat appends sadd_sat. Saturating signed addition.
 func (b *Builder) SaddSat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSaddSat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSaddSat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // UsubSat appends usub_sat. Saturating unsigned subtraction.
 func (b *Builder) UsubSat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUsubSat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUsubSat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SsubSat appends ssub_sat. Saturating signed subtraction.
 func (b *Builder) SsubSat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSsubSat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSsubSat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SaddOverflowCin appends sadd_overflow_cin. Signed addition with carry in; sum and overflow.
 func (b *Builder) SaddOverflowCin(x, y, z ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpSaddOverflowCin, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.two(&ir.InstData{Op: ir.OpSaddOverflowCin, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // UaddOverflowCin appends uadd_overflow_cin. Unsigned addition with carry in; sum and carry.
 func (b *Builder) UaddOverflowCin(x, y, z ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpUaddOverflowCin, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.two(&ir.InstData{Op: ir.OpUaddOverflowCin, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // UaddOverflow appends uadd_overflow. Unsigned addition; sum and carry.
 func (b *Builder) UaddOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpUaddOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpUaddOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SaddOverflow appends sadd_overflow. Signed addition; sum and overflow.
 func (b *Builder) SaddOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpSaddOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpSaddOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // UsubOverflow appends usub_overflow. Unsigned subtraction; difference and borrow.
 func (b *Builder) UsubOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpUsubOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpUsubOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SsubOverflow appends ssub_overflow. Signed subtraction; difference and overflow.
 func (b *Builder) SsubOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpSsubOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpSsubOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // UmulOverflow appends umul_overflow. Unsigned multiplication; product and overflow.
 func (b *Builder) UmulOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpUmulOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpUmulOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SmulOverflow appends smul_overflow. Signed multiplication; product and overflow.
 func (b *Builder) SmulOverflow(x, y ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpSmulOverflow, Type: b.fn.ValueType(x)}, x, y)
+	return b.two(&ir.InstData{Op: ir.OpSmulOverflow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SsubOverflowBin appends ssub_overflow_bin. Signed subtraction with borrow in; difference and overflow.
 func (b *Builder) SsubOverflowBin(x, y, z ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpSsubOverflowBin, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.two(&ir.InstData{Op: ir.OpSsubOverflowBin, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // UsubOverflowBin appends usub_overflow_bin. Unsigned subtraction with borrow in; difference and borrow.
 func (b *Builder) UsubOverflowBin(x, y, z ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpUsubOverflowBin, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.two(&ir.InstData{Op: ir.OpUsubOverflowBin, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // UaddOverflowTrap appends uadd_overflow_trap. Unsigned addition; traps on carry.
 func (b *Builder) UaddOverflowTrap(x, y ir.Value, code ir.TrapCode) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUaddOverflowTrap, Trap: code, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUaddOverflowTrap, Trap: code, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Band appends band. Bitwise and.
 func (b *Builder) Band(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBand, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBand, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Bor appends bor. Bitwise or.
 func (b *Builder) Bor(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBor, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBor, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Bxor appends bxor. Bitwise exclusive or.
 func (b *Builder) Bxor(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBxor, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBxor, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Bnot appends bnot. Bitwise not.
 func (b *Builder) Bnot(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBnot, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpBnot, Type: b.fn.ValueType(x)}, x)
 }
 
 // BandNot appends band_not. Bitwise and with the complement of the second operand.
 func (b *Builder) BandNot(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBandNot, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBandNot, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // BorNot appends bor_not. Bitwise or with the complement of the second operand.
 func (b *Builder) BorNot(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBorNot, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBorNot, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // BxorNot appends bxor_not. Bitwise exclusive or with the complement of the second operand.
 func (b *Builder) BxorNot(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBxorNot, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpBxorNot, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Rotl appends rotl. Rotate left by an amount modulo the lane width.
 func (b *Builder) Rotl(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpRotl, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpRotl, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Rotr appends rotr. Rotate right by an amount modulo the lane width.
 func (b *Builder) Rotr(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpRotr, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpRotr, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Ishl appends ishl. Shift left by an amount modulo the lane width.
 func (b *Builder) Ishl(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIshl, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIshl, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Ushr appends ushr. Shift right, filling with zeros, by an amount modulo the lane width.
 func (b *Builder) Ushr(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUshr, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUshr, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Sshr appends sshr. Shift right, filling with the sign, by an amount modulo the lane width.
 func (b *Builder) Sshr(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSshr, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSshr, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Bitrev appends bitrev. Reverse the bits.
 func (b *Builder) Bitrev(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBitrev, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpBitrev, Type: b.fn.ValueType(x)}, x)
 }
 
 // Clz appends clz. Count leading zeros.
 func (b *Builder) Clz(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpClz, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpClz, Type: b.fn.ValueType(x)}, x)
 }
 
 // Cls appends cls. Count leading bits equal to the sign, without the sign bit itself.
 func (b *Builder) Cls(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpCls, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpCls, Type: b.fn.ValueType(x)}, x)
 }
 
 // Ctz appends ctz. Count trailing zeros.
 func (b *Builder) Ctz(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpCtz, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpCtz, Type: b.fn.ValueType(x)}, x)
 }
 
 // Bswap appends bswap. Reverse the bytes.
 func (b *Builder) Bswap(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBswap, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpBswap, Type: b.fn.ValueType(x)}, x)
 }
 
 // Popcnt appends popcnt. Count ones.
 func (b *Builder) Popcnt(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpPopcnt, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpPopcnt, Type: b.fn.ValueType(x)}, x)
 }
 
 // Fadd appends fadd. Addition.
 func (b *Builder) Fadd(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFadd, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFadd, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fsub appends fsub. Subtraction.
 func (b *Builder) Fsub(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFsub, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFsub, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fmul appends fmul. Multiplication.
 func (b *Builder) Fmul(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFmul, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFmul, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fdiv appends fdiv. Division.
 func (b *Builder) Fdiv(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFdiv, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFdiv, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Sqrt appends sqrt. Square root.
 func (b *Builder) Sqrt(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSqrt, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpSqrt, Type: b.fn.ValueType(x)}, x)
 }
 
 // Fma appends fma. x*y+z, rounded once.
 func (b *Builder) Fma(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFma, Type: b.fn.ValueType(y)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpFma, Type: b.fn.ValueType(y)}, x, y, z)
 }
 
 // Fneg appends fneg. Flip the sign bit.
 func (b *Builder) Fneg(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFneg, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpFneg, Type: b.fn.ValueType(x)}, x)
 }
 
 // Fabs appends fabs. Clear the sign bit.
 func (b *Builder) Fabs(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFabs, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpFabs, Type: b.fn.ValueType(x)}, x)
 }
 
 // Fcopysign appends fcopysign. The first operand with the sign of the second.
 func (b *Builder) Fcopysign(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcopysign, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFcopysign, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fmin appends fmin. Minimum; NaN if either operand is, and -0 < +0.
 func (b *Builder) Fmin(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFmin, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFmin, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Fmax appends fmax. Maximum; NaN if either operand is, and -0 < +0.
 func (b *Builder) Fmax(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFmax, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpFmax, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Ceil appends ceil. Round up.
 func (b *Builder) Ceil(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpCeil, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpCeil, Type: b.fn.ValueType(x)}, x)
 }
 
 // Floor appends floor. Round down.
 func (b *Builder) Floor(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFloor, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpFloor, Type: b.fn.ValueType(x)}, x)
 }
 
 // Trunc appends trunc. Round towards zero.
 func (b *Builder) Trunc(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpTrunc, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpTrunc, Type: b.fn.ValueType(x)}, x)
 }
 
 // Nearest appends nearest. Round to nearest, ties to even.
 func (b *Builder) Nearest(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpNearest, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpNearest, Type: b.fn.ValueType(x)}, x)
 }
 
 // Bitcast appends bitcast. The same bits as another type; a byte order says how lanes are numbered.
 func (b *Builder) Bitcast(t ir.Type, flags ir.MemFlags, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBitcast, Flags: flags, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpBitcast, Flags: flags, Type: t}, x)
 }
 
 // ScalarToVector appends scalar_to_vector. Lane 0 is the operand, the others are zero.
 func (b *Builder) ScalarToVector(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpScalarToVector, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpScalarToVector, Type: t}, x)
 }
 
 // Bmask appends bmask. All ones if the operand is not zero, else zero.
 func (b *Builder) Bmask(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpBmask, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpBmask, Type: t}, x)
 }
 
 // Ireduce appends ireduce. Truncate.
 func (b *Builder) Ireduce(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIreduce, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpIreduce, Type: t}, x)
 }
 
 // Uextend appends uextend. Zero-extend.
 func (b *Builder) Uextend(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUextend, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpUextend, Type: t}, x)
 }
 
 // Sextend appends sextend. Sign-extend.
 func (b *Builder) Sextend(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSextend, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpSextend, Type: t}, x)
 }
 
 // Snarrow appends snarrow. Narrow two vectors with signed saturation.
 func (b *Builder) Snarrow(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSnarrow, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSnarrow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Unarrow appends unarrow. Narrow two vectors of signed lanes with unsigned saturation.
 func (b *Builder) Unarrow(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUnarrow, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUnarrow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Uunarrow appends uunarrow. Narrow two vectors of unsigned lanes with unsigned saturation.
 func (b *Builder) Uunarrow(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUunarrow, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpUunarrow, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // SwidenLow appends swiden_low. Sign-extend the low half of the lanes.
 func (b *Builder) SwidenLow(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSwidenLow, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpSwidenLow, Type: b.fn.ValueType(x)}, x)
 }
 
 // SwidenHigh appends swiden_high. Sign-extend the high half of the lanes.
 func (b *Builder) SwidenHigh(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSwidenHigh, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpSwidenHigh, Type: b.fn.ValueType(x)}, x)
 }
 
 // UwidenLow appends uwiden_low. Zero-extend the low half of the lanes.
 func (b *Builder) UwidenLow(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUwidenLow, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpUwidenLow, Type: b.fn.ValueType(x)}, x)
 }
 
 // UwidenHigh appends uwiden_high. Zero-extend the high half of the lanes.
 func (b *Builder) UwidenHigh(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpUwidenHigh, Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpUwidenHigh, Type: b.fn.ValueType(x)}, x)
 }
 
 // IaddPairwise appends iadd_pairwise. Add neighbouring lanes.
 func (b *Builder) IaddPairwise(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIaddPairwise, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIaddPairwise, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // X86Pmaddubsw appends x86_pmaddubsw. Multiply signed by unsigned bytes and add neighbours with saturation.
 func (b *Builder) X86Pmaddubsw(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpX86Pmaddubsw}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpX86Pmaddubsw}, x, y)
 }
 
 // Fpromote appends fpromote. To a wider format, exactly.
 func (b *Builder) Fpromote(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFpromote, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFpromote, Type: t}, x)
 }
 
 // Fdemote appends fdemote. To a narrower format, rounding.
 func (b *Builder) Fdemote(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFdemote, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFdemote, Type: t}, x)
 }
 
 // Fvdemote appends fvdemote. Demote two lanes; the high lanes are zero.
 func (b *Builder) Fvdemote(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFvdemote}, x)
+	return b.one(&ir.InstData{Op: ir.OpFvdemote}, x)
 }
 
 // FvpromoteLow appends fvpromote_low. Promote the low two lanes.
 func (b *Builder) FvpromoteLow(x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFvpromoteLow}, x)
+	return b.one(&ir.InstData{Op: ir.OpFvpromoteLow}, x)
 }
 
 // FcvtToUint appends fcvt_to_uint. To unsigned integer towards zero; traps if out of range.
 func (b *Builder) FcvtToUint(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtToUint, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtToUint, Type: t}, x)
 }
 
 // FcvtToSint appends fcvt_to_sint. To signed integer towards zero; traps if out of range.
 func (b *Builder) FcvtToSint(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtToSint, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtToSint, Type: t}, x)
 }
 
 // FcvtToUintSat appends fcvt_to_uint_sat. To unsigned integer towards zero, saturating; NaN is zero.
 func (b *Builder) FcvtToUintSat(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtToUintSat, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtToUintSat, Type: t}, x)
 }
 
 // FcvtToSintSat appends fcvt_to_sint_sat. To signed integer towards zero, saturating; NaN is zero.
 func (b *Builder) FcvtToSintSat(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtToSintSat, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtToSintSat, Type: t}, x)
 }
 
 // X86Cvtt2dq appends x86_cvtt2dq. To signed integer towards zero; the minimum if out of range.
 func (b *Builder) X86Cvtt2dq(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpX86Cvtt2dq, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpX86Cvtt2dq, Type: t}, x)
 }
 
 // FcvtFromUint appends fcvt_from_uint. From unsigned integer, rounding.
 func (b *Builder) FcvtFromUint(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtFromUint, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtFromUint, Type: t}, x)
 }
 
 // FcvtFromSint appends fcvt_from_sint. From signed integer, rounding.
 func (b *Builder) FcvtFromSint(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpFcvtFromSint, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpFcvtFromSint, Type: t}, x)
 }
 
 // Isplit appends isplit. Low and high half.
 func (b *Builder) Isplit(x ir.Value) (ir.Value, ir.Value) {
-	return b.two(ir.InstData{Op: ir.OpIsplit, Type: b.fn.ValueType(x)}, x)
+	return b.two(&ir.InstData{Op: ir.OpIsplit, Type: b.fn.ValueType(x)}, x)
 }
 
 // Iconcat appends iconcat. Concatenate low and high half.
 func (b *Builder) Iconcat(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpIconcat, Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpIconcat, Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Splat appends splat. All lanes are the operand.
 func (b *Builder) Splat(t ir.Type, x ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSplat, Type: t}, x)
+	return b.one(&ir.InstData{Op: ir.OpSplat, Type: t}, x)
 }
 
 // Swizzle appends swizzle. Bytes chosen by index; zero if out of range.
 func (b *Builder) Swizzle(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpSwizzle}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpSwizzle}, x, y)
 }
 
 // X86Pshufb appends x86_pshufb. Bytes chosen by the low index bits; zero if the top bit is set.
 func (b *Builder) X86Pshufb(x, y ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpX86Pshufb}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpX86Pshufb}, x, y)
 }
 
 // Shuffle appends shuffle. Bytes of two vectors chosen by a constant.
 func (b *Builder) Shuffle(x, y ir.Value, mask ir.Constant) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpShuffle, Ref: uint32(mask)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpShuffle, Ref: uint32(mask)}, x, y)
 }
 
 // Insertlane appends insertlane. Replace a lane.
 func (b *Builder) Insertlane(x, y ir.Value, lane uint8) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpInsertlane, Imm: int64(lane), Type: b.fn.ValueType(x)}, x, y)
+	return b.one(&ir.InstData{Op: ir.OpInsertlane, Imm: int64(lane), Type: b.fn.ValueType(x)}, x, y)
 }
 
 // Extractlane appends extractlane. A lane.
 func (b *Builder) Extractlane(x ir.Value, lane uint8) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpExtractlane, Imm: int64(lane), Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpExtractlane, Imm: int64(lane), Type: b.fn.ValueType(x)}, x)
 }
 
 // ExtractVector appends extract_vector. A fixed vector of a dynamic one.
 func (b *Builder) ExtractVector(x ir.Value, lane uint8) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpExtractVector, Imm: int64(lane), Type: b.fn.ValueType(x)}, x)
+	return b.one(&ir.InstData{Op: ir.OpExtractVector, Imm: int64(lane), Type: b.fn.ValueType(x)}, x)
 }
 
 // StackSwitch appends stack_switch. Switch to another stack.
 func (b *Builder) StackSwitch(x, y, z ir.Value) ir.Value {
-	return b.one(ir.InstData{Op: ir.OpStackSwitch, Type: b.fn.ValueType(x)}, x, y, z)
+	return b.one(&ir.InstData{Op: ir.OpStackSwitch, Type: b.fn.ValueType(x)}, x, y, z)
 }

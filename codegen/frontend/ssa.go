@@ -132,7 +132,8 @@ type ssa struct {
 	args    []ir.Value
 	chain   []ir.Block
 	mark    uint32
-	work    int // parameters and definitions that reads have added
+	aliases bool // some parameter has become an alias
+	work    int  // parameters and definitions that reads have added
 }
 
 func (s *ssa) begin(f *ir.Function) {
@@ -143,6 +144,7 @@ func (s *ssa) begin(f *ir.Function) {
 	s.pending = s.pending[:0]
 	s.mark = 0
 	s.work = 0
+	s.aliases = false
 	s.frames, s.args = s.frames[:0], s.args[:0]
 	s.older = append(s.older[:0], olderDef{})
 	s.last, s.number, s.first, s.defined = ir.NoBlock, 0, 0, false
@@ -394,6 +396,7 @@ func (s *ssa) decide(fr frame) {
 		_, num := f.ValueBlock(fr.param)
 		f.RemoveParam(fr.block, num)
 		f.SetAlias(fr.param, only)
+		s.aliases = true
 		return
 	}
 	i := 0

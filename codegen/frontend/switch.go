@@ -137,7 +137,7 @@ func (b *Builder) switchTable(v ir.Value, t ir.Type, next ir.Block, r switchRang
 		b.SwitchTo(low)
 		v = b.Ireduce(ir.I32, v)
 	}
-	inst := b.emit(ir.InstData{Op: ir.OpBrTable}, v)
+	inst := b.emit(&ir.InstData{Op: ir.OpBrTable}, v)
 	b.to(inst, next, nil)
 	k := r.lo
 	for x := first; ; x++ {

@@ -124,6 +124,51 @@ func (f *Function) AppendInst(inst Inst, b Block) {
 	}
 }
 
+// AppendNew makes an instruction as [Function.AddInst] does, at the end of b, with
+// the results that [Function.AddResults] gives it: what building a function
+// consists of.
+func (f *Function) AppendNew(d *InstData, b Block, args ...Value) Inst {
+	inst := Inst(len(f.insts))
+	f.insts = append(f.insts, *d)
+	data := &f.insts[inst]
+	data.dests, data.ndests = 0, 0
+	if len(args) <= len(data.args) {
+		data.nargs = uint16(len(args))
+		for k, v := range args {
+			data.args[k] = v
+		}
+	} else {
+		f.SetArgs(inst, args)
+	}
+	f.locs = append(f.locs, f.Loc)
+
+	block := &f.blocks[b]
+	link := instLinks{prev: block.last, next: NoInst, block: b}
+	if link.prev != NoInst {
+		last := &f.links[link.prev]
+		last.next = inst
+		if block.numbered {
+			link.order = last.order + 1
+		}
+	} else {
+		block.first = inst
+	}
+	block.last = inst
+	f.links = append(f.links, link)
+
+	if r := &opRules[d.Op]; len(r.results) == 1 && !r.moreResults {
+		f.results = append(f.results, valueList{uint32(len(f.pool)), 1, 1})
+		f.pool = append(f.pool, Value(len(f.values)))
+		f.values = append(f.values, valueData{valueResult, r.results[0].derive(d.Type), 0, uint32(inst)})
+		return inst
+	}
+	f.results = append(f.results, valueList{})
+	if !d.Op.IsTerminator() {
+		f.AddResults(inst)
+	}
+	return inst
+}
+
 // InsertBefore puts inst before another instruction.
 func (f *Function) InsertBefore(inst, before Inst) {
 	b := f.links[before].block

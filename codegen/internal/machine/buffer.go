@@ -138,6 +138,7 @@ type Buffer struct {
 	fixups     []Fixup
 	dataFixups []dataFixup
 	cuts       []uint32 // fixups that have a short form
+	ends       []cutEnd
 }
 
 type dataFixup struct {
@@ -154,7 +155,7 @@ const MaxCode = 1 << 30
 func (b *Buffer) Reset(n int) {
 	*b = Buffer{
 		Relocs: b.Relocs[:0], Traps: b.Traps[:0], Sources: b.Sources[:0], Calls: b.Calls[:0], Unwind: b.Unwind[:0],
-		Data: b.Data[:0], DataAlign: 1, labels: filled(b.labels, n, none), fixups: b.fixups[:0], dataFixups: b.dataFixups[:0], cuts: b.cuts[:0],
+		Data: b.Data[:0], DataAlign: 1, labels: filled(b.labels, n, none), fixups: b.fixups[:0], dataFixups: b.dataFixups[:0], cuts: b.cuts[:0], ends: b.ends[:0],
 	}
 }
 
@@ -363,30 +364,29 @@ func (b *Buffer) saved(n int) []uint32 {
 // cut removes the ends of the branches that have become short, and moves code
 // and records.
 func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
-	m := mover{b: b, kinds: kinds}
 	// Records, each kind in one sweep over the branches.
-	m.reset()
+	m := b.mover(kinds)
 	for i := range b.Relocs {
 		b.Relocs[i].Off = m.move(b.Relocs[i].Off)
 	}
-	m.reset()
+	m.next = 1
 	for i := range b.Traps {
 		b.Traps[i].Off = m.move(b.Traps[i].Off)
 	}
-	m.reset()
+	m.next = 1
 	for i := range b.Sources {
 		b.Sources[i].Off = m.move(b.Sources[i].Off)
 	}
-	m.reset()
+	m.next = 1
 	for i := range b.Calls {
 		b.Calls[i].RetAddr = m.move(b.Calls[i].RetAddr)
 	}
-	m.reset()
+	m.next = 1
 	for i := range b.Unwind {
 		b.Unwind[i].Off = m.move(b.Unwind[i].Off)
 	}
 	// Labels are not in order, but mostly.
-	m.reset()
+	m.next = 1
 	for i, l := range b.labels {
 		if l&dataMark != 0 { // unbound ones too
 			continue
@@ -426,36 +426,36 @@ func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
 // mover maps offsets to what they become; the closer an offset is to the one
 // before, the faster.
 type mover struct {
-	b     *Buffer
-	kinds []FixupInfo
-	j     int
-	total uint32
+	ends []cutEnd
+	next int // the first of ends that the last offset was before
 }
 
-func (m *mover) reset() { m.j, m.total = 0, 0 }
+// cutEnd says that places from offset off on, up to the next cutEnd, move forward
+// by gone.
+type cutEnd struct{ off, gone uint32 }
+
+// mover makes a mover for the branches that have become short.
+func (b *Buffer) mover(kinds []FixupInfo) mover {
+	gone := uint32(0)
+	b.ends = append(b.ends[:0], cutEnd{})
+	for _, i := range b.cuts {
+		if x := &b.fixups[i]; x.short {
+			k := &kinds[x.Kind]
+			gone += uint32(k.Size - k.Short)
+			b.ends = append(b.ends, cutEnd{x.Off + uint32(k.Size), gone})
+		}
+	}
+	return mover{ends: b.ends, next: 1}
+}
 
 func (m *mover) move(off uint32) uint32 {
-	for m.j > 0 {
-		x := &m.b.fixups[m.b.cuts[m.j-1]]
-		k := &m.kinds[x.Kind]
-		if x.Off+uint32(k.Size) <= off {
-			break
-		}
-		if x.short {
-			m.total -= uint32(k.Size - k.Short)
-		}
-		m.j--
+	k := m.next
+	for k < len(m.ends) && m.ends[k].off <= off {
+		k++
 	}
-	for m.j < len(m.b.cuts) {
-		x := &m.b.fixups[m.b.cuts[m.j]]
-		k := &m.kinds[x.Kind]
-		if x.Off+uint32(k.Size) > off {
-			break
-		}
-		if x.short {
-			m.total += uint32(k.Size - k.Short)
-		}
-		m.j++
+	for m.ends[k-1].off > off {
+		k--
 	}
-	return off - m.total
+	m.next = k
+	return off - m.ends[k-1].gone
 }

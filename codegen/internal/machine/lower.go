@@ -73,12 +73,8 @@ type Lower struct {
 
 	inst      ir.Inst // being lowered
 	block     int     // number of the block being lowered
-	uses      []uint8 // by value: 0, 1, 2 for more; capped
-	multiple  []bool  // by value: used more than once, or by something whose value is
-	colour    []uint32
-	regs      []Reg  // by value: first register
-	used      []bool // by value: a register of it has been asked for
-	sunk      []bool // by instruction
+	values    []lowerValue
+	insts     []lowerInst
 	tmp       []Inst // instructions of the IR instruction being lowered
 	work      []ir.Value
 	valueArgs []regalloc.VReg
@@ -86,6 +82,21 @@ type Lower struct {
 
 	StackSlotSize  uint32 // size of all stack slots together
 	StackSlotAlign uint32
+}
+
+// lowerValue is what is known of an IR value.
+type lowerValue struct {
+	reg      Reg   // the first register, or NoReg
+	uses     uint8 // 0, 1, 2 for more
+	multiple bool  // used more than once, or by something whose value is
+	used     bool  // a register of it has been asked for
+}
+
+// lowerInst is what is known of an IR instruction.
+type lowerInst struct {
+	colour uint32
+	effect bool // it must stay even if nothing uses its results
+	sunk   bool
 }
 
 // ErrUnsupported is wrapped by the error for an instruction that the
@@ -211,34 +222,15 @@ func (l *Lower) lowerBlock(i int) error {
 
 // needed reports whether inst must be lowered where it stands.
 func (l *Lower) needed(inst ir.Inst) bool {
-	if l.sunk[inst] {
-		return false
-	}
-	if hasEffect(l.F, inst) {
-		return true
+	if x := &l.insts[inst]; x.sunk || x.effect {
+		return !x.sunk
 	}
 	for _, v := range l.F.Results(inst) {
-		if l.used[v] {
+		if l.values[v].used {
 			return true
 		}
 	}
 	return false
-}
-
-// hasEffect reports whether inst must stay even if nothing uses its results.
-func hasEffect(f *ir.Function, inst ir.Inst) bool {
-	d := f.Inst(inst)
-	if d.Op.HasSideEffect() {
-		return true
-	}
-	if d.Op.Flags()&ir.FlagTrap == 0 {
-		return false
-	}
-	if d.Op.Flags()&ir.FlagLoad != 0 {
-		_, traps := d.Flags.TrapCode()
-		return traps
-	}
-	return true
 }
 
 func (l *Lower) flush(loc uint32) {
@@ -249,13 +241,8 @@ func (l *Lower) flush(loc uint32) {
 // scan counts uses and colours instructions.
 func (l *Lower) scan() {
 	f := l.F
-	nv := f.NumValues()
-	l.uses = zeroed(l.uses, nv)
-	l.multiple = zeroed(l.multiple, nv)
-	l.used = zeroed(l.used, nv)
-	l.regs = filled(l.regs, nv, NoReg)
-	l.sunk = zeroed(l.sunk, f.NumInsts())
-	l.colour = zeroed(l.colour, f.NumInsts())
+	l.values = filled(l.values, f.NumValues(), lowerValue{reg: NoReg})
+	l.insts = zeroed(l.insts, f.NumInsts())
 	l.work = l.work[:0]
 	colour := uint32(1)
 	for i := range l.Order.Blocks {
@@ -268,41 +255,44 @@ func (l *Lower) scan() {
 		for inst := f.FirstInst(ob.IR); inst != ir.NoInst; inst = f.NextInst(inst) {
 			d := f.Inst(inst)
 			flags := d.Op.Flags()
+			x := &l.insts[inst]
 			switch {
 			case flags&ir.FlagLoad != 0 && flags&(ir.FlagStore|ir.FlagEffect|ir.FlagCall) == 0:
 				// Loads with one trap code may be swapped: whichever faults
 				// first, the same is seen.
-				if code, traps := d.Flags.TrapCode(); traps {
+				code, traps := d.Flags.TrapCode()
+				if traps {
 					if trap != 0 && trap != uint8(code) {
 						colour++
 					}
 					trap = uint8(code)
 				}
-				l.colour[inst] = colour
-			case hasEffect(f, inst):
+				x.colour, x.effect = colour, traps
+			case flags&(ir.FlagTerminator|ir.FlagStore|ir.FlagCall|ir.FlagEffect|ir.FlagTrap) != 0:
 				// The instruction itself may take in a load before it.
-				l.colour[inst] = colour
+				x.colour, x.effect = colour, true
 				colour++
 				trap = 0
 			default:
-				l.colour[inst] = colour
+				x.colour = colour
 			}
 			for _, v := range f.Args(inst) {
-				l.countUse(f.Resolve(v))
+				l.countUse(v)
+			}
+			if flags&ir.FlagBranch == 0 {
+				continue
 			}
 			if d.Op == ir.OpTryCall || d.Op == ir.OpTryCallIndirect {
 				for _, h := range f.ExceptionTables[d.Imm].Handlers {
 					if h.Kind == ir.HandlerContext {
-						l.countUse(f.Resolve(h.Context))
+						l.countUse(h.Context)
 					}
 				}
 			}
-			if flags&ir.FlagBranch != 0 {
-				for k := range f.Dests(inst) {
-					for _, v := range f.DestArgs(inst, k) {
-						if v.IsPlain() {
-							l.countUse(f.Resolve(v))
-						}
+			for k := range f.Dests(inst) {
+				for _, v := range f.DestArgs(inst, k) {
+					if v.IsPlain() {
+						l.countUse(v)
 					}
 				}
 			}
@@ -314,25 +304,27 @@ func (l *Lower) scan() {
 	for len(l.work) > 0 {
 		v := l.work[len(l.work)-1]
 		l.work = l.work[:len(l.work)-1]
-		if inst, _ := f.ValueInst(v); inst != ir.NoInst && f.Inst(inst).Op.Flags()&ir.FlagLoad == 0 && !hasEffect(f, inst) {
+		if inst, _ := f.ValueInst(v); inst != ir.NoInst && f.Inst(inst).Op.Flags()&ir.FlagLoad == 0 && !l.insts[inst].effect {
 			for _, a := range f.Args(inst) {
-				if a = f.Resolve(a); !l.multiple[a] {
-					l.multiple[a] = true
-					l.work = append(l.work, a)
+				if x := &l.values[f.Resolve(a)]; !x.multiple {
+					x.multiple = true
+					l.work = append(l.work, f.Resolve(a))
 				}
 			}
 		}
 	}
 }
 
+// countUse counts a use of v or what v stands for.
 func (l *Lower) countUse(v ir.Value) {
-	if l.uses[v]++; l.uses[v] == 2 {
-		if !l.multiple[v] {
-			l.multiple[v] = true
+	v = l.F.Resolve(v)
+	x := &l.values[v]
+	if x.uses < 2 {
+		x.uses++
+		if x.uses == 2 && !x.multiple {
+			x.multiple = true
 			l.work = append(l.work, v)
 		}
-	} else if l.uses[v] > 2 {
-		l.uses[v] = 2
 	}
 }
 
@@ -390,18 +382,19 @@ func (l *Lower) NewReg(t ir.Type) Reg {
 // an i128.
 func (l *Lower) pair(v ir.Value) (lo, hi Reg) {
 	t := l.F.ValueType(v)
+	x := &l.values[v]
 	if t == ir.I128 {
-		if l.regs[v] == NoReg {
-			l.regs[v] = l.NewReg(ir.I64)
+		if x.reg == NoReg {
+			x.reg = l.NewReg(ir.I64)
 			l.NewReg(ir.I64) // the next index
 		}
-		lo = l.regs[v]
+		lo = x.reg
 		return lo, VReg(regalloc.MakeVReg(lo.Class(), lo.VReg().Index()+1))
 	}
-	if l.regs[v] == NoReg {
-		l.regs[v] = l.NewReg(t)
+	if x.reg == NoReg {
+		x.reg = l.NewReg(t)
 	}
-	return l.regs[v], NoReg
+	return x.reg, NoReg
 }
 
 // Use is the register of v, which must not be an i128.
@@ -421,12 +414,12 @@ func (l *Lower) UsePair(v ir.Value) (lo, hi Reg) {
 			return l.B.Constant(l, d.Type, d.Imm), NoReg
 		}
 	}
-	l.used[v] = true
+	l.values[v].used = true
 	return l.pair(v)
 }
 
 // Used reports whether anything lowered so far needs v in a register.
-func (l *Lower) Used(v ir.Value) bool { return l.used[l.F.Resolve(v)] }
+func (l *Lower) Used(v ir.Value) bool { return l.values[l.F.Resolve(v)].used }
 
 // Define says that result i of the instruction being lowered is in r: a new
 // register, or that of another value.
@@ -435,7 +428,7 @@ func (l *Lower) Define(i int, r Reg) { l.DefinePair(i, r, NoReg) }
 // DefinePair is Define for an i128.
 func (l *Lower) DefinePair(i int, lo, hi Reg) {
 	v := l.F.Results(l.inst)[i]
-	if !l.used[v] {
+	if !l.values[v].used {
 		return
 	}
 	vlo, vhi := l.pair(v)
@@ -451,7 +444,7 @@ func (l *Lower) DefinePair(i int, lo, hi Reg) {
 // ParamRegs are the registers of parameter v of the entry block, for
 // [Backend.LowerArgs]; ok is false if nothing needs it.
 func (l *Lower) ParamRegs(v ir.Value) (lo, hi Reg, ok bool) {
-	if !l.used[v] {
+	if !l.values[v].used {
 		return NoReg, NoReg, false
 	}
 	lo, hi = l.pair(v)
@@ -483,7 +476,7 @@ func (l *Lower) Const(v ir.Value) (int64, bool) {
 
 // SingleUse reports whether the use of v at hand is its only one, so that what
 // computes it is not done twice if it is done in its user.
-func (l *Lower) SingleUse(v ir.Value) bool { return l.uses[l.F.Resolve(v)] == 1 }
+func (l *Lower) SingleUse(v ir.Value) bool { return l.values[l.F.Resolve(v)].uses == 1 }
 
 // SinkableLoad is the instruction that v is the result of if it is a load that
 // the instruction being lowered may do itself: nothing else needs the value
@@ -498,10 +491,10 @@ func (l *Lower) SinkableLoad(v ir.Value) (inst ir.Inst, ok bool) {
 	if flags&ir.FlagLoad == 0 || flags&(ir.FlagStore|ir.FlagEffect|ir.FlagCall) != 0 {
 		return inst, false
 	}
-	if l.uses[v] != 1 || l.used[v] || l.sunk[inst] || l.colour[inst] != l.colour[l.inst] {
+	if l.values[v].uses != 1 || l.values[v].used || l.insts[inst].sunk || l.insts[inst].colour != l.insts[l.inst].colour {
 		return inst, false
 	}
-	if l.multiple[v] {
+	if l.values[v].multiple {
 		// What uses the load has several users. If that is the instruction being
 		// lowered, it is done once, here; else some pattern is looking through it.
 		direct := false
@@ -521,7 +514,7 @@ func (l *Lower) uncast(v ir.Value) ir.Value {
 	for {
 		v = l.F.Resolve(v)
 		inst, _ := l.F.ValueInst(v)
-		if inst == ir.NoInst || l.F.Inst(inst).Op != ir.OpBitcast || l.uses[v] != 1 {
+		if inst == ir.NoInst || l.F.Inst(inst).Op != ir.OpBitcast || l.values[v].uses != 1 {
 			return v
 		}
 		v = l.F.Arg(inst, 0)
@@ -529,7 +522,7 @@ func (l *Lower) uncast(v ir.Value) ir.Value {
 }
 
 // Sink says that the instruction being lowered does the load inst itself.
-func (l *Lower) Sink(inst ir.Inst) { l.sunk[inst] = true }
+func (l *Lower) Sink(inst ir.Inst) { l.insts[inst].sunk = true }
 
 // ReadModifyWrite reports whether the store being lowered may be joined with
 // load, the load of v from the same address, into an operation on memory: v
@@ -537,8 +530,8 @@ func (l *Lower) Sink(inst ir.Inst) { l.sunk[inst] = true }
 func (l *Lower) ReadModifyWrite(load ir.Inst, value ir.Value) bool {
 	v := l.F.Result(load)
 	value = l.F.Resolve(value)
-	return l.uses[v] == 1 && !l.used[v] && !l.sunk[load] && l.uses[value] == 1 && !l.used[value] &&
-		l.colour[load] == l.colour[l.inst]
+	return l.values[v].uses == 1 && !l.values[v].used && !l.insts[load].sunk && l.values[value].uses == 1 && !l.values[value].used &&
+		l.insts[load].colour == l.insts[l.inst].colour
 }
 
 // Block is the number of the block being lowered.

@@ -197,12 +197,12 @@ func (c *VCode) Finish(table []OpInfo) {
 	}
 	ra.Remat = zeroed(ra.Remat, ra.NumVRegs)
 	c.RematInst = zeroed(c.RematInst, ra.NumVRegs)
+	ops, alias := ra.Operands, c.alias
 	for n := range c.Insts {
 		in := &c.Insts[n]
 		info := &table[in.Op]
-		start := len(ra.Operands)
+		start := len(ops)
 		reuses := false
-		var at [NumSlots]uint8 // index of the slot's operand
 		for s := range in.R {
 			r := in.R[s]
 			if !r.IsVirtual() {
@@ -212,50 +212,64 @@ func (c *VCode) Finish(table []OpInfo) {
 			if slot.Kind == SlotNone {
 				panic("machine: " + info.Name + " has a register in a slot that it does not use")
 			}
-			if c.alias[r.VReg().Index()] != r {
+			if alias[r.VReg().Index()] != r {
 				r = c.Resolve(r)
 				in.R[s] = r
 			}
-			at[s] = uint8(len(ra.Operands) - start)
-			op := regalloc.Operand{VReg: r.VReg(), Pos: slot.Pos, Constraint: slot.Constraint, Arg: slot.Arg}
-			if slot.Kind == SlotDef {
-				op.Kind = regalloc.Def
-				reuses = reuses || slot.Constraint == regalloc.Reuse
-			}
-			ra.Operands = append(ra.Operands, op)
+			reuses = reuses || slot.Constraint == regalloc.Reuse
+			ops = append(ops, regalloc.Operand{
+				VReg: r.VReg(), Kind: regalloc.OperandKind(slot.Kind - SlotUse), Pos: slot.Pos, Constraint: slot.Constraint, Arg: slot.Arg,
+			})
 		}
-		// A reused slot may come after the one that reuses it, and may hold no
-		// virtual register at all.
-		for i := start; reuses && i < len(ra.Operands); i++ {
-			if op := &ra.Operands[i]; op.Constraint == regalloc.Reuse {
-				if in.R[op.Arg].IsVirtual() {
-					op.Arg = at[op.Arg]
-				} else {
-					panic("machine: " + info.Name + " reuses a slot without a virtual register")
-				}
-			}
+		if reuses {
+			in.numberReused(info, ops[start:])
 		}
 		clobbers := uint16(0)
 		if !info.Clobbers.Empty() {
 			clobbers = c.Clobbers(info.Clobbers)
 		}
-		var flags regalloc.InstFlags
-		if info.Flags&OpCall != 0 {
-			call := &c.Calls[in.callIndex()]
-			ra.Operands = append(ra.Operands, c.CallOperands[call.Operands.Start:call.Operands.End]...)
-			clobbers = call.Clobbers
+		flags := regalloc.InstFlags(0)
+		if f := info.Flags & (OpCall | OpMove | OpRemat); f != 0 {
+			if f&OpCall != 0 {
+				call := &c.Calls[in.callIndex()]
+				ops = append(ops, c.CallOperands[call.Operands.Start:call.Operands.End]...)
+				clobbers = call.Clobbers
+			}
+			if f&OpMove != 0 {
+				flags = regalloc.Move
+			}
+			if f&OpRemat != 0 && in.R[0].IsVirtual() {
+				v := in.R[0].VReg().Index()
+				ra.Remat[v], c.RematInst[v] = true, uint32(n)
+			}
 		}
-		if info.Flags&OpMove != 0 {
-			flags |= regalloc.Move
-		}
-		if info.Flags&OpRemat != 0 && in.R[0].IsVirtual() {
-			v := in.R[0].VReg().Index()
-			ra.Remat[v], c.RematInst[v] = true, uint32(n)
-		}
-		ra.NewInst(clobbers, flags)
+		ra.Insts = append(ra.Insts, regalloc.Inst{Operands: Range{Start: uint32(start), End: uint32(len(ops))}, Clobbers: clobbers, Flags: flags})
 	}
+	ra.Operands = ops
 	for i := range c.Blocks {
 		ra.Blocks[i].Insts = c.Blocks[i].Insts
+	}
+}
+
+// numberReused makes the operands of in that reuse another's location name that by
+// its number among them, instead of its slot. A reused slot may come after the one
+// that reuses it, but must hold a virtual register.
+func (in *Inst) numberReused(info *OpInfo, ops []regalloc.Operand) {
+	for i := range ops {
+		op := &ops[i]
+		if op.Constraint != regalloc.Reuse {
+			continue
+		}
+		if !in.R[op.Arg].IsVirtual() {
+			panic("machine: " + info.Name + " reuses a slot without a virtual register")
+		}
+		k := uint8(0)
+		for _, r := range in.R[:op.Arg] {
+			if r.IsVirtual() {
+				k++
+			}
+		}
+		op.Arg = k
 	}
 }
 
@@ -276,11 +290,15 @@ func (in *Inst) CallIndex() uint32 { return in.callIndex() }
 func (c *VCode) Apply(table []OpInfo, out *regalloc.Output) {
 	for n := range c.Insts {
 		in := &c.Insts[n]
-		k := c.RA.Insts[n].Operands.Start
+		r := c.RA.Insts[n].Operands
+		if r.Start == r.End {
+			continue
+		}
+		allocs := out.Allocs[r.Start:r.End]
 		for s := range in.R {
 			if in.R[s].IsVirtual() {
-				in.R[s] = AllocReg(out.Allocs[k])
-				k++
+				in.R[s] = AllocReg(allocs[0])
+				allocs = allocs[1:]
 			}
 		}
 	}

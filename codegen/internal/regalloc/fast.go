@@ -85,7 +85,7 @@ type fastValue struct {
 	defBlock uint32
 	param    uint32 // which parameter of its block it is, if it is one
 	reg      PReg   // at the current point
-	liked    PReg // where a block would like to find it
+	liked    PReg   // where a block would like to find it
 	flags    valueFlags
 }
 
@@ -729,6 +729,10 @@ func (a *fastAllocator) allocInst(i int) error {
 	a.ops, a.allocs = f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
 	a.busyE, a.busyL = PRegSet{}, f.InstClobbers(i)
 	a.pinned, a.lateOwned = PRegSet{}, PRegSet{}
+	a.kinds = 0
+	if len(a.ops) == 0 && f.Insts[i].Clobbers == 0 {
+		return nil
+	}
 	for len(a.want) < len(a.ops) {
 		a.want, a.tied = append(a.want, NoPReg), append(a.tied, false)
 	}

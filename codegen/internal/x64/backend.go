@@ -42,7 +42,7 @@ type Backend struct {
 	cold       []coldPart
 	tryAt      []uint32      // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
 	tryRegs    []machine.Reg // see try
-	zext       []bool        // by value: an i32 whose register has a clear upper half
+	zext       []bool        // by value: a block parameter, an i32 whose register has a clear upper half
 	flags      flagResult
 	saved      []regalloc.PReg
 	runs       []uint32

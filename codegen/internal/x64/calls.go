@@ -287,7 +287,7 @@ func storePart(t ir.Type, m Amode, r machine.Reg) machine.Inst {
 // extended is r, which holds v, extended as the signature and the convention say.
 func (b *Backend) extended(l *machine.Lower, c *machine.Convention, loc machine.ArgLoc, v ir.Value, r machine.Reg) machine.Reg {
 	if c.Extends32 && loc.Type == ir.I32 {
-		if b.zext[b.f.Resolve(v)] {
+		if b.zeroUpper(b.f.Resolve(v)) {
 			return r
 		}
 		loc.Ext = ir.ZeroExtend

@@ -214,7 +214,7 @@ func (c *lower) floatMem(t ir.Type, bits int64) Amode {
 
 // zeroUpper32 matches values of 32 bits whose register has a clear upper half (see zext.go).
 func (c *lower) zeroUpper32(v ir.Value) (ir.Value, bool) {
-	return v, c.valueType(v) == ir.I32 && c.backend().zext[c.f.Resolve(v)]
+	return v, c.valueType(v) == ir.I32 && c.backend().zeroUpper(c.f.Resolve(v))
 }
 
 // zeroExtended reports whether the register of v has zeros above the value's own bits.

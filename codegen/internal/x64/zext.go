@@ -23,11 +23,11 @@ import (
 // The value stays in one register all the time: moves, spills and reloads are
 // of 64 bits.
 
-// zextRounds bounds the passes over the function. Without a result by then, no
+// zextRounds bounds the passes over the edges. Without a result by then, no
 // block parameter counts as extended.
 const zextRounds = 10
 
-// Prepare implements machine.Backend.
+// Prepare implements machine.Backend: it finds which block parameters are extended.
 func (b *Backend) Prepare(l *machine.Lower) {
 	f := b.f
 	b.zext = slices.Grow(b.zext[:0], f.NumValues())[:f.NumValues()]
@@ -46,23 +46,12 @@ func (b *Backend) Prepare(l *machine.Lower) {
 			}
 		}
 	}
-	for round := 0; ; round++ {
-		changed := b.zextRound(l, round == zextRounds)
-		if !changed || !some {
-			return
-		}
-		if round == zextRounds {
-			// The last round took all parameters for unknown, and cleared them;
-			// what was computed before from them has to be computed again.
-			b.zextRound(l, false)
-			return
-		}
+	for round := 0; some && b.zextRound(l, round == zextRounds); round++ {
 	}
 }
 
-// zextRound computes all values from what is known of block parameters, and
-// takes back what is not so for these, or everything if giveUp is set. It
-// reports whether it took anything back.
+// zextRound takes back what is not so of block parameters, or everything if giveUp
+// is set, and reports whether it took back anything that others may depend on.
 func (b *Backend) zextRound(l *machine.Lower, giveUp bool) (changed bool) {
 	f := b.f
 	for i := range l.Order.Blocks {
@@ -70,24 +59,19 @@ func (b *Backend) zextRound(l *machine.Lower, giveUp bool) (changed bool) {
 		if ob.Dest >= 0 {
 			continue
 		}
-		if giveUp && ob.IR != f.Entry() {
-			for _, v := range f.Params(ob.IR) {
-				changed = changed || b.zext[v]
-				b.zext[v] = false
-			}
-		}
-		last := f.LastInst(ob.IR)
-		for inst := f.FirstInst(ob.IR); inst != ir.NoInst; inst = f.NextInst(inst) {
-			for k, v := range f.Results(inst) {
-				if f.ValueType(v) == ir.I32 {
-					b.zext[v] = b.clearsUpper(inst, k)
+		if giveUp {
+			if ob.IR != f.Entry() {
+				for _, v := range f.Params(ob.IR) {
+					b.zext[v] = false
 				}
 			}
+			continue
 		}
+		last := f.LastInst(ob.IR)
 		for d, call := range f.Dests(last) {
 			params := f.Params(call.Block)
 			for k, v := range f.DestArgs(last, d) {
-				if p := params[k]; b.zext[p] && !(v.IsPlain() && b.zext[f.Resolve(v)]) {
+				if p := params[k]; b.zext[p] && !(v.IsPlain() && b.zeroUpper(f.Resolve(v))) {
 					b.zext[p] = false
 					changed = true
 				}
@@ -95,6 +79,16 @@ func (b *Backend) zextRound(l *machine.Lower, giveUp bool) (changed bool) {
 		}
 	}
 	return changed
+}
+
+// zeroUpper reports whether the register of v, no alias, is known to have a clear
+// upper half. It is so for values of type i32 only.
+func (b *Backend) zeroUpper(v ir.Value) bool {
+	inst, k := b.f.ValueInst(v)
+	if inst == ir.NoInst {
+		return b.zext[v]
+	}
+	return b.f.ValueType(v) == ir.I32 && b.clearsUpper(inst, k)
 }
 
 // clearsUpper reports whether result k of inst, an i32, comes with a clear
