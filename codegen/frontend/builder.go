@@ -139,6 +139,20 @@ func (b *Builder) Unreachable() bool {
 	return s.sealed && s.npreds == 0
 }
 
+// SetDominator says that every way to blk leads through block by, so that what is
+// not assigned on the ways from by to blk has one value in both. All blocks on them
+// (blk among them if it leads back to itself, but not by) must be switched to after
+// by, and before blk is sealed. So it is with the block in which a statement of a
+// structured language begins and the one where it ends, and with the block before a
+// loop and the one where the loop begins. It has no effect but that variables need
+// less work and fewer block parameters.
+func (b *Builder) SetDominator(blk, by ir.Block) {
+	if b.ssa.blocks[blk].sealed {
+		panic("frontend: the dominator of " + blk.String() + ", which is sealed")
+	}
+	b.ssa.blocks[blk].dominator = by
+}
+
 // Seal says that every branch to blk has been made.
 func (b *Builder) Seal(blk ir.Block) { b.ssa.seal(blk) }
 

@@ -43,8 +43,50 @@ func randomGraph(rng *rand.Rand, nblocks, nvars int) []node {
 	return g
 }
 
-// build turns g into a function, sealing blocks as early as possible or late.
-func build(t testing.TB, b *Builder, f *ir.Function, g []node, nvars int, late bool, order []int) {
+// dominators are the blocks of g that [Builder.SetDominator] may be told for block
+// i, given the place of each block in the order of filling so far, or -1.
+func dominators(g []node, i int, place []int) (ok []int) {
+	// reach marks the blocks that the successors of a block lead to, without one.
+	reach := func(seen []bool, from, without int) {
+		work := append([]int(nil), g[from].succ...)
+		for len(work) > 0 {
+			x := work[len(work)-1]
+			work = work[:len(work)-1]
+			if x != without && !seen[x] {
+				seen[x] = true
+				work = append(work, g[x].succ...)
+			}
+		}
+	}
+	for d := range g {
+		if d == i || place[d] < 0 {
+			continue
+		}
+		around := make([]bool, len(g))
+		if d != 0 {
+			around[0] = true
+			reach(around, 0, d)
+		}
+		after := make([]bool, len(g))
+		reach(after, d, d)
+		good := !around[i]
+		for x := range g {
+			before := make([]bool, len(g))
+			reach(before, x, d)
+			if after[x] && before[i] && place[x] < place[d] {
+				good = false
+			}
+		}
+		if good {
+			ok = append(ok, d)
+		}
+	}
+	return ok
+}
+
+// build turns g into a function, sealing blocks as early as possible or late. With
+// rng it tells the dominators of some.
+func build(t testing.TB, b *Builder, f *ir.Function, g []node, nvars int, late bool, order []int, rng *rand.Rand) {
 	b.Begin(f)
 	blocks := make([]ir.Block, len(g))
 	vars := make([]Variable, nvars)
@@ -60,17 +102,31 @@ func build(t testing.TB, b *Builder, f *ir.Function, g []node, nvars int, late b
 			left[s]++
 		}
 	}
+	place := make([]int, len(g))
+	for i := range place {
+		place[i] = -1
+	}
+	setDominator := func(i int) {
+		if rng == nil {
+			return
+		}
+		if d := dominators(g, i, place); len(d) > 0 && rng.IntN(4) > 0 {
+			b.SetDominator(blocks[i], blocks[d[rng.IntN(len(d))]])
+		}
+	}
 	sealIf := func(i int) {
 		if !late && left[i] == 0 {
+			setDominator(i)
 			b.Seal(blocks[i])
 		}
 	}
 	for i := range g {
 		sealIf(i)
 	}
-	for _, i := range order {
+	for k, i := range order {
 		n := g[i]
 		b.SwitchTo(blocks[i])
+		place[i] = k
 		for _, s := range n.steps {
 			sum := b.Iadd(b.UseVar(vars[s.a]), b.UseVar(vars[s.b]))
 			b.DefVar(vars[s.dst], b.Iadd(sum, b.Iconst(ir.I64, s.k)))
@@ -95,6 +151,9 @@ func build(t testing.TB, b *Builder, f *ir.Function, g []node, nvars int, late b
 		}
 	}
 	if late {
+		for i := range g {
+			setDominator(i)
+		}
 		b.SealAll()
 	}
 	finish(t, b)
@@ -223,7 +282,7 @@ func TestVariables(t *testing.T) {
 	var b Builder
 	ran := 0
 	f := ir.NewFunction(ir.TestName("f"), ir.Signature{})
-	for round := range 4000 {
+	for round := range 6000 {
 		n, nvars := 2+rng.IntN(10), 1+rng.IntN(4)
 		g := randomGraph(rng, n, nvars)
 		order := append([]int{0}, rng.Perm(n-1)...)
@@ -231,7 +290,11 @@ func TestVariables(t *testing.T) {
 			order[1+i]++
 		}
 		f.Clear()
-		build(t, &b, f, g, nvars, round%2 == 0, order)
+		dominators := rng
+		if round%4 < 2 {
+			dominators = nil
+		}
+		build(t, &b, f, g, nvars, round%2 == 0, order, dominators)
 		checkDominance(t, f)
 		want, ok := direct(g, nvars, 200)
 		got, ok2 := execute(t, f, 200)
@@ -244,6 +307,38 @@ func TestVariables(t *testing.T) {
 	}
 	if ran < 1000 {
 		t.Fatalf("only %d programs came to an end", ran)
+	}
+}
+
+// TestDominators holds that knowing dominators saves parameters and never costs any.
+func TestDominators(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	var b Builder
+	f := ir.NewFunction(ir.TestName("f"), ir.Signature{})
+	saved := 0
+	for range 1000 {
+		n, nvars := 2+rng.IntN(10), 1+rng.IntN(4)
+		g := randomGraph(rng, n, nvars)
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		params := func(rng *rand.Rand) (n int) {
+			f.Clear()
+			build(t, &b, f, g, nvars, false, order, rng)
+			for blk := f.Entry(); blk != ir.NoBlock; blk = f.NextBlock(blk) {
+				n += len(f.Params(blk))
+			}
+			return n
+		}
+		without, with := params(nil), params(rng)
+		if with > without {
+			t.Fatalf("%d parameters with dominators, %d without\n%+v", with, without, g)
+		}
+		saved += without - with
+	}
+	if saved == 0 {
+		t.Error("dominators have saved nothing")
 	}
 }
 

@@ -47,6 +47,21 @@ func TestOrder(t *testing.T) {
 			b.Finish()
 		}, "frontend: block1 is branched to, but was never switched to"},
 		{func(f *ir.Function, b *Builder) {
+			x := b.DeclareVar(ir.I64)
+			entry, next := b.CreateBlock(), b.CreateBlock()
+			b.AppendParam(entry, ir.I64)
+			b.SwitchTo(entry)
+			b.DefVar(x, f.Params(entry)[0])
+			b.SwitchTo(next)
+		}, "frontend: block0 is left without a terminator"},
+		{func(f *ir.Function, b *Builder) {
+			entry, next := b.CreateBlock(), b.CreateBlock()
+			b.SwitchTo(entry)
+			b.Jump(next)
+			b.Seal(next)
+			b.SetDominator(next, entry)
+		}, "frontend: the dominator of block1, which is sealed"},
+		{func(f *ir.Function, b *Builder) {
 			blk := b.CreateBlock()
 			b.SwitchTo(blk)
 			b.Seal(blk)

@@ -22,6 +22,13 @@ import "github.com/davit-wasm/davit/codegen/ir"
 // value. The parameter counts as the definition while its arguments are being
 // read, which is what ends the search in loops.
 //
+// # Dominators
+//
+// Most such parameters would turn out to be needless: where ways meet, few of the
+// variables have been assigned since they parted. If the front end has said where
+// that was ([Builder.SetDominator]), a variable that no block filled since then
+// assigns needs no parameter: the search goes on there at once.
+//
 // # Traces
 //
 // A block whose only predecessor is the block filled right before it changes
@@ -78,6 +85,8 @@ type ssaBlock struct {
 	pending, lastPending uint32   // list in ssa.pending, indexes + 1
 	number               uint32   // place in the order of filling, from 1 on; 0 if it has none yet
 	head                 ir.Block // the first block of its trace, once it has a number
+	dominator            ir.Block // a block that all ways lead through, with all between it and this one filled from sealedAt on; or NoBlock
+	sealedAt             uint32   // the last number when it was sealed
 	sealed, filled       bool
 	varParams            bool // has parameters that stand for variables
 	mark                 uint32
@@ -153,7 +162,7 @@ func (s *ssa) begin(f *ir.Function) {
 
 func (s *ssa) declareBlock(b ir.Block) {
 	for int(b) >= len(s.blocks) {
-		s.blocks = append(s.blocks, ssaBlock{})
+		s.blocks = append(s.blocks, ssaBlock{dominator: ir.NoBlock})
 	}
 }
 
@@ -207,19 +216,36 @@ func (s *ssa) definition(v Variable, b ir.Block) (ir.Value, bool) {
 		d.val = s.fn.Resolve(d.val)
 		return d.val, true
 	}
-	e := &s.older[d.older]
-	for e.number > blk.number {
-		if skip := &s.older[e.skip]; skip.number > blk.number {
-			e = skip
-		} else {
-			e = &s.older[e.next]
-		}
-	}
+	e := s.latest(d, blk.number)
 	if e.number < first {
 		return ir.NoValue, false
 	}
 	e.val = s.fn.Resolve(e.val)
 	return e.val, true
+}
+
+// latest is the latest of the older definitions of d up to a number.
+func (s *ssa) latest(d *variable, number uint32) *olderDef {
+	e := &s.older[d.older]
+	for e.number > number {
+		if skip := &s.older[e.skip]; skip.number > number {
+			e = skip
+		} else {
+			e = &s.older[e.next]
+		}
+	}
+	return e
+}
+
+// assigned reports whether v is assigned on any way from the dominator of b, which
+// is sealed, to b.
+func (s *ssa) assigned(v Variable, b *ssaBlock) bool {
+	d := &s.vars[v]
+	from := s.blocks[b.dominator].number
+	if d.number <= b.sealedAt {
+		return d.number > from
+	}
+	return s.latest(d, b.sealedAt).number > from
 }
 
 // valueAtTop is the value that v is known to have at the start of b, the head of a trace.
@@ -312,13 +338,16 @@ func (s *ssa) find(v Variable, b ir.Block) ir.Value {
 			val = s.zero(v, b)
 			break
 		}
-		if blk.npreds > 1 {
+		blk.mark = s.mark
+		if blk.npreds == 1 {
+			b = s.preds[blk.preds-1].from
+		} else if blk.dominator != ir.NoBlock && !s.assigned(v, blk) {
+			b = blk.dominator
+		} else {
 			val = s.addParam(v, b)
 			s.push(v, b, val)
 			break
 		}
-		blk.mark = s.mark
-		b = s.preds[blk.preds-1].from
 		var ok bool
 		if val, ok = s.definition(v, b); ok {
 			break
@@ -393,10 +422,7 @@ func (s *ssa) decide(fr frame) {
 		if only == ir.NoValue { // nothing but itself: the block cannot be reached
 			only = s.zero(fr.v, fr.block)
 		}
-		_, num := f.ValueBlock(fr.param)
-		f.RemoveParam(fr.block, num)
-		f.SetAlias(fr.param, only)
-		s.aliases = true
+		s.replace(fr.block, fr.param, only)
 		return
 	}
 	i := 0
@@ -412,11 +438,29 @@ func (s *ssa) seal(b ir.Block) {
 	if blk.sealed {
 		panic("frontend: " + b.String() + " is sealed already")
 	}
-	blk.sealed = true
+	blk.sealed, blk.sealedAt = true, s.number
 	for p := blk.pending; p != 0; p = s.pending[p-1].next {
-		s.push(s.pending[p-1].v, b, s.pending[p-1].param)
+		v, param := s.pending[p-1].v, s.pending[p-1].param
+		if blk = &s.blocks[b]; blk.npreds > 1 && blk.dominator != ir.NoBlock && !s.assigned(v, blk) {
+			val := s.find(v, blk.dominator)
+			s.solve()
+			if val = s.fn.Resolve(val); val == param { // the block cannot be reached
+				val = s.zero(v, b)
+			}
+			s.replace(b, param, val)
+			continue
+		}
+		s.push(v, b, param)
 		s.solve()
 	}
+}
+
+// replace makes param, a parameter of b, an alias of val.
+func (s *ssa) replace(b ir.Block, param, val ir.Value) {
+	_, num := s.fn.ValueBlock(param)
+	s.fn.RemoveParam(b, num)
+	s.fn.SetAlias(param, val)
+	s.aliases = true
 }
 
 // zero makes the value of a variable that nothing was assigned to, at the

@@ -81,10 +81,12 @@ func (t *Translator) control() bool {
 	case wasm.OpBlock:
 		params, results := t.blockTypes(t.in.Block)
 		exit := t.block(results)
+		t.b.SetDominator(exit, t.b.Current())
 		t.frames = append(t.frames, frame{kind: frameBlock, target: exit, exit: exit, results: results, height: len(t.stack) - len(params)})
 	case wasm.OpLoop:
 		params, results := t.blockTypes(t.in.Block)
 		header := t.block(params)
+		t.b.SetDominator(header, t.b.Current())
 		t.b.Jump(header, t.popN(len(params))...)
 		t.b.SwitchTo(header)
 		t.loops++
@@ -101,6 +103,7 @@ func (t *Translator) control() bool {
 		c := t.popCond()
 		params, results := t.blockTypes(t.in.Block)
 		exit := t.block(results)
+		t.b.SetDominator(exit, t.b.Current())
 		then, otherwise := t.block(params), t.block(params)
 		args := t.popN(len(params))
 		t.b.Brif(c, then, args, otherwise, args)
