@@ -84,14 +84,19 @@ func (f *Function) SetAlias(v, of Value) {
 
 // ResolveAll replaces every alias among arguments by the value it stands for.
 func (f *Function) ResolveAll() {
-	for i := range f.pool {
-		f.pool[i] = f.Resolve(f.pool[i])
+	values := f.values
+	for i, v := range f.pool {
+		if int(v) < len(values) && values[v].kind == valueAlias {
+			f.pool[i] = f.Resolve(v)
+		}
 	}
 	for i := range f.insts {
 		d := &f.insts[i]
 		if int(d.nargs) <= len(d.args) {
-			for k := range d.args[:d.nargs] {
-				d.args[k] = f.Resolve(d.args[k])
+			for k, v := range d.args[:d.nargs] {
+				if int(v) < len(values) && values[v].kind == valueAlias {
+					d.args[k] = f.Resolve(v)
+				}
 			}
 		}
 	}
@@ -105,6 +110,9 @@ func (f *Function) ensure(v Value) {
 
 // Results are the results of inst.
 func (f *Function) Results(inst Inst) []Value { return f.list(f.results[inst]) }
+
+// NumResults is the number of results of inst.
+func (f *Function) NumResults(inst Inst) int { return int(f.results[inst].n) }
 
 // Result is the first result of inst, or [NoValue].
 func (f *Function) Result(inst Inst) Value {

@@ -123,14 +123,14 @@ func (l *Lower) Run(f *ir.Function, vc *VCode, b Backend) error {
 		vc.RA.Blocks = append(vc.RA.Blocks, regalloc.Block{})
 	}
 	for i := n - 1; i >= 0; i-- {
-		after := len(vc.Insts)
+		after := vc.length()
 		if err := l.lowerBlock(i); err != nil {
 			return err
 		}
-		vc.Blocks[i].Insts = Range{Start: uint32(len(vc.Insts)), End: uint32(after)}
+		vc.Blocks[i].Insts = Range{Start: vc.length(), End: after}
 	}
 	// So far counted from the end.
-	total := uint32(len(vc.Insts))
+	total := vc.length()
 	for i := range vc.Blocks {
 		r := &vc.Blocks[i].Insts
 		r.Start, r.End = total-r.Start, total-r.End
@@ -224,6 +224,9 @@ func (l *Lower) lowerBlock(i int) error {
 func (l *Lower) needed(inst ir.Inst) bool {
 	if x := &l.insts[inst]; x.sunk || x.effect {
 		return !x.sunk
+	}
+	if l.F.NumResults(inst) == 1 {
+		return l.values[l.F.Result(inst)].used
 	}
 	for _, v := range l.F.Results(inst) {
 		if l.values[v].used {

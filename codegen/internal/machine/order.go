@@ -267,11 +267,11 @@ func (o *Order) edges(f *ir.Function) {
 	// leave it by falling out of it; a cold target makes a cold edge.
 	blocks := len(o.Blocks)
 	for i := range blocks {
-		b := o.Blocks[i]
-		last := f.LastInst(b.IR)
+		last := f.LastInst(o.Blocks[i].IR)
 		if f.Inst(last).Op == ir.OpJump {
 			continue // moves can go before it
 		}
+		b := o.Blocks[i]
 		for k := b.succs.Start; k < b.succs.End; k++ {
 			to := f.Dests(last)[o.calls[k]].Block
 			if o.preds[to] > 1 || k == b.succs.Start && returnsValues(f, last) {
@@ -280,8 +280,7 @@ func (o *Order) edges(f *ir.Function) {
 			}
 		}
 	}
-	split := o.Blocks[blocks:]
-	o.merge(blocks, split)
+	o.merge(blocks, o.Blocks[blocks:])
 	o.number = filled(o.number, n, none)
 	for i := range o.Blocks {
 		if b := &o.Blocks[i]; b.Dest < 0 {
@@ -290,8 +289,10 @@ func (o *Order) edges(f *ir.Function) {
 	}
 	for i := range o.Blocks {
 		b := &o.Blocks[i]
-		last := f.LastInst(b.IR)
-		dests := f.Dests(last)
+		if b.Dest < 0 && b.succs.Start == b.succs.End {
+			continue
+		}
+		dests := f.Dests(f.LastInst(b.IR))
 		if b.Dest >= 0 {
 			o.succs[b.edge] = uint32(i)
 			b.succs = Range{Start: uint32(len(o.succs)), End: uint32(len(o.succs) + 1)}
@@ -328,9 +329,9 @@ func (o *Order) merge(blocks int, split []OrderBlock) {
 	out := o.scratch[:0]
 	k := 0
 	for i := range blocks {
-		b := o.Blocks[i]
+		b := &o.Blocks[i]
 		if !b.Cold || i == 0 {
-			out = append(out, b)
+			out = append(out, *b)
 		}
 		for k < len(split) && split[k].IR == b.IR {
 			if !split[k].Cold {
@@ -341,9 +342,9 @@ func (o *Order) merge(blocks int, split []OrderBlock) {
 	}
 	k = 0
 	for i := range blocks {
-		b := o.Blocks[i]
+		b := &o.Blocks[i]
 		if b.Cold && i != 0 {
-			out = append(out, b)
+			out = append(out, *b)
 		}
 		for k < len(split) && split[k].IR == b.IR {
 			if split[k].Cold {

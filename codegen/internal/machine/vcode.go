@@ -2,6 +2,7 @@ package machine
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -37,9 +38,14 @@ type VCode struct {
 
 	NumLabels uint32 // labels beyond those of the blocks that instructions use
 
-	// Lowering goes backward: Insts and Locs are the ends of these.
+	// Lowering goes backward: instructions begin at index first of these, and Insts
+	// and Locs are what is there in the end.
 	allInsts []Inst
 	allLocs  []uint32
+	first    int
+
+	slots   []uint8 // by opcode of slotsOf: a bit for each slot that it uses
+	slotsOf *OpInfo
 
 	alias    []Reg // by virtual register: what it stands for, or itself
 	constMap map[constKey]uint32
@@ -69,7 +75,7 @@ func (c *VCode) Reset() {
 	c.RA.Reset()
 	clear(c.constMap)
 	*c = VCode{
-		allInsts: c.allInsts, allLocs: c.allLocs, Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0], Handlers: c.Handlers[:0],
+		allInsts: c.allInsts, allLocs: c.allLocs, first: len(c.allInsts), slots: c.slots, slotsOf: c.slotsOf, Blocks: c.Blocks[:0], Calls: c.Calls[:0], CallOperands: c.CallOperands[:0], Handlers: c.Handlers[:0],
 		JumpTables: c.JumpTables[:0], TableBlocks: c.TableBlocks[:0], Consts: c.Consts[:0], ConstData: c.ConstData[:0],
 		Libcalls: c.Libcalls[:0], RA: c.RA, RematInst: c.RematInst[:0], alias: c.alias[:0], constMap: c.constMap,
 	}
@@ -79,19 +85,37 @@ func (c *VCode) Reset() {
 // prepend puts instructions, all with the same source location, before those that
 // are there.
 func (c *VCode) prepend(insts []Inst, loc uint32) {
-	n := len(c.Insts) + len(insts)
-	if n > len(c.allInsts) {
-		size := max(2*len(c.allInsts), n, 256)
+	if len(insts) > c.first {
+		size := max(2*len(c.allInsts), len(c.allInsts)+len(insts), 256)
+		more := size - len(c.allInsts)
 		allInsts, allLocs := make([]Inst, size), make([]uint32, size)
-		copy(allInsts[size-len(c.Insts):], c.Insts)
-		copy(allLocs[size-len(c.Locs):], c.Locs)
-		c.allInsts, c.allLocs = allInsts, allLocs
+		copy(allInsts[more:], c.allInsts)
+		copy(allLocs[more:], c.allLocs)
+		c.allInsts, c.allLocs, c.first = allInsts, allLocs, c.first+more
 	}
-	at := len(c.allInsts) - n
-	c.Insts, c.Locs = c.allInsts[at:], c.allLocs[at:]
+	c.first -= len(insts)
+	to, locs := c.allInsts[c.first:][:len(insts)], c.allLocs[c.first:][:len(insts)]
 	for i := range insts {
-		c.Insts[i], c.Locs[i] = insts[i], loc
+		to[i], locs[i] = insts[i], loc
 	}
+}
+
+// length is the number of instructions so far.
+func (c *VCode) length() uint32 { return uint32(len(c.allInsts) - c.first) }
+
+// slotMasks tells which slots the opcodes of table use.
+func (c *VCode) slotMasks(table []OpInfo) []uint8 {
+	if c.slotsOf != &table[0] {
+		c.slotsOf, c.slots = &table[0], make([]uint8, len(table))
+		for op := range table {
+			for s := range table[op].Slots {
+				if table[op].Slots[s].Kind != SlotNone {
+					c.slots[op] |= 1 << s
+				}
+			}
+		}
+	}
+	return c.slots
 }
 
 // NewReg makes a virtual register whose spill slot has the given number of
@@ -197,21 +221,20 @@ func (c *VCode) Finish(table []OpInfo) {
 	}
 	ra.Remat = zeroed(ra.Remat, ra.NumVRegs)
 	c.RematInst = zeroed(c.RematInst, ra.NumVRegs)
-	ops, alias := ra.Operands, c.alias
+	c.Insts, c.Locs = c.allInsts[c.first:], c.allLocs[c.first:]
+	ops, alias, masks := ra.Operands, c.alias, c.slotMasks(table)
 	for n := range c.Insts {
 		in := &c.Insts[n]
 		info := &table[in.Op]
 		start := len(ops)
 		reuses := false
-		for s := range in.R {
+		for mask := masks[in.Op]; mask != 0; mask &= mask - 1 {
+			s := bits.TrailingZeros8(mask)
 			r := in.R[s]
 			if !r.IsVirtual() {
 				continue
 			}
 			slot := &info.Slots[s]
-			if slot.Kind == SlotNone {
-				panic("machine: " + info.Name + " has a register in a slot that it does not use")
-			}
 			if alias[r.VReg().Index()] != r {
 				r = c.Resolve(r)
 				in.R[s] = r
@@ -288,17 +311,18 @@ func (in *Inst) CallIndex() uint32 { return in.callIndex() }
 
 // Apply puts the allocations into the instructions.
 func (c *VCode) Apply(table []OpInfo, out *regalloc.Output) {
+	masks := c.slotMasks(table)
 	for n := range c.Insts {
 		in := &c.Insts[n]
 		r := c.RA.Insts[n].Operands
 		if r.Start == r.End {
 			continue
 		}
-		allocs := out.Allocs[r.Start:r.End]
-		for s := range in.R {
-			if in.R[s].IsVirtual() {
-				in.R[s] = AllocReg(allocs[0])
-				allocs = allocs[1:]
+		k := r.Start
+		for mask := masks[in.Op]; mask != 0; mask &= mask - 1 {
+			if s := bits.TrailingZeros8(mask); in.R[s].IsVirtual() {
+				in.R[s] = AllocReg(out.Allocs[k])
+				k++
 			}
 		}
 	}

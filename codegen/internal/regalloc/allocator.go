@@ -54,13 +54,18 @@ func (out *Output) finish(f *Function, env *Env) {
 		return cmp.Or(cmp.Compare(a.Label, b.Label), cmp.Compare(a.From, b.From))
 	})
 	var written PRegSet
-	for i, o := range f.Operands {
-		if a := out.Allocs[i]; o.Kind == Def && a.IsReg() {
-			written.Add(a.PReg())
+	allocs := out.Allocs[:len(f.Operands)]
+	for i := range f.Operands {
+		if f.Operands[i].Kind == Def {
+			if a := allocs[i]; a.IsReg() {
+				written.Add(a.PReg())
+			}
 		}
 	}
-	isMemory := func(a Allocation) bool { return !a.IsReg() || env.StackPRegs.Has(a.PReg()) }
-	for _, e := range out.Edits {
+	stack := &env.StackPRegs
+	isMemory := func(a Allocation) bool { return !a.IsReg() || stack.Has(a.PReg()) }
+	for i := range out.Edits {
+		e := &out.Edits[i]
 		if e.To.IsReg() {
 			written.Add(e.To.PReg())
 		}

@@ -341,7 +341,7 @@ func (a *fastAllocator) leave(b int) {
 			continue
 		}
 		for _, w := range a.wantedBy(e.To) {
-			v := a.source(e, w.v)
+			v := a.source(&e, w.v)
 			if a.regOf(v).Valid() || a.isRemat(v) || a.terminatorDef(v).Kind() != AllocNone {
 				continue
 			}
@@ -375,7 +375,10 @@ func (a *fastAllocator) wantedHome(p, arg VReg) bool {
 }
 
 // source is the value that v, wanted by e's target, is before the edge: an argument if v is a parameter there.
-func (a *fastAllocator) source(e Edge, v VReg) VReg {
+func (a *fastAllocator) source(e *Edge, v VReg) VReg {
+	if e.Args.Start == e.Args.End {
+		return v
+	}
 	if x := &a.values[v.Index()]; x.flags&valueParam != 0 && x.defBlock == e.To {
 		return a.f.Args[e.Args.Start+x.param]
 	}
@@ -394,22 +397,24 @@ func (a *fastAllocator) terminatorDef(v VReg) Allocation {
 	return 0
 }
 
+// behind is where v is behind the instruction at hand, a terminator.
+func (a *fastAllocator) behind(v VReg) Allocation {
+	if d := a.terminatorDef(v); d.Kind() != AllocNone {
+		return d
+	}
+	// A definition or a clobber may have overwritten what was in use at Early.
+	if r := a.regOf(v); r.Valid() && !a.busyL.Has(r) {
+		return RegAlloc(r)
+	}
+	return a.homeBetween(v)
+}
+
 // makeUp adds what is missing on e, the only way to its target, at the start of that.
 func (a *fastAllocator) makeUp(e Edge) {
 	f := a.f
 	a.after = a.after[:0]
-	from := func(v VReg) Allocation {
-		if d := a.terminatorDef(v); d.Kind() != AllocNone {
-			return d
-		}
-		// A definition or a clobber may have overwritten what was in use at Early.
-		if r := a.regOf(v); r.Valid() && !a.busyL.Has(r) {
-			return RegAlloc(r)
-		}
-		return a.homeBetween(v)
-	}
 	move := func(v VReg, to Allocation, moved VReg) {
-		x := from(v)
+		x := a.behind(v)
 		if x.Kind() == AllocRemat {
 			moved = v
 		}
@@ -419,7 +424,7 @@ func (a *fastAllocator) makeUp(e Edge) {
 	defines := a.kinds&(hasDefEarly|hasDefLate) != 0
 	for _, w := range a.wantedBy(e.To) {
 		taken.Add(w.r)
-		v := a.source(e, w.v)
+		v := a.source(&e, w.v)
 		if !defines && a.regOf(v) == w.r && !a.busyL.Has(w.r) {
 			continue // it is there
 		}
@@ -460,12 +465,12 @@ func (a *fastAllocator) passArgs(e Edge) {
 	taken := PRegSet{}
 	for _, w := range wanted {
 		taken.Add(w.r)
-		if v := a.source(e, w.v); !a.regOf(v).Valid() {
+		if v := a.source(&e, w.v); !a.regOf(v).Valid() {
 			a.assign(v, w.r)
 		}
 	}
 	for _, w := range wanted { // those that the same value is wanted for
-		if v := a.source(e, w.v); a.regOf(v) != w.r {
+		if v := a.source(&e, w.v); a.regOf(v) != w.r {
 			a.before = append(a.before, parallelMove{RegAlloc(a.regOf(v)), RegAlloc(w.r), w.v})
 		}
 	}
@@ -542,15 +547,18 @@ func (a *fastAllocator) enter(b int) {
 		}
 	} else {
 		blk.wanted = Range{uint32(len(a.wanted)), uint32(len(a.wanted))}
-		for r := range a.occupied.All {
-			v := a.vregIn[r]
-			x := &a.values[v.Index()]
-			x.reg, x.liked = NoPReg, r
-			a.wanted = append(a.wanted, wantedReg{v, r})
-			if x.flags&valueParam != 0 && x.defBlock == uint32(b) {
-				x.flags |= valueWanted
-				if x.home != 0 {
-					a.before = append(a.before, parallelMove{RegAlloc(r), x.home, v})
+		for c, regs := range a.occupied {
+			for ; regs != 0; regs &= regs - 1 {
+				r := MakePReg(RegClass(c), uint8(bits.TrailingZeros64(regs)))
+				v := a.vregIn[r]
+				x := &a.values[v.Index()]
+				x.reg, x.liked = NoPReg, r
+				a.wanted = append(a.wanted, wantedReg{v, r})
+				if x.flags&valueParam != 0 && x.defBlock == uint32(b) {
+					x.flags |= valueWanted
+					if x.home != 0 {
+						a.before = append(a.before, parallelMove{RegAlloc(r), x.home, v})
+					}
 				}
 			}
 		}
@@ -659,13 +667,13 @@ const (
 func (a *fastAllocator) allocSimple(i int) bool {
 	f := a.f
 	inst := &f.Insts[i]
-	if inst.Clobbers != 0 {
+	r := inst.Operands
+	if inst.Clobbers != 0 || r.Len() > 64 {
 		return false
 	}
-	r := inst.Operands
 	ops, allocs := f.Operands[r.Start:r.End], a.out.Allocs[r.Start:r.End]
 	def := -1
-	var need [NumClasses]int
+	need := uint32(0) // a byte for each class
 	for k := range ops {
 		o := &ops[k]
 		x := &a.values[o.VReg.Index()]
@@ -674,7 +682,7 @@ func (a *fastAllocator) allocSimple(i int) bool {
 				return false
 			}
 			if !x.reg.Valid() {
-				need[o.VReg.Class()]++
+				need += 1 << (8 * o.VReg.Class())
 			}
 			continue
 		}
@@ -692,8 +700,8 @@ func (a *fastAllocator) allocSimple(i int) bool {
 			return false
 		}
 	}
-	for c, n := range need {
-		if n > 0 && bits.OnesCount64(a.allocatable[c]&^a.occupied[c]) < n {
+	for c := 0; need != 0; c, need = c+1, need>>8 {
+		if bits.OnesCount64(a.allocatable[c]&^a.occupied[c]) < int(need&0xff) {
 			return false
 		}
 	}

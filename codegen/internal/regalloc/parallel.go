@@ -77,10 +77,47 @@ func (r *moveResolver) resolve(at ProgPoint, edits []Edit, free func() PRegSet) 
 			return append(edits, Edit{at, m.vreg, m.from, m.to})
 		}
 	}
+	if r.independent() {
+		for i := len(r.moves) - 1; i >= 0; i-- {
+			m := &r.moves[i]
+			edits = append(edits, Edit{at, m.vreg, m.from, m.to})
+		}
+		r.moves = r.moves[:0]
+		return edits
+	}
 	r.order()
 	edits = r.emit(at, edits, free)
 	r.moves, r.seq = r.moves[:0], r.seq[:0]
 	return edits
+}
+
+// independent reports whether no move overwrites what another reads, and none needs a temporary: then any order will do. It may
+// miss that. Most moves are so: values that come back from their slots, or go there.
+func (r *moveResolver) independent() bool {
+	var read, written PRegSet
+	slotRead, slotWritten := false, false
+	stack := !r.env.StackPRegs.Empty()
+	for i := range r.moves {
+		m := &r.moves[i]
+		if stack && (m.to.IsReg() && r.isMemory(m.to) || m.from.IsReg() && r.isMemory(m.from)) {
+			return false
+		}
+		if m.to.IsReg() {
+			p := m.to.PReg()
+			if written.Has(p) {
+				return false
+			}
+			written.Add(p)
+		} else if slotWritten = true; !m.from.IsReg() {
+			return false
+		}
+		if m.from.IsReg() {
+			read.Add(m.from.PReg())
+		} else if m.from.IsSlot() {
+			slotRead = true
+		}
+	}
+	return !read.Intersects(written) && !(slotRead && slotWritten)
 }
 
 // order fills seq from moves.

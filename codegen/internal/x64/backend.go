@@ -119,7 +119,7 @@ func (b *Backend) Class(t ir.Type) (regalloc.RegClass, uint8) {
 // LowerInst implements machine.Backend.
 func (b *Backend) LowerInst(l *machine.Lower, inst ir.Inst) error {
 	for _, v := range b.f.Results(inst) {
-		if t := b.f.ValueType(v); t.IsDynamic() || t.Bits() > 128 && !b.wide(t) {
+		if t := b.f.ValueType(v); t.IsVector() && (t.IsDynamic() || t.Bits() > 128 && !b.wide(t)) {
 			return fmt.Errorf("a value of type %v: %w", t, machine.ErrUnsupported)
 		}
 	}

@@ -62,7 +62,7 @@ func (c *lower) resultType(i ir.Inst) ir.Type {
 
 func (c *lower) defInst(v ir.Value) (ir.Inst, bool) {
 	i, _ := c.l.Def(v)
-	return i, i != ir.NoInst && len(c.f.Results(i)) == 1
+	return i, i != ir.NoInst && c.f.NumResults(i) == 1
 }
 
 func (c *lower) sconst(v ir.Value) (int64, bool) { return c.l.Const(v) }
