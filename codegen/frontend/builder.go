@@ -150,6 +150,9 @@ func (b *Builder) SetDominator(blk, by ir.Block) {
 	if b.ssa.blocks[blk].sealed {
 		panic("frontend: the dominator of " + blk.String() + ", which is sealed")
 	}
+	if b.ssa.blocks[by].number == 0 {
+		panic("frontend: " + by.String() + ", the dominator of " + blk.String() + ", was never switched to")
+	}
 	b.ssa.blocks[blk].dominator = by
 }
 

@@ -342,6 +342,44 @@ func TestDominators(t *testing.T) {
 	}
 }
 
+// TestTraces reads a variable where the ways out of every block of a long trace
+// meet; some of them assign it.
+func TestTraces(t *testing.T) {
+	var b Builder
+	f := ir.NewFunction(ir.TestName("f"), ir.Signature{})
+	b.Begin(f)
+	x := b.DeclareVar(ir.I64)
+	entry, exit := b.CreateBlock(), b.CreateBlock()
+	b.SwitchTo(entry)
+	b.Seal(entry)
+	cond := b.Iconst(ir.I32, 1)
+	var now ir.Value
+	var branches []ir.Inst
+	var want []ir.Value
+	for i := range 2000 {
+		if i%3 != 1 {
+			now = b.Iconst(ir.I64, int64(i))
+			b.DefVar(x, now)
+		}
+		next := b.CreateBlock()
+		branches = append(branches, b.Brif(cond, exit, nil, next, nil))
+		want = append(want, now)
+		b.Seal(next)
+		b.SwitchTo(next)
+	}
+	branches = append(branches, b.Jump(exit))
+	want = append(want, now)
+	b.Seal(exit)
+	b.SwitchTo(exit)
+	b.Return(b.UseVar(x))
+	finish(t, &b)
+	for i, inst := range branches {
+		if args := f.DestArgs(inst, 0); len(args) != 1 || args[0] != want[i] {
+			t.Fatalf("branch %d passes %v, want %v", i, args, want[i])
+		}
+	}
+}
+
 // TestMinimal holds that structured code gets no parameter that it does not
 // need: a variable that a loop leaves alone.
 func TestMinimal(t *testing.T) {

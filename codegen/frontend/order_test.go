@@ -62,6 +62,10 @@ func TestOrder(t *testing.T) {
 			b.SetDominator(next, entry)
 		}, "frontend: the dominator of block1, which is sealed"},
 		{func(f *ir.Function, b *Builder) {
+			blk, by := b.CreateBlock(), b.CreateBlock()
+			b.SetDominator(blk, by)
+		}, "frontend: block1, the dominator of block0, was never switched to"},
+		{func(f *ir.Function, b *Builder) {
 			blk := b.CreateBlock()
 			b.SwitchTo(blk)
 			b.Seal(blk)

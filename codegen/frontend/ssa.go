@@ -85,7 +85,7 @@ type ssaBlock struct {
 	pending, lastPending uint32   // list in ssa.pending, indexes + 1
 	number               uint32   // place in the order of filling, from 1 on; 0 if it has none yet
 	head                 ir.Block // the first block of its trace, once it has a number
-	dominator            ir.Block // a block that all ways lead through, with all between it and this one filled from sealedAt on; or NoBlock
+	dominator            ir.Block // a block that all ways here lead through; those between were filled after it and up to sealedAt; or NoBlock
 	sealedAt             uint32   // the last number when it was sealed
 	sealed, filled       bool
 	varParams            bool // has parameters that stand for variables

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -46,10 +47,20 @@ func randomCFG(r *rand.Rand, n int) *ir.Function {
 // TestOrder checks what the rest of the compiler relies on, over random graphs.
 func TestOrder(t *testing.T) {
 	var o Order
-	for seed := range uint64(300) {
+	kept := 0
+	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		f := randomCFG(r, 2+r.IntN(40))
-		o.Compute(f)
+		n := 2 + r.IntN(40)
+		if seed%2 != 0 {
+			n = 2 + r.IntN(8)
+		}
+		f := randomCFG(r, n)
+		if seed%2 != 0 && f.InOrder(new(ir.Walk)) {
+			kept++
+			o.Keep(f)
+		} else {
+			o.Compute(f)
+		}
 
 		place := map[ir.Block]int{}
 		preds := make([]int, len(o.Blocks))
@@ -104,6 +115,49 @@ func TestOrder(t *testing.T) {
 				}
 			}
 		}
+	}
+	if kept == 0 {
+		t.Error("no layout has been kept")
+	}
+}
+
+// TestKeep: loops have their depths, up to the last branch back.
+func TestKeep(t *testing.T) {
+	f := ir.NewFunction(ir.TestName("f"), ir.Signature{CallConv: ir.Tail})
+	var b [7]ir.Block
+	for i := range b {
+		b[i] = f.AddBlock()
+		f.AppendBlock(b[i])
+	}
+	for from, to := range [][]int{{1}, {2, 6}, {3}, {2, 4}, {4, 5}, {1, 6}, {}} {
+		op := ir.InstData{Op: ir.OpReturn}
+		var args []ir.Value
+		switch len(to) {
+		case 1:
+			op = ir.InstData{Op: ir.OpJump}
+		case 2:
+			op = ir.InstData{Op: ir.OpBrif, Type: ir.I32}
+			k := f.AppendNew(&ir.InstData{Op: ir.OpIconst, Type: ir.I32}, b[from])
+			args = append(args, f.Result(k))
+		}
+		last := f.AppendNew(&op, b[from], args...)
+		for _, x := range to {
+			f.AddDest(last, b[x])
+		}
+	}
+	var o Order
+	o.Keep(f)
+	var got []uint8
+	for i := range o.Blocks {
+		if o.Blocks[i].Dest < 0 {
+			if o.Blocks[i].IR != b[len(got)] {
+				t.Errorf("%v comes out of order", o.Blocks[i].IR)
+			}
+			got = append(got, o.Blocks[i].Depth)
+		}
+	}
+	if want := []uint8{0, 1, 2, 2, 2, 1, 0}; !slices.Equal(got, want) {
+		t.Errorf("depths %v, want %v", got, want)
 	}
 }
 
