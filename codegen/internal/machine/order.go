@@ -46,6 +46,7 @@ type Order struct {
 	parent  []uint32 // by rpo place of a header: the header of the loop around it
 	depth   []uint8
 	preds   []uint32 // by ir.Block: number of incoming edges
+	warm    []bool   // by ir.Block: a block that is not cold leads there
 	seen    []uint32 // by ir.Block: destination last seen for it, + 1
 	seenBy  []uint32 // by ir.Block: block + 1 that saw it
 	work    []uint32
@@ -74,6 +75,20 @@ const none = ^uint32(0)
 // only traps.
 func cold(f *ir.Function, b ir.Block) bool {
 	return f.Cold(b) || f.Inst(f.LastInst(b)).Op == ir.OpTrap
+}
+
+// appendBlock puts b, which follows one of its predecessors, behind the blocks that
+// are there. It is cold if it is rarely run itself or if only cold blocks before it
+// lead there: it would else come before them, which dominate it. The entry is run
+// whenever anything is.
+func (o *Order) appendBlock(f *ir.Function, b ir.Block, depth uint8) {
+	isCold := len(o.Blocks) > 0 && (cold(f, b) || !o.warm[b])
+	if !isCold {
+		for _, d := range f.Dests(f.LastInst(b)) {
+			o.warm[d.Block] = true
+		}
+	}
+	o.Blocks = append(o.Blocks, OrderBlock{IR: b, Dest: -1, Depth: depth, Cold: isCold})
 }
 
 // Compute finds the order of f's blocks.
@@ -116,7 +131,7 @@ func (o *Order) Keep(f *ir.Function) {
 	}
 	o.depth = slices.Grow(o.depth[:0], n)[:n]
 	o.head = zeroed(o.head, n) // how many loops end with a block
-	o.Blocks = o.Blocks[:0]
+	o.Blocks, o.warm = o.Blocks[:0], zeroed(o.warm, f.NumBlocks())
 	depth := 0
 	for i, b := range o.blocks {
 		if end := o.next[i]; end != none {
@@ -125,7 +140,7 @@ func (o *Order) Keep(f *ir.Function) {
 		}
 		o.depth[i] = uint8(min(depth, 255))
 		depth -= int(o.head[i])
-		o.Blocks = append(o.Blocks, OrderBlock{IR: b, Dest: -1, Depth: o.depth[i], Cold: cold(f, b)})
+		o.appendBlock(f, b, o.depth[i])
 	}
 	o.edges(f)
 }
@@ -214,7 +229,7 @@ func (o *Order) sort(f *ir.Function) {
 		o.next[b] = o.head[p]
 		o.head[p] = uint32(b)
 	}
-	o.Blocks = o.Blocks[:0]
+	o.Blocks, o.warm = o.Blocks[:0], zeroed(o.warm, f.NumBlocks())
 	o.work = append(o.work[:0], o.head[n])
 	for len(o.work) > 0 {
 		b := o.work[len(o.work)-1]
@@ -223,7 +238,7 @@ func (o *Order) sort(f *ir.Function) {
 			continue
 		}
 		o.work[len(o.work)-1] = o.next[b]
-		o.Blocks = append(o.Blocks, OrderBlock{IR: o.blocks[b], Dest: -1, Depth: o.depth[b], Cold: cold(f, o.blocks[b])})
+		o.appendBlock(f, o.blocks[b], o.depth[b])
 		if o.head[b] != none {
 			o.work = append(o.work, o.head[b])
 		}
@@ -323,14 +338,13 @@ func returnsValues(f *ir.Function, inst ir.Inst) bool {
 }
 
 // merge places the split edges: hot ones behind the block they leave, cold
-// blocks of either kind at the end. (Moving only appends, so the entry stays
-// first even if it is marked cold.)
+// blocks of either kind at the end.
 func (o *Order) merge(blocks int, split []OrderBlock) {
 	out := o.scratch[:0]
 	k := 0
 	for i := range blocks {
 		b := &o.Blocks[i]
-		if !b.Cold || i == 0 {
+		if !b.Cold {
 			out = append(out, *b)
 		}
 		for k < len(split) && split[k].IR == b.IR {
@@ -343,7 +357,7 @@ func (o *Order) merge(blocks int, split []OrderBlock) {
 	k = 0
 	for i := range blocks {
 		b := &o.Blocks[i]
-		if b.Cold && i != 0 {
+		if b.Cold {
 			out = append(out, *b)
 		}
 		for k < len(split) && split[k].IR == b.IR {

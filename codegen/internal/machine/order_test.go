@@ -73,11 +73,16 @@ func TestOrder(t *testing.T) {
 				}
 				place[b.IR] = i
 			}
-			if i > 0 {
-				if cold && !b.Cold {
-					t.Fatalf("seed %d: block %d is not cold, but behind cold ones", seed, i)
-				}
-				cold = cold || b.Cold
+			if cold && !b.Cold {
+				t.Fatalf("seed %d: block %d is not cold, but behind cold ones", seed, i)
+			}
+			cold = cold || b.Cold
+			after := i == 0 || b.Dest >= 0
+			for k := range o.Blocks[:i] {
+				after = after || slices.Contains(o.Succs(k), uint32(i))
+			}
+			if !after {
+				t.Fatalf("seed %d: %v follows none of its predecessors", seed, b.IR)
 			}
 			for _, to := range o.Succs(i) {
 				preds[to]++
