@@ -1,5 +1,7 @@
 package ir
 
+import "slices"
+
 // blockData is a block's parameters and its place in the layout.
 type blockData struct {
 	params      valueList
@@ -128,6 +130,9 @@ func (f *Function) AppendInst(inst Inst, b Block) {
 // the results that [Function.AddResults] gives it: what building a function
 // consists of.
 func (f *Function) AppendNew(d *InstData, b Block, args ...Value) Inst {
+	if len(f.insts) == cap(f.insts) {
+		f.growInsts()
+	}
 	inst := Inst(len(f.insts))
 	f.insts = append(f.insts, *d)
 	data := &f.insts[inst]
@@ -167,6 +172,15 @@ func (f *Function) AppendNew(d *InstData, b Block, args ...Value) Inst {
 		f.AddResults(inst)
 	}
 	return inst
+}
+
+// growInsts makes room for twice as many instructions: append alone makes room for
+// a quarter more, and then copies a large function many times while it is built.
+func (f *Function) growInsts() {
+	n := max(len(f.insts), 64)
+	f.insts, f.results = slices.Grow(f.insts, n), slices.Grow(f.results, n)
+	f.links, f.locs = slices.Grow(f.links, n), slices.Grow(f.locs, n)
+	f.values = slices.Grow(f.values, n)
 }
 
 // InsertBefore puts inst before another instruction.
