@@ -50,7 +50,7 @@ type Config struct {
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.
 	CompileWorkers int
-	// QuickCompile compiles in about half the time, to code that is slower:
+	// QuickCompile compiles in less than half the time, to code that is slower:
 	// for modules that run once and not for long.
 	QuickCompile bool
 	// CPU is a model of processor to compile for, by the code generator's name

@@ -74,7 +74,7 @@ func testMapCode(t *testing.T) {
 	if _, err := f.Write(append(content, tables...)); err != nil {
 		t.Fatal(err)
 	}
-	data, unmap, err := MapFile(f, 2*layout.StubTextSize+len(tables))
+	data, unmap, err := MapFile(f, 2*layout.StubTextSize+len(tables), false)
 	if err != nil {
 		t.Fatal(err)
 	}

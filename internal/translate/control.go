@@ -296,6 +296,7 @@ func (t *Translator) checkEpoch() {
 	reached := t.compare(ir.UnsignedGreaterThanOrEqual, now, deadline)
 	leave, next := t.b.CreateBlock(), t.b.CreateBlock()
 	t.f.SetCold(leave, true)
+	t.b.SetDominator(next, t.b.Current())
 	t.b.Brif(reached, leave, nil, next, nil)
 	t.b.Seal(leave)
 	t.b.SwitchTo(leave)

@@ -186,6 +186,7 @@ func (t *Translator) askFuel() {
 	none := t.compare(ir.SignedLessThan, t.b.UseVar(t.fuel.left), t.iconst(ir.I64, 0))
 	ask, next := t.b.CreateBlock(), t.b.CreateBlock()
 	t.f.SetCold(ask, true)
+	t.b.SetDominator(next, t.b.Current())
 	t.b.Brif(none, ask, nil, next, nil)
 	t.b.Seal(ask)
 	t.b.SwitchTo(ask)
