@@ -68,7 +68,7 @@ An artifact is machine code: run none that you would not run as a program.`,
 	f.StringVarP(&out, "output", "o", "", "write to `FILE` instead of FILE.cwasm in this folder; - is standard output")
 	f.StringVar(&target, "target", "", "compile for `TARGET`, such as x86_64-linux, and the oldest processors of it, instead of this machine")
 	f.StringVar(&config.CPU, "cpu", "", "compile for processor `MODEL`, such as x86-64-v3")
-	f.BoolVar(&config.QuickCompile, "quick", false, "compile in about half the time, to slower code")
+	f.BoolVar(&config.QuickCompile, "quick", false, "compile in less than half the time, to slower code")
 	f.StringArrayVar(&config.Settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.BoolVar(&config.ExplicitBounds, "explicit-bounds", false, "check every memory access in code")
 	f.StringVar(&interruption, "interruption", "signal", "`HOW` running code can be stopped: by a signal, or by comparing an epoch")

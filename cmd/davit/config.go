@@ -45,7 +45,7 @@ var configTables = []configTable{
 		{"max-memory", `"512M"`, "most memory that the program can have"},
 		{"max-stack", `"1M"`, "size of the program's stack"},
 		{"cpu", `""`, "model of processor to compile for"},
-		{"quick", "false", "compile in about half the time, to slower code"},
+		{"quick", "false", "compile in less than half the time, to slower code"},
 		{"set", "[]", "settings of the code generator: NAME=VALUE"},
 		{"cache", "true", "keep compiled modules in the user's cache, or in a folder"},
 		{"progress", `"auto"`, `show the progress of long compilations: "auto" (on a terminal), "always" or "never"`},

@@ -105,7 +105,7 @@ as a module that is invalid; 2 for a wrong command line.`,
 	f.StringVar(&o.stdin, "stdin", "", "read standard input from `FILE`")
 	f.StringVar(&o.progress, "progress", "auto", "show the progress of long compilations: `WHEN` is auto (on a terminal), always or never")
 	f.StringVar(&o.cpu, "cpu", "", "compile for processor `MODEL`, such as x86-64-v2, instead of this machine's")
-	f.BoolVar(&o.quick, "quick", false, "compile in about half the time, to slower code")
+	f.BoolVar(&o.quick, "quick", false, "compile in less than half the time, to slower code")
 	f.StringArrayVar(&o.settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`, such as opt_level=none")
 	f.StringVar(&o.cache, "cache", "", "keep compiled modules in folder `DIR`, and find them there; without =DIR, in the user's cache")
 	f.Lookup("cache").NoOptDefVal = userCache
