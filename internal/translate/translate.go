@@ -257,7 +257,12 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	for i := range t.routines {
 		t.routines[i] = ir.NoFuncRef
 	}
-	for i, r := range []*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global, &t.regions.fuel} {
+	regions := [...]*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global, &t.regions.fuel}
+	n := len(regions)
+	if !m.Settings.Fuel {
+		n--
+	}
+	for i, r := range regions[:n] {
 		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global", "fuel"}[i]})
 		*r = ir.MemLittle.WithRegion(reg)
 	}
