@@ -69,7 +69,11 @@ func reserve(n uintptr, guarded bool) (*Memory, error) {
 	if err := takeMappings(mappingsPerMemory); err != nil {
 		return nil, err
 	}
-	base, err := mapAligned(n, reservationUnit(guarded), protNone)
+	align := reservationUnit(guarded)
+	if n >= 4*hugePage {
+		align = max(align, hugePage)
+	}
+	base, err := mapAligned(n, align, protNone)
 	if err != nil {
 		giveMappings(mappingsPerMemory)
 		return nil, err
@@ -131,17 +135,33 @@ func (m *Memory) Commit(from, to uint64) error {
 		return err
 	}
 	m.committed = max(m.committed, addr+size-m.base)
-	if from > 0 && size >= hugeGrowth && !m.huge {
+	if from == 0 || size < hugeGrowth {
+		return protect(addr, size, protReadWrite)
+	}
+	if !m.huge {
 		m.huge = adviseHuge(m.base, m.size, true)
 	}
-	return protect(addr, size, protReadWrite)
+	if err := protect(addr, size, protReadWrite); err != nil {
+		return err
+	}
+	// The parts at both ends that no huge page can hold.
+	first, last := (addr+hugePage-1)&^(hugePage-1), (addr+size)&^(hugePage-1)
+	if first < last {
+		populate(addr, first-addr)
+		populate(last, addr+size-last)
+	}
+	return nil
 }
 
-// hugeGrowth is how much a memory has to grow at once for the kernel to be told
-// that huge pages are welcome in it. Who asks for that much uses it: one fault takes
-// the place of 512. What a memory begins with, and what is added bit by bit, may be
-// used here and there only, and would cost far more room than it needs.
-const hugeGrowth = 2 << 20
+const (
+	hugePage = 2 << 20
+
+	// hugeGrowth is how much a memory has to grow at once for the kernel to be told
+	// that huge pages are welcome in it. Who asks for that much uses it: one fault takes
+	// the place of 512. What a memory begins with, and what is added bit by bit, may be
+	// used here and there only, and would cost far more room than it needs.
+	hugeGrowth = hugePage
+)
 
 // Decommit makes bytes from…to unusable and gives their contents back.
 func (m *Memory) Decommit(from, to uint64) error {

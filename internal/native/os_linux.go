@@ -91,6 +91,14 @@ func adviseHuge(addr, size uintptr, huge bool) bool {
 	return e == 0
 }
 
+// populate puts pages into memory that will be written to soon, if the kernel can
+// (Linux 5.14).
+func populate(addr, size uintptr) {
+	if size > 0 {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, addr, size, unix.MADV_POPULATE_WRITE)
+	}
+}
+
 func mapError(what string, size uintptr, err error) error {
 	return fmt.Errorf("native: %s (%d bytes): %w", what, size, err)
 }

@@ -28,6 +28,8 @@ func protect(addr, size uintptr, prot int) error { return unsupported() }
 
 func discard(addr, size uintptr) error { return unsupported() }
 
+func populate(addr, size uintptr) {}
+
 func adviseHuge(addr, size uintptr, huge bool) bool { return false }
 
 type codeMemory struct{ exec, write uintptr }
