@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -59,6 +60,53 @@ func TestConcurrentNesting(t *testing.T) {
 	}
 	if r := w.call(in, "quick", davit.ValueI32(1)); r[0].I32() != 2 {
 		t.Errorf("quick gives %v", r)
+	}
+}
+
+// TestNestingOrder: of two nested calls that are in host functions at the same time, the one
+// that began last ends first, whichever host function returns first: its frames are above
+// the other's.
+func TestNestingOrder(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	var in *davit.Instance
+	entered, leave := make(chan int32), map[int32]chan struct{}{1: make(chan struct{}), 2: make(chan struct{})}
+	w.define("go", "gate", []davit.ValType{davit.I32}, nil, func(_ context.Context, _ *davit.Caller, stack []uint64) error {
+		n := int32(stack[0])
+		entered <- n
+		<-leave[n]
+		return nil
+	})
+	w.define("go", "both", nil, nil, func(ctx context.Context, _ *davit.Caller, _ []uint64) error {
+		f := must(davit.Func1[int32, int32](in.Func("nested")))
+		var wg sync.WaitGroup
+		for n := int32(1); n <= 2; n++ {
+			wg.Go(func() {
+				if r, err := f(ctx, n); err != nil || r != 1000+n {
+					t.Errorf("nested call %d gives %d, %v", n, r, err)
+				}
+			})
+			<-entered
+		}
+		close(leave[1])
+		for range 1000 {
+			runtime.Gosched() // time for a mistake
+		}
+		close(leave[2])
+		wg.Wait()
+		return nil
+	})
+	in = w.instantiate(`(module
+		(import "go" "gate" (func $gate (param i32)))
+		(import "go" "both" (func $both))
+		(func $deep (param i32 i32) (result i32)
+			(if (result i32) (local.get 1)
+				(then (i32.add (call $deep (local.get 0) (i32.sub (local.get 1) (i32.const 1))) (i32.const 10)))
+				(else (call $gate (local.get 0)) (local.get 0))))
+		(func (export "nested") (param i32) (result i32) (call $deep (local.get 0) (i32.const 100)))
+		(func (export "both") call $both))`)
+	for range 20 {
+		leave[1], leave[2] = make(chan struct{}), make(chan struct{})
+		w.call(in, "both")
 	}
 }
 

@@ -215,6 +215,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		if a.out { // a host function has panicked, or ends the goroutine
 			a.out = false
 			s.inner.Back(&s.inner.none)
+			a.waitForInner()
 		}
 		var r any
 		if f.host == nil {
@@ -317,6 +318,10 @@ func (s *Store) pop(a *activation) {
 		a.unwatch()
 	}
 	s.depth--
+	if s.ended != nil {
+		close(s.ended)
+		s.ended = nil
+	}
 	if s.depth == 0 && a.hostCtx != nil {
 		if s.Embedder != nil {
 			s.Embedder.HostsEnd()
@@ -401,8 +406,27 @@ func (a *activation) callHost(h *host, buffer unsafe.Pointer) error {
 	if !a.store.inner.reclaim(lease) {
 		a.store.inner.back(lease)
 	}
+	if a.store.activations[a.store.depth-1] != a {
+		a.waitForInner()
+	}
 	a.out = false
 	return err
+}
+
+// waitForInner waits for nested calls that have begun while a's host function ran and are
+// still on the native stack, above a's frames: they are in host functions of their own,
+// having given the inner turn back.
+func (a *activation) waitForInner() {
+	s := a.store
+	for s.activations[s.depth-1] != a {
+		if s.ended == nil {
+			s.ended = make(chan struct{})
+		}
+		ended, lease := s.ended, s.inner.current
+		s.inner.Give()
+		<-ended
+		s.inner.Back(lease)
+	}
 }
 
 // setCaller makes the instance with context from the caller of host functions.

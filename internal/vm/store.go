@@ -134,6 +134,9 @@ type Store struct {
 	Embedder Embedder
 
 	inner Turn // see [Store.Nest]
+	// ended, if somebody waits for it, is closed when the innermost call ends. It belongs to
+	// whoever has the inner turn.
+	ended chan struct{}
 
 	// WrapPanic makes of a panic of a host function what goes on in the Go function
 	// that called the guest, unless it is nil.
