@@ -294,13 +294,19 @@ func (t *Translator) checkEpoch() {
 	t.store(t.trusted(), now, store, layout.StoreEpoch)
 	deadline := t.load(ir.I64, t.trusted(), store, layout.StoreEpochDeadline)
 	reached := t.compare(ir.UnsignedGreaterThanOrEqual, now, deadline)
-	leave, next := t.b.CreateBlock(), t.b.CreateBlock()
-	t.f.SetCold(leave, true)
+	t.seldom(reached, func() { t.libcall(layout.LibInterrupt) })
+}
+
+// seldom emits what is done if c holds, which is seldom, out of the way of what
+// comes after it.
+func (t *Translator) seldom(c ir.Value, do func()) {
+	then, next := t.b.CreateBlock(), t.b.CreateBlock()
+	t.f.SetCold(then, true)
 	t.b.SetDominator(next, t.b.Current())
-	t.b.Brif(reached, leave, nil, next, nil)
-	t.b.Seal(leave)
-	t.b.SwitchTo(leave)
-	t.libcall(layout.LibInterrupt)
+	t.b.Brif(c, then, nil, next, nil)
+	t.b.Seal(then)
+	t.b.SwitchTo(then)
+	do()
 	t.b.Jump(next)
 	t.b.Seal(next)
 	t.b.SwitchTo(next)

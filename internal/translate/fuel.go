@@ -184,19 +184,12 @@ func (t *Translator) writeFuel() {
 // askFuel goes on if the variable is not negative, and else asks for more.
 func (t *Translator) askFuel() {
 	none := t.compare(ir.SignedLessThan, t.b.UseVar(t.fuel.left), t.iconst(ir.I64, 0))
-	ask, next := t.b.CreateBlock(), t.b.CreateBlock()
-	t.f.SetCold(ask, true)
-	t.b.SetDominator(next, t.b.Current())
-	t.b.Brif(none, ask, nil, next, nil)
-	t.b.Seal(ask)
-	t.b.SwitchTo(ask)
 	ahead := t.fuel.ahead
-	t.writeFuel()
-	t.b.Call(t.routine(RoutineFuel))
-	t.readFuel()
-	t.b.Jump(next)
-	t.b.Seal(next)
-	t.b.SwitchTo(next)
+	t.seldom(none, func() {
+		t.writeFuel()
+		t.b.Call(t.routine(RoutineFuel))
+		t.readFuel()
+	})
 	t.fuel.ahead = ahead
 	t.fuel.insts += 3 // comparison, branch, call
 }

@@ -173,19 +173,10 @@ func (o *Optimizer) findDeps(params []ir.Value) {
 				c.deps[v], c.ready[v] = deps, ready
 			}
 		}
-		last := f.LastInst(b)
-		for i, e := range f.Dests(last) {
-			if e.Block == d.header || !o.inLoop(e.Block) {
-				continue
-			}
-			for k, p := range f.Params(e.Block) {
-				if a := f.DestArgs(last, i)[k]; a.IsPlain() {
-					a = f.Resolve(a)
-					c.deps[p] |= c.deps[a]
-					c.ready[p] = max(c.ready[p], c.ready[a])
-				}
-			}
-		}
+		o.passed(b, func(a, p ir.Value) {
+			c.deps[p] |= c.deps[a]
+			c.ready[p] = max(c.ready[p], c.ready[a])
+		})
 	}
 }
 
@@ -199,24 +190,31 @@ func (o *Optimizer) findFeeds(params []ir.Value) {
 	}
 	for i := len(d.blocks) - 1; i >= 0; i-- {
 		b := d.blocks[i]
-		last := f.LastInst(b)
-		for i, e := range f.Dests(last) {
-			if e.Block == d.header || !o.inLoop(e.Block) {
-				continue
-			}
-			for k, p := range f.Params(e.Block) {
-				if a := f.DestArgs(last, i)[k]; a.IsPlain() {
-					c.feeds[f.Resolve(a)] |= c.feeds[p]
-				}
-			}
-		}
-		for inst := last; inst != ir.NoInst; inst = f.PrevInst(inst) {
+		o.passed(b, func(a, p ir.Value) { c.feeds[a] |= c.feeds[p] })
+		for inst := f.LastInst(b); inst != ir.NoInst; inst = f.PrevInst(inst) {
 			feeds := uint32(0)
 			for _, v := range f.Results(inst) {
 				feeds |= c.feeds[v]
 			}
 			for _, a := range f.Args(inst) {
 				c.feeds[f.Resolve(a)] |= feeds
+			}
+		}
+	}
+}
+
+// passed calls visit for what block b passes on to parameters of other blocks of the loop, but
+// the header.
+func (o *Optimizer) passed(b ir.Block, visit func(a, p ir.Value)) {
+	f := o.f
+	last := f.LastInst(b)
+	for i, e := range f.Dests(last) {
+		if e.Block == o.ind.header || !o.inLoop(e.Block) {
+			continue
+		}
+		for k, p := range f.Params(e.Block) {
+			if a := f.DestArgs(last, i)[k]; a.IsPlain() {
+				visit(f.Resolve(a), p)
 			}
 		}
 	}
