@@ -135,16 +135,10 @@ func TestSourceMap(t *testing.T) {
 // TestCoreDump reads a core dump back.
 func TestCoreDump(t *testing.T) {
 	ctx := context.Background()
-	e, err := davit.NewEngine(nil)
-	if err != nil {
-		t.Skip(err)
-	}
-	code, err := wat.Compile([]byte(`(module $guest
+	e := newEngine(t, nil)
+	code := assemble(t, `(module $guest
 		(memory (export "memory") 2) (global (mut i64) (i64.const 7)) (global (mut f32) (f32.const 1.5)) (global (mut funcref) (ref.func $f))
-		(func $f (export "f") (param i32) (local i64 f64) (i32.store (i32.const 70000) (i32.const 0x01020304)) (global.set 0 (i64.const -5)) (unreachable)))`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+		(func $f (export "f") (param i32) (local i64 f64) (i32.store (i32.const 70000) (i32.const 0x01020304)) (global.set 0 (i64.const -5)) (unreachable)))`)
 	m, err := e.Compile(ctx, code)
 	if err != nil {
 		t.Fatal(err)

@@ -17,12 +17,12 @@ func (w *worker) generate(o *object, inline func(*codegen.InlineCall) *ir.Functi
 		return err
 	}
 	o.align = c.Alignment
-	o.text = append(w.text.take(len(c.Text)), c.Text...)
-	o.traps = w.traps.take(len(c.Traps))
+	o.text = append(w.out.text.take(len(c.Text)), c.Text...)
+	o.traps = w.out.traps.take(len(c.Traps))
 	for _, t := range c.Traps {
 		o.traps = append(o.traps, image.Trap{Offset: t.Offset, Code: translate.TrapCode(t.Code)})
 	}
-	o.addrs = w.addrs.take(len(c.Sources))
+	o.addrs = w.out.addrs.take(len(c.Sources))
 	for _, s := range c.Sources {
 		if s.Offset >= c.CodeSize {
 			break
@@ -34,14 +34,14 @@ func (w *worker) generate(o *object, inline func(*codegen.InlineCall) *ir.Functi
 		o.addrs = append(o.addrs, a)
 	}
 	w.keepSites(o, c)
-	o.unwind = w.unwind.take(len(c.Unwind))
+	o.unwind = w.out.unwind.take(len(c.Unwind))
 	for _, u := range c.Unwind {
 		if u.Offset >= c.CodeSize {
 			break // after a return at the end
 		}
 		o.unwind = append(o.unwind, image.Unwind{Offset: u.Offset, Frame: frameStates[u.State]})
 	}
-	o.calls = w.calls.take(len(c.Relocs))
+	o.calls = w.out.calls.take(len(c.Relocs))
 	for i := range c.Relocs {
 		r := &c.Relocs[i]
 		item := w.callee(r.Name)
@@ -59,7 +59,7 @@ func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
 	if len(c.InlineSites) == 0 {
 		return
 	}
-	o.sites = w.sites.take(len(c.InlineSites))
+	o.sites = w.out.sites.take(len(c.InlineSites))
 	for _, s := range c.InlineSites {
 		x := image.InlineSite{Func: s.Callee.Index, Call: uint32(s.Call), Outer: s.Outer}
 		if s.Call == 0 {
@@ -70,7 +70,7 @@ func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
 		}
 		o.sites = append(o.sites, x)
 	}
-	o.inlined = w.inlined.take(len(c.Sources))
+	o.inlined = w.out.inlined.take(len(c.Sources))
 	last := image.NoSite
 	for _, s := range c.Sources {
 		if s.Site != last && s.Offset < c.CodeSize {

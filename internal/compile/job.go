@@ -154,6 +154,11 @@ type worker struct {
 	inline inliner
 	broken bool // by a bug; of no use to others
 
+	out yield
+}
+
+// yield is room for what a worker yields.
+type yield struct {
 	text    chunk[byte]
 	traps   chunk[image.Trap]
 	addrs   chunk[image.Address]
@@ -184,8 +189,7 @@ func (w *worker) dismiss() {
 	}
 	w.tr.Release()
 	w.inline.release()
-	w.job = nil
-	w.text, w.traps, w.addrs, w.unwind, w.calls, w.inlined, w.sites = chunk[byte]{}, chunk[image.Trap]{}, chunk[image.Address]{}, chunk[image.Unwind]{}, chunk[call]{}, chunk[image.Inlined]{}, chunk[image.InlineSite]{}
+	w.job, w.out = nil, yield{}
 	idle.Put(w)
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/wasm"
-	"github.com/davit-wasm/davit/wat"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -20,24 +19,13 @@ func TestFuelText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := wat.Compile(text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := wasm.Decode(b, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	env, err := wasm.NewEnv(m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	env := envOf(t, text)
 	tm := NewModule(env, image.Settings{Fuel: true}, Relaxed{})
 	var tr Translator
 	f := ir.NewFunction(ir.Name{}, ir.Signature{})
 	have := ""
-	for i := range m.Code {
-		if err := tr.Function(tm, uint32(m.NumImportedFuncs+i), f); err != nil {
+	for i := range env.Code {
+		if err := tr.Function(tm, uint32(env.NumImportedFuncs+i), f); err != nil {
 			t.Fatal(err)
 		}
 		have += clif.Format(f) + "\n"

@@ -31,18 +31,7 @@ func TestChecks(t *testing.T) {
 		{"element inside", `(table 4 funcref) (func (param i32) (drop (table.get 0 (i32.and (local.get 0) (i32.const 3)))))`, counts{}, counts{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := wat.Compile([]byte("(module "+c.text+")"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := wasm.Decode(b, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			env, err := wasm.NewEnv(m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			env := envOf(t, []byte("(module "+c.text+")"))
 			for _, branches := range []bool{true, false} {
 				tm := NewModule(env, image.Settings{ExplicitBounds: true}, Relaxed{})
 				tm.HeapBranches, tm.TableBranches = branches, branches
@@ -90,18 +79,7 @@ func TestLengths(t *testing.T) {
 		{`(import "" "" (memory 1)) (func (param i32) (i32.store (local.get 0) (local.get 0)))`, 2}, // length and base
 		{`(memory 1) (func (param i32) (i32.store (local.get 0) (local.get 0)))`, 1},
 	} {
-		b, err := wat.Compile([]byte("(module "+c.text+")"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := wasm.Decode(b, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		env, err := wasm.NewEnv(m, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		env := envOf(t, []byte("(module "+c.text+")"))
 		var tr Translator
 		f := ir.NewFunction(ir.Name{}, ir.Signature{})
 		if err := tr.Function(NewModule(env, image.Settings{ExplicitBounds: true}, Relaxed{}), 0, f); err != nil {
@@ -119,4 +97,22 @@ func TestLengths(t *testing.T) {
 			t.Errorf("%s: %d loads of what may change, want %d", c.text, loads, c.loads)
 		}
 	}
+}
+
+// envOf is what functions of the module with a text are validated against.
+func envOf(t *testing.T, text []byte) *wasm.Env {
+	t.Helper()
+	b, err := wat.Compile(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := wasm.Decode(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := wasm.NewEnv(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
 }

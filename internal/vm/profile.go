@@ -38,7 +38,6 @@ type Profile struct {
 	samples map[string]*Sample // by labels, and the bytes of program counters
 	words   int                // program counters in them
 	modules map[*Module]bool   // whose code is kept until the end, false if it could not be
-	between int
 	key     []byte
 }
 
@@ -80,7 +79,7 @@ func StartProfile(rate int, labels func(context.Context) string) (*Profile, erro
 // Stop ends the profile. The samples are good until [Profile.Close].
 func (p *Profile) Stop() (samples []*Sample, between int) {
 	profiling.Store(false)
-	p.between = native.StopProfile()
+	between = native.StopProfile()
 	profiler.CompareAndSwap(p, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +87,7 @@ func (p *Profile) Stop() (samples []*Sample, between int) {
 		samples = append(samples, s)
 	}
 	p.samples = nil
-	return samples, p.between
+	return samples, between
 }
 
 // Close lets go of the code in the samples.

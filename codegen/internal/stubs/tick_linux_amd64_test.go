@@ -71,29 +71,7 @@ func (h *ticker) Tick(s *native.Stack, n int) {
 // nested calls: each is told of where it was, or counted.
 func TestTickEverywhere(t *testing.T) {
 	tickStep(t)
-	p := stateProgram()
-	p.function("leaf", func() { p.MI(ADD, S64, At(RSI, 0), 1) })
-	p.function("step", func() {
-		p.stepFlag()
-		p.Push(RSI)
-		p.Push(RSI)
-		p.Call32()
-		p.ref("leaf")
-		p.RM(MOV, S64, RSI, At(RSP, 0))
-		p.MovRI(S64, RDX, 77)
-		p.leave(layout.ExitHost, RDX, RSI)
-		p.stepFlag()
-		p.RM(MOV, S64, RSI, At(RSP, 0))
-		p.Call32()
-		p.ref("leaf")
-		p.Pop(RSI)
-		p.Pop(RSI)
-	})
-	p.function("stepstate", func() {
-		p.stepFlag()
-		p.Call32()
-		p.ref("state")
-	})
+	p := stepProgram()
 	l, s := p.load(t), newStack(t)
 	defer s.Release()
 	var h *ticker

@@ -337,10 +337,8 @@ func (p *program) stepFlag() {
 	p.Emit(POPF)
 }
 
-// TestYieldEverywhere yields at every instruction of calls, exits, a libcall
-// loop, nested calls and returns.
-func TestYieldEverywhere(t *testing.T) {
-	singleStep(t)
+// stepProgram is a program of calls, an exit and a check of the state, under the trap flag.
+func stepProgram() *program {
 	p := stateProgram()
 	p.function("leaf", func() { p.MI(ADD, S64, At(RSI, 0), 1) })
 	p.function("step", func() {
@@ -364,6 +362,14 @@ func TestYieldEverywhere(t *testing.T) {
 		p.Call32()
 		p.ref("state")
 	})
+	return p
+}
+
+// TestYieldEverywhere yields at every instruction of calls, exits, a libcall
+// loop, nested calls and returns.
+func TestYieldEverywhere(t *testing.T) {
+	singleStep(t)
+	p := stepProgram()
 	l, s := p.load(t), newStack(t)
 	defer s.Release()
 	var h *host

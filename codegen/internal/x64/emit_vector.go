@@ -19,6 +19,9 @@ func (b *Backend) wide(t ir.Type) bool {
 	if !isWide(t) || !b.isa.X64.HasAVX2 {
 		return false
 	}
+	if b.usesWide {
+		return true
+	}
 	for i := range b.f.Sigs {
 		conv, err := b.convention(b.f.Sigs[i].CallConv)
 		if err != nil || conv.CalleeSaved.Intersects(vectorRegs) {
