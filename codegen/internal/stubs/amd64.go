@@ -144,7 +144,9 @@ func linuxAMD64() *builder {
 	b.MovRI(S32, RAX, 0)
 	b.MR(CMP, S64, At(RCX, layout.LeaseOwner), R14)
 	b.jcc(NE, "claim.done")
-	b.MI(CMP, S64, At(RCX, layout.LeaseRevoked), 0)
+	b.MI(CMP, S32, At(RCX, layout.LeaseRevoked), 0)
+	b.jcc(NE, "claim.done")
+	b.MI(CMP, S32, At(RCX, layout.LeaseBusy), 0)
 	b.jcc(NE, "claim.done")
 	b.MI(MOV, S32, At(RCX, layout.LeaseBusy), 1)
 	b.MI(CMP, S32, At(RCX, layout.LeaseRevoked), 0)
@@ -161,17 +163,28 @@ func linuxAMD64() *builder {
 	// on the way in; indirect jumps are predicted by where they went before, which
 	// for the Go loop and for a host call in a loop is right nearly always.
 
+	// Stack pointers go through memory on both ways. In a loop they are the same again and
+	// again, and then they are compared instead of stored: the comparison is predicted, so
+	// that loading them needs to wait neither for the store nor for what it stored.
+
 	// A resume is called as func(exec unsafe.Pointer) (status uintptr, …): the
 	// results are those of the entry trampoline, which is what returns in the
 	// end.
 	b.begin("resume", "Continues native code: func(exec) (status, results of the entry …).")
 	b.Push(RBP)
-	b.MR(MOV, S64, At(RAX, layout.ExecGoSP), RSP)
-	b.MR(MOV, S64, At(RAX, layout.ExecGoG), R14)
+	b.MR(CMP, S64, At(RAX, layout.ExecGoSP), RSP)
+	b.jcc(NE, "resume.moved")
+	b.MR(CMP, S64, At(RAX, layout.ExecGoG), R14)
+	b.jcc(NE, "resume.moved")
+	b.label("resume.noted")
 	b.RM(MOV, S64, RSP, At(RAX, layout.ExecResumeSP))
 	b.Pop(RBP)
 	b.Pop(RCX)
 	b.JmpR(RCX)
+	b.label("resume.moved")
+	b.MR(MOV, S64, At(RAX, layout.ExecGoSP), RSP)
+	b.MR(MOV, S64, At(RAX, layout.ExecGoG), R14)
+	b.jmp("resume.noted")
 
 	b.begin("land", "Continues at a landing place: the resume stub comes here when Stack.Land has put payload and address below the stack pointer.")
 	b.Pop(RAX)
@@ -182,7 +195,9 @@ func linuxAMD64() *builder {
 	b.begin("exit", "Leaves native code for a service of the Go side; called by compiled code, with the exit record filled in.")
 	b.Push(RBP)
 	b.exec(RCX)
-	b.MR(MOV, S64, At(RCX, layout.ExecResumeSP), RSP)
+	b.MR(CMP, S64, At(RCX, layout.ExecResumeSP), RSP)
+	b.jcc(NE, "exit.moved")
+	b.label("exit.noted")
 	b.RM(MOV, S64, RAX, At(RCX, layout.ExecExitKind))
 	b.label("leave")
 	b.leaState(RDX)
@@ -196,6 +211,10 @@ func linuxAMD64() *builder {
 	b.Pop(RBP)
 	b.Pop(RCX)
 	b.JmpR(RCX)
+
+	b.label("exit.moved")
+	b.MR(MOV, S64, At(RCX, layout.ExecResumeSP), RSP)
+	b.jmp("exit.noted")
 
 	b.begin("trap", "Leaves native code after a trap; the fault handler continues here.")
 	b.exec(RCX)
