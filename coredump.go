@@ -16,10 +16,10 @@ import (
 // Whatever the guest had in its memory is in the dump, secrets included. It fails with
 // [ErrBusy] while a call runs in the store.
 func (s *Store) WriteCoreDump(w io.Writer, name string, frames []Frame) error {
-	if !s.turn.Try() {
+	if !s.vm.Turn.Try() {
 		return ErrBusy
 	}
-	defer s.turn.Give()
+	defer s.vm.Turn.Give()
 	if s.closed {
 		return ErrClosed
 	}

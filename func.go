@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/vm"
@@ -17,11 +18,35 @@ type Func struct {
 	vm    vm.Func
 	typ   *FuncType
 	slots int // size of the buffer for arguments and results
+
+	// Of functions with integers only, few of them:
+	ints      intsFunc
+	intResult uint64 // which bits of the result count; 0: there is none
 }
+
+// intsFunc is a direct way (vm.Direct) into functions that take up to four integers and give
+// one or none. Those that take fewer pay no attention to the others.
+type intsFunc func(pass *vm.Pass, a, b, c, d uint64) (status uintptr, result uint64)
 
 func (s *Store) funcOf(f vm.Func) *Func {
 	t := f.Type()
-	return &Func{s, f, t, f.BufferWords()}
+	fn := &Func{store: s, vm: f, typ: t, slots: f.BufferWords()}
+	width := map[ValType]uint64{I32: math.MaxUint32, I64: math.MaxUint64}
+	if len(t.Params) > 4 || len(t.Results) > 1 {
+		return fn
+	}
+	for _, list := range [][]ValType{t.Params, t.Results} {
+		for _, x := range list {
+			if x != I32 && x != I64 {
+				return fn
+			}
+		}
+	}
+	if len(t.Results) > 0 {
+		fn.intResult = width[t.Results[0]]
+	}
+	fn.ints, _ = vm.Direct[intsFunc](&fn.vm, nil)
+	return fn
 }
 
 // NewFunc makes a function of the host in s. Reference types in t must be
@@ -93,19 +118,30 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	if len(stack) < f.slots {
 		return fmt.Errorf("davit: a function of type %v is called with a stack of %d slots; %d are needed", f.typ, len(stack), f.slots)
 	}
-	p := f.room(ctx)
-	if p == nil {
-		var err error
-		if p, err = f.begin(ctx, stack[:f.slots]); err != nil {
-			return err
+	stack = stack[:f.slots]
+	status := uintptr(vm.Refused)
+	if f.ints != nil && mayEnter(ctx) {
+		var result uint64
+		if status, result = f.enterInts(stack); status == vm.Done {
+			f.store.vm.Turn.Give()
+			if f.intResult != 0 {
+				stack[0] = result & f.intResult
+			}
+			return nil
 		}
 	}
-	// Without a slice of the buffer, whose making would be checked for overflow.
-	stack = stack[:f.slots]
-	for i, v := range stack {
-		*(*uint64)(unsafe.Add(p, 8*i)) = v
+	p, err := f.prepare(ctx, status, stack)
+	if err != nil {
+		return err
 	}
-	if status := f.vm.Enter(p); status != vm.Done {
+	if status == vm.Refused {
+		// Without a slice of the buffer, whose making would be checked for overflow.
+		for i, v := range stack {
+			*(*uint64)(unsafe.Add(p, 8*i)) = v
+		}
+		status = f.vm.Enter(p)
+	}
+	if status != vm.Done {
 		if err := f.finish(ctx, p, status); err != nil {
 			return err
 		}
@@ -117,6 +153,25 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 	return nil
 }
 
+// enterInts calls f the direct way with the arguments in stack.
+func (f *Func) enterInts(stack []uint64) (status uintptr, result uint64) {
+	var a, b, c, d uint64
+	switch len(stack) {
+	case 4:
+		d = stack[3]
+		fallthrough
+	case 3:
+		c = stack[2]
+		fallthrough
+	case 2:
+		b = stack[1]
+		fallthrough
+	case 1:
+		a = stack[0]
+	}
+	return f.ints(f.vm.Pass(), a, b, c, d)
+}
+
 // A call takes the store's turn, begins, and tells where arguments and results
 // are; then it is entered; then, unless that brought it to its end, finished; at
 // last it is ended. An error or panic of begin or finish has ended it.
@@ -124,10 +179,10 @@ func (f *Func) CallRaw(ctx context.Context, stack []uint64) error {
 // room begins a call that needs nothing else for it, and tells where arguments
 // and results are. Others it leaves to begin, and returns nil.
 func (f *Func) room(ctx context.Context) unsafe.Pointer {
-	if !isBackground(ctx) && ctx.Done() != nil && ctx.Err() != nil {
+	if !mayEnter(ctx) {
 		return nil
 	}
-	turn := &f.store.turn
+	turn := &f.store.vm.Turn
 	if !turn.Claim() {
 		return nil
 	}
@@ -136,6 +191,24 @@ func (f *Func) room(ctx context.Context) unsafe.Pointer {
 		turn.Give()
 	}
 	return p
+}
+
+// mayEnter reports whether a call under ctx need not fail at once.
+func mayEnter(ctx context.Context) bool { return isBackground(ctx) || isLive(ctx) }
+
+//go:noinline
+func isLive(ctx context.Context) bool { return ctx.Done() == nil || ctx.Err() == nil }
+
+// prepare begins a call that vm.Direct's way has refused, or finds the room of one that
+// it has begun. Raw is the arguments if they have been lowered.
+func (f *Func) prepare(ctx context.Context, status uintptr, raw []uint64) (unsafe.Pointer, error) {
+	if status != vm.Refused {
+		return f.vm.Scratch(), nil
+	}
+	if p := f.room(ctx); p != nil {
+		return p, nil
+	}
+	return f.begin(ctx, raw)
 }
 
 // isBackground reports whether ctx is context.Background(), by the word of the
@@ -154,7 +227,7 @@ func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 	if ctx.Done() != nil && ctx.Err() != nil {
 		return nil, &Trap{Code: TrapInterrupt, Cause: context.Cause(ctx)}
 	}
-	if !f.store.turn.Try() {
+	if !f.store.vm.Turn.Try() {
 		if err := f.store.acquireTaken(ctx); err != nil {
 			return nil, err
 		}
@@ -221,7 +294,7 @@ func (f *Func) finishHooked(ctx context.Context, p unsafe.Pointer, status uintpt
 // end ends a call.
 func (f *Func) end(p unsafe.Pointer) {
 	if f.vm.Plain(p) {
-		f.store.turn.Give()
+		f.store.vm.Turn.Give()
 		return
 	}
 	f.vm.End(p)

@@ -67,12 +67,11 @@ type Store struct {
 	engine *Engine
 	vm     *vm.Store
 
-	// turn is taken by whoever uses the store; calls by host functions of the
+	// vm.Turn is taken by whoever uses the store; calls by host functions of the
 	// running call go without.
-	turn    vm.Turn
 	running atomic.Pointer[callContext] // of the running call, once it has called the host
 	host    atomic.Uintptr              // the goroutine that runs the host functions of the innermost call
-	closed  bool                        // whoever has the turn may look
+	closed  bool                        // whoever has vm.Turn may look
 
 	outer    []uintptr    // what host was outside of each nested call, outermost first
 	contexts *callContext // of the last call that called the host, to be used again
@@ -112,7 +111,6 @@ func NewStore(e *Engine, c *StoreConfig) (*Store, error) {
 	}
 	v.WrapPanic, v.Observed = hostPanic, c.CallHook != nil
 	s := &Store{engine: e, vm: v, hook: c.CallHook}
-	s.turn.Init()
 	v.Owner, v.Embedder = s, embedder{s}
 	s.cleanup = runtime.AddCleanup(s, (*vm.Held).Free, v.Held)
 	return s, nil
@@ -124,10 +122,10 @@ func (s *Store) Engine() *Engine { return s.engine }
 // Close frees everything in the store at once. It fails with [ErrBusy] while a
 // call runs in it. Closing it again does nothing.
 func (s *Store) Close() error {
-	if !s.turn.Try() {
+	if !s.vm.Turn.Try() {
 		return ErrBusy
 	}
-	defer s.turn.Give()
+	defer s.vm.Turn.Give()
 	if s.closed {
 		return nil
 	}
@@ -206,9 +204,9 @@ func sameContext(a, b context.Context) bool {
 
 // acquire waits for the turn to use the store, as long as ctx lasts.
 func (s *Store) acquire(ctx context.Context) error {
-	if s.turn.Try() {
+	if s.vm.Turn.Try() {
 		if s.closed {
-			s.turn.Give()
+			s.vm.Turn.Give()
 			return ErrClosed
 		}
 		return nil
@@ -231,14 +229,14 @@ func (s *Store) acquireTaken(ctx context.Context) error {
 		s.outer = append(s.outer, g)
 		return nil
 	}
-	if s.turn.Mine() {
+	if s.vm.Turn.Mine() {
 		return ErrBusy // a hook, which the call that asks it would wait for
 	}
-	if !s.turn.Wait(ctx) {
+	if !s.vm.Turn.Wait(ctx) {
 		return fmt.Errorf("davit: waiting for another call in the store: %w", context.Cause(ctx))
 	}
 	if s.closed {
-		s.turn.Give()
+		s.vm.Turn.Give()
 		return ErrClosed
 	}
 	return nil
@@ -252,7 +250,7 @@ func (s *Store) release() {
 		s.vm.Unnest()
 		return
 	}
-	s.turn.Give()
+	s.vm.Turn.Give()
 }
 
 // open refuses a closed store.

@@ -15,25 +15,37 @@ func Proc0(f *Func) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
+		return callProc0(t, ctx, status)
 	}, nil
+}
+
+// callProc0 calls t, which vm.Direct's way has left with the given status.
+func callProc0(t *typedFunc, ctx context.Context, status uintptr) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
+		}
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc1 is f, which must have one parameter and no result, as a Go function: see [GoType].
@@ -42,13 +54,28 @@ func Proc1[P1 GoType](f *Func) (func(context.Context, P1) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc1[P1](t, ctx, status, p1)
+	}, nil
+}
+
+// callProc1 calls t, which vm.Direct's way has left with the given status.
+func callProc1[P1 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			put(p, p1)
 		} else {
@@ -57,18 +84,15 @@ func Proc1[P1 GoType](f *Func) (func(context.Context, P1) error, error) {
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc2 is f, which must have 2 parameters and no result, as a Go function: see [GoType].
@@ -77,13 +101,28 @@ func Proc2[P1, P2 GoType](f *Func) (func(context.Context, P1, P2) error, error) 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc2[P1, P2](t, ctx, status, p1, p2)
+	}, nil
+}
+
+// callProc2 calls t, which vm.Direct's way has left with the given status.
+func callProc2[P1, P2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			put(q, p2)
@@ -93,18 +132,15 @@ func Proc2[P1, P2 GoType](f *Func) (func(context.Context, P1, P2) error, error) 
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc3 is f, which must have 3 parameters and no result, as a Go function: see [GoType].
@@ -113,13 +149,28 @@ func Proc3[P1, P2, P3 GoType](f *Func) (func(context.Context, P1, P2, P3) error,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc3[P1, P2, P3](t, ctx, status, p1, p2, p3)
+	}, nil
+}
+
+// callProc3 calls t, which vm.Direct's way has left with the given status.
+func callProc3[P1, P2, P3 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -130,18 +181,15 @@ func Proc3[P1, P2, P3 GoType](f *Func) (func(context.Context, P1, P2, P3) error,
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc4 is f, which must have 4 parameters and no result, as a Go function: see [GoType].
@@ -150,13 +198,28 @@ func Proc4[P1, P2, P3, P4 GoType](f *Func) (func(context.Context, P1, P2, P3, P4
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc4[P1, P2, P3, P4](t, ctx, status, p1, p2, p3, p4)
+	}, nil
+}
+
+// callProc4 calls t, which vm.Direct's way has left with the given status.
+func callProc4[P1, P2, P3, P4 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -168,18 +231,15 @@ func Proc4[P1, P2, P3, P4 GoType](f *Func) (func(context.Context, P1, P2, P3, P4
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc5 is f, which must have 5 parameters and no result, as a Go function: see [GoType].
@@ -188,13 +248,28 @@ func Proc5[P1, P2, P3, P4, P5 GoType](f *Func) (func(context.Context, P1, P2, P3
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc5[P1, P2, P3, P4, P5](t, ctx, status, p1, p2, p3, p4, p5)
+	}, nil
+}
+
+// callProc5 calls t, which vm.Direct's way has left with the given status.
+func callProc5[P1, P2, P3, P4, P5 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -207,18 +282,15 @@ func Proc5[P1, P2, P3, P4, P5 GoType](f *Func) (func(context.Context, P1, P2, P3
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc6 is f, which must have 6 parameters and no result, as a Go function: see [GoType].
@@ -227,13 +299,28 @@ func Proc6[P1, P2, P3, P4, P5, P6 GoType](f *Func) (func(context.Context, P1, P2
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc6[P1, P2, P3, P4, P5, P6](t, ctx, status, p1, p2, p3, p4, p5, p6)
+	}, nil
+}
+
+// callProc6 calls t, which vm.Direct's way has left with the given status.
+func callProc6[P1, P2, P3, P4, P5, P6 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -247,18 +334,15 @@ func Proc6[P1, P2, P3, P4, P5, P6 GoType](f *Func) (func(context.Context, P1, P2
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc7 is f, which must have 7 parameters and no result, as a Go function: see [GoType].
@@ -267,13 +351,28 @@ func Proc7[P1, P2, P3, P4, P5, P6, P7 GoType](f *Func) (func(context.Context, P1
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc7[P1, P2, P3, P4, P5, P6, P7](t, ctx, status, p1, p2, p3, p4, p5, p6, p7)
+	}, nil
+}
+
+// callProc7 calls t, which vm.Direct's way has left with the given status.
+func callProc7[P1, P2, P3, P4, P5, P6, P7 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -288,18 +387,15 @@ func Proc7[P1, P2, P3, P4, P5, P6, P7 GoType](f *Func) (func(context.Context, P1
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc8 is f, which must have 8 parameters and no result, as a Go function: see [GoType].
@@ -308,13 +404,28 @@ func Proc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](f *Func) (func(context.Context
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc8[P1, P2, P3, P4, P5, P6, P7, P8](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8)
+	}, nil
+}
+
+// callProc8 calls t, which vm.Direct's way has left with the given status.
+func callProc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -330,18 +441,15 @@ func Proc8[P1, P2, P3, P4, P5, P6, P7, P8 GoType](f *Func) (func(context.Context
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc9 is f, which must have 9 parameters and no result, as a Go function: see [GoType].
@@ -350,13 +458,28 @@ func Proc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](f *Func) (func(context.Con
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+	}, nil
+}
+
+// callProc9 calls t, which vm.Direct's way has left with the given status.
+func callProc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -373,18 +496,15 @@ func Proc9[P1, P2, P3, P4, P5, P6, P7, P8, P9 GoType](f *Func) (func(context.Con
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc10 is f, which must have 10 parameters and no result, as a Go function: see [GoType].
@@ -393,13 +513,28 @@ func Proc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](f *Func) (func(conte
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+	}, nil
+}
+
+// callProc10 calls t, which vm.Direct's way has left with the given status.
+func callProc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -417,18 +552,15 @@ func Proc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 GoType](f *Func) (func(conte
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc11 is f, which must have 11 parameters and no result, as a Go function: see [GoType].
@@ -437,13 +569,28 @@ func Proc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](f *Func) (func(
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+	}, nil
+}
+
+// callProc11 calls t, which vm.Direct's way has left with the given status.
+func callProc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -462,18 +609,15 @@ func Proc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11 GoType](f *Func) (func(
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc12 is f, which must have 12 parameters and no result, as a Go function: see [GoType].
@@ -482,13 +626,28 @@ func Proc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](f *Func) (
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+	}, nil
+}
+
+// callProc12 calls t, which vm.Direct's way has left with the given status.
+func callProc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -508,18 +667,15 @@ func Proc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12 GoType](f *Func) (
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc13 is f, which must have 13 parameters and no result, as a Go function: see [GoType].
@@ -528,13 +684,28 @@ func Proc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f *Fu
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+	}, nil
+}
+
+// callProc13 calls t, which vm.Direct's way has left with the given status.
+func callProc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -555,18 +726,15 @@ func Proc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13 GoType](f *Fu
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc14 is f, which must have 14 parameters and no result, as a Go function: see [GoType].
@@ -575,13 +743,28 @@ func Proc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+	}, nil
+}
+
+// callProc14 calls t, which vm.Direct's way has left with the given status.
+func callProc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -603,18 +786,15 @@ func Proc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14 GoType](
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc15 is f, which must have 15 parameters and no result, as a Go function: see [GoType].
@@ -623,13 +803,28 @@ func Proc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoT
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+	}, nil
+}
+
+// callProc15 calls t, which vm.Direct's way has left with the given status.
+func callProc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -652,18 +847,15 @@ func Proc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15 GoT
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // Proc16 is f, which must have 16 parameters and no result, as a Go function: see [GoType].
@@ -672,13 +864,28 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16) (_ uintptr) {
+		return vm.Refused
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return nil
 			}
 		}
+		return callProc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+	}, nil
+}
+
+// callProc16 calls t, which vm.Direct's way has left with the given status.
+func callProc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -702,18 +909,15 @@ func Proc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 				return err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return err
 		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return nil
-	}, nil
+	}
+	t.end(p)
+	return nil
 }
 
 // HostProc0 makes a host function of a Go function with no parameters and no result: see [GoType] and
@@ -1415,32 +1619,44 @@ func Func0[R GoType](f *Func) (func(context.Context) (R, error), error) {
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
-		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
+		return callFunc0[R](t, ctx, status)
 	}, nil
+}
+
+// callFunc0 calls t, which vm.Direct's way has left with the given status.
+func callFunc0[R GoType](t *typedFunc, ctx context.Context, status uintptr) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
+		}
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func1 is f, which must have one parameter and one result, as a Go function: see [GoType].
@@ -1449,13 +1665,28 @@ func Func1[P1, R GoType](f *Func) (func(context.Context, P1) (R, error), error) 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc1[P1, R](t, ctx, status, p1)
+	}, nil
+}
+
+// callFunc1 calls t, which vm.Direct's way has left with the given status.
+func callFunc1[P1, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			put(p, p1)
 		} else {
@@ -1464,25 +1695,22 @@ func Func1[P1, R GoType](f *Func) (func(context.Context, P1) (R, error), error) 
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func2 is f, which must have 2 parameters and one result, as a Go function: see [GoType].
@@ -1491,13 +1719,28 @@ func Func2[P1, P2, R GoType](f *Func) (func(context.Context, P1, P2) (R, error),
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc2[P1, P2, R](t, ctx, status, p1, p2)
+	}, nil
+}
+
+// callFunc2 calls t, which vm.Direct's way has left with the given status.
+func callFunc2[P1, P2, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			put(q, p2)
@@ -1507,25 +1750,22 @@ func Func2[P1, P2, R GoType](f *Func) (func(context.Context, P1, P2) (R, error),
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func3 is f, which must have 3 parameters and one result, as a Go function: see [GoType].
@@ -1534,13 +1774,28 @@ func Func3[P1, P2, P3, R GoType](f *Func) (func(context.Context, P1, P2, P3) (R,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc3[P1, P2, P3, R](t, ctx, status, p1, p2, p3)
+	}, nil
+}
+
+// callFunc3 calls t, which vm.Direct's way has left with the given status.
+func callFunc3[P1, P2, P3, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1551,25 +1806,22 @@ func Func3[P1, P2, P3, R GoType](f *Func) (func(context.Context, P1, P2, P3) (R,
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func4 is f, which must have 4 parameters and one result, as a Go function: see [GoType].
@@ -1578,13 +1830,28 @@ func Func4[P1, P2, P3, P4, R GoType](f *Func) (func(context.Context, P1, P2, P3,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc4[P1, P2, P3, P4, R](t, ctx, status, p1, p2, p3, p4)
+	}, nil
+}
+
+// callFunc4 calls t, which vm.Direct's way has left with the given status.
+func callFunc4[P1, P2, P3, P4, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1596,25 +1863,22 @@ func Func4[P1, P2, P3, P4, R GoType](f *Func) (func(context.Context, P1, P2, P3,
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func5 is f, which must have 5 parameters and one result, as a Go function: see [GoType].
@@ -1623,13 +1887,28 @@ func Func5[P1, P2, P3, P4, P5, R GoType](f *Func) (func(context.Context, P1, P2,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc5[P1, P2, P3, P4, P5, R](t, ctx, status, p1, p2, p3, p4, p5)
+	}, nil
+}
+
+// callFunc5 calls t, which vm.Direct's way has left with the given status.
+func callFunc5[P1, P2, P3, P4, P5, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1642,25 +1921,22 @@ func Func5[P1, P2, P3, P4, P5, R GoType](f *Func) (func(context.Context, P1, P2,
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func6 is f, which must have 6 parameters and one result, as a Go function: see [GoType].
@@ -1669,13 +1945,28 @@ func Func6[P1, P2, P3, P4, P5, P6, R GoType](f *Func) (func(context.Context, P1,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc6[P1, P2, P3, P4, P5, P6, R](t, ctx, status, p1, p2, p3, p4, p5, p6)
+	}, nil
+}
+
+// callFunc6 calls t, which vm.Direct's way has left with the given status.
+func callFunc6[P1, P2, P3, P4, P5, P6, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1689,25 +1980,22 @@ func Func6[P1, P2, P3, P4, P5, P6, R GoType](f *Func) (func(context.Context, P1,
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func7 is f, which must have 7 parameters and one result, as a Go function: see [GoType].
@@ -1716,13 +2004,28 @@ func Func7[P1, P2, P3, P4, P5, P6, P7, R GoType](f *Func) (func(context.Context,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc7[P1, P2, P3, P4, P5, P6, P7, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7)
+	}, nil
+}
+
+// callFunc7 calls t, which vm.Direct's way has left with the given status.
+func callFunc7[P1, P2, P3, P4, P5, P6, P7, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1737,25 +2040,22 @@ func Func7[P1, P2, P3, P4, P5, P6, P7, R GoType](f *Func) (func(context.Context,
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func8 is f, which must have 8 parameters and one result, as a Go function: see [GoType].
@@ -1764,13 +2064,28 @@ func Func8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](f *Func) (func(context.Cont
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc8[P1, P2, P3, P4, P5, P6, P7, P8, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8)
+	}, nil
+}
+
+// callFunc8 calls t, which vm.Direct's way has left with the given status.
+func callFunc8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1786,25 +2101,22 @@ func Func8[P1, P2, P3, P4, P5, P6, P7, P8, R GoType](f *Func) (func(context.Cont
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func9 is f, which must have 9 parameters and one result, as a Go function: see [GoType].
@@ -1813,13 +2125,28 @@ func Func9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](f *Func) (func(context.
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+	}, nil
+}
+
+// callFunc9 calls t, which vm.Direct's way has left with the given status.
+func callFunc9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1836,25 +2163,22 @@ func Func9[P1, P2, P3, P4, P5, P6, P7, P8, P9, R GoType](f *Func) (func(context.
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func10 is f, which must have 10 parameters and one result, as a Go function: see [GoType].
@@ -1863,13 +2187,28 @@ func Func10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](f *Func) (func(co
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+	}, nil
+}
+
+// callFunc10 calls t, which vm.Direct's way has left with the given status.
+func callFunc10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1887,25 +2226,22 @@ func Func10[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R GoType](f *Func) (func(co
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func11 is f, which must have 11 parameters and one result, as a Go function: see [GoType].
@@ -1914,13 +2250,28 @@ func Func11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](f *Func) (fu
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+	}, nil
+}
+
+// callFunc11 calls t, which vm.Direct's way has left with the given status.
+func callFunc11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1939,25 +2290,22 @@ func Func11[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R GoType](f *Func) (fu
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func12 is f, which must have 12 parameters and one result, as a Go function: see [GoType].
@@ -1966,13 +2314,28 @@ func Func12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](f *Func
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+	}, nil
+}
+
+// callFunc12 calls t, which vm.Direct's way has left with the given status.
+func callFunc12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -1992,25 +2355,22 @@ func Func12[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R GoType](f *Func
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func13 is f, which must have 13 parameters and one result, as a Go function: see [GoType].
@@ -2019,13 +2379,28 @@ func Func13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](f 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+	}, nil
+}
+
+// callFunc13 calls t, which vm.Direct's way has left with the given status.
+func callFunc13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -2046,25 +2421,22 @@ func Func13[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R GoType](f 
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func14 is f, which must have 14 parameters and one result, as a Go function: see [GoType].
@@ -2073,13 +2445,28 @@ func Func14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoTyp
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+	}, nil
+}
+
+// callFunc14 calls t, which vm.Direct's way has left with the given status.
+func callFunc14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -2101,25 +2488,22 @@ func Func14[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R GoTyp
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func15 is f, which must have 15 parameters and one result, as a Go function: see [GoType].
@@ -2128,13 +2512,28 @@ func Func15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+	}, nil
+}
+
+// callFunc15 calls t, which vm.Direct's way has left with the given status.
+func callFunc15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -2157,25 +2556,22 @@ func Func15[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R 
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // Func16 is f, which must have 16 parameters and one result, as a Go function: see [GoType].
@@ -2184,13 +2580,28 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16) (_ uintptr, r R) {
+		return vm.Refused, r
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r R, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r, nil
 			}
 		}
+		return callFunc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, R](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+	}, nil
+}
+
+// callFunc16 calls t, which vm.Direct's way has left with the given status.
+func callFunc16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, R GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r R, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -2214,25 +2625,22 @@ func Func16[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P1
 				return r, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r, err
 		}
-		if !t.refs {
-			get(p, &r)
-		} else {
-			var x1 R
-			t.lift(p, unsafe.Pointer(&x1))
-			r = x1
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r, nil
-	}, nil
+	}
+	if !t.refs {
+		get(p, &r)
+	} else {
+		var x1 R
+		t.lift(p, unsafe.Pointer(&x1))
+		r = x1
+	}
+	t.end(p)
+	return r, nil
 }
 
 // HostFunc0 makes a host function of a Go function with no parameters and one result: see [GoType] and
@@ -3106,34 +3514,46 @@ func Func0x2[R1, R2 GoType](f *Func) (func(context.Context) (R1, R2, error), err
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
-		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
+		return callFunc0x2[R1, R2](t, ctx, status)
 	}, nil
+}
+
+// callFunc0x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc0x2[R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
+		}
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func1x2 is f, which must have one parameter and 2 results, as a Go function: see [GoType].
@@ -3142,13 +3562,28 @@ func Func1x2[P1, R1, R2 GoType](f *Func) (func(context.Context, P1) (R1, R2, err
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc1x2[P1, R1, R2](t, ctx, status, p1)
+	}, nil
+}
+
+// callFunc1x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc1x2[P1, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			put(p, p1)
 		} else {
@@ -3157,27 +3592,24 @@ func Func1x2[P1, R1, R2 GoType](f *Func) (func(context.Context, P1) (R1, R2, err
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func2x2 is f, which must have 2 parameters and 2 results, as a Go function: see [GoType].
@@ -3186,13 +3618,28 @@ func Func2x2[P1, P2, R1, R2 GoType](f *Func) (func(context.Context, P1, P2) (R1,
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc2x2[P1, P2, R1, R2](t, ctx, status, p1, p2)
+	}, nil
+}
+
+// callFunc2x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc2x2[P1, P2, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			put(q, p2)
@@ -3202,27 +3649,24 @@ func Func2x2[P1, P2, R1, R2 GoType](f *Func) (func(context.Context, P1, P2) (R1,
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func3x2 is f, which must have 3 parameters and 2 results, as a Go function: see [GoType].
@@ -3231,13 +3675,28 @@ func Func3x2[P1, P2, P3, R1, R2 GoType](f *Func) (func(context.Context, P1, P2, 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc3x2[P1, P2, P3, R1, R2](t, ctx, status, p1, p2, p3)
+	}, nil
+}
+
+// callFunc3x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc3x2[P1, P2, P3, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3248,27 +3707,24 @@ func Func3x2[P1, P2, P3, R1, R2 GoType](f *Func) (func(context.Context, P1, P2, 
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func4x2 is f, which must have 4 parameters and 2 results, as a Go function: see [GoType].
@@ -3277,13 +3733,28 @@ func Func4x2[P1, P2, P3, P4, R1, R2 GoType](f *Func) (func(context.Context, P1, 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc4x2[P1, P2, P3, P4, R1, R2](t, ctx, status, p1, p2, p3, p4)
+	}, nil
+}
+
+// callFunc4x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc4x2[P1, P2, P3, P4, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3295,27 +3766,24 @@ func Func4x2[P1, P2, P3, P4, R1, R2 GoType](f *Func) (func(context.Context, P1, 
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func5x2 is f, which must have 5 parameters and 2 results, as a Go function: see [GoType].
@@ -3324,13 +3792,28 @@ func Func5x2[P1, P2, P3, P4, P5, R1, R2 GoType](f *Func) (func(context.Context, 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc5x2[P1, P2, P3, P4, P5, R1, R2](t, ctx, status, p1, p2, p3, p4, p5)
+	}, nil
+}
+
+// callFunc5x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc5x2[P1, P2, P3, P4, P5, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3343,27 +3826,24 @@ func Func5x2[P1, P2, P3, P4, P5, R1, R2 GoType](f *Func) (func(context.Context, 
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func6x2 is f, which must have 6 parameters and 2 results, as a Go function: see [GoType].
@@ -3372,13 +3852,28 @@ func Func6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](f *Func) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc6x2[P1, P2, P3, P4, P5, P6, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6)
+	}, nil
+}
+
+// callFunc6x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3392,27 +3887,24 @@ func Func6x2[P1, P2, P3, P4, P5, P6, R1, R2 GoType](f *Func) (func(context.Conte
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func7x2 is f, which must have 7 parameters and 2 results, as a Go function: see [GoType].
@@ -3421,13 +3913,28 @@ func Func7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](f *Func) (func(context.C
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7)
+	}, nil
+}
+
+// callFunc7x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3442,27 +3949,24 @@ func Func7x2[P1, P2, P3, P4, P5, P6, P7, R1, R2 GoType](f *Func) (func(context.C
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func8x2 is f, which must have 8 parameters and 2 results, as a Go function: see [GoType].
@@ -3471,13 +3975,28 @@ func Func8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](f *Func) (func(conte
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8)
+	}, nil
+}
+
+// callFunc8x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3493,27 +4012,24 @@ func Func8x2[P1, P2, P3, P4, P5, P6, P7, P8, R1, R2 GoType](f *Func) (func(conte
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func9x2 is f, which must have 9 parameters and 2 results, as a Go function: see [GoType].
@@ -3522,13 +4038,28 @@ func Func9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](f *Func) (func(c
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9)
+	}, nil
+}
+
+// callFunc9x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3545,27 +4076,24 @@ func Func9x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, R1, R2 GoType](f *Func) (func(c
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func10x2 is f, which must have 10 parameters and 2 results, as a Go function: see [GoType].
@@ -3574,13 +4102,28 @@ func Func10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](f *Func) (
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10)
+	}, nil
+}
+
+// callFunc10x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3598,27 +4141,24 @@ func Func10x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, R1, R2 GoType](f *Func) (
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func11x2 is f, which must have 11 parameters and 2 results, as a Go function: see [GoType].
@@ -3627,13 +4167,28 @@ func Func11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f *Fu
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11)
+	}, nil
+}
+
+// callFunc11x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3652,27 +4207,24 @@ func Func11x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, R1, R2 GoType](f *Fu
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func12x2 is f, which must have 12 parameters and 2 results, as a Go function: see [GoType].
@@ -3681,13 +4233,28 @@ func Func12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12)
+	}, nil
+}
+
+// callFunc12x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3707,27 +4274,24 @@ func Func12x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, R1, R2 GoType](
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func13x2 is f, which must have 13 parameters and 2 results, as a Go function: see [GoType].
@@ -3736,13 +4300,28 @@ func Func13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoT
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13)
+	}, nil
+}
+
+// callFunc13x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3763,27 +4342,24 @@ func Func13x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, R1, R2 GoT
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func14x2 is f, which must have 14 parameters and 2 results, as a Go function: see [GoType].
@@ -3792,13 +4368,28 @@ func Func14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14)
+	}, nil
+}
+
+// callFunc14x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3820,27 +4411,24 @@ func Func14x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, R1, R
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func15x2 is f, which must have 15 parameters and 2 results, as a Go function: see [GoType].
@@ -3849,13 +4437,28 @@ func Func15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15)
+	}, nil
+}
+
+// callFunc15x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3878,27 +4481,24 @@ func Func15x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // Func16x2 is f, which must have 16 parameters and 2 results, as a Go function: see [GoType].
@@ -3907,13 +4507,28 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 	if err != nil {
 		return nil, err
 	}
+	enter, pass := vm.Direct(&t.vm, func(*vm.Pass, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16) (_ uintptr, r1 R1, r2 R2) {
+		return vm.Refused, r1, r2
+	})
 	return func(ctx context.Context, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r1 R1, r2 R2, err error) {
-		p := t.room(ctx)
-		if p == nil {
-			if p, err = t.begin(ctx, nil); err != nil {
-				return r1, r2, err
+		status := uintptr(vm.Refused)
+		if mayEnter(ctx) {
+			if status, r1, r2 = enter(pass, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16); status == vm.Done {
+				t.store.vm.Turn.Give()
+				return r1, r2, nil
 			}
 		}
+		return callFunc16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, R1, R2](t, ctx, status, p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14, p15, p16)
+	}, nil
+}
+
+// callFunc16x2 calls t, which vm.Direct's way has left with the given status.
+func callFunc16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, R1, R2 GoType](t *typedFunc, ctx context.Context, status uintptr, p1 P1, p2 P2, p3 P3, p4 P4, p5 P5, p6 P6, p7 P7, p8 P8, p9 P9, p10 P10, p11 P11, p12 P12, p13 P13, p14 P14, p15 P15, p16 P16) (r1 R1, r2 R2, err error) {
+	p, err := t.prepare(ctx, status, nil)
+	if err != nil {
+		return r1, r2, err
+	}
+	if status == vm.Refused {
 		if !t.refs {
 			q := put(p, p1)
 			q = put(q, p2)
@@ -3937,27 +4552,24 @@ func Func16x2[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, 
 				return r1, r2, err
 			}
 		}
-		if status := t.vm.Enter(p); status != vm.Done {
-			if err := t.finish(ctx, p, status); err != nil {
-				return r1, r2, err
-			}
+		status = t.vm.Enter(p)
+	}
+	if status != vm.Done {
+		if err := t.finish(ctx, p, status); err != nil {
+			return r1, r2, err
 		}
-		if !t.refs {
-			q := get(p, &r1)
-			get(q, &r2)
-		} else {
-			var x1 R1
-			var x2 R2
-			t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
-			r1, r2 = x1, x2
-		}
-		if t.vm.Plain(p) {
-			t.store.turn.Give()
-		} else {
-			t.end(p)
-		}
-		return r1, r2, nil
-	}, nil
+	}
+	if !t.refs {
+		q := get(p, &r1)
+		get(q, &r2)
+	} else {
+		var x1 R1
+		var x2 R2
+		t.lift(p, unsafe.Pointer(&x1), unsafe.Pointer(&x2))
+		r1, r2 = x1, x2
+	}
+	t.end(p)
+	return r1, r2, nil
 }
 
 // HostFunc0x2 makes a host function of a Go function with no parameters and 2 results: see [GoType] and

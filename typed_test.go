@@ -194,30 +194,50 @@ func noted(sum float64) error { lastNoted = sum; return nil }
 func TestArities(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	var imports, functions strings.Builder
+	sum := map[davit.ValType]string{davit.I32: "(f64.convert_i32_s %s)", davit.I64: "(f64.convert_i64_s %s)", davit.F32: "(f64.promote_f32 %s)", davit.F64: "%s"}
 	for i, a := range arities {
 		if err := w.linker.Define("go", fmt.Sprint(i), a.host); err != nil {
 			t.Fatal(err)
 		}
 		var typ, args strings.Builder
+		own := "(f64.const 0)"
 		for k, p := range a.host.Type().Params {
 			fmt.Fprintf(&typ, " (param %v)", p)
 			fmt.Fprintf(&args, " (local.get %d)", k)
+			x := fmt.Sprintf(sum[p], fmt.Sprintf("(local.get %d)", k))
+			own = fmt.Sprintf("(f64.add %s (f64.mul (f64.const %d) %s))", own, k+1, x)
 		}
 		for _, r := range a.host.Type().Results {
 			fmt.Fprintf(&typ, " (result %v)", r)
 		}
 		fmt.Fprintf(&imports, "(import \"go\" \"%d\" (func $%d%s))\n", i, i, typ.String())
 		fmt.Fprintf(&functions, "(func (export \"%d\")%s (call $%d%s))\n", i, typ.String(), i, args.String())
+		// The same without the host, but for functions without results, whose sums are in a global.
+		body := [...]string{"(global.set $sum " + own + ")", own, own + "(i32.trunc_f64_s (f64.neg " + own + "))"}[a.results]
+		fmt.Fprintf(&functions, "(func (export \"own %d\")%s %s)\n", i, typ.String(), body)
 	}
-	in := w.instantiate("(module\n" + imports.String() + functions.String() + ")")
+	in := w.instantiate("(module\n" + imports.String() + "(global $sum (export \"sum\") (mut f64) (f64.const 0))\n" + functions.String() + ")")
 	for i, a := range arities {
 		want := 0.0
 		for k := range a.params {
 			want += float64((k + 1) * (k + 1))
 		}
-		sum, negative, err := a.call(ctx, in.Func(fmt.Sprint(i)))
-		if err != nil || sum != want || a.results == 2 && negative != -int32(want) {
-			t.Errorf("%d parameters, %d results: %v, %v, %v, want %v", a.params, a.results, sum, negative, err, want)
+		for _, name := range []string{"%d", "own %d"} {
+			// The first call in a store goes another way than those after it.
+			for range 2 {
+				f := in.Func(fmt.Sprintf(name, i))
+				sum, negative, err := a.call(ctx, f)
+				if a.results == 0 && name != "%d" {
+					sum = in.Global("sum").Get().F64()
+				}
+				if err != nil || sum != want || a.results == 2 && negative != -int32(want) {
+					t.Errorf("%d parameters, %d results: %v, %v, %v, want %v", a.params, a.results, sum, negative, err, want)
+				}
+				if a.results == 0 {
+					noted(0)
+					in.Global("sum").Set(davit.ValueF64(0))
+				}
+			}
 		}
 	}
 	if len(arities) != 3*17 {
@@ -325,5 +345,62 @@ func BenchmarkTypedCalls(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// TestRawIntegers: raw calls of functions that take and give integers only, which go a
+// way of their own, have each argument in its place and clean results.
+func TestRawIntegers(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	w.define("go", "same", types(davit.I32), types(davit.I32), func(context.Context, *davit.Caller, []uint64) error { return nil })
+	in := w.instantiate(`(module
+		(import "go" "same" (func $same (param i32) (result i32)))
+		(func (export "none") (if (i32.const 0) (then (unreachable))))
+		(func (export "take") (param i32 i64 i32 i64) (if (i64.ne (local.get 3) (i64.const -4)) (then (unreachable))))
+		(func (export "give") (result i64) (i64.const -1))
+		(func (export "i32") (param i64 i64) (result i32) (i32.wrap_i64 (i64.sub (local.get 0) (local.get 1))))
+		(func (export "i64") (param i32 i64 i32) (result i64)
+			(i64.sub (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)) (i64.extend_i32_u (local.get 2))))
+		(func (export "four") (param i32 i32 i32 i32) (result i32)
+			(i32.sub (i32.mul (local.get 0) (local.get 1)) (i32.mul (local.get 2) (local.get 3))))
+		(func (export "host") (param i32) (result i32) (call $same (local.get 0)))
+		(func (export "five") (param i32 i32 i32 i32 i32) (result i32) (i32.sub (local.get 4) (local.get 0))))`)
+	const junk = 0xdead_beef << 32 // above an i32, where it means nothing
+	minus := func(n int64) uint64 { return uint64(-n) }
+	for _, c := range []struct {
+		name   string
+		args   []uint64
+		result []uint64
+	}{
+		{"none", nil, nil},
+		{"take", []uint64{junk | 1, 2, 3, minus(4)}, nil},
+		{"give", nil, []uint64{minus(1)}},
+		{"i32", []uint64{1 << 40, 1<<40 + 1}, []uint64{0xffff_ffff}},
+		{"i64", []uint64{junk | 0xffff_ffff, 1 << 40, junk | 0xffff_fffe}, []uint64{1<<40 - 1<<32 + 1}},
+		{"four", []uint64{junk | 2, 3, 5, junk | 7}, []uint64{0xffff_ffff - 28}},
+		{"host", []uint64{junk | 0xffff_fffe}, []uint64{0xffff_fffe}},
+		{"five", []uint64{7, 0, 0, 0, junk | 5}, []uint64{0xffff_fffe}},
+	} {
+		f := in.Func(c.name)
+		for range 3 { // the first call in a store goes another way
+			stack := make([]uint64, max(len(c.args), len(c.result)))
+			copy(stack, c.args)
+			if err := f.CallRaw(ctx, stack); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			} else if len(c.result) > 0 && stack[0] != c.result[0] {
+				t.Errorf("%s: %#x, want %#x", c.name, stack[0], c.result[0])
+			}
+		}
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := in.Func("none").CallRaw(ended, nil); !errors.Is(err, davit.TrapInterrupt) {
+		t.Errorf("with an ended context: %v", err)
+	}
+	if err := in.Func("take").CallRaw(ctx, make([]uint64, 4)); !errors.Is(err, davit.TrapUnreachable) {
+		t.Errorf("a trap: %v", err)
+	}
+	if err := in.Func("take").CallRaw(ctx, make([]uint64, 3)); err == nil {
+		t.Error("a stack that is too short")
 	}
 }

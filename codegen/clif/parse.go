@@ -397,6 +397,8 @@ func (p *parser) params() (list []ir.Param) {
 				par.Purpose = ir.VMContext
 			case "caller_vmctx":
 				par.Purpose = ir.CallerContext
+			case "pass":
+				par.Purpose = ir.Pass
 			case "sarg":
 				p.advance()
 				if !p.tok.is("(") {

@@ -138,6 +138,8 @@ func (p *printer) params(list []ir.Param) {
 			p.str(" vmctx")
 		case ir.CallerContext:
 			p.str(" caller_vmctx")
+		case ir.Pass:
+			p.str(" pass")
 		}
 	}
 }

@@ -27,4 +27,7 @@
 //   - the calling convention "go": a function entered from Go code in its
 //     internal convention, which runs on a native stack.
 //   - the parameter purpose "caller_vmctx".
+//   - the parameter purpose "pass", of the first parameter in convention "go", instead
+//     of an execution context: the address of what leads to one, if the running
+//     goroutine may have it. Else the function does nothing, and returns that it has not.
 package ir

@@ -280,6 +280,7 @@ const (
 	StructReturn          // sret: where to write the result
 	VMContext             // vmctx
 	CallerContext         // caller_vmctx, extension: the vmctx of the caller, in a register of its own that most callees ignore
+	Pass                  // pass, extension, the first parameter in convention go: the execution context is found, and claimed, by it
 )
 
 // Param is a parameter or a result in a signature.

@@ -140,10 +140,13 @@ func (v *Verifier) signature(at place, s *ir.Signature) {
 		if p.Purpose == ir.StructArg && v.o.PointerType != ir.Invalid && p.Type != v.o.PointerType {
 			v.fail(at, "Parameter at position %d is a struct argument of type %v, which is not the pointer type %v", i, p.Type, v.o.PointerType)
 		}
+		if p.Purpose == ir.Pass && (i > 0 || s.CallConv != ir.Go || p.Type != ir.I64) {
+			v.fail(at, "Parameter at position %d is a pass, which only an i64 as the first parameter in convention `go` can be", i)
+		}
 	}
 	for i, p := range s.Returns {
 		v.param(at, "Return value", i, p)
-		if p.Purpose == ir.StructArg || p.Purpose == ir.VMContext || p.Purpose == ir.CallerContext {
+		if p.Purpose == ir.StructArg || p.Purpose == ir.VMContext || p.Purpose == ir.CallerContext || p.Purpose == ir.Pass {
 			v.fail(at, "Return value at position %d has a purpose that only parameters have", i)
 		}
 	}

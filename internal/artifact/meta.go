@@ -50,6 +50,7 @@ func metadata(im *image.Image) []byte {
 		}
 		w.number(uint64(s.Entry))
 		w.number(uint64(s.Exit))
+		w.number(uint64(s.Direct + 1)) // 0: none
 	}
 	for _, s := range im.TypeSignatures { // as many as there are types
 		w.number(uint64(s + 1)) // 0: none
@@ -231,6 +232,7 @@ func readSignatures(im *image.Image, r *reader) {
 			}
 		}
 		s.Entry, s.Exit = uint32(r.below(maxUint32)), uint32(r.below(maxUint32))
+		s.Direct = uint32(r.below(maxUint32)) - 1
 	}
 	im.TypeSignatures = make([]uint32, len(im.Module.Types))
 	for i := range im.TypeSignatures {

@@ -285,7 +285,12 @@ func checkFunctions(im *image.Image) error {
 		return corrupt("%d functions, but %d bodies", defined, len(im.Bodies))
 	}
 	im.Code = make([]uint32, defined)
-	bodies, trampolines, end := 0, 0, uint64(0)
+	bodies, trampolines, direct, end := 0, 0, 0, uint64(0)
+	for i := range im.Signatures {
+		if im.Signatures[i].Direct != image.NoDirect {
+			direct++
+		}
+	}
 	for i := range im.Functions {
 		f := &im.Functions[i]
 		ok := uint64(f.Offset) >= end && f.Size > 0
@@ -307,6 +312,9 @@ func checkFunctions(im *image.Image) error {
 				ok = im.Signatures[f.Index].Exit == f.Offset && trampolines%2 == 1
 			}
 			trampolines++
+		case image.FunctionDirect:
+			ok = ok && int(f.Index) < len(im.Signatures) && im.Signatures[f.Index].Direct == f.Offset
+			direct--
 		case image.FunctionRoutine:
 		default:
 			ok = false
@@ -315,8 +323,8 @@ func checkFunctions(im *image.Image) error {
 			return corrupt("function %d in the text, at %#x with %#x bytes", i, f.Offset, f.Size)
 		}
 	}
-	if bodies != defined || trampolines != 2*len(im.Signatures) {
-		return corrupt("%d of %d functions and %d of %d trampolines are in the text", bodies, defined, trampolines, 2*len(im.Signatures))
+	if bodies != defined || trampolines != 2*len(im.Signatures) || direct != 0 {
+		return corrupt("%d of %d functions and %d of %d trampolines are in the text, and %d direct ones are missing", bodies, defined, trampolines, 2*len(im.Signatures), direct)
 	}
 	return nil
 }

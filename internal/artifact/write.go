@@ -122,6 +122,8 @@ func Namer(im *image.Image) func(f *image.Function) string {
 			return fmt.Sprintf("entry[%d]", f.Index)
 		case image.FunctionExit:
 			return fmt.Sprintf("exit[%d]", f.Index)
+		case image.FunctionDirect:
+			return fmt.Sprintf("direct[%d]", f.Index)
 		}
 		return fmt.Sprintf("routine[%d]", f.Index)
 	}

@@ -283,7 +283,7 @@ func signatures(m *wasm.Module) (sigs []image.Signature, ofType []uint32) {
 			continue
 		}
 		f := &m.Types[i].Func
-		sig := image.Signature{Params: slots(f.Params), Results: slots(f.Results)}
+		sig := image.Signature{Params: slots(f.Params), Results: slots(f.Results), Direct: image.NoDirect}
 		key = key[:0]
 		for _, s := range sig.Params {
 			key = append(key, byte(s))
@@ -301,6 +301,24 @@ func signatures(m *wasm.Module) (sigs []image.Signature, ofType []uint32) {
 		ofType[i] = n
 	}
 	return sigs, ofType
+}
+
+// directs lists the signatures of exported functions, which Go will call, of which there
+// are direct entry trampolines.
+func directs(m *wasm.Module, sigs []image.Signature, ofType []uint32) (list []uint32) {
+	seen := make([]bool, len(sigs))
+	for _, x := range m.Exports {
+		if x.Kind != wasm.KindFunc {
+			continue
+		}
+		if sig := ofType[m.Funcs[x.Index].Type]; !seen[sig] {
+			seen[sig] = true
+			if translate.HasDirect(&sigs[sig]) {
+				list = append(list, sig)
+			}
+		}
+	}
+	return list
 }
 
 func slots(ts []wasm.ValType) []image.Slot {

@@ -102,7 +102,13 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 	if im.Settings.Fuel && len(m.Code) > 0 {
 		routines++
 	}
-	if len(im.Code) != len(m.Code) || len(im.Functions) != len(m.Code)+2*len(im.Signatures)+routines {
+	direct := 0
+	for i := range im.Signatures {
+		if im.Signatures[i].Direct != image.NoDirect {
+			direct++
+		}
+	}
+	if len(im.Code) != len(m.Code) || len(im.Functions) != len(m.Code)+2*len(im.Signatures)+direct+routines {
 		t.Errorf("%s: %d functions, %d trampolines and routines for %d bodies", name, len(im.Code), len(im.Functions)-len(im.Code), len(m.Code))
 	}
 	end := uint32(0)
@@ -120,6 +126,8 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 			place = im.Signatures[f.Index].Entry
 		case image.FunctionExit:
 			place = im.Signatures[f.Index].Exit
+		case image.FunctionDirect:
+			place = im.Signatures[f.Index].Direct
 		case image.FunctionRoutine:
 			place = f.Offset
 		}

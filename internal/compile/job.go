@@ -18,14 +18,15 @@ import (
 
 // job compiles one module. Its items are the functions that the module defines,
 // in the order of their indexes, then for each signature its entry and its exit
-// trampoline, then its routines.
+// trampoline, then direct entry trampolines, then its routines.
 type job struct {
 	ctx    context.Context
 	module *translate.Module
 	target *isa.TargetISA
 	sigs   []image.Signature
 	ofType []uint32
-	bodies int // functions defined
+	direct []uint32 // signatures with a direct entry trampoline
+	bodies int      // functions defined
 	items  []object
 	queue  []uint32 // items in the order in which they are begun
 
@@ -62,6 +63,7 @@ const largeBody = 32 << 10
 func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	j := &job{module: m, target: target, bodies: len(m.Wasm.Code)}
 	j.sigs, j.ofType = signatures(m.Wasm.Module)
+	j.direct = directs(m.Wasm.Module, j.sigs, j.ofType)
 	j.items = make([]object, j.routines()+len(m.Routines()))
 	j.queue = make([]uint32, 0, len(j.items))
 	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
@@ -79,8 +81,24 @@ func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	return j
 }
 
+// place says what an item is, and its number among those: index of a function that the
+// module defines, of a signature, of a routine in the module's list.
+func (j *job) place(item int) (kind image.FunctionKind, n int) {
+	if item < j.bodies {
+		return image.FunctionWasm, item
+	}
+	n = item - j.bodies
+	if n < 2*len(j.sigs) {
+		return [...]image.FunctionKind{image.FunctionEntry, image.FunctionExit}[n%2], n / 2
+	}
+	if n -= 2 * len(j.sigs); n < len(j.direct) {
+		return image.FunctionDirect, int(j.direct[n])
+	}
+	return image.FunctionRoutine, n - len(j.direct)
+}
+
 // routines is the item of the first routine.
-func (j *job) routines() int { return j.bodies + 2*len(j.sigs) }
+func (j *job) routines() int { return j.bodies + 2*len(j.sigs) + len(j.direct) }
 
 // routine is the item of a routine.
 func (j *job) routine(r translate.Routine) int {
@@ -229,21 +247,23 @@ func (w *worker) compile(item uint32) (err error) {
 		}
 	}()
 	var inline func(*codegen.InlineCall) *ir.Function
-	switch n, r := int(item)-w.bodies, int(item)-w.routines(); {
-	case r >= 0:
-		if err := w.tr.Routine(w.module, w.module.Routines()[r], w.f); err != nil {
+	switch kind, n := w.place(int(item)); kind {
+	case image.FunctionRoutine:
+		if err := w.tr.Routine(w.module, w.module.Routines()[n], w.f); err != nil {
 			return err
 		}
-	case n < 0:
+	case image.FunctionWasm:
 		index := uint32(w.module.Wasm.NumImportedFuncs) + item
 		if err := w.tr.Function(w.module, index, w.f); err != nil {
 			return err
 		}
 		inline = w.inline.begin(w.job, index, w.f, w.tr.Calls())
-	case n%2 == 0:
-		w.tramp.Entry(w.f, &w.sigs[n/2], uint32(n/2))
-	default:
-		w.tramp.Exit(w.f, &w.sigs[n/2], uint32(n/2))
+	case image.FunctionEntry:
+		w.tramp.Entry(w.f, &w.sigs[n], uint32(n))
+	case image.FunctionExit:
+		w.tramp.Exit(w.f, &w.sigs[n], uint32(n))
+	case image.FunctionDirect:
+		w.tramp.Direct(w.f, &w.sigs[n], uint32(n))
 	}
 	return w.generate(&w.items[item], inline)
 }

@@ -37,18 +37,20 @@ func (j *job) link() (*image.Image, error) {
 		}
 		f := &im.Functions[i]
 		f.Offset, f.Size = uint32(size), uint32(len(o.text))
-		switch n, r := i-j.bodies, i-j.routines(); {
-		case r >= 0:
-			f.Kind, f.Index = image.FunctionRoutine, uint32(j.module.Routines()[r])
-		case n < 0:
-			f.Kind, f.Index = image.FunctionWasm, uint32(m.NumImportedFuncs+i)
-			im.Code[i], im.Bodies[i] = f.Offset, uint32(m.Code[i].Offset)
-		case n%2 == 0:
-			f.Kind, f.Index = image.FunctionEntry, uint32(n/2)
-			im.Signatures[n/2].Entry = f.Offset
-		default:
-			f.Kind, f.Index = image.FunctionExit, uint32(n/2)
-			im.Signatures[n/2].Exit = f.Offset
+		kind, n := j.place(i)
+		f.Kind, f.Index = kind, uint32(n)
+		switch kind {
+		case image.FunctionRoutine:
+			f.Index = uint32(j.module.Routines()[n])
+		case image.FunctionWasm:
+			f.Index = uint32(m.NumImportedFuncs + n)
+			im.Code[n], im.Bodies[n] = f.Offset, uint32(m.Code[n].Offset)
+		case image.FunctionEntry:
+			im.Signatures[n].Entry = f.Offset
+		case image.FunctionExit:
+			im.Signatures[n].Exit = f.Offset
+		case image.FunctionDirect:
+			im.Signatures[n].Direct = f.Offset
 		}
 		size += uint64(len(o.text))
 		if size > math.MaxInt32 {

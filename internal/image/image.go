@@ -158,6 +158,7 @@ const (
 	FunctionWasm    FunctionKind = iota // function Index of the module's function space
 	FunctionEntry                       // entry trampoline of signature Index
 	FunctionExit                        // exit trampoline of signature Index
+	FunctionDirect                      // direct entry trampoline of signature Index
 	FunctionRoutine                     // routine Index: stands for an instruction, called by wasm functions
 )
 
@@ -221,6 +222,16 @@ func (s Slot) Size() int {
 // It enters native code, calls code (from a function record, with the record's
 // context as vmctx) and leaves with status layout.ExitDone; caller_vmctx is 0.
 //
+// Direct, unless it is NoDirect, is the offset of another such function, which takes
+// arguments and gives results in registers, as Go does, and claims the store it is to
+// run in:
+//
+//	func(pass *layout.Pass…, params...) (status uintptr, results...)
+//
+// It leaves with status layout.ExitRefused if the gate in its pass is not open to the
+// running goroutine. The results are in the execution context's buffer, too, for calls
+// that do not come back this way, because they have left for Go in between.
+//
 // Exit is the offset of a function in convention `tail` of this signature: the
 // code of a host function's record. It stores the arguments into a buffer on
 // its stack, fills in the exit record (ExitKind = layout.ExitHost, ExitArg =
@@ -228,9 +239,12 @@ func (s Slot) Size() int {
 // caller's instance context) and exits; when resumed it returns what the
 // buffer then holds.
 type Signature struct {
-	Params, Results []Slot
-	Entry, Exit     uint32
+	Params, Results     []Slot
+	Entry, Direct, Exit uint32
 }
+
+// NoDirect is the Direct of a signature that Go cannot pass in registers.
+const NoDirect = ^uint32(0)
 
 // BufferSize is the size of the argument and result buffer of s.
 func (s *Signature) BufferSize() int {

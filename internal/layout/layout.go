@@ -49,17 +49,38 @@ const (
 	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
 	ExecStackLow   = 184 // lowest usable byte of the stack
 	ExecYieldSP    = 192
-	ExecSize       = 256
+	ExecScratch    = 256 // the buffer for arguments and results of calls that are not nested
+	ExecSize       = ExecScratch + 8*ScratchWords
+)
+
+// ScratchWords is how many 8-byte words of arguments or results fit into ExecScratch.
+const ScratchWords = 48
+
+// Gate: what says that the running goroutine may enter native code at once, and how. It
+// lies in the Go heap, as leases do: code reads it before it leaves Go's stack.
+const (
+	GateLease = 0 // address of the Lease that the lock is let by
+	GateExec  = 8 // address of the execution context; 0: calls need the Go side to begin
+	GateSize  = 16
+)
+
+// Pass: what a direct entry trampoline is called with. It lies in the Go heap; code that
+// runs on a native stack must not read it after a call, for Go may have run.
+const (
+	PassGate  = 0  // address of the Gate
+	PassCode  = 8  // code of the function
+	PassVMCtx = 16 // its context
 )
 
 // Exit kinds: what the native side returns to the Go loop (in the first result
 // register of the entry and resume trampolines, and in ExecExitKind).
 const (
-	ExitDone    = 0 // the entered function has returned
-	ExitHost    = 1 // a host function call: ExecExitData is the host function's context
-	ExitLibcall = 2 // a runtime service: ExecExitData is the libcall's number
-	ExitTrap    = 3 // the trap record is filled in
-	ExitYield   = 4 // the yield record is filled in
+	ExitRefused = -1 // nothing was entered: the gate is not open to the running goroutine
+	ExitDone    = 0  // the entered function has returned
+	ExitHost    = 1  // a host function call: ExecExitData is the host function's context
+	ExitLibcall = 2  // a runtime service: ExecExitData is the libcall's number
+	ExitTrap    = 3  // the trap record is filled in
+	ExitYield   = 4  // the yield record is filled in
 )
 
 // Store context: one per store.

@@ -9,8 +9,9 @@ import (
 
 // Namespaces of the names of trampolines in IR; the index is the signature's.
 const (
-	EntryNamespace = 1
-	ExitNamespace  = 2
+	EntryNamespace  = 1
+	ExitNamespace   = 2
+	DirectNamespace = 3
 )
 
 // Trampolines makes the functions between Go and compiled code: one of each
@@ -59,8 +60,7 @@ func (t *Trampolines) loadSlots(slots []image.Slot, buffer ir.Value) {
 
 // storeSlots stores values. Integers fill their slots, because Go may read all of
 // one: a load of more than has just been stored waits until that is in the cache.
-func (t *Trampolines) storeSlots(slots []image.Slot, values []ir.Value, buffer ir.Value) {
-	off := int64(0)
+func (t *Trampolines) storeSlots(slots []image.Slot, values []ir.Value, buffer ir.Value, off int64) {
 	for i, s := range slots {
 		v, typ := values[i], SlotType(s)
 		if typ == ir.I32 {
@@ -100,8 +100,62 @@ func (t *Trampolines) Entry(f *ir.Function, sig *image.Signature, index uint32) 
 	t.args = append(t.args[:0], vmctx, t.iconst(ir.I64, 0))
 	t.loadSlots(sig.Params, buffer)
 	call := t.b.CallIndirect(f.AddSig(recordSignature(sig)), code, t.args...)
-	t.storeSlots(sig.Results, f.Results(call), buffer)
+	t.storeSlots(sig.Results, f.Results(call), buffer, 0)
 	t.b.Return()
+	t.finish()
+}
+
+// maxDirect is how many integers, and how many floats, Go's convention has registers for,
+// besides the pass.
+var maxDirect = [2]int{8, 15}
+
+// HasDirect reports whether there is a direct entry trampoline of sig: if Go's convention
+// passes everything in registers, and typed functions have so many results.
+func HasDirect(sig *image.Signature) bool {
+	var n [2]int
+	for _, s := range sig.Params {
+		class := 0
+		switch s {
+		case image.SlotV128, image.SlotRef:
+			return false
+		case image.SlotF32, image.SlotF64:
+			class = 1
+		}
+		n[class]++
+	}
+	for _, s := range sig.Results {
+		if s == image.SlotV128 || s == image.SlotRef {
+			return false
+		}
+	}
+	return n[0] <= maxDirect[0] && n[1] <= maxDirect[1] && len(sig.Results) <= 2
+}
+
+// Direct makes the direct entry trampoline of sig, number index, in f: see
+// [image.Signature].
+func (t *Trampolines) Direct(f *ir.Function, sig *image.Signature, index uint32) {
+	s := ir.Signature{Params: []ir.Param{{Type: ir.I64, Purpose: ir.Pass}}, CallConv: ir.Go}
+	for _, p := range sig.Params {
+		s.Params = append(s.Params, ir.Param{Type: SlotType(p)})
+	}
+	for _, r := range sig.Results {
+		s.Returns = append(s.Returns, ir.Param{Type: SlotType(r)})
+	}
+	p := t.begin(f, ir.UserName(DirectNamespace, index), s)
+	word := func(off int64) ir.Value {
+		return t.value(ir.InstData{Op: ir.OpLoad, Type: ir.I64, Flags: bufferFlags, Imm: off}, p[0])
+	}
+	t.args = append(t.args[:0], word(layout.PassVMCtx), t.iconst(ir.I64, 0))
+	t.args = append(t.args, p[1:]...)
+	call := t.b.CallIndirect(f.AddSig(recordSignature(sig)), word(layout.PassCode), t.args...)
+	results := f.Results(call)
+	if len(results) > 0 {
+		// A call that has left for Go comes back by a resume, which knows nothing of registers.
+		sp := t.value(ir.InstData{Op: ir.OpGetStackPointer, Type: ir.I64})
+		exec := t.value(ir.InstData{Op: ir.OpBand, Type: ir.I64}, sp, t.iconst(ir.I64, -layout.StackRegionSize))
+		t.storeSlots(sig.Results, results, exec, layout.ExecScratch)
+	}
+	t.b.Return(results...)
 	t.finish()
 }
 
@@ -113,7 +167,7 @@ func (t *Trampolines) Exit(f *ir.Function, sig *image.Signature, index uint32) {
 	size := max(16, (sig.BufferSize()+15)&^15)
 	slot := f.AddStackSlot(ir.StackSlotData{Size: uint32(size), AlignLog2: 4})
 	buffer := t.b.StackAddr(ir.I64, slot, 0)
-	t.storeSlots(sig.Params, params, buffer)
+	t.storeSlots(sig.Params, params, buffer, 0)
 	e := exit{b: t, sig: f.AddSig(stubSignature)}
 	e.leave(layout.ExitHost, host, buffer, caller)
 	t.args = t.args[:0]

@@ -154,22 +154,33 @@ func guest(b *bytes.Buffer, params, results int) {
 		}
 	}
 	all := strings.Join(append(append([]string{}, r...), "err"), ", ")
+	typeArgs := strings.Replace(typeParams, " GoType]", "]", 1)
 
 	fmt.Fprintf(b, "\n// %s is f, which must have %s, as a Go function: see [GoType].\n", name, words)
 	fmt.Fprintf(b, "func %s%s(f *Func) (func(context.Context%s) (%serror), error) {\n", name, typeParams, comma(list(params, ", ", "P#")), resultTypes)
 	fmt.Fprintf(b, "t, err := newTypedFunc(f, %s, %s)\n", valTypes(list(params, ", ", "valType[P#]()")), valTypes(resultValTypes(results)))
 	b.WriteString("if err != nil {\nreturn nil, err\n}\n")
-	fmt.Fprintf(b, "return func(ctx context.Context%s) (%serr error) {\n", comma(list(params, ", ", "p# P#")), named)
-	fmt.Fprintf(b, "p := t.room(ctx)\nif p == nil {\nif p, err = t.begin(ctx, nil); err != nil {\nreturn %s\n}\n}\n", all)
+	ptypes, ps := list(params, ", ", "P#"), list(params, ", ", "p#")
+	decls := comma(list(params, ", ", "p# P#"))
+	fmt.Fprintf(b, "enter, pass := vm.Direct(&t.vm, func(*vm.Pass%s) (_ uintptr%s) {\nreturn %s\n})\n",
+		comma(ptypes), comma(strings.TrimSuffix(named, ", ")), strings.Join(append([]string{"vm.Refused"}, r...), ", "))
+	fmt.Fprintf(b, "return func(ctx context.Context%s) (%serr error) {\nstatus := uintptr(vm.Refused)\nif mayEnter(ctx) {\n", decls, named)
+	fmt.Fprintf(b, "if %s = enter(pass%s); status == vm.Done {\nt.store.vm.Turn.Give()\nreturn %s\n}\n}\n",
+		strings.Join(append([]string{"status"}, r...), ", "), comma(ps), strings.Join(append(append([]string{}, r...), "nil"), ", "))
+	slow := "call" + name
+	fmt.Fprintf(b, "return %s%s(t, ctx, status%s)\n}, nil\n}\n", slow, typeArgs, comma(ps))
+
+	fmt.Fprintf(b, "\n// %s calls t, which vm.Direct's way has left with the given status.\n", slow)
+	fmt.Fprintf(b, "func %s%s(t *typedFunc, ctx context.Context, status uintptr%s) (%serr error) {\n", slow, typeParams, decls, named)
+	fmt.Fprintf(b, "p, err := t.prepare(ctx, status, nil)\nif err != nil {\nreturn %s\n}\nif status == vm.Refused {\n", all)
 	if params > 0 {
 		b.WriteString("if !t.refs {\n")
 		puts(b, params, "p", "p#")
-		fmt.Fprintf(b, "} else {\n%s := %s\n", list(params, ", ", "x#"), list(params, ", ", "p#"))
+		fmt.Fprintf(b, "} else {\n%s := %s\n", list(params, ", ", "x#"), ps)
 		fmt.Fprintf(b, "if err := t.lower(p, %s); err != nil {\nreturn %s\n}\n}\n", list(params, ", ", "unsafe.Pointer(&x#)"), all)
 	}
-	fmt.Fprintf(b, "if status := t.vm.Enter(p); status != vm.Done {\nif err := t.finish(ctx, p, status); err != nil {\nreturn %s\n}\n}\n", all)
+	fmt.Fprintf(b, "status = t.vm.Enter(p)\n}\nif status != vm.Done {\nif err := t.finish(ctx, p, status); err != nil {\nreturn %s\n}\n}\n", all)
 	if results > 0 {
-		x := "x"
 		b.WriteString("if !t.refs {\n")
 		q := "p"
 		for i, r := range r {
@@ -182,12 +193,11 @@ func guest(b *bytes.Buffer, params, results int) {
 		}
 		b.WriteString("} else {\n")
 		for i, t := range strings.Split(strings.TrimSuffix(resultTypes, ", "), ", ") {
-			fmt.Fprintf(b, "var %s%d %s\n", x, i+1, t)
+			fmt.Fprintf(b, "var x%d %s\n", i+1, t)
 		}
 		fmt.Fprintf(b, "t.lift(p, %s)\n%s = %s\n}\n", list(results, ", ", "unsafe.Pointer(&x#)"), strings.Join(r, ", "), list(results, ", ", "x#"))
 	}
-	fmt.Fprintf(b, "if t.vm.Plain(p) {\nt.store.turn.Give()\n} else {\nt.end(p)\n}\nreturn %s\n", strings.Join(append(append([]string{}, r...), "nil"), ", "))
-	b.WriteString("}, nil\n}\n")
+	fmt.Fprintf(b, "t.end(p)\nreturn %s\n}\n", strings.Join(append(append([]string{}, r...), "nil"), ", "))
 }
 
 func host(b *bytes.Buffer, params, results int) {

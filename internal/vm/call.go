@@ -24,10 +24,16 @@ type activation struct {
 	deadline time.Time // zero if there is none
 
 	// Of host functions:
+	level   int             // how many activations of the store there are with this one
 	hostCtx context.Context // nil before the first is called
 	caller  Caller
-	from    uint64 // the instance context that caller is of
-	out     bool   // one is running, and others may nest calls
+	// The last one that native code called: see [activation.meet]. A loop mostly calls the
+	// same one, and the processor goes ahead as if it was, without waiting for the loads
+	// that lead to it.
+	from uint64 // the instance context that caller is of
+	data uint64 // the host function's context; 0: none, or there is more to do before the next
+	host *host
+	out  bool // one is running, and others may nest calls
 
 	// Of profiles:
 	mark    int           // of the native stack, when the activation began
@@ -126,10 +132,10 @@ func (f *Func) Begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) 
 // small enough to be inlined, as a call of Begin would be a good part of what
 // such a call costs.
 func (f *Func) Room() unsafe.Pointer {
-	if !f.simple {
+	if !f.simple || f.store.Turn.exec == nil {
 		return nil
 	}
-	return f.store.ready
+	return f.store.scratch
 }
 
 // begin is Begin in general: the room is on the native stack, and the call has
@@ -169,20 +175,58 @@ func (s *Store) begin(ctx context.Context, f *Func, raw []uint64) (unsafe.Pointe
 
 // Enter runs f on the arguments at p, which [Func.Begin] returned, and tells how
 // it stands: with [Done] it has ended well, else [Func.Finish] must bring it to
-// its end. No code of the host runs in Enter, so that it neither panics nor ends
-// the goroutine.
+// its end: [Refused] if Enter has not begun it. No code of the host runs in Enter, so
+// that it neither panics nor ends the goroutine.
 func (f *Func) Enter(p unsafe.Pointer) (status uintptr) {
 	if p != f.store.scratch {
-		return notEntered
+		return Refused
 	}
-	return (*f.entry)(f.store.exec, f.code, f.vmctx, uintptr(p))
+	return (*f.entry)(f.store.exec, f.pass.code, f.pass.vmctx, uintptr(p))
 }
 
-// Done is the status of a call that has ended well.
-const Done = layout.ExitDone
+// Pass is what a direct entry trampoline is called with: see [layout.PassGate].
+type Pass struct {
+	gate        *gate
+	code, vmctx uintptr
+}
 
-// notEntered is the status of a call that Enter has not begun.
-const notEntered = ^uintptr(0)
+const (
+	_ = uint(unsafe.Offsetof(Pass{}.gate)-layout.PassGate) + uint(layout.PassGate-unsafe.Offsetof(Pass{}.gate))
+	_ = uint(unsafe.Offsetof(Pass{}.code)-layout.PassCode) + uint(layout.PassCode-unsafe.Offsetof(Pass{}.code))
+	_ = uint(unsafe.Offsetof(Pass{}.vmctx)-layout.PassVMCtx) + uint(layout.PassVMCtx-unsafe.Offsetof(Pass{}.vmctx))
+)
+
+// Direct is a way to call f that takes the place of taking the store's turn,
+// [Func.Begin] and [Func.Enter], if the turn is let to the running goroutine, and the
+// call needs nothing else to begin; else it returns [Refused]. The turn is the caller's
+// then, unless the status is Refused; with any other status than [Done] the call goes on
+// in [Func.Finish], with the room at [Func.Scratch].
+//
+// F is the type func(pass *Pass, params…) (status uintptr, results…) with the numbers
+// that f takes and gives; integers may be uint64 instead of uint32, then the upper half
+// of results is undefined. Where there is no direct way, Direct returns none. What it
+// returns refers to f.
+func Direct[F any](f *Func, none F) (enter F, pass *Pass) {
+	if f.direct == 0 {
+		return none, nil
+	}
+	code := &f.direct
+	return *(*F)(unsafe.Pointer(&code)), &f.pass
+}
+
+// Pass is what the direct way into f is called with.
+func (f *Func) Pass() *Pass { return &f.pass }
+
+// Scratch is the room of a call that was begun by a direct way.
+func (f *Func) Scratch() unsafe.Pointer { return f.store.scratch }
+
+// What entering native code may return at once.
+const (
+	Done    = layout.ExitDone // the call has ended well
+	Refused = ^uintptr(0)     // nothing has begun
+)
+
+const _ = uint(layout.ExitRefused+1) + uint(-1-layout.ExitRefused) // they are the same
 
 // Finish brings a call to its end that Enter has left with a status other than
 // Done. If it fails, the call has ended as by [Func.End]. So it has
@@ -194,7 +238,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 	s := f.store
 	var a *activation
 	mark := 0 // of the native stack; a call that Enter began was the outermost
-	if status == notEntered {
+	if status == Refused {
 		a = s.activations[s.depth-1]
 		mark = s.stack.Mark()
 	} else {
@@ -236,28 +280,42 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		}
 	}()
 	if f.host != nil {
-		if a.hostCtx == nil {
-			a.beginHost()
-		}
 		if err := a.callHost(f.host, p); err != nil {
-			return s.hostError(err)
+			return err
 		}
 		done = true
 		return nil
 	}
 	a.caller.stack = s.stack
-	if status == notEntered {
+	if status == Refused {
 		if err := s.stack.Ready(); err != nil {
 			return s.convert(err)
 		}
-		status = (*f.entry)(s.exec, f.code, f.vmctx, uintptr(p))
+		status = (*f.entry)(s.exec, f.pass.code, f.pass.vmctx, uintptr(p))
 	}
+	act, stack, exec, resume := a, s.stack, s.exec, s.resume
 	for status != Done {
+		a := act // the variable, which the deferred function shares, is in memory
 		var err error
 		if status == layout.ExitHost {
-			err = a.host()
+			suspended := stack.EnterHost()
+			from, data := *word(exec, layout.ExecExitCaller), *word(exec, layout.ExecExitData)
+			if from != a.from || data != a.data {
+				a.meet(from, data)
+			}
+			a.out = true
+			lease := s.inner.current
+			s.inner.Give()
+			err = a.host.fn(a.hostCtx, &a.caller, a.host.buffer(pointer(*word(exec, layout.ExecExitArg))))
+			if !a.comeBack(lease) {
+				a.comeBackLate(lease)
+			}
+			if err != nil || a.done != nil {
+				err = a.hostEnded(err)
+			}
+			stack.LeaveHost(suspended)
 		} else {
-			err = s.stack.Serve(status, a)
+			err = stack.Serve(status, a)
 		}
 		if a.ticks != nil && *a.ticks != 0 { // without a call, as long as there is no tick
 			a.tickedHost(status)
@@ -265,7 +323,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		if err != nil {
 			return s.convert(err)
 		}
-		status = s.resume(s.exec)
+		status = resume(exec)
 	}
 	done = true
 	if p == s.scratch {
@@ -289,20 +347,16 @@ func (f *Func) Plain(p unsafe.Pointer) bool { return p == f.store.scratch }
 // maxWords is more than any buffer has.
 const maxWords = 1 << 20
 
-// scratchWords is the size of the buffer that a store has for calls that are
-// not nested.
-const scratchWords = 48
-
 // push makes the activation for a call; activations are kept for the next.
 func (s *Store) push(ctx context.Context) *activation {
 	if s.depth == len(s.activations) {
-		a := &activation{store: s}
+		a := &activation{store: s, level: s.depth + 1}
 		a.caller.a = a
 		s.activations = append(s.activations, a)
 	}
 	a := s.activations[s.depth]
 	s.depth++
-	s.ready = nil
+	s.Turn.exec = nil
 	if s.depth > 1 {
 		a.outer = s.activations[s.depth-2]
 	}
@@ -328,7 +382,8 @@ func (s *Store) pop(a *activation) {
 		}
 		s.inner.Give()
 	}
-	a.outer, a.ctx, a.done, a.hostCtx, a.caller.stack, a.caller.instance, a.from = nil, nil, nil, nil, nil, nil, 0
+	a.outer, a.ctx, a.done, a.hostCtx, a.caller.stack, a.caller.instance = nil, nil, nil, nil, nil, nil
+	a.from, a.data, a.host = 0, 0, nil
 	a.deadline = time.Time{}
 	s.setReady()
 }
@@ -374,43 +429,70 @@ func (a *activation) beginHost() {
 	}
 }
 
-// host calls the host function for which native code has left.
-func (a *activation) host() error {
+// callHost calls a host function for Go.
+func (a *activation) callHost(h *host, p unsafe.Pointer) error {
+	if a.hostCtx == nil {
+		a.beginHost()
+	}
+	a.out = true
+	lease := a.store.inner.current
+	a.store.inner.Give()
+	err := h.fn(a.hostCtx, &a.caller, h.buffer(p))
+	if !a.comeBack(lease) {
+		a.comeBackLate(lease)
+	}
+	if err != nil {
+		err = a.store.hostError(err)
+	}
+	return err
+}
+
+// buffer is the buffer at p for arguments and results.
+func (h *host) buffer(p unsafe.Pointer) []uint64 { return (*[maxWords]uint64)(p)[:h.words:h.words] }
+
+// comeBack ends the time in which others may nest calls, because a host function runs.
+// It began with a.out and the inner turn being given back, which lease was for. If
+// comeBack returns false, comeBackLate must be called.
+func (a *activation) comeBack(lease *native.Lease) bool {
+	if !a.store.inner.reclaim(lease) {
+		return false
+	}
+	a.out = false
+	return a.store.depth == a.level
+}
+
+//go:noinline
+func (a *activation) comeBackLate(lease *native.Lease) {
+	if a.out {
+		a.store.inner.back(lease)
+	}
+	a.out = true
+	if a.store.depth != a.level {
+		a.waitForInner()
+	}
+	a.out = false
+}
+
+// meet prepares for another host function than the last one, with context data, and
+// called by another instance, with context from, or for a call before which external
+// references must be swept.
+//
+//go:noinline
+func (a *activation) meet(from, data uint64) {
 	s := a.store
-	stack, exec := s.stack, s.exec
-	mark := stack.EnterHost()
 	if s.externs.due() {
 		s.sweepExterns(nil)
 	}
 	if a.hostCtx == nil {
 		a.beginHost()
 	}
-	if from := *word(exec, layout.ExecExitCaller); from != a.from {
-		a.setCaller(from)
+	if from != a.from {
+		a.from, a.caller.instance = from, nil
+		if from != 0 {
+			a.caller.instance = s.instances[*word(pointer(from), layout.InstIndex)]
+		}
 	}
-	h := s.hosts[*word(pointer(*word(exec, layout.ExecExitData)), layout.HostContextIndex)]
-	err := a.callHost(h, pointer(*word(exec, layout.ExecExitArg)))
-	if err != nil || a.done != nil {
-		err = a.hostEnded(err)
-	}
-	stack.LeaveHost(mark)
-	return err
-}
-
-// callHost calls a host function, while others may nest calls.
-func (a *activation) callHost(h *host, buffer unsafe.Pointer) error {
-	a.out = true
-	lease := a.store.inner.current
-	a.store.inner.Give()
-	err := h.fn(a.hostCtx, &a.caller, (*[maxWords]uint64)(buffer)[:h.words:h.words])
-	if !a.store.inner.reclaim(lease) {
-		a.store.inner.back(lease)
-	}
-	if a.store.activations[a.store.depth-1] != a {
-		a.waitForInner()
-	}
-	a.out = false
-	return err
+	a.data, a.host = data, s.hosts[*word(pointer(data), layout.HostContextIndex)]
 }
 
 // waitForInner waits for nested calls that have begun while a's host function ran and are
@@ -418,7 +500,7 @@ func (a *activation) callHost(h *host, buffer unsafe.Pointer) error {
 // having given the inner turn back.
 func (a *activation) waitForInner() {
 	s := a.store
-	for s.activations[s.depth-1] != a {
+	for s.depth != a.level {
 		if s.ended == nil {
 			s.ended = make(chan struct{})
 		}
@@ -426,14 +508,6 @@ func (a *activation) waitForInner() {
 		s.inner.Give()
 		<-ended
 		s.inner.Back(lease)
-	}
-}
-
-// setCaller makes the instance with context from the caller of host functions.
-func (a *activation) setCaller(from uint64) {
-	a.from, a.caller.instance = from, nil
-	if from != 0 {
-		a.caller.instance = a.store.instances[*word(pointer(from), layout.InstIndex)]
 	}
 }
 
@@ -466,17 +540,14 @@ func (a *activation) ended(stack *native.Stack) error {
 
 // makeStack gets the store its native stack.
 func (s *Store) makeStack() error {
-	scratch, err := s.arena.alloc(8 * scratchWords)
-	if err != nil {
-		return err
-	}
 	stack, err := native.AcquireStack(int(s.limits.StackBytes))
 	if err != nil {
 		return err
 	}
 	stack.Nesting = s.limits.Nesting
 	stack.SetStore(uintptr(s.ctx))
-	s.stack, s.exec, s.scratch, s.resume = stack, stack.Exec(), scratch, resume()
+	s.stack, s.exec, s.resume = stack, stack.Exec(), resume()
+	s.scratch = unsafe.Add(s.exec, layout.ExecScratch)
 	s.setReady()
 	return nil
 }
@@ -487,9 +558,9 @@ var resume = sync.OnceValue(native.Resume[func(unsafe.Pointer) uintptr])
 // setReady works out whether the next call may need no more than [Store.Enter].
 func (s *Store) setReady() {
 	if s.depth > 0 || s.epochs || s.Observed || s.closed || s.externs.due() {
-		s.ready = nil
+		s.Turn.exec = nil
 	} else {
-		s.ready = s.scratch
+		s.Turn.exec = s.exec
 	}
 }
 

@@ -77,7 +77,10 @@ func (s *Store) ExternRef(v any) (uint64, error) {
 		x.of[v] = ref
 	}
 	if x.due() {
-		s.ready = nil
+		s.Turn.exec = nil
+		for _, a := range s.activations[:s.depth] {
+			a.data = 0
+		}
 	}
 	return ref, nil
 }

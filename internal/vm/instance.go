@@ -395,10 +395,14 @@ func (in *Instance) Func(i uint32) Func {
 	typ := img.Module.Funcs[i].Type
 	sig := img.TypeSignatures[typ]
 	words := img.Signatures[sig].BufferSize() / 8
+	direct := uintptr(0)
+	if at := img.Signatures[sig].Direct; at != image.NoDirect {
+		direct = in.module.code.Base() + uintptr(at)
+	}
 	return Func{
 		store: in.store, record: in.ref(i), typ: in.module.types[typ],
-		words: words, simple: words <= scratchWords, entry: &in.module.entries[sig],
-		code: uintptr(in.module.codeOf(i)), vmctx: uintptr(in.ctx),
+		words: words, simple: words <= layout.ScratchWords, entry: &in.module.entries[sig], direct: direct,
+		pass: Pass{&in.store.Turn.gate, uintptr(in.module.codeOf(i)), uintptr(in.ctx)},
 	}
 }
 

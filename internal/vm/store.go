@@ -133,6 +133,8 @@ type Store struct {
 	Owner    any
 	Embedder Embedder
 
+	// Turn is taken by the embedder around all uses of the store, other than nested ones.
+	Turn  Turn
 	inner Turn // see [Store.Nest]
 	// ended, if somebody waits for it, is closed when the innermost call ends. It belongs to
 	// whoever has the inner turn.
@@ -145,7 +147,6 @@ type Store struct {
 	// Observed makes every call that could end in [Store.Enter] go on in
 	// [Store.Finish], where others can be told of it.
 	Observed bool
-	ready    unsafe.Pointer // the scratch buffer if the next call may need no more than Enter: see setReady
 
 	fuelGiven uint64 // what there was at first, and what has been added
 
@@ -170,6 +171,7 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 	if err := s.SetFuel(l.Fuel); err != nil {
 		return nil, err
 	}
+	s.Turn.Init()
 	s.inner.Init()
 	s.externs.limit = l.ExternRefs
 	s.externs.sweepAt = min(minSweep, l.ExternRefs)
@@ -223,8 +225,8 @@ type Func struct {
 	words  int           // size of the buffer for a call
 	simple bool          // of an instance, and the buffer of its store is large enough
 	entry  *native.Entry // of a function of an instance, as are the next
-	code   uintptr
-	vmctx  uintptr
+	direct uintptr       // a direct entry trampoline, or 0
+	pass   Pass          // for that; who enters otherwise takes code and context of it
 }
 
 // FuncMatches reports whether f may be used as a value of type t, a reference

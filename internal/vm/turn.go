@@ -3,7 +3,9 @@ package vm
 import (
 	"context"
 	"sync/atomic"
+	"unsafe"
 
+	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/internal/native"
 )
 
@@ -23,7 +25,7 @@ import (
 // looked at its lease touches nothing but that. Only who has set taken revokes a
 // lease or makes a new one.
 type Turn struct {
-	lease   atomic.Pointer[native.Lease]
+	gate
 	taken   atomic.Uintptr // the goroutine, or 0
 	waiters atomic.Int32
 	free    atomic.Pointer[chan struct{}] // capacity 1: something for one waiter to look at; made by the first
@@ -37,6 +39,21 @@ type Turn struct {
 	first native.Lease
 	none  native.Lease // revoked, so that giving a turn back that was taken without a lease goes the long way
 }
+
+// gate is what direct entry trampolines go through: see [layout.GateLease].
+type gate struct {
+	lease atomic.Pointer[native.Lease]
+	// exec is the execution context of the stack that the next call runs on if it may
+	// need nothing else to begin, or nil: see [Store.setReady]. It belongs to whoever has
+	// the turn.
+	exec unsafe.Pointer
+}
+
+const (
+	_ = uint(unsafe.Offsetof(Turn{}.gate)) + uint(-unsafe.Offsetof(Turn{}.gate))
+	_ = uint(unsafe.Offsetof(gate{}.lease)-layout.GateLease) + uint(layout.GateLease-unsafe.Offsetof(gate{}.lease))
+	_ = uint(unsafe.Offsetof(gate{}.exec)-layout.GateExec) + uint(layout.GateExec-unsafe.Offsetof(gate{}.exec))
+)
 
 // Lengths of streaks. A revocation costs microseconds, the lock about 15 ns more
 // than the lease.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/davit-wasm/davit/internal/compile"
 	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/internal/vm"
 	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
@@ -97,6 +98,59 @@ const arithmetic = `(module
   (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
   (func (export "size") (result i32) (memory.size))
   (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2))))`
+
+// TestDirect: the direct way into native code is open to the goroutine that uses the
+// store, while that is neither used nor closed, and to no other.
+func TestDirect(t *testing.T) {
+	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {
+		in, err := instantiate(s, m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, _ := in.Export("add")
+		enter, pass := vm.Direct(&x.Func, func(*vm.Pass, int32, int32) (uintptr, int32) { t.Fatal("there is no direct way"); return 0, 0 })
+		refused := func(when string) {
+			t.Helper()
+			if status, _ := enter(pass, 1, 2); status != vm.Refused {
+				t.Errorf("%s: status %d", when, status)
+			}
+		}
+		refused("before the first call")
+		s.Turn.Try()
+		if r, err := call(t, in, "add", 40, 2); err != nil || r != 42 {
+			t.Fatal(r, err)
+		}
+		refused("while the turn is taken")
+		s.Turn.Give()
+		if m.Image.Settings.Epoch || !native.CanBias() {
+			refused("when epochs must begin, or turns cannot be let")
+			return
+		}
+		for range 2 {
+			if status, r := enter(pass, -40, -2); status != vm.Done || r != -42 {
+				t.Fatalf("status %d, result %d", status, r)
+			}
+			refused("before the turn is given back")
+			s.Turn.Give()
+		}
+		done := make(chan bool)
+		go func() {
+			refused("in another goroutine")
+			done <- true
+		}()
+		<-done
+		go func() {
+			if s.Turn.Try() {
+				s.Turn.Give()
+			}
+			done <- true
+		}()
+		<-done
+		refused("when the lease is revoked")
+		s.Close()
+		refused("when the store is closed")
+	})
+}
 
 func TestCalls(t *testing.T) {
 	inEverySetting(t, arithmetic, func(t *testing.T, s *vm.Store, m *vm.Module) {

@@ -13,7 +13,7 @@ import (
 // The words of CLIF besides opcodes, by what they are.
 var (
 	entityWords  = []string{"explicit_slot", "explicit_dynamic_slot", "symbol", "vmctx", "load", "iadd_imm", "dyn_scale_target_const", "stack_limit", "stack_map", "default", "context", "tag"}
-	paramWords   = []string{"uext", "sext", "sret", "sarg", "vmctx", "caller_vmctx"}
+	paramWords   = []string{"uext", "sext", "sret", "sarg", "vmctx", "caller_vmctx", "pass"}
 	flagWords    = []string{"aligned", "notrap", "readonly", "can_move", "grows", "little", "big", "colocated", "patchable", "tls", "cold", "align", "key"}
 	headerWords  = []string{"test", "set", "target", "feature"}
 	commandWords = []string{"run", "interpret", "agree", "compile", "optimize", "inline", "alias-analysis", "verifier", "cat", "domtree", "print-cfg"}

@@ -140,7 +140,8 @@ func conventions(out *bytes.Buffer) {
 		"| `vmctx` | the context: what the global value `vmctx` stands for |\n" +
 		"| `sret` | the address that the caller wants large results at |\n" +
 		"| `sarg(N)` | the address of N bytes that are passed by copying them to the stack |\n" +
-		"| `caller_vmctx` | extension: the caller's context, in a register that most functions ignore |\n")
+		"| `caller_vmctx` | extension: the caller's context, in a register that most functions ignore |\n" +
+		"| `pass` | extension, of the first parameter in convention `go`: what leads to the execution context, if the goroutine may enter |\n")
 }
 
 var conventionDocs = map[ir.CallConv]string{

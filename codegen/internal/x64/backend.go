@@ -40,9 +40,10 @@ type Backend struct {
 	clobbered  regalloc.PRegSet // registers that callees may write
 	traps      []outOfLineTrap
 	cold       []coldPart
-	tryAt      []uint32      // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
-	tryRegs    []machine.Reg // see try
-	zext       []bool        // by value: a block parameter, an i32 whose register has a clear upper half
+	refusals   [2]machine.Label // see claim: the lease was not taken, it was; NoLabel if there is no claim
+	tryAt      []uint32         // by ir.Block that ends in a try_call: where its registers begin in tryRegs, or none
+	tryRegs    []machine.Reg    // see try
+	zext       []bool           // by value: a block parameter, an i32 whose register has a clear upper half
 	flags      flagResult
 	saved      []regalloc.PReg
 	runs       []uint32

@@ -137,7 +137,7 @@ var tailPinned = func() machine.Convention {
 
 // goConv is the convention go, in which Go code enters: arguments as in Go's
 // internal convention (Go's source, src/cmd/compile/abi-internal.md), the first
-// being the execution context. The first result register takes the status,
+// being the execution context or a pass. The first result register takes the status,
 // which the epilogue adds.
 var goConv = func() machine.Convention {
 	c := machine.Convention{Name: "go", VMContext: regalloc.NoPReg, CallerContext: regalloc.NoPReg, VariadicCount: regalloc.NoPReg, NoStackArgs: true, Clobbers: allRegs}

@@ -59,6 +59,7 @@ type outOfLineTrap struct {
 // EndCode takes it back.
 func (b *Backend) StartCode(code []byte) {
 	b.asm.Buf, b.traps, b.cold, b.flags = code, b.traps[:0], b.cold[:0], flagResult{inst: none}
+	b.refusals = [...]machine.Label{machine.NoLabel, machine.NoLabel}
 }
 
 // EndCode returns the code.
@@ -168,6 +169,7 @@ func (b *Backend) Epilogue(e *machine.Emitter) {
 	for i := range b.cold {
 		b.emitCold(e, &b.cold[i])
 	}
+	b.refuse(e)
 	for _, t := range b.traps {
 		b.bind(e, t.label)
 		e.Buf.Source(len(b.asm.Buf), t.loc)

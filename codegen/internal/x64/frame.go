@@ -263,26 +263,83 @@ func (b *Backend) probeSize(e *machine.Emitter, size, step uint32) (moved uint32
 // goPrologue enters from Go: it leaves a saved frame pointer on Go's stack,
 // stores Go's stack pointer and g in the execution context, and makes the
 // first frame of the native stack, with a return address and a frame pointer of
-// zero above it. The execution context is in rax, and stays there for the body.
+// zero above it. The execution context is the first argument, or what a pass leads
+// to.
 func (b *Backend) goPrologue(e *machine.Emitter) {
 	a := &b.asm
+	exec := asm.RAX
+	if b.takesPass() {
+		exec = b.claim(e)
+	}
 	a.Push(asm.RBP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindPushed)
-	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecGoSP), asm.RSP)
-	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecGoG), asm.R14)
-	a.RM(asm.MOV, asm.S64, asm.RSP, asm.At(asm.RAX, layout.ExecEntrySP))
+	a.MR(asm.MOV, asm.S64, asm.At(exec, layout.ExecGoSP), asm.RSP)
+	a.MR(asm.MOV, asm.S64, asm.At(exec, layout.ExecGoG), asm.R14)
+	a.RM(asm.MOV, asm.S64, asm.RSP, asm.At(exec, layout.ExecEntrySP))
 	a.PushI(0)
 	a.Zero(asm.RBP)
 	a.Push(asm.RBP)
 	a.RR(asm.MOV, asm.S64, asm.RBP, asm.RSP)
 	e.Buf.Frame(len(a.Buf), machine.UnwindFrame)
-	a.MR(asm.MOV, asm.S64, asm.At(asm.RAX, layout.ExecEntryFP), asm.RBP)
+	a.MR(asm.MOV, asm.S64, asm.At(exec, layout.ExecEntryFP), asm.RBP)
 	if e.Frame.Size != 0 {
 		a.RI(asm.SUB, asm.S64, asm.RSP, int32(e.Frame.Size))
 	}
 	if e.Frame.Align > 16 {
 		a.RI(asm.AND, asm.S64, asm.RSP, -int32(e.Frame.Align))
 	}
+}
+
+func (b *Backend) takesPass() bool {
+	p := b.f.Sig.Params
+	return len(p) > 0 && p[0].Purpose == ir.Pass
+}
+
+// claimedLease has the lease where claim fails.
+const claimedLease = asm.R13
+
+// claim claims the lease of the gate that the pass in rax leads to, as native.Claim
+// does, and finds the execution context there. If the lease cannot be had, or the gate
+// is closed, the function returns at once. It changes rdx and r13, which carry no
+// arguments in Go's convention.
+func (b *Backend) claim(e *machine.Emitter) (exec asm.Reg) {
+	const gate, lease = asm.RDX, claimedLease
+	exec = asm.RDX // in the end
+	a := &b.asm
+	busy := asm.At(lease, layout.LeaseBusy)
+	for i := range b.refusals {
+		b.refusals[i] = e.Buf.NewLabel()
+	}
+	untaken, taken := b.refusals[0], b.refusals[1]
+	a.RM(asm.MOV, asm.S64, gate, asm.At(asm.RAX, layout.PassGate))
+	a.RM(asm.MOV, asm.S64, lease, asm.At(gate, layout.GateLease))
+	a.MR(asm.CMP, asm.S64, asm.At(lease, layout.LeaseOwner), asm.R14)
+	b.jcc(e, asm.NE, untaken)
+	a.MI(asm.CMP, asm.S32, asm.At(lease, layout.LeaseRevoked), 0)
+	b.jcc(e, asm.NE, untaken)
+	a.MI(asm.CMP, asm.S32, busy, 0)
+	b.jcc(e, asm.NE, untaken)
+	a.MI(asm.MOV, asm.S32, busy, 1)
+	a.MI(asm.CMP, asm.S32, asm.At(lease, layout.LeaseRevoked), 0)
+	b.jcc(e, asm.NE, taken)
+	a.RM(asm.MOV, asm.S64, exec, asm.At(gate, layout.GateExec))
+	a.RR(asm.TEST, asm.S64, exec, exec)
+	b.jcc(e, asm.E, taken)
+	return exec
+}
+
+// refuse is where claim goes when it fails.
+func (b *Backend) refuse(e *machine.Emitter) {
+	if b.refusals[0] == machine.NoLabel {
+		return
+	}
+	a := &b.asm
+	e.Buf.Frame(len(a.Buf), machine.UnwindEntry)
+	b.bind(e, b.refusals[1])
+	a.MI(asm.MOV, asm.S32, asm.At(claimedLease, layout.LeaseBusy), 0)
+	b.bind(e, b.refusals[0])
+	a.MovRI(asm.S64, asm.RAX, layout.ExitRefused)
+	a.Ret(0)
 }
 
 // goEpilogue leaves to Go. rdx, r12 and r13 carry no results in Go's

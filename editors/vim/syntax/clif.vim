@@ -188,6 +188,7 @@ syntax keyword clifModifier sret
 syntax keyword clifModifier sarg
 syntax keyword clifModifier vmctx
 syntax keyword clifModifier caller_vmctx
+syntax keyword clifModifier pass
 syntax keyword clifModifier aligned
 syntax keyword clifModifier notrap
 syntax keyword clifModifier readonly
