@@ -38,6 +38,25 @@ func TestConformanceChecked(t *testing.T) {
 	conformance(t, davit.Config{ExplicitBounds: true, Interruption: davit.InterruptionEpoch}, false)
 }
 
+// TestConformanceLevels runs the suites at every optimization level, by both register
+// allocators and with bounds checked in both ways: with -short, each two of these meet
+// once.
+func TestConformanceLevels(t *testing.T) {
+	for i, level := range []string{"none", "speed", "speed_and_size"} {
+		for k, allocator := range []string{"backtracking", "single_pass"} {
+			for _, explicit := range []bool{false, true} {
+				if testing.Short() && explicit != ((i+k)%2 == 1) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s, %s, explicit %v", level, allocator, explicit), func(t *testing.T) {
+					settings := []string{"opt_level=" + level, "regalloc_algorithm=" + allocator}
+					conformance(t, davit.Config{Settings: settings, ExplicitBounds: explicit}, false)
+				})
+			}
+		}
+	}
+}
+
 // TestConformanceArtifacts runs the suites on modules that have been written to
 // artifacts and loaded again.
 func TestConformanceArtifacts(t *testing.T) {
