@@ -98,7 +98,7 @@ func Precompile(ctx context.Context, config *Config, target string, module []byt
 	if _, err := compiler.target(config, target); err != nil {
 		return nil, fmt.Errorf("davit: %w", err)
 	}
-	img, err := compiler.compile(ctx, config, target, settings, module)
+	img, err := compiler.compile(ctx, config, target, settings, module, nil)
 	if err != nil {
 		return nil, err
 	}

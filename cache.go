@@ -19,6 +19,7 @@ import (
 
 	"github.com/davit-wasm/davit/internal/artifact"
 	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/vm"
 )
 
 // Cache keeps compiled modules as artifacts in a folder, under a name that
@@ -141,7 +142,7 @@ func (e *Engine) compileCached(ctx context.Context, settings image.Settings, mod
 			m.Close() // of another module, and here under a wrong name
 		}
 	}
-	img, err := compiler.compile(ctx, &e.config, "", settings, module)
+	img, err := compiler.compile(ctx, &e.config, "", settings, module, vm.NewText())
 	if err != nil {
 		return nil, err
 	}

@@ -27,14 +27,14 @@ func targetOf(c *Config, name string) (*isa.TargetISA, error) {
 	return compile.TargetOf(name, c.CPU, append(settings, c.Settings...)...)
 }
 
-func (moduleCompiler) compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte) (*image.Image, error) {
+func (moduleCompiler) compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte, text image.TextMemory) (*image.Image, error) {
 	t, err := targetOf(c, target)
 	if err != nil {
 		return nil, err
 	}
 	return compile.Module(module, &compile.Options{
 		Context: ctx, Target: t, Settings: s, Features: c.Features, Limits: c.ModuleLimits, Workers: c.CompileWorkers,
-		Progress: c.CompileProgress,
+		Progress: c.CompileProgress, Text: text,
 	})
 }
 

@@ -125,7 +125,7 @@ var compiler interface {
 	// one if that is "", and names all settings of the code generator. The error
 	// refuses a configuration that nothing can be compiled with.
 	target(c *Config, name string) (settings string, err error)
-	compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte) (*image.Image, error)
+	compile(ctx context.Context, c *Config, target string, s image.Settings, module []byte, text image.TextMemory) (*image.Image, error)
 	trampolines(c *Config, s image.Settings, params, results []image.Slot) (*image.Image, error)
 }
 
@@ -202,7 +202,7 @@ func (e *Engine) Compile(ctx context.Context, module []byte) (*Module, error) {
 	if e.config.Cache != nil {
 		return e.compileCached(ctx, settings, module)
 	}
-	img, err := compiler.compile(ctx, &e.config, "", settings, module)
+	img, err := compiler.compile(ctx, &e.config, "", settings, module, vm.NewText())
 	if err != nil {
 		return nil, notBinary(module, err)
 	}

@@ -5,8 +5,8 @@
 // The image depends on the module, the target and the settings only: the same
 // bytes come out whatever the number of workers and whichever of them compiled
 // what. Every function is compiled by itself, from inputs that all workers
-// share read-only; only when all are done do they get their places in the text,
-// in a fixed order.
+// share read-only, and gets its place in the text when all that come before it, in
+// a fixed order, have theirs.
 package compile
 
 import (
@@ -40,6 +40,9 @@ type Options struct {
 	Context  context.Context   // ends the compilation early; may be nil
 	// InlineEverything inlines whatever can be, up to generous limits: for tests.
 	InlineEverything bool
+	// Text is where the text is put; nil means memory of Go's. It belongs to the image
+	// then, and is released if there is none.
+	Text image.TextMemory
 	// Progress is told how many of all functions and trampolines are compiled, by
 	// one goroutine at a time. It may be nil.
 	Progress func(done, total int)
@@ -120,16 +123,18 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	if err := j.run(workers); err != nil {
-		return nil, err
+	l := newLinker(j, o.Text)
+	err = j.run(workers, l)
+	if err == nil {
+		err = l.finish()
 	}
-	im, err := j.link()
 	if err != nil {
+		l.abandon()
 		return nil, err
 	}
 	hashing.Wait()
-	im.Hash = hash
-	return im, nil
+	l.im.Hash = hash
+	return l.im, nil
 }
 
 // Functions translates the functions that a module defines, one after the

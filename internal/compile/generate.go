@@ -9,20 +9,28 @@ import (
 	"github.com/davit-wasm/davit/internal/translate"
 )
 
-// generate compiles w.f and keeps what came of it in o. inline answers which calls
-// are replaced by bodies; it may be nil.
-func (w *worker) generate(o *object, inline func(*codegen.InlineCall) *ir.Function) error {
+// generate compiles w.f and adds what came of it to p, as item. inline answers which
+// calls are replaced by bodies; it may be nil.
+func (w *worker) generate(item uint32, p *parcel, inline func(*codegen.InlineCall) *ir.Function) error {
 	c, err := w.ctx.Compile(w.f, w.target, codegen.Options{Inline: inline})
 	if err != nil {
 		return err
 	}
-	o.align = c.Alignment
-	o.text = append(w.out.text.take(len(c.Text)), c.Text...)
-	o.traps = w.out.traps.take(len(c.Traps))
-	for _, t := range c.Traps {
-		o.traps = append(o.traps, image.Trap{Offset: t.Offset, Code: translate.TrapCode(t.Code)})
+	calls := len(p.calls)
+	for i := range c.Relocs {
+		r := &c.Relocs[i]
+		item := w.callee(r.Name)
+		if near := r.Kind == codegen.RelocCall32 || r.Kind == codegen.RelocPCRel32; !near || item < 0 {
+			// Nothing else is reached by relocation: images know no addresses.
+			p.calls = p.calls[:calls]
+			return fmt.Errorf("function %v: %w: relocation %v of %v in an image", w.f.Name, codegen.ErrBug, r.Kind, r.Name)
+		}
+		p.calls = append(p.calls, call{offset: r.Offset, item: uint32(item), addend: int32(r.Addend)})
 	}
-	o.addrs = w.out.addrs.take(len(c.Sources))
+	p.text = append(p.text, c.Text...)
+	for _, t := range c.Traps {
+		p.traps = append(p.traps, image.Trap{Offset: t.Offset, Code: translate.TrapCode(t.Code)})
+	}
 	for _, s := range c.Sources {
 		if s.Offset >= c.CodeSize {
 			break
@@ -31,35 +39,24 @@ func (w *worker) generate(o *object, inline func(*codegen.InlineCall) *ir.Functi
 		if s.Loc == 0 {
 			a.Wasm = image.NoAddress
 		}
-		o.addrs = append(o.addrs, a)
+		p.addrs = append(p.addrs, a)
 	}
-	w.keepSites(o, c)
-	o.unwind = w.out.unwind.take(len(c.Unwind))
+	p.keepSites(c)
 	for _, u := range c.Unwind {
 		if u.Offset >= c.CodeSize {
 			break // after a return at the end
 		}
-		o.unwind = append(o.unwind, image.Unwind{Offset: u.Offset, Frame: frameStates[u.State]})
+		p.unwind = append(p.unwind, image.Unwind{Offset: u.Offset, Frame: frameStates[u.State]})
 	}
-	o.calls = w.out.calls.take(len(c.Relocs))
-	for i := range c.Relocs {
-		r := &c.Relocs[i]
-		item := w.callee(r.Name)
-		if near := r.Kind == codegen.RelocCall32 || r.Kind == codegen.RelocPCRel32; !near || item < 0 {
-			// Nothing else is reached by relocation: images know no addresses.
-			return fmt.Errorf("function %v: %w: relocation %v of %v in an image", w.f.Name, codegen.ErrBug, r.Kind, r.Name)
-		}
-		o.calls = append(o.calls, call{offset: r.Offset, item: uint32(item), addend: int32(r.Addend)})
-	}
+	p.end(item, c.Alignment)
 	return nil
 }
 
-// keepSites keeps in o which code is of which body.
-func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
+// keepSites keeps which code is of which body.
+func (p *parcel) keepSites(c *codegen.CompiledCode) {
 	if len(c.InlineSites) == 0 {
 		return
 	}
-	o.sites = w.out.sites.take(len(c.InlineSites))
 	for _, s := range c.InlineSites {
 		x := image.InlineSite{Func: s.Callee.Index, Call: uint32(s.Call), Outer: s.Outer}
 		if s.Call == 0 {
@@ -68,13 +65,12 @@ func (w *worker) keepSites(o *object, c *codegen.CompiledCode) {
 		if s.Tail {
 			x.Outer = image.Replaced
 		}
-		o.sites = append(o.sites, x)
+		p.sites = append(p.sites, x)
 	}
-	o.inlined = w.out.inlined.take(len(c.Sources))
 	last := image.NoSite
 	for _, s := range c.Sources {
 		if s.Site != last && s.Offset < c.CodeSize {
-			o.inlined = append(o.inlined, image.Inlined{Offset: s.Offset, Site: s.Site})
+			p.inlined = append(p.inlined, image.Inlined{Offset: s.Offset, Site: s.Site})
 			last = s.Site
 		}
 	}

@@ -27,51 +27,35 @@ type job struct {
 	ofType []uint32
 	direct []uint32 // signatures with a direct entry trampoline
 	bodies int      // functions defined
-	items  []object
+	items  int
 	queue  []uint32 // items in the order in which they are begun
+	large  int      // how many of them are large bodies, which come first
 
 	everything bool // Options.InlineEverything
 
 	progress func(done, total int) // may be nil
 }
 
-// object is a compiled function. Offsets in it are from its own beginning.
-type object struct {
-	text   []byte
-	align  uint32
-	traps  []image.Trap
-	addrs  []image.Address
-	unwind []image.Unwind
-	calls  []call
-	// inlined and sites are those of the image; sites by their number in the object.
-	inlined []image.Inlined
-	sites   []image.InlineSite
-}
-
-// call is a direct call of a function of the same module: a 32-bit field that
-// wants the distance from itself to the function, plus an addend.
-type call struct {
-	offset uint32
-	item   uint32
-	addend int32
-}
-
 // largeBody is the size from which a body is begun before all others, the
 // largest first, so that no worker is left alone with it at the end.
 const largeBody = 32 << 10
+
+// batch is how many items are begun at a time, other than large bodies.
+const batch = 8
 
 func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	j := &job{module: m, target: target, bodies: len(m.Wasm.Code)}
 	j.sigs, j.ofType = signatures(m.Wasm.Module)
 	j.direct = directs(m.Wasm.Module, j.sigs, j.ofType)
-	j.items = make([]object, j.routines()+len(m.Routines()))
-	j.queue = make([]uint32, 0, len(j.items))
+	j.items = j.routines() + len(m.Routines())
+	j.queue = make([]uint32, 0, j.items)
 	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
 	for i := range j.bodies {
 		if size(uint32(i)) >= largeBody {
 			j.queue = append(j.queue, uint32(i))
 		}
 	}
+	j.large = len(j.queue)
 	sort.SliceStable(j.queue, func(a, b int) bool { return size(j.queue[a]) > size(j.queue[b]) })
 	for i := range j.items {
 		if i >= j.bodies || size(uint32(i)) < largeBody {
@@ -105,33 +89,47 @@ func (j *job) routine(r translate.Routine) int {
 	return j.routines() + slices.Index(j.module.Routines(), r)
 }
 
-// run compiles all items with up to workers goroutines. Of several errors, it
-// returns the one of the first item.
-func (j *job) run(workers int) error {
-	const batch = 8
+// run compiles all items with up to workers goroutines and has them linked by l. Of
+// several errors, it returns the one of the first item.
+func (j *job) run(workers int, l *linker) error {
 	var (
-		next  atomic.Int64
+		next  atomic.Int64 // of the queue
 		bad   atomic.Int64 // first item with an error
 		mu    sync.Mutex
 		first error
 		done  int // guarded by mu
 		wg    sync.WaitGroup
 	)
-	bad.Store(int64(len(j.items)))
+	bad.Store(int64(j.items))
+	begin := func() []uint32 {
+		for {
+			from := next.Load()
+			if from >= int64(len(j.queue)) {
+				return nil
+			}
+			to := from + 1
+			if from >= int64(j.large) {
+				to = min(from+batch, int64(len(j.queue)))
+			}
+			if next.CompareAndSwap(from, to) {
+				return j.queue[from:to]
+			}
+		}
+	}
 	work := func() {
 		w := hire(j)
 		defer w.dismiss()
 		for {
-			from := int(next.Add(batch)) - batch
-			if from >= len(j.queue) || j.ctx.Err() != nil {
+			items := begin()
+			if items == nil || j.ctx.Err() != nil {
 				return
 			}
-			items := j.queue[from:min(from+batch, len(j.queue))]
+			p := l.parcel()
 			for _, item := range items {
 				if int64(item) >= bad.Load() {
 					continue
 				}
-				if err := w.compile(item); err != nil {
+				if err := w.compile(item, p); err != nil {
 					mu.Lock()
 					if int64(item) < bad.Load() {
 						first = err
@@ -140,6 +138,7 @@ func (j *job) run(workers int) error {
 					mu.Unlock()
 				}
 			}
+			l.add(p)
 			if j.progress != nil {
 				mu.Lock()
 				done += len(items)
@@ -148,7 +147,7 @@ func (j *job) run(workers int) error {
 			}
 		}
 	}
-	workers = min(workers, (len(j.items)+batch-1)/batch)
+	workers = min(workers, j.large+(j.items-j.large+batch-1)/batch)
 	for range workers - 1 {
 		wg.Go(work)
 	}
@@ -160,8 +159,7 @@ func (j *job) run(workers int) error {
 	return first
 }
 
-// worker compiles one function after the other. What it yields is kept in
-// chunks of its own; everything else is used again.
+// worker compiles one function after the other, with the same working memory.
 type worker struct {
 	*job
 	f     *ir.Function
@@ -171,19 +169,6 @@ type worker struct {
 
 	inline inliner
 	broken bool // by a bug; of no use to others
-
-	out yield
-}
-
-// yield is room for what a worker yields.
-type yield struct {
-	text    chunk[byte]
-	traps   chunk[image.Trap]
-	addrs   chunk[image.Address]
-	unwind  chunk[image.Unwind]
-	calls   chunk[call]
-	inlined chunk[image.Inlined]
-	sites   chunk[image.InlineSite]
 }
 
 // idle are workers with their working memory, which for a small module takes more
@@ -207,38 +192,14 @@ func (w *worker) dismiss() {
 	}
 	w.tr.Release()
 	w.inline.release()
-	w.job, w.out = nil, yield{}
+	w.job = nil
 	idle.Put(w)
 }
 
-// chunk keeps slices, many in one allocation. The first allocations are small,
-// for small modules.
-type chunk[T any] struct {
-	free []T
-	next int // elements of the next allocation
-}
-
-// The least and the largest number of elements of an allocation.
-const (
-	firstChunk = 1 << 8
-	chunkSize  = 1 << 14
-)
-
-// take is an empty slice with room for n elements.
-func (c *chunk[T]) take(n int) []T {
-	if len(c.free) < n {
-		c.next = min(max(2*c.next, firstChunk), chunkSize)
-		c.free = make([]T, max(n, c.next))
-	}
-	s := c.free[:0:n]
-	c.free = c.free[n:]
-	return s
-}
-
-// compile compiles an item. A bug in translation becomes an error here, as one
+// compile compiles an item and adds it to p. A bug in translation becomes an error here, as one
 // in the code generator does there, so that it ends neither the program nor the
 // other workers.
-func (w *worker) compile(item uint32) (err error) {
+func (w *worker) compile(item uint32, p *parcel) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("function %v: %w: %v\n%s", w.f.Name, codegen.ErrBug, r, debug.Stack())
@@ -265,5 +226,5 @@ func (w *worker) compile(item uint32) (err error) {
 	case image.FunctionDirect:
 		w.tramp.Direct(w.f, &w.sigs[n], uint32(n))
 	}
-	return w.generate(&w.items[item], inline)
+	return w.generate(item, p, inline)
 }

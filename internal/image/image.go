@@ -28,6 +28,9 @@ type Image struct {
 	// Text is the machine code: every function and trampoline of the module. It
 	// holds no absolute address and needs no relocation.
 	Text []byte
+	// Memory is what Text lies in, if that is not Go's memory. It belongs to the image
+	// until that has been loaded; then Text is there as long as the module's code is.
+	Memory TextMemory
 
 	// Functions lists everything in Text by ascending offset. What lies between
 	// them is padding.
@@ -74,6 +77,17 @@ type Image struct {
 
 	names     *wasm.Names
 	namesOnce sync.Once
+}
+
+// TextMemory is memory for the text of one image, from which it can be run without
+// being copied. It is for one goroutine at a time.
+type TextMemory interface {
+	// Grow makes room for size bytes, or, if there is not enough, for the least of
+	// them at any rate, and keeps the first used ones. What it returned before is gone.
+	// The result has used bytes, and its capacity is what there is room for.
+	Grow(used, least, size int) ([]byte, error)
+	// Release gives the memory up.
+	Release()
 }
 
 // Sites are the tables for the signal handlers, in the form in which they read

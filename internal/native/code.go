@@ -78,6 +78,7 @@ type Code struct {
 	sites     int
 	published bool
 	private   bool // mapped anew when published
+	reused    bool // some of its memory has held other code before
 	mapped    bool // mapped from a file
 	refs      atomic.Int32
 }
@@ -105,7 +106,7 @@ func NewCode(size int) (*Code, error) {
 	if !ok {
 		return nil, fmt.Errorf("native: no room for %d bytes of code in the range of %d", size, codeRange)
 	}
-	c.unit = unit
+	c.unit, c.reused = unit, reused
 	c.refs.Store(1)
 	if err := process.code.writable(c.offset(), c.room()); err != nil {
 		c.Release()
@@ -216,6 +217,27 @@ func (c *Code) Writable() []byte {
 		panic("native: writing to published code")
 	}
 	return bytesAt(process.code.write+c.offset(), c.size)
+}
+
+// Shrink gives back the memory behind the first size bytes, which are all of the
+// code, before it is published.
+func (c *Code) Shrink(size int) {
+	if c.published || c.mapped || size <= 0 || size > c.size {
+		panic("native: shrinking published code, or to more than there is")
+	}
+	n := (size + 1<<layout.CodeGranuleLog2 - 1) >> layout.CodeGranuleLog2
+	c.size = size
+	if n == c.n {
+		return
+	}
+	rest := c.n - n
+	c.n = n
+	process.code.release(c.offset()+c.room(), uintptr(rest)<<layout.CodeGranuleLog2)
+	code.Lock()
+	defer code.Unlock()
+	if c.reused || !code.units.untake(c.unit+n, rest) {
+		code.units.give(c.unit+n, rest)
+	}
 }
 
 // Publish makes the code executable and known to the signal handlers.

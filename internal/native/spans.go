@@ -53,3 +53,13 @@ func (s *spans) give(first, n int) {
 		s.free = slices.Insert(s.free, i, span{first, n})
 	}
 }
+
+// untake returns n units from first on that have not been in use, if nothing behind
+// them has been either.
+func (s *spans) untake(first, n int) bool {
+	if first+n != s.used {
+		return false
+	}
+	s.used = first
+	return true
+}

@@ -88,9 +88,46 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 	return m, nil
 }
 
-// loadCode brings the text of an image into code memory, by mapping it if that
-// can be done.
+// text is memory for the text of an image that will be loaded: memory for code.
+type text struct{ code *native.Code }
+
+// NewText is memory that the compiler can put the text of a module into, so that
+// [Engine.Load] need not copy it.
+func NewText() image.TextMemory { return &text{} }
+
+func (t *text) Grow(used, least, size int) ([]byte, error) {
+	code, err := native.NewCode(max(size, 1))
+	if err != nil && size > least {
+		code, err = native.NewCode(max(least, 1))
+	}
+	if err != nil {
+		return nil, err
+	}
+	room := code.Writable()
+	if t.code != nil {
+		copy(room, t.code.Writable()[:used])
+		t.code.Release()
+	}
+	t.code = code
+	return room[:used], nil
+}
+
+func (t *text) Release() {
+	if t.code != nil {
+		t.code.Release()
+		t.code = nil
+	}
+}
+
+// loadCode brings the text of an image into code memory, unless it is there, by
+// mapping it if that can be done.
 func loadCode(img *image.Image) (*native.Code, error) {
+	if t, ok := img.Memory.(*text); ok && t.code != nil {
+		code := t.code
+		t.code, img.Memory = nil, nil
+		code.Shrink(max(len(img.Text), 1))
+		return code, nil
+	}
 	if img.File != nil && len(img.Text) > 0 {
 		if code, err := native.MapCode(img.File, img.TextAt, len(img.Text)); err == nil {
 			return code, nil
