@@ -541,3 +541,116 @@ func TestManyMappings(t *testing.T) {
 		t.Errorf("when all are closed, the process has %d mappings; it had %d", after, before)
 	}
 }
+
+// TestInterruptedGrowth: the end of the context, here as soon as something is about to
+// grow or be made, ends the filling of tables and the copying of segments on its way.
+// A table that should have grown is as it was.
+func TestInterruptedGrowth(t *testing.T) {
+	const elements, pages = 10_000_000, 64
+	eachInterruption(t, func(t *testing.T, c *davit.Config) {
+		var i *injector // what ends the context
+		w := newWorld(t, c, &davit.StoreConfig{
+			MaxTableElements: 1 << 40,
+			Growing: func(davit.Growth) bool {
+				if i != nil {
+					i.event()
+				}
+				return true
+			},
+		})
+		interrupted := func(what string, f func(ctx context.Context) error) {
+			t.Helper()
+			i = &injector{fault: faultCancel, at: 1, ctx: &stoppable{ctx, make(chan struct{}), nil}}
+			err := f(i.ctx)
+			if trap, ok := errors.AsType[*davit.Trap](err); !ok || trap.Code != davit.TrapInterrupt || !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", what, err)
+			}
+			if !i.fired() {
+				t.Errorf("%s: the context has not ended", what)
+			}
+			i = nil
+		}
+		in := w.instantiate(fmt.Sprintf(`(module
+			(table $t (export "table") 100 externref)
+			(func (export "grow") (param externref) (result i32) (table.grow $t (local.get 0) (i32.const %d)))
+			(func (export "one") (param externref) (result i32) (table.grow $t (local.get 0) (i32.const 1))))`, elements))
+		table, one := in.Table("table"), davit.ValueExtern("one")
+		if err := table.Set(99, one); err != nil {
+			t.Fatal(err)
+		}
+		// To a larger block first, then within it, as no smaller one is left.
+		for size := uint64(100); size < 3*elements; size += elements {
+			interrupted("table.grow", func(ctx context.Context) error {
+				_, err := in.Func("grow").Call(ctx, one)
+				return err
+			})
+			if n := table.Len(); n != size {
+				t.Fatalf("an interrupted table.grow has made %d elements of %d", n, size)
+			}
+			if v, ok := table.Get(99); !ok || v.Extern() != "one" {
+				t.Errorf("element 99 is %v", v)
+			}
+			if old := w.call(in, "grow", one); old[0].I32() != int32(size) {
+				t.Errorf("table.grow: %d, want %d", old[0].I32(), size)
+			}
+			for _, at := range []uint64{size, size + elements - 1} {
+				if v, ok := table.Get(at); !ok || v.Extern() != "one" {
+					t.Errorf("element %d is %v", at, v)
+				}
+			}
+		}
+
+		// What an instance begins with.
+		shared := w.instantiate(fmt.Sprintf(`(module (memory (export "memory") %d) (table (export "table") %d funcref))`, pages, elements/5))
+		if err := errors.Join(w.linker.Define("shared", "memory", shared.Memory("memory")), w.linker.Define("shared", "table", shared.Table("table"))); err != nil {
+			t.Fatal(err)
+		}
+		module := must(wasm.Decode(assemble(t, fmt.Sprintf(`(module
+			(import "shared" "memory" (memory $m %d)) (import "shared" "table" (table $t %d funcref))
+			(memory 1)
+			(func $f) (elem (table $t) (i32.const 0) func $f) (data (memory $m) (i32.const 0) ""))`, pages, elements/5)), nil))
+		compile := func() *davit.Module {
+			m := must(w.engine.Compile(ctx, wasm.Encode(module)))
+			t.Cleanup(func() { m.Close() })
+			return m
+		}
+		instantiate := func(m *davit.Module) func(ctx context.Context) error {
+			return func(ctx context.Context) error {
+				_, err := w.linker.Instantiate(ctx, w.store, m)
+				return err
+			}
+		}
+		memory, _ := shared.Memory("memory").View(0, pages<<16)
+		filled := func() int {
+			n := 0
+			for at := 0; at < len(memory) && memory[at] == 1; at += 1 << 16 {
+				n++
+			}
+			return n
+		}
+		module.Datas[0].Init = bytes.Repeat([]byte{1}, pages<<16)
+		m := compile()
+		interrupted("data segment", instantiate(m))
+		if n := filled(); n == 0 || n == pages {
+			t.Errorf("of an interrupted data segment, %d pages of %d are there", n, pages)
+		}
+		if err := instantiate(m)(ctx); err != nil || filled() != pages {
+			t.Errorf("then %d pages: %v", filled(), err)
+		}
+		module.Elems[0].Funcs = make([]uint32, elements/5)
+		m = compile()
+		interrupted("element segment", instantiate(m))
+		functions := shared.Table("table")
+		isThere := func(at uint64) bool {
+			v, _ := functions.Get(at)
+			return v.Func() != nil
+		}
+		if !isThere(0) || isThere(elements/5-1) {
+			t.Errorf("of an interrupted element segment, the first element is there: %v, the last: %v", isThere(0), isThere(elements/5-1))
+		}
+		if err := instantiate(m)(ctx); err != nil || !isThere(elements/5-1) {
+			t.Errorf("then the last element is there: %v; %v", isThere(elements/5-1), err)
+		}
+		interrupted("table with a value", instantiate(w.compile(fmt.Sprintf(`(module (table %d (ref func) (ref.func $f)) (func $f))`, elements))))
+	})
+}

@@ -79,23 +79,22 @@ const (
 	blockClasses = 48
 )
 
-// allocBlock is a block of at least n bytes and its size. The contents of a
-// used one are zeroed up to n.
-func (a *arena) allocBlock(n uint64) (p unsafe.Pointer, size uint64, err error) {
+// allocBlock is a block of at least n bytes and its size. It is zero unless it has been
+// used before.
+func (a *arena) allocBlock(n uint64) (p unsafe.Pointer, size uint64, used bool, err error) {
 	class := max(bits.Len64(max(n, 1)-1), minBlockLog2)
 	if class >= blockClasses {
-		return nil, 0, fmt.Errorf("%d bytes are more than can be had", n)
+		return nil, 0, false, fmt.Errorf("%d bytes are more than can be had", n)
 	}
 	size = 1 << class
 	if a.blocks != nil && len(a.blocks[class]) > 0 {
 		list := a.blocks[class]
 		p = list[len(list)-1]
 		a.blocks[class] = list[:len(list)-1]
-		clear(unsafe.Slice((*byte)(p), n))
-		return p, size, nil
+		return p, size, true, nil
 	}
 	p, err = a.alloc(size)
-	return p, size, err
+	return p, size, false, err
 }
 
 // freeBlock gives a block back.

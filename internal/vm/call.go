@@ -656,6 +656,11 @@ func (a *activation) interrupted() error {
 		runtime.Gosched()
 		a.store.nextEpoch()
 	}
+	return a.overdue()
+}
+
+// overdue is interrupted for who has looked after other goroutines and epochs.
+func (a *activation) overdue() error {
 	for x := a; x != nil; x = x.outer {
 		if x.done == nil {
 			continue

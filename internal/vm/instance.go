@@ -61,10 +61,18 @@ func (s *Store) Instantiate(ctx context.Context, in *Instance, m *Module, import
 	if s.closed {
 		return errStoreClosed
 	}
-	if err := s.instantiate(in, m, imports); err != nil {
+	// What takes long can be interrupted, as calls can.
+	a := activation{store: s, ctx: ctx, done: ctx.Done()}
+	if a.done != nil {
+		a.deadline, _ = ctx.Deadline()
+	}
+	if s.depth > 0 {
+		a.outer = s.activations[s.depth-1]
+	}
+	if err := s.instantiate(&a, in, m, imports); err != nil {
 		return err
 	}
-	if err := in.initialize(); err != nil {
+	if err := in.initialize(&a); err != nil {
 		return err
 	}
 	if wm := m.Image.Module; wm.HasStart {
@@ -74,7 +82,7 @@ func (s *Store) Instantiate(ctx context.Context, in *Instance, m *Module, import
 	return nil
 }
 
-func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
+func (s *Store) instantiate(a *activation, in *Instance, m *Module, imports []Extern) error {
 	wm := m.Image.Module
 	if m.engine != s.engine {
 		return fmt.Errorf("module and store belong to different engines")
@@ -159,18 +167,19 @@ func (s *Store) instantiate(in *Instance, m *Module, imports []Extern) error {
 	for i := wm.NumImportedTables; i < len(wm.Tables); i++ {
 		t := wm.Tables[i].Type
 		t.Elem = m.renumber(t.Elem)
-		tab, err := s.newTable(t, unsafe.Add(p, in.layout.Table(uint32(i-wm.NumImportedTables))))
-		if err != nil {
-			return err
-		}
-		in.tables = append(in.tables, tab)
+		init := uint64(0)
 		if len(wm.Tables[i].Init.Code) > 0 {
 			v, err := in.eval(wm.Tables[i].Init)
 			if err != nil {
 				return err
 			}
-			tab.fill(0, tab.Length(), v.Low)
+			init = v.Low
 		}
+		tab, err := s.newTable(a, t, unsafe.Add(p, in.layout.Table(uint32(i-wm.NumImportedTables))), init)
+		if err != nil {
+			return err
+		}
+		in.tables = append(in.tables, tab)
 	}
 	return nil
 }
@@ -184,7 +193,7 @@ func room[T any](n int) []T {
 }
 
 // initialize applies the segments.
-func (in *Instance) initialize() error {
+func (in *Instance) initialize(a *activation) error {
 	wm := in.module.Image.Module
 	if len(wm.Datas) > 0 {
 		in.dropped = make([]bool, len(wm.Datas))
@@ -197,10 +206,13 @@ func (in *Instance) initialize() error {
 		if e.Mode == wasm.SegmentActive {
 			continue
 		}
+		if err := a.pauseAt(i); err != nil {
+			return err
+		}
 		// One that only declares references makes their records: compiled code knows where
 		// these are, and refers to them.
 		refs := make([]uint64, e.Len())
-		if err := in.evalElem(e, refs); err != nil {
+		if err := in.evalElem(a, e, refs); err != nil {
 			return err
 		}
 		if e.Mode == wasm.SegmentPassive {
@@ -212,6 +224,9 @@ func (in *Instance) initialize() error {
 		if e.Mode != wasm.SegmentActive {
 			continue
 		}
+		if err := a.pauseAt(i); err != nil {
+			return err
+		}
 		at, err := in.evalAddress(e.Offset, wm.Tables[e.Table].Type.Is64)
 		if err != nil {
 			return err
@@ -220,7 +235,7 @@ func (in *Instance) initialize() error {
 		if !within(at, uint64(e.Len()), t.Length()) {
 			return &Trap{Code: image.TrapTableOutOfBounds}
 		}
-		if err := in.evalElem(e, t.elems()[at:at+uint64(e.Len())]); err != nil {
+		if err := in.evalElem(a, e, t.elems()[at:at+uint64(e.Len())]); err != nil {
 			return err
 		}
 	}
@@ -233,6 +248,9 @@ func (in *Instance) initialize() error {
 			in.dropped[i] = true
 			continue
 		}
+		if err := a.pauseAt(i); err != nil {
+			return err
+		}
 		at, err := in.evalAddress(d.Offset, wm.Memories[d.Memory].Is64)
 		if err != nil {
 			return err
@@ -241,23 +259,29 @@ func (in *Instance) initialize() error {
 		if !ok {
 			return &Trap{Code: image.TrapMemoryOutOfBounds}
 		}
-		copy(to, from)
+		if err := move(a, to, from, copyChunk, false); err != nil {
+			return err
+		}
 		in.dropped[i] = true
 	}
 	return nil
 }
 
 // evalElem puts the elements of a segment into refs.
-func (in *Instance) evalElem(e *wasm.Elem, refs []uint64) error {
-	for i, f := range e.Funcs {
-		refs[i] = address(in.ref(f))
-	}
-	for i, x := range e.Exprs {
-		v, err := in.eval(x)
+func (in *Instance) evalElem(a *activation, e *wasm.Elem, refs []uint64) error {
+	for i := range refs {
+		if err := a.pauseAt(i); err != nil {
+			return err
+		}
+		if i < len(e.Funcs) {
+			refs[i] = address(in.ref(e.Funcs[i]))
+			continue
+		}
+		v, err := in.eval(e.Exprs[i-len(e.Funcs)])
 		if err != nil {
 			return err
 		}
-		refs[len(e.Funcs)+i] = v.Low
+		refs[i] = v.Low
 	}
 	return nil
 }

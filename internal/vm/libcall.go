@@ -2,16 +2,18 @@ package vm
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/internal/layout"
 )
 
-// chunk sizes: long work on a guest's behalf is done in pieces, with a look at
-// cancellation between them.
+// Long work on a guest's behalf is done in pieces, with a look at cancellation between
+// them. A piece takes a tenth of a millisecond, or a few if all its pages are touched for
+// the first time.
 const (
-	copyChunk = 16 << 20 // bytes
-	fillChunk = 1 << 20  // elements of tables
+	copyChunk = 1 << 20                          // bytes
+	fillChunk = copyChunk / layout.TableElemSize // elements of tables
 )
 
 // libcall does a runtime service for compiled code. The buffer holds its
@@ -42,7 +44,10 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 	case layout.LibDataDrop:
 		in.dropped[arg[0]] = true
 	case layout.LibTableGrow:
-		old, ok := in.tables[arg[0]].Grow(arg[2], arg[1])
+		old, ok, err := in.tables[arg[0]].grow(a, arg[2], arg[1])
+		if err != nil {
+			return err
+		}
 		buf[0] = sizeOrMinusOne(old, ok)
 	case layout.LibTableInit:
 		refs, t := in.elements[arg[1]], in.tables[arg[0]]
@@ -62,14 +67,7 @@ func (a *activation) libcall(number uint64, buf []uint64) error {
 		if !within(arg[1], arg[3], t.Length()) {
 			return &Trap{Code: image.TrapTableOutOfBounds}
 		}
-		for at, n := arg[1], arg[3]; n > 0; {
-			k := min(n, fillChunk)
-			t.fill(at, k, arg[2])
-			at, n = at+k, n-k
-			if err := a.pause(n); err != nil {
-				return err
-			}
-		}
+		return fill(a, t.elems()[arg[1]:][:arg[3]], arg[2])
 	case layout.LibElemDrop:
 		in.elements[arg[0]] = nil
 	case layout.LibSubtype:
@@ -138,6 +136,22 @@ func move[T any](a *activation, dst, src []T, piece int, backwards bool) error {
 	return nil
 }
 
+// fill makes all elements v, with a look at cancellation now and then.
+func fill(a *activation, elems []uint64, v uint64) error {
+	for len(elems) > 0 {
+		k := min(len(elems), fillChunk)
+		piece := elems[:k]
+		for i := range piece {
+			piece[i] = v
+		}
+		elems = elems[k:]
+		if err := a.pause(uint64(len(elems))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *activation) memoryFill(m *Memory, at uint64, v byte, n uint64) error {
 	if !within(at, n, m.Length()) {
 		return &Trap{Code: image.TrapMemoryOutOfBounds}
@@ -162,10 +176,24 @@ func (a *activation) memoryFill(m *Memory, at uint64, v byte, n uint64) error {
 	return nil
 }
 
-// pause looks at cancellation between two pieces of long work.
-func (a *activation) pause(left uint64) error {
-	if left == 0 {
+// pauseAt looks at cancellation before some of the steps of long work that consists of
+// short ones, given the number of the next.
+func (a *activation) pauseAt(step int) error {
+	const every = 1 << 12
+	if step%every != every-1 {
 		return nil
 	}
-	return a.interrupted()
+	return a.pause(1)
+}
+
+// pause looks at cancellation between two pieces of long work. Without an activation,
+// the work is Go's own.
+func (a *activation) pause(left uint64) error {
+	if left == 0 || a == nil {
+		return nil
+	}
+	if a.store.epochs { // perhaps because nothing preempts goroutines
+		runtime.Gosched()
+	}
+	return a.overdue()
 }

@@ -24,15 +24,12 @@ func (s *Store) NewTable(t wasm.TableType, init uint64) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	tab, err := s.newTable(t, desc)
-	if err != nil {
-		return nil, err
-	}
-	tab.fill(0, tab.Length(), init)
-	return tab, nil
+	return s.newTable(nil, t, desc, init)
 }
 
-func (s *Store) newTable(t wasm.TableType, desc unsafe.Pointer) (*Table, error) {
+// newTable makes a table whose descriptor is desc, with all elements init, on behalf of
+// an activation or none.
+func (s *Store) newTable(a *activation, t wasm.TableType, desc unsafe.Pointer, init uint64) (*Table, error) {
 	if s.tables >= s.limits.Tables {
 		return nil, &LimitError{"tables", uint64(s.limits.Tables)}
 	}
@@ -40,9 +37,15 @@ func (s *Store) newTable(t wasm.TableType, desc unsafe.Pointer) (*Table, error) 
 		return nil, fmt.Errorf("table of %d elements: %w", t.Min, &LimitError{"elements of tables", s.limits.TableElements})
 	}
 	tab := &Table{store: s, desc: desc, typ: t}
-	base, room, err := s.arena.allocBlock(t.Min * layout.TableElemSize)
+	base, room, used, err := s.arena.allocBlock(t.Min * layout.TableElemSize)
 	if err != nil {
 		return nil, fmt.Errorf("table of %d elements: %w", t.Min, err)
+	}
+	if used || init != 0 {
+		if err := fill(a, unsafe.Slice((*uint64)(base), t.Min), init); err != nil {
+			s.arena.freeBlock(base, room)
+			return nil, err
+		}
 	}
 	tab.room = room / layout.TableElemSize
 	*word(desc, layout.TableBase) = address(base)
@@ -98,44 +101,60 @@ func (t *Table) Set(i, ref uint64) bool {
 // Grow adds delta elements with value init and tells the old length; ok is
 // false if the table cannot grow so far.
 func (t *Table) Grow(delta, init uint64) (old uint64, ok bool) {
-	s := t.store
-	if s.closed {
+	if t.store.closed {
 		return 0, false
 	}
+	old, ok, _ = t.grow(nil, delta, init)
+	return old, ok
+}
+
+// grow is Grow on behalf of an activation, or none. If that is interrupted, the table is
+// as it was: elements without a value may not be seen.
+func (t *Table) grow(a *activation, delta, init uint64) (old uint64, ok bool, err error) {
+	s := t.store
 	old = t.Length()
 	limit := uint64(1) << 32
 	if t.typ.HasMax {
 		limit = min(limit, t.typ.Max)
 	}
 	if delta > limit || old+delta > limit || delta > s.limits.TableElements-s.elements {
-		return old, false
+		return old, false, nil
 	}
 	n := old + delta
 	if delta > 0 && s.limits.TableGrowing != nil && !s.limits.TableGrowing(t.typ, false, old, n) {
-		return old, false
+		return old, false, nil
 	}
-	if n > t.room {
-		base, room, err := s.arena.allocBlock(n * layout.TableElemSize)
-		if err != nil {
-			return old, false
+	base, moves := pointer(*word(t.desc, layout.TableBase)), n > t.room
+	room, used := t.room*layout.TableElemSize, true
+	if moves {
+		if base, room, used, err = s.arena.allocBlock(n * layout.TableElemSize); err != nil {
+			return old, false, nil
 		}
-		elems := t.elems()
-		copy(unsafe.Slice((*uint64)(base), n), elems)
+	}
+	elems := unsafe.Slice((*uint64)(base), n)
+	if moves {
+		err = move(a, elems[:old], t.elems(), fillChunk, false)
+		if err == nil && old > 0 {
+			err = a.pause(delta)
+		}
+	}
+	if err == nil && (used || init != 0) {
+		err = fill(a, elems[old:], init)
+	}
+	if err != nil {
+		if moves {
+			s.arena.freeBlock(base, room)
+		}
+		return old, false, err
+	}
+	if moves {
 		s.arena.freeBlock(pointer(*word(t.desc, layout.TableBase)), t.room*layout.TableElemSize)
 		*word(t.desc, layout.TableBase) = address(base)
 		t.room = room / layout.TableElemSize
 	}
 	*word(t.desc, layout.TableLength) = n
 	s.elements += delta
-	t.fill(old, delta, init)
-	return old, true
-}
-
-func (t *Table) fill(from, n, ref uint64) {
-	e := t.elems()[from : from+n]
-	for i := range e {
-		e[i] = ref
-	}
+	return old, true, nil
 }
 
 // Global is a global variable; its cell is in mapped memory.
