@@ -20,6 +20,7 @@ import (
 	"github.com/davit-wasm/davit/codegen/clif"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/compile"
+	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
@@ -36,6 +37,7 @@ func exploreCommand() *cobra.Command {
 		out, cpu, profileFile    string
 		funcs, settings, compare []string
 		limit                    int
+		fuel                     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "explore FILE",
@@ -51,7 +53,8 @@ hottest: see --max.
 
 --compare compiles a second time, with other settings on top of those of --set,
 and shows both: lines are marked where the code for the same instruction is not
-the same, whatever the names of values and places of jumps.
+the same, whatever the names of values and places of jumps. --compare fuel compares
+with code that counts fuel.
 
 --profile colours lines by samples. A profile in pprof's format has offsets in
 the module as addresses, and the module as their mapping's file. In one in text,
@@ -64,6 +67,7 @@ missing, as in the output of perf script -G -F sym,symoff:
 		Example: `  davit explore -o add.html add.wat
   davit explore --func add --set opt_level=none -o add.html add.wat
   davit explore --compare opt_level=none -o add.html add.wat
+  davit explore --compare fuel -o add.html add.wat
   davit explore --profile add.samples -o add.html add.wat`,
 		Args: oneArg("a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,7 +79,7 @@ missing, as in the output of perf script -G -F sym,symoff:
 			if err != nil {
 				return inFile(args[0], err)
 			}
-			e := explorer{module: m, cpu: cpu, settings: settings, compare: compare}
+			e := explorer{module: m, cpu: cpu, settings: settings, fuel: fuel, compare: compare}
 			if profileFile != "" {
 				data, err := readFile(cmd, profileFile)
 				if err != nil {
@@ -112,7 +116,8 @@ missing, as in the output of perf script -G -F sym,symoff:
 	f.IntVar(&limit, "max", 200, "show no more than so many functions, the hottest and largest ones")
 	f.StringVar(&cpu, "cpu", "", "compile for this model of processor")
 	f.StringArrayVar(&settings, "set", nil, "a setting of the code generator, as NAME=VALUE")
-	f.StringArrayVar(&compare, "compare", nil, "compare with the code made with this setting, as NAME=VALUE (may be repeated)")
+	f.BoolVar(&fuel, "fuel", false, "show code that counts the instructions that run")
+	f.StringArrayVar(&compare, "compare", nil, "compare with the code made with this setting, as NAME=VALUE, or fuel (may be repeated)")
 	f.StringVar(&profileFile, "profile", "", "colour lines by the samples in `FILE`")
 	return cmd
 }
@@ -202,10 +207,14 @@ type explorer struct {
 	module   *wasm.Module
 	cpu      string
 	settings []string
-	compare  []string       // settings of a second variant; nil if there is none
+	fuel     bool
+	compare  []string       // settings of a second variant, or compareFuel; nil if there is none
 	profile  *moduleProfile // may be nil
 	exports  map[uint32]string
 }
+
+// compareFuel among the settings of a second variant makes it count fuel.
+const compareFuel = "fuel"
 
 // renameSamples gives samples by functions in machine code the names that the
 // explorer uses: davit run --perf tells perf others, readable ones with the module's
@@ -284,7 +293,7 @@ func (e *explorer) explore(binary []byte, want []uint32) (*exploredPage, error) 
 		f.Index, f.Name = index, e.name(index)
 		f.Columns = []exploredColumn{{Title: "WebAssembly", Kind: columnText, Lines: texts[int(index)-e.module.NumImportedFuncs]}}
 	}
-	if err := e.variant(page, binary, e.settings, ""); err != nil {
+	if err := e.variant(page, binary, e.settings, e.fuel, ""); err != nil {
 		return nil, err
 	}
 	if e.compare != nil {
@@ -292,7 +301,15 @@ func (e *explorer) explore(binary []byte, want []uint32) (*exploredPage, error) 
 		if page.Variants[0] == "" {
 			page.Variants[0] = "default"
 		}
-		if err := e.variant(page, binary, append(slices.Clone(e.settings), e.compare...), page.Variants[1]); err != nil {
+		settings, fuel := slices.Clone(e.settings), e.fuel
+		for _, s := range e.compare {
+			if s == compareFuel {
+				fuel = true
+			} else {
+				settings = append(settings, s)
+			}
+		}
+		if err := e.variant(page, binary, settings, fuel, page.Variants[1]); err != nil {
 			return nil, err
 		}
 		for i := range page.Functions {
@@ -315,7 +332,7 @@ func (e *explorer) explore(binary []byte, want []uint32) (*exploredPage, error) 
 }
 
 // variant adds columns to the functions of the page, made with settings.
-func (e *explorer) variant(page *exploredPage, binary []byte, settings []string, label string) error {
+func (e *explorer) variant(page *exploredPage, binary []byte, settings []string, fuel bool, label string) error {
 	target, err := compile.TargetOf("", e.cpu, settings...)
 	if err != nil {
 		return err
@@ -323,7 +340,7 @@ func (e *explorer) variant(page *exploredPage, binary []byte, settings []string,
 	page.Target = target.Triple.String()
 	var ctx codegen.Context
 	next := 0
-	err = compile.Functions(binary, &compile.Options{Target: target}, func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error {
+	err = compile.Functions(binary, &compile.Options{Target: target, Settings: image.Settings{Fuel: fuel}}, func(f *ir.Function, inline func(*codegen.InlineCall) *ir.Function) error {
 		if next == len(page.Functions) {
 			return errEnough
 		}

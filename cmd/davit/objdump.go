@@ -27,6 +27,7 @@ func objdumpCommand() *cobra.Command {
 		funcs    []string
 		settings []string
 		cpu      string
+		fuel     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "objdump [flags] FILE",
@@ -49,7 +50,7 @@ Artifacts are ELF files: objdump -d, readelf and gdb read them too.`,
 				if err != nil {
 					return err
 				}
-				config := &davit.Config{CPU: cpu, Settings: settings}
+				config := &davit.Config{CPU: cpu, Settings: settings, Fuel: fuel}
 				if data, err = davit.Precompile(context.Background(), config, "", code.binary); err != nil {
 					return inFile(args[0], withHint(code.locate(err), compileHint(code)))
 				}
@@ -79,6 +80,7 @@ Artifacts are ELF files: objdump -d, readelf and gdb read them too.`,
 	f.BoolVarP(&headers, "headers", "x", false, "print no code")
 	f.StringArrayVar(&funcs, "func", nil, "show this function, by `NAME` or index, and nothing else (may be repeated)")
 	f.StringVar(&cpu, "cpu", "", "compile for processor `MODEL`")
+	f.BoolVar(&fuel, "fuel", false, "compile to code that counts the instructions that run")
 	f.StringArrayVar(&settings, "set", nil, "change a setting of the code generator: `NAME=VALUE`")
 	return cmd
 }
