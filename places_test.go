@@ -79,6 +79,66 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// TestSourcesNested: what a function of the host is told of its callers has places in source
+// code for each frame, also of calls that wait below it for other functions of the host.
+func TestSourcesNested(t *testing.T) {
+	code, err := os.ReadFile(filepath.Join("internal", "debuginfo", "testdata", "nested.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, settings := range [][]string{nil, {"enable_inlining=false"}} {
+		w := newWorld(t, &davit.Config{Settings: settings}, nil)
+		const depth = 24 // guest functions of a level that call each other, with an even number of steps
+		var frames []davit.Frame
+		var in *davit.Instance
+		w.define("go", "down", types(davit.I32), types(davit.I32), func(ctx context.Context, c *davit.Caller, stack []uint64) error {
+			if level := int32(stack[0]); level > 0 {
+				results, err := in.Func("run").Call(ctx, davit.ValueI32(depth-2), davit.ValueI32(level-1))
+				if err == nil {
+					stack[0] = uint64(uint32(results[0].I32()))
+				}
+				return err
+			}
+			frames = c.Frames()
+			stack[0] = 0
+			return nil
+		})
+		m, err := w.engine.Compile(ctx, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if in, err = w.linker.Instantiate(ctx, w.store, m); err != nil {
+			t.Fatal(err)
+		}
+		const levels = 3
+		if got := w.call(in, "run", davit.ValueI32(depth-2), davit.ValueI32(levels-1)); got[0].I32() != levels*depth {
+			t.Errorf("%v: result %v", settings, got)
+		}
+		if len(frames) != levels*depth {
+			t.Fatalf("%v: %d frames", settings, len(frames))
+		}
+		for i, f := range frames {
+			want, name := "nested.cpp:20", "nested::left(nested::Walk&)"
+			switch k := i % depth; {
+			case k == depth-1:
+				want, name = "nested.cpp:32", "run"
+			case k == 0:
+				want = "nested.cpp:18"
+			case k%2 == 1:
+				want, name = "nested.cpp:25", "nested::right(nested::Walk&)"
+			}
+			sources := f.Sources()
+			if len(sources) == 0 || !strings.HasPrefix(sources[len(sources)-1].String(), want+":") || f.FuncName != name {
+				t.Fatalf("%v: frame %d (%v) is at %v, want %s in %s", settings, i, f, sources, want, name)
+			}
+			if i%depth == 0 && (len(sources) != 2 || sources[0].Line != 10) {
+				t.Errorf("%v: frame %d calls the host at %+v", settings, i, sources)
+			}
+		}
+	}
+}
+
 func trapOf(t *testing.T, e *davit.Engine, m *davit.Module) *davit.Trap {
 	t.Helper()
 	s, err := davit.NewStore(e, nil)
