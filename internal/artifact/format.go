@@ -101,7 +101,7 @@ const (
 	sealFile      = 8  // uint64: size of the file
 	sealHead      = 16 // uint64: size of the head
 	sealHeadSum   = 24 // uint32: CRC-32C of the head
-	sealBulkSum   = 28 // uint32: of what is between head and seal
+	sealBulkSum   = 28 // uint32: checksum of what is between head and seal, see bulkSum
 	sealKind      = 32 // uint32: signatureNone and so on
 	sealSignature = 40 // 64 bytes, zeros behind a shorter one
 	sealSum       = 124

@@ -167,7 +167,7 @@ func open(data []byte, o *LoadOptions) (*file, error) {
 		}
 	}
 	if !o.Unchecked || o.authenticated() {
-		if checksum(data[len(f.head):len(data)-sealSize]) != le.Uint32(seal[sealBulkSum:]) {
+		if bulkSum(data[len(f.head):len(data)-sealSize]) != le.Uint32(seal[sealBulkSum:]) {
 			return nil, corrupt("wrong checksum of code or tables")
 		}
 	}

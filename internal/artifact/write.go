@@ -367,7 +367,7 @@ func (e *encoder) seal(o *Options) {
 	le.PutUint64(s[sealFile:], uint64(len(e.out)))
 	le.PutUint64(s[sealHead:], e.headEnd)
 	le.PutUint32(s[sealHeadSum:], checksum(e.out[:e.headEnd]))
-	le.PutUint32(s[sealBulkSum:], checksum(e.out[e.headEnd:len(e.out)-sealSize]))
+	le.PutUint32(s[sealBulkSum:], bulkSum(e.out[e.headEnd:len(e.out)-sealSize]))
 	switch {
 	case o == nil:
 	case o.Secret != nil:

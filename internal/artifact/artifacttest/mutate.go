@@ -42,7 +42,11 @@ func Reseal(data []byte) []byte {
 	copy(s, sealMagic)
 	le.PutUint64(s[sealFile:], uint64(len(data)))
 	le.PutUint32(s[sealHeadSum:], sum(body[:head]))
-	le.PutUint32(s[sealBulkSum:], sum(body[head:]))
+	var sums []byte
+	for block := range slices.Chunk(body[head:], 1<<20) {
+		sums = le.AppendUint32(sums, crc32.ChecksumIEEE(block))
+	}
+	le.PutUint32(s[sealBulkSum:], crc32.ChecksumIEEE(sums))
 	le.PutUint32(s[sealSum:], sum(s[:sealSum]))
 	return data
 }
