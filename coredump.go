@@ -11,7 +11,8 @@ import (
 // program: memories and globals of all instances, and calls in progress, such as those of a
 // [Trap]. name is that of the program. The format is the core dump of WebAssembly's tool
 // conventions. Locals are not in it, as compiled code keeps no record of them, and references are
-// null. Of several instances of a module, frames count as the first one's.
+// null. A call whose instance is not known, because its code can have been entered in several that
+// are linked with each other, counts as one of an instance without memories and globals.
 //
 // Whatever the guest had in its memory is in the dump, secrets included. It fails with
 // [ErrBusy] while a call runs in the store.
@@ -26,7 +27,7 @@ func (s *Store) WriteCoreDump(w io.Writer, name string, frames []Frame) error {
 	list := make([]vm.Frame, 0, len(frames))
 	for _, f := range frames {
 		if f.module != nil {
-			list = append(list, vm.Frame{Module: f.module, Func: f.Func, Offset: f.Offset})
+			list = append(list, vm.Frame{Module: f.module, Func: f.Func, Offset: f.Offset, Call: f.call})
 		}
 	}
 	_, err := w.Write(coredump.Encode(s.vm.CoreDump(name, list)))

@@ -3,9 +3,11 @@ package davit_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -246,5 +248,152 @@ func TestCoreDump(t *testing.T) {
 	s.Close()
 	if err := s.WriteCoreDump(&b, "", nil); !errors.Is(err, davit.ErrClosed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// dumpedStack is the instance and the function of each frame of a core dump, and how many
+// memories each instance has.
+func dumpedStack(t *testing.T, s *davit.Store, frames []davit.Frame) (stack [][2]uint32, memories []uint32) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.WriteCoreDump(&b, "program", frames); err != nil {
+		t.Fatal(err)
+	}
+	dump, err := wasm.Decode(b.Bytes(), &wasm.Config{Features: wasm.FeaturesAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range dump.Customs {
+		data := x.Data
+		number := func() uint32 {
+			v, n := binary.Uvarint(data)
+			if n <= 0 {
+				t.Fatalf("section %s ends early", x.Name)
+			}
+			data = data[n:]
+			return uint32(v)
+		}
+		list := func() uint32 {
+			n := number()
+			for range n {
+				number()
+			}
+			return n
+		}
+		switch x.Name {
+		case "coreinstances":
+			for range number() {
+				number() // of a kind
+				number() // module
+				memories = append(memories, list())
+				list() // globals
+			}
+		case "corestack":
+			number() // of a kind
+			data = data[number():]
+			for range number() {
+				number() // of a kind
+				stack = append(stack, [2]uint32{number(), number()})
+				number()             // offset
+				for range number() { // locals that are not known
+					number()
+				}
+				list() // operands
+			}
+		}
+	}
+	return stack, memories
+}
+
+// TestCoreDumpInstances: each frame of a core dump is one of the instance that its function
+// was called in, as far as that is known for certain; else of one that stands for that.
+func TestCoreDumpInstances(t *testing.T) {
+	library := assemble(t, `(module $library
+		(import "go" "down" (func $down (param i32)))
+		(table funcref (elem $inner))
+		(memory (export "memory") 1)
+		(type $t (func (param i32)))
+		(func (export "f") (type $t) (call_indirect (type $t) (local.get 0) (i32.const 0)))
+		(func $inner (type $t) (if (local.get 0) (then (call $down (local.get 0))) (else (unreachable)))))`)
+	program := assemble(t, `(module $program
+		(type $t (func (param i32)))
+		(import "library" "f" (func $f (type $t)))
+		(table (export "table") 2 funcref) (elem (i32.const 0) func $f)
+		(memory 1)
+		(func $call (type $t) (call_indirect (type $t) (local.get 0) (i32.const 0)))
+		(func (export "run") (param i32) (call $call (local.get 0)))
+		(func (export "leap") (param i32) (return_call_indirect (type $t) (local.get 0) (i32.const 1))))`)
+	for _, load := range []func(e *davit.Engine, code []byte) (*davit.Module, error){
+		func(e *davit.Engine, code []byte) (*davit.Module, error) { return e.Compile(ctx, code) },
+		func(e *davit.Engine, code []byte) (*davit.Module, error) {
+			artifact, err := davit.Precompile(ctx, nil, "", code)
+			if err != nil {
+				return nil, err
+			}
+			return e.LoadModule(artifact)
+		},
+	} {
+		w := newWorld(t, nil, nil)
+		// Instances are numbered: libraries 0 and 2, programs 1 and 3.
+		var programs, libraries []*davit.Instance
+		w.define("go", "down", types(davit.I32), nil, func(ctx context.Context, _ *davit.Caller, stack []uint64) error {
+			_, err := programs[stack[0]-1].Func("run").Call(ctx, davit.ValueI32(0))
+			return err
+		})
+		modules := []*davit.Module{must(load(w.engine, library)), must(load(w.engine, program))}
+		for range 2 {
+			in := must(w.linker.Instantiate(ctx, w.store, modules[0]))
+			libraries = append(libraries, in)
+			l := w.linker.Clone()
+			l.AllowShadowing(true)
+			if err := l.Define("library", "f", in.Func("f")); err != nil {
+				t.Fatal(err)
+			}
+			programs = append(programs, must(l.Instantiate(ctx, w.store, modules[1])))
+		}
+		frames := func(name string, program, arg int32) []davit.Frame {
+			t.Helper()
+			_, err := programs[program].Func(name).Call(ctx, davit.ValueI32(arg))
+			trap, ok := errors.AsType[*davit.Trap](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			return trap.Frames
+		}
+		const inner, f, call, run = 2, 1, 1, 2 // functions
+		check := func(what string, frames []davit.Frame, want ...[2]uint32) {
+			t.Helper()
+			got, memories := dumpedStack(t, w.store, frames)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", what, got, want)
+			}
+			for i, n := range memories {
+				if (n == 0) != (i >= 4) {
+					t.Errorf("%s: instance %d of %d has %d memories", what, i, len(memories), n)
+				}
+			}
+		}
+		for k := range int32(2) {
+			l, p := uint32(2*k), uint32(2*k+1)
+			check("one program", frames("run", k, 0), [2]uint32{l, inner}, [2]uint32{l, f}, [2]uint32{p, call}, [2]uint32{p, run})
+		}
+		both := [][2]uint32{{2, inner}, {2, f}, {3, call}, {3, run}, {0, inner}, {0, f}, {1, call}, {1, run}}
+		nested := frames("run", 0, 2)
+		check("one program calls the other through Go", nested, both...)
+
+		// The same modules in another store: its frames are not this one's.
+		other := must(davit.NewStore(w.engine, nil))
+		defer other.Close()
+		if got, _ := dumpedStack(t, other, nested); got != nil {
+			t.Errorf("a store has another's frames: %v", got)
+		}
+
+		// Go tells program 1 of library 2: now the first may have called it, even if another
+		// function has come back in its place.
+		if err := programs[0].Table("table").Set(1, davit.ValueFunc(libraries[1].Func("f"))); err != nil {
+			t.Fatal(err)
+		}
+		check("a library that was lent", frames("leap", 0, 0), [2]uint32{4, inner}, [2]uint32{4, f})
+		check("the program", frames("run", 0, 0), [2]uint32{4, inner}, [2]uint32{4, f}, [2]uint32{1, call}, [2]uint32{1, run})
 	}
 }

@@ -63,6 +63,7 @@ type Frame struct {
 	Offset   int    // of the instruction in the bytes of the module, or -1 if it is not known
 
 	module *vm.Module
+	call   vm.Call
 }
 
 // Source is a place in source code.
@@ -280,7 +281,7 @@ func apiFrames(list []vm.Frame) []Frame {
 	frames := make([]Frame, len(list))
 	for i := range list {
 		f := &list[i]
-		frames[i] = Frame{Module: f.Module.Name(), Func: f.Func, FuncName: f.FuncName, Offset: f.Offset, module: f.Module}
+		frames[i] = Frame{Module: f.Module.Name(), Func: f.Func, FuncName: f.FuncName, Offset: f.Offset, module: f.Module, call: f.Call}
 	}
 	return frames
 }

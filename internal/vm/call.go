@@ -25,6 +25,7 @@ type activation struct {
 
 	// Of host functions:
 	level   int             // how many activations of the store there are with this one
+	entered uintptr         // the instance context with which native code was entered; 0 if it was not
 	hostCtx context.Context // nil before the first is called
 	caller  Caller
 	// The last one that native code called: see [activation.meet]. A loop mostly calls the
@@ -65,7 +66,7 @@ func (c *Caller) Backtrace() []Frame {
 	if c.stack == nil {
 		return nil
 	}
-	return suspendedFrames(c.stack)
+	return c.a.store.suspendedFrames()
 }
 
 // BufferWords is the size of the buffer that a call of f needs, in 8-byte words.
@@ -243,6 +244,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		mark = s.stack.Mark()
 	} else {
 		a = s.push(ctx)
+		a.entered = f.pass.vmctx
 	}
 	a.mark = mark
 	if profiling.Load() {
@@ -266,7 +268,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 			// Native code may be suspended. A panic of a host function gets the guest's
 			// frames, which are still there.
 			if r = recover(); r != nil && s.WrapPanic != nil {
-				r = s.WrapPanic(r, func() []Frame { return suspendedFrames(s.stack) })
+				r = s.WrapPanic(r, s.suspendedFrames)
 			}
 			s.stack.Unwind(mark)
 		}
@@ -291,6 +293,7 @@ func (f *Func) Finish(ctx context.Context, p unsafe.Pointer, status uintptr) err
 		if err := s.stack.Ready(); err != nil {
 			return s.convert(err)
 		}
+		a.entered = f.pass.vmctx
 		status = (*f.entry)(s.exec, f.pass.code, f.pass.vmctx, uintptr(p))
 	}
 	act, stack, exec, resume := a, s.stack, s.exec, s.resume
@@ -383,7 +386,7 @@ func (s *Store) pop(a *activation) {
 		s.inner.Give()
 	}
 	a.outer, a.ctx, a.done, a.hostCtx, a.caller.stack, a.caller.instance = nil, nil, nil, nil, nil, nil
-	a.from, a.data, a.host = 0, 0, nil
+	a.from, a.data, a.host, a.entered = 0, 0, nil, 0
 	a.deadline = time.Time{}
 	s.setReady()
 }
@@ -570,20 +573,21 @@ func (s *Store) convert(err error) error {
 		return nil
 	}
 	if t, ok := err.(*native.Trap); ok {
-		return trapOf(t)
+		return s.trapOf(t)
 	}
 	if err == native.ErrStackExhausted {
-		return &Trap{Code: image.TrapStackOverflow, Frames: suspendedFrames(s.stack)}
+		return &Trap{Code: image.TrapStackOverflow, Frames: s.suspendedFrames()}
 	}
 	return err
 }
 
 // suspendedFrames is the guest's frames that wait for Go.
-func suspendedFrames(stack *native.Stack) (frames []Frame) {
-	for pc := range stack.Callers() {
-		frames = appendFrames(frames, uint64(pc))
+func (s *Store) suspendedFrames() []Frame {
+	t := s.trace()
+	for pc := range s.stack.Callers() {
+		t.add(uint64(pc))
 	}
-	return frames
+	return t.frames
 }
 
 // Exit implements native.Host: it does what native code asks for, other than
@@ -607,7 +611,7 @@ const libcallWords = 8
 // withFrames gives a trap that the Go side raised the frames it happened in.
 func (a *activation) withFrames(stack *native.Stack, err error) error {
 	if t, ok := err.(*Trap); ok && t.Frames == nil {
-		t.Frames = suspendedFrames(stack)
+		t.Frames = a.store.suspendedFrames()
 	}
 	return err
 }
@@ -616,19 +620,20 @@ func (a *activation) withFrames(stack *native.Stack, err error) error {
 func (a *activation) Yield(stack *native.Stack) error {
 	err := a.interrupted()
 	if t, ok := err.(*Trap); ok {
-		first := true
+		first, trace := true, a.store.trace()
 		for pc := range stack.YieldCallers() {
 			if first {
 				pc++ // the interrupted instruction itself, not a return address
 			}
-			t.Frames = appendFrames(t.Frames, uint64(pc))
+			trace.add(uint64(pc))
 			if first {
 				if pc := frameless(stack); pc != 0 {
-					t.Frames = appendFrames(t.Frames, uint64(pc))
+					trace.add(uint64(pc))
 				}
 				first = false
 			}
 		}
+		t.Frames = trace.frames
 	}
 	return err
 }

@@ -38,6 +38,8 @@ type Instance struct {
 	tags     []*Tag
 	imported []Func
 
+	lent bool // Go has given references of its functions to somebody
+
 	dropped  []bool     // data segments
 	mapped   int        // the first so many data segments came with the memory's image
 	elements [][]uint64 // element segments; nil once dropped

@@ -28,6 +28,10 @@ type Module struct {
 	closed  atomic.Bool
 	initial initialMemory
 
+	// lendsFuncs is [Module.lends], found out when first asked for.
+	lendsFuncs bool
+	lendsOnce  sync.Once
+
 	// exports finds exports by name, made when first asked for.
 	exports     map[string]int
 	exportsOnce sync.Once

@@ -29,17 +29,17 @@ func (m *Module) Places(offset int) []debuginfo.Place {
 	return m.debug.Places(uint64(offset-m.Image.Module.CodeOffset), uint64(offset))
 }
 
-// CoreDump is the state of the store, with calls in progress. A frame counts as one of the first
-// instance of its module. The dump refers to the store's memories.
+// CoreDump is the state of the store, with calls in progress. Frames whose instance is not known
+// are of one more instance of their module, which has nothing. The dump refers to the store's
+// memories.
 func (s *Store) CoreDump(name string, frames []Frame) *coredump.Dump {
 	d := &coredump.Dump{Name: name}
-	modules, memories, globals, first := map[*Module]uint32{}, map[*Memory]uint32{}, map[*Global]uint32{}, map[*Module]uint32{}
+	modules, memories, globals, unknown := map[*Module]uint32{}, map[*Memory]uint32{}, map[*Global]uint32{}, map[*Module]uint32{}
 	for _, in := range s.instances {
 		module, ok := modules[in.module]
 		if !ok {
 			module = uint32(len(d.Modules))
 			modules[in.module] = module
-			first[in.module] = uint32(len(d.Instances))
 			d.Modules = append(d.Modules, in.module.Name())
 		}
 		x := coredump.Instance{Module: module}
@@ -67,11 +67,20 @@ func (s *Store) CoreDump(name string, frames []Frame) *coredump.Dump {
 		d.Instances = append(d.Instances, x)
 	}
 	t := coredump.Thread{Name: "main"}
+	whose := whose{store: s}
 	for i := range frames {
 		f := &frames[i]
-		instance, ok := first[f.Module]
+		in, ok := whose.instance(f.Call, f.Module)
 		if !ok {
 			continue // of another store
+		}
+		instance := uint32(0)
+		if in != nil {
+			instance = uint32(in.index)
+		} else if instance, ok = unknown[f.Module]; !ok {
+			instance = uint32(len(d.Instances))
+			unknown[f.Module] = instance
+			d.Instances = append(d.Instances, coredump.Instance{Module: modules[f.Module]})
 		}
 		x := coredump.Frame{Instance: instance, Func: f.Func, Locals: len(f.Module.FuncType(f.Func).Params)}
 		img := f.Module.Image

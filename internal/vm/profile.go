@@ -109,11 +109,12 @@ func GuestFrames(frames []Frame, pc uintptr) (list []Frame, ok bool) {
 		return frames, false
 	}
 	n := len(frames)
-	frames = appendFrames(frames, uint64(pc))
-	for i := range frames[n:] {
-		frames[n+i].begin()
+	t := trace{frames: frames}
+	t.add(uint64(pc))
+	for i := range t.frames[n:] {
+		t.frames[n+i].begin()
 	}
-	return frames, true
+	return t.frames, true
 }
 
 // watchedCalls is what the watch on a goroutine belongs to: its activations that are

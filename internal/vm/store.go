@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -108,6 +109,7 @@ func (h *Held) Free() {
 // Store owns instances and everything they consist of.
 type Store struct {
 	*Held
+	serial uint64 // tells stores apart, also those that are gone
 	engine *Engine
 	limits Limits
 	ctx    unsafe.Pointer // store context
@@ -156,13 +158,16 @@ type Store struct {
 	epochStart  time.Time
 }
 
+// stores is how many there have been.
+var stores atomic.Uint64
+
 // NewStore makes an empty store.
 func (e *Engine) NewStore(l Limits) (*Store, error) {
 	l.setDefaults()
 	if l.StackBytes > native.MaxStackSize {
 		return nil, fmt.Errorf("stack of %d bytes; at most %d are possible", l.StackBytes, native.MaxStackSize)
 	}
-	s := &Store{Held: &Held{}, engine: e, limits: l}
+	s := &Store{Held: &Held{}, serial: stores.Add(1), engine: e, limits: l}
 	var err error
 	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
 		return nil, err
@@ -326,10 +331,11 @@ func (f Func) Ref() (uint64, error) {
 	if f.IsZero() {
 		return 0, nil
 	}
+	h, s := f.host, f.store
 	if f.record != nil {
+		s.instances[*word(pointer(uint64(f.pass.vmctx)), layout.InstIndex)].lent = true
 		return address(f.record), nil
 	}
-	h, s := f.host, f.store
 	if h.record == nil {
 		t, err := s.engine.trampolinesFor(f.Type())
 		if err != nil && err != errNoTrampolines {

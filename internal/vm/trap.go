@@ -2,6 +2,7 @@ package vm
 
 import (
 	"github.com/davit-wasm/davit/internal/image"
+	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/internal/native"
 	"github.com/davit-wasm/davit/wasm"
 )
@@ -25,6 +26,7 @@ type Frame struct {
 	Func     uint32 // index in the module
 	Offset   int    // in the module's bytes, of the instruction or call under way; -1 if unknown
 	FuncName string // from the name section, or an export; may be empty
+	Call     Call
 }
 
 func (t *Trap) Error() string {
@@ -38,27 +40,59 @@ func (t *Trap) Error() string {
 // Unwrap is what the trap is due to, if that is an error.
 func (t *Trap) Unwrap() error { return t.Cause }
 
-// appendFrames appends the guest's frames that a return address belongs to, if it
-// belongs to some and there is room: a function's, before it those of functions that
-// have been inlined into it. Trampolines are left out.
-func appendFrames(frames []Frame, returnAddress uint64) []Frame {
-	if len(frames) >= MaxFrames {
-		return frames
+// trace is a backtrace that is being made, from the innermost frame outwards.
+type trace struct {
+	frames []Frame
+	store  *Store // nil: nobody asks for instances
+	level  int    // of the activation that the next frames are of
+	call   Call
+}
+
+// trace begins a backtrace of the calls under way in s.
+func (s *Store) trace() trace {
+	t := trace{store: s, level: s.depth + 1}
+	t.next()
+	return t
+}
+
+// next goes on to the next activation of native code.
+func (t *trace) next() {
+	t.call = Call{}
+	for s := t.store; s != nil && t.level > 1; {
+		t.level--
+		if entered := s.activations[t.level-1].entered; entered != 0 {
+			t.call = Call{store: s.serial, entered: uint32(*word(pointer(uint64(entered)), layout.InstIndex)), instances: uint32(len(s.instances))}
+			return
+		}
 	}
+}
+
+// add appends the guest's frames that a return address belongs to, if it belongs to
+// some and there is room: a function's, before it those of functions that have been
+// inlined into it. Trampolines are left out.
+func (t *trace) add(returnAddress uint64) {
 	m, off, ok := findCode(returnAddress - 1) // in the call before it
 	if !ok {
-		return frames
+		return
 	}
-	fn, ok := m.Image.FunctionAt(off)
-	if !ok || fn.Kind != image.FunctionWasm {
-		return frames
+	if fn, ok := m.Image.FunctionAt(off); ok {
+		switch fn.Kind {
+		case image.FunctionWasm:
+			t.frames = appendFrames(t.frames, m, fn, off, t.call)
+		case image.FunctionEntry, image.FunctionDirect:
+			t.next() // behind every activation's last frame
+		}
 	}
+}
+
+// appendFrames appends the frames of a place in a function, as far as there is room.
+func appendFrames(frames []Frame, m *Module, fn *image.Function, off uint32, call Call) []Frame {
 	var room [8]image.Position
 	for _, s := range m.Image.PositionsAt(room[:0], fn, off) {
 		if len(frames) == MaxFrames {
 			break
 		}
-		f := Frame{Module: m, Func: s.Func, Offset: -1, FuncName: m.funcName(s.Func)}
+		f := Frame{Module: m, Func: s.Func, Offset: -1, FuncName: m.funcName(s.Func), Call: call}
 		if s.Wasm != image.NoAddress {
 			f.Offset = int(s.Wasm)
 		}
@@ -94,22 +128,22 @@ func (m *Module) funcName(i uint32) string {
 // trapOf is the trap that package native saw. The function that trapped may not
 // have set up its frame yet; then its return address is still on top of the
 // stack.
-func trapOf(n *native.Trap) *Trap {
-	t := &Trap{Code: image.TrapCode(n.Code)}
-	t.Frames = appendFrames(t.Frames, uint64(n.PC)+1)
-	if len(t.Frames) > 0 {
-		t.Frames[0].begin() // it may have come in the check of the stack
+func (s *Store) trapOf(n *native.Trap) *Trap {
+	t := s.trace()
+	t.add(uint64(n.PC) + 1)
+	if len(t.frames) > 0 {
+		t.frames[0].begin() // it may have come in the check of the stack
 	}
 	if m, off, ok := findCode(uint64(n.PC)); ok {
 		switch m.Image.FrameAt(off) {
 		case image.FrameNone:
-			t.Frames = appendFrames(t.Frames, uint64(n.Words[0]))
+			t.add(uint64(n.Words[0]))
 		case image.FramePushed:
-			t.Frames = appendFrames(t.Frames, uint64(n.Words[1]))
+			t.add(uint64(n.Words[1]))
 		}
 	}
 	for _, pc := range n.Callers {
-		t.Frames = appendFrames(t.Frames, uint64(pc))
+		t.add(uint64(pc))
 	}
-	return t
+	return &Trap{Code: image.TrapCode(n.Code), Frames: t.frames}
 }
