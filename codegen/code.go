@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/davit-wasm/davit/codegen/internal/machine"
 	"github.com/davit-wasm/davit/codegen/internal/regalloc"
@@ -201,6 +202,7 @@ func (c *Context) collect() {
 		}
 		out.Relocs = append(out.Relocs, x)
 	}
+	out.Traps, out.Sources = slices.Grow(out.Traps, len(buf.Traps)), slices.Grow(out.Sources, len(buf.Sources))
 	for _, t := range buf.Traps {
 		out.Traps = append(out.Traps, Trap{t.Off, ir.TrapCode(t.Code)})
 	}

@@ -58,9 +58,9 @@ type Options struct {
 // InlineCall is a direct call that [Options].Inline is asked about.
 type InlineCall = opt.InlineCall
 
-// Context compiles one function after the other, for any target. It keeps all
-// its memory between functions. The zero value is ready. It is for one
-// goroutine at a time.
+// Context compiles one function after the other, for any target. It keeps
+// its memory between functions, but for that which an exceptionally large one has
+// needed. The zero value is ready. It is for one goroutine at a time.
 type Context struct {
 	f      *ir.Function
 	target *isa.TargetISA
@@ -79,9 +79,15 @@ type Context struct {
 	walk     ir.Walk
 	seen     []bool
 	inOrder  bool // every block but the entry follows one of its predecessors
+	huge     bool // the function is huge
 	args     []ir.Value
 	verifier verifier.Verifier
 }
+
+// hugeFunction is the number of instructions from which a function's working memory,
+// which is some hundred bytes for each, is given up as soon as it is not needed any
+// more.
+const hugeFunction = 1 << 17
 
 // Compile compiles f for target t. The passes change f. The result belongs to c
 // and is valid until c's next compilation.
@@ -89,6 +95,9 @@ type Context struct {
 // The error names the function and, where there is one, the instruction. It
 // wraps ErrUnsupported or ErrBug in these cases.
 func (c *Context) Compile(f *ir.Function, t *isa.TargetISA, o Options) (code *CompiledCode, err error) {
+	if c.huge {
+		*c = Context{}
+	}
 	c.f, c.target, c.opts = f, t, o
 	if !o.KeepPanics {
 		defer func() {
@@ -172,6 +181,9 @@ func (c *Context) optimize() error {
 
 // lower selects instructions.
 func (c *Context) lower() error {
+	if c.huge = c.f.NumInsts() >= hugeFunction; c.huge {
+		c.opt, c.inliner = opt.Optimizer{}, opt.Inliner{}
+	}
 	if err := c.x64.Begin(c.f, &c.low); err != nil {
 		return err
 	}

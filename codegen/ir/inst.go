@@ -46,6 +46,9 @@ const MaxArgs = 1<<16 - 1
 // is in no block, and has no results and block calls yet. The arguments are
 // copied. It panics if there are more than [MaxArgs].
 func (f *Function) AddInst(d InstData, args ...Value) Inst {
+	if len(f.insts) == cap(f.insts) {
+		f.growInsts(max(len(f.insts)/2, 64))
+	}
 	i := Inst(len(f.insts))
 	d.dests, d.ndests = 0, 0
 	f.insts = append(f.insts, d)

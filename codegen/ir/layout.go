@@ -1,7 +1,5 @@
 package ir
 
-import "slices"
-
 // blockData is a block's parameters and its place in the layout.
 type blockData struct {
 	params      valueList
@@ -131,7 +129,7 @@ func (f *Function) AppendInst(inst Inst, b Block) {
 // consists of.
 func (f *Function) AppendNew(d *InstData, b Block, args ...Value) Inst {
 	if len(f.insts) == cap(f.insts) {
-		f.growInsts()
+		f.growInsts(max(len(f.insts), 64))
 	}
 	inst := Inst(len(f.insts))
 	f.insts = append(f.insts, *d)
@@ -174,13 +172,29 @@ func (f *Function) AppendNew(d *InstData, b Block, args ...Value) Inst {
 	return inst
 }
 
-// growInsts makes room for twice as many instructions: append alone makes room for
-// a quarter more, and then copies a large function many times while it is built.
-func (f *Function) growInsts() {
-	n := max(len(f.insts), 64)
-	f.insts, f.results = slices.Grow(f.insts, n), slices.Grow(f.results, n)
-	f.links, f.locs = slices.Grow(f.links, n), slices.Grow(f.locs, n)
-	f.values = slices.Grow(f.values, n)
+// Reserve makes room for n instructions and as many values, for a function that will
+// have about as many in the end: a large one is not copied then while it is built.
+func (f *Function) Reserve(n int) {
+	if n > cap(f.insts) {
+		f.growInsts(n - len(f.insts))
+	}
+}
+
+// growInsts makes room for n more instructions. Twice as many is a good choice: append
+// makes room for a quarter more, and then copies a large function many times while it
+// is built, and writes zeros to all of the room.
+func (f *Function) growInsts(n int) {
+	f.insts, f.results, f.links, f.locs = roomFor(f.insts, n), roomFor(f.results, n), roomFor(f.links, n), roomFor(f.locs, n)
+	f.values, f.pool = roomFor(f.values, n), roomFor(f.pool, n)
+}
+
+func roomFor[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	grown := make([]T, len(s), len(s)+n)
+	copy(grown, s)
+	return grown
 }
 
 // InsertBefore puts inst before another instruction.

@@ -23,25 +23,15 @@ type Options struct {
 	Secret []byte
 }
 
-// Sites are the tables for the signal handlers of an image's target.
-func Sites(im *image.Image) (*native.PreparedTables, error) {
+// Sites are the tables for the signal handlers of an image's target, in memory that
+// tables gives, unless the image has them.
+func Sites(im *image.Image, tables func(sites, bounds int) (*native.PreparedTables, error)) (*native.PreparedTables, error) {
 	if s := im.Sites; s != nil {
 		return &native.PreparedTables{Offsets: s.Offsets, Flags: s.Flags, Bounds: s.Bounds, InPlace: s.InPlace}, nil
 	}
 	t, ok := targets[im.Target]
 	if !ok {
 		return nil, fmt.Errorf("code for target %s can be compiled, but there is no runtime for it", im.Target)
-	}
-	n := len(im.Traps)
-	both := make([]uint32, 2*n)
-	p := &native.PreparedTables{Offsets: both[:n:n], Flags: both[n:]}
-	for i, trap := range im.Traps {
-		p.Offsets[i] = trap.Offset
-		site := native.TrapSite{Offset: trap.Offset, Code: uint16(trap.Code), Null: trap.Code.AllowsNullPage()}
-		p.Flags[i], ok = native.SiteFlags(t.goos, t.goarch, site, im.Text[trap.Offset:])
-		if !ok {
-			return nil, fmt.Errorf("trap sites of target %s are not known", im.Target)
-		}
 	}
 	// Only code of functions may be interrupted: trampolines write the records
 	// that an interruption relies on.
@@ -51,8 +41,27 @@ func Sites(im *image.Image) (*native.PreparedTables, error) {
 			bodies = append(bodies, native.Range{Start: f.Offset, End: f.Offset + f.Size})
 		}
 	}
-	p.Bounds = native.Bounds(bodies)
+	bounds := native.Bounds(bodies)
+	p, err := tables(len(im.Traps), len(bounds))
+	if err != nil {
+		return nil, err
+	}
+	copy(p.Bounds, bounds)
+	for i, trap := range im.Traps {
+		p.Offsets[i] = trap.Offset
+		site := native.TrapSite{Offset: trap.Offset, Code: uint16(trap.Code), Null: trap.Code.AllowsNullPage()}
+		p.Flags[i], ok = native.SiteFlags(t.goos, t.goarch, site, im.Text[trap.Offset:])
+		if !ok {
+			return nil, fmt.Errorf("trap sites of target %s are not known", im.Target)
+		}
+	}
 	return p, nil
+}
+
+// newTables are tables in Go's memory.
+func newTables(sites, bounds int) (*native.PreparedTables, error) {
+	both := make([]uint32, 2*sites)
+	return &native.PreparedTables{Offsets: both[:sites:sites], Flags: both[sites:], Bounds: make([]uint32, bounds)}, nil
 }
 
 // Encode is the artifact of an image. The same image gives the same bytes, but
@@ -62,7 +71,7 @@ func Encode(im *image.Image, o *Options) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no runtime for target %s, so there are no artifacts for it", im.Target)
 	}
-	sites, err := Sites(im)
+	sites, err := Sites(im, newTables)
 	if err != nil {
 		return nil, err
 	}

@@ -111,9 +111,13 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		return nil, err
 	}
 	var hash [sha256.Size]byte
-	var hashing sync.WaitGroup
-	hashing.Go(func() { hash = sha256.Sum256(data) })
-	defer hashing.Wait() // data is the caller's again, whatever comes
+	var datas []wasm.Data
+	var aside sync.WaitGroup // what can be done meanwhile
+	aside.Go(func() {
+		hash = sha256.Sum256(data)
+		datas = joinData(m.Wasm.Module)
+	})
+	defer aside.Wait() // data is the caller's again, whatever comes
 	j := newJob(m, target)
 	j.ctx, j.progress, j.everything = o.Context, o.Progress, o.InlineEverything
 	if j.ctx == nil {
@@ -132,8 +136,8 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		l.abandon()
 		return nil, err
 	}
-	hashing.Wait()
-	l.im.Hash = hash
+	aside.Wait()
+	l.im.Hash, l.im.Module.Datas = hash, datas
 	return l.im, nil
 }
 

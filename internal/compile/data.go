@@ -17,8 +17,13 @@ func joinData(m *wasm.Module) []wasm.Data {
 	if m.HasDataCount || len(m.Datas) < 2 {
 		return m.Datas
 	}
-	joined := make([]wasm.Data, 0, 16)
-	end, memory := uint64(0), uint32(0) // of the segment before
+	type group struct {
+		last int    // segment
+		size uint64 // of all together, with what is between them
+	}
+	groups := make([]group, 0, 16)
+	end, memory := uint64(0), uint32(0)  // of the segment before
+	gaps := make([]uint16, len(m.Datas)) // before the segments
 	for i := range m.Datas {
 		d := &m.Datas[i]
 		at, ok := d.Offset.Integer()
@@ -30,22 +35,38 @@ func joinData(m *wasm.Module) []wasm.Data {
 		if size := t.Min << t.PageBits; size>>t.PageBits != t.Min || at > size || n > size-at {
 			return m.Datas
 		}
+		first := i == 0
 		if d.Memory > memory {
-			end, memory = 0, d.Memory
+			end, memory, first = 0, d.Memory, true
 		}
 		if at < end {
 			return m.Datas
 		}
-		if k := len(joined) - 1; k >= 0 && joined[k].Memory == memory && at-end <= joinGap {
-			last := &joined[k]
-			last.Init = append(last.Init, make([]byte, at-end)...)
-			last.Init = append(last.Init, d.Init...)
+		if first || at-end > joinGap {
+			groups = append(groups, group{})
 		} else {
-			joined = append(joined, *d)
-			last := &joined[len(joined)-1]
-			last.Init = append(make([]byte, 0, 2*n), d.Init...) // the module's bytes are not ours to write to
+			gaps[i] = uint16(at - end)
 		}
+		g := &groups[len(groups)-1]
+		g.last, g.size = i, g.size+uint64(gaps[i])+n
 		end = at + n
+	}
+	joined := make([]wasm.Data, len(groups))
+	i := 0
+	for k, g := range groups {
+		joined[k] = m.Datas[i]
+		if i == g.last {
+			i++
+			continue
+		}
+		init := make([]byte, 0, g.size) // the module's bytes are not ours to write to
+		for ; i <= g.last; i++ {
+			init = append(init, zeros[:gaps[i]]...)
+			init = append(init, m.Datas[i].Init...)
+		}
+		joined[k].Init = init
 	}
 	return joined
 }
+
+var zeros [joinGap]byte

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/ir"
@@ -28,6 +29,7 @@ func (w *worker) generate(item uint32, p *parcel, inline func(*codegen.InlineCal
 		p.calls = append(p.calls, call{offset: r.Offset, item: uint32(item), addend: int32(r.Addend)})
 	}
 	p.text = append(p.text, c.Text...)
+	p.traps, p.addrs = slices.Grow(p.traps, len(c.Traps)), slices.Grow(p.addrs, len(c.Sources))
 	for _, t := range c.Traps {
 		p.traps = append(p.traps, image.Trap{Offset: t.Offset, Code: translate.TrapCode(t.Code)})
 	}

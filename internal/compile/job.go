@@ -30,15 +30,22 @@ type job struct {
 	items  int
 	queue  []uint32 // items in the order in which they are begun
 	large  int      // how many of them are large bodies, which come first
+	limit  int      // from which size on a body is large
+	strong int      // how many workers begin with large bodies
 
 	everything bool // Options.InlineEverything
 
 	progress func(done, total int) // may be nil
 }
 
-// largeBody is the size from which a body is begun before all others, the
-// largest first, so that no worker is left alone with it at the end.
-const largeBody = 32 << 10
+// A body of largeBody bytes or more that is more than one of largeShare parts of what a
+// worker has to do is large. Large bodies are begun first, the largest before all
+// others, so that nobody is left alone with one at the end; and by as few workers as
+// can do them in time, because it takes working memory in proportion.
+const (
+	largeBody  = 8 << 10
+	largeShare = 256
+)
 
 // batch is how many items are begun at a time, other than large bodies.
 const batch = 8
@@ -48,21 +55,35 @@ func newJob(m *translate.Module, target *isa.TargetISA) *job {
 	j.sigs, j.ofType = signatures(m.Wasm.Module)
 	j.direct = directs(m.Wasm.Module, j.sigs, j.ofType)
 	j.items = j.routines() + len(m.Routines())
+	return j
+}
+
+// order says in which order items are begun by so many workers.
+func (j *job) order(workers int) {
 	j.queue = make([]uint32, 0, j.items)
-	size := func(i uint32) int { return len(m.Wasm.Code[i].Body) }
+	size := func(i uint32) int { return len(j.module.Wasm.Code[i].Body) }
+	total := 0
 	for i := range j.bodies {
-		if size(uint32(i)) >= largeBody {
+		total += size(uint32(i))
+	}
+	j.limit = max(largeBody, total/workers/largeShare)
+	large := 0
+	for i := range j.bodies {
+		if n := size(uint32(i)); n >= j.limit {
 			j.queue = append(j.queue, uint32(i))
+			large += n
 		}
 	}
 	j.large = len(j.queue)
+	if large > 0 {
+		j.strong = (large*workers + total - 1) / total
+	}
 	sort.SliceStable(j.queue, func(a, b int) bool { return size(j.queue[a]) > size(j.queue[b]) })
 	for i := range j.items {
-		if i >= j.bodies || size(uint32(i)) < largeBody {
+		if i >= j.bodies || size(uint32(i)) < j.limit {
 			j.queue = append(j.queue, uint32(i))
 		}
 	}
-	return j
 }
 
 // place says what an item is, and its number among those: index of a function that the
@@ -93,7 +114,8 @@ func (j *job) routine(r translate.Routine) int {
 // several errors, it returns the one of the first item.
 func (j *job) run(workers int, l *linker) error {
 	var (
-		next  atomic.Int64 // of the queue
+		large atomic.Int64 // the next of the large bodies
+		next  atomic.Int64 // the next of the others
 		bad   atomic.Int64 // first item with an error
 		mu    sync.Mutex
 		first error
@@ -101,27 +123,36 @@ func (j *job) run(workers int, l *linker) error {
 		wg    sync.WaitGroup
 	)
 	bad.Store(int64(j.items))
-	begin := func() []uint32 {
-		for {
-			from := next.Load()
-			if from >= int64(len(j.queue)) {
-				return nil
-			}
-			to := from + 1
-			if from >= int64(j.large) {
-				to = min(from+batch, int64(len(j.queue)))
-			}
-			if next.CompareAndSwap(from, to) {
-				return j.queue[from:to]
-			}
+	j.order(workers)
+	takeLarge := func() []uint32 {
+		if i := large.Add(1) - 1; i < int64(j.large) {
+			return j.queue[i : i+1]
 		}
+		return nil
 	}
-	work := func() {
+	others := j.queue[j.large:]
+	take := func() []uint32 {
+		from := int(next.Add(batch)) - batch
+		return others[min(from, len(others)):min(from+batch, len(others))]
+	}
+	work := func(strong bool) {
 		w := hire(j)
 		defer w.dismiss()
-		for {
-			items := begin()
-			if items == nil || j.ctx.Err() != nil {
+		for j.ctx.Err() == nil {
+			var items []uint32
+			if strong {
+				if items = takeLarge(); len(items) == 0 {
+					strong = false
+					w.relax()
+				}
+			}
+			if len(items) == 0 {
+				items = take()
+			}
+			if len(items) == 0 {
+				items = takeLarge() // those who began with them need help
+			}
+			if len(items) == 0 {
 				return
 			}
 			p := l.parcel()
@@ -148,10 +179,10 @@ func (j *job) run(workers int, l *linker) error {
 		}
 	}
 	workers = min(workers, j.large+(j.items-j.large+batch-1)/batch)
-	for range workers - 1 {
-		wg.Go(work)
+	for i := range workers - 1 {
+		wg.Go(func() { work(i < j.strong-1) })
 	}
-	work()
+	work(j.strong > 0)
 	wg.Wait()
 	if first == nil {
 		first = context.Cause(j.ctx)
@@ -169,6 +200,8 @@ type worker struct {
 
 	inline inliner
 	broken bool // by a bug; of no use to others
+
+	largest int // body compiled
 }
 
 // idle are workers with their working memory, which for a small module takes more
@@ -183,6 +216,13 @@ func hire(j *job) *worker {
 	}
 	w.job = j
 	return w
+}
+
+// relax gives up working memory that is far too much for bodies that are not large.
+func (w *worker) relax() {
+	if w.largest >= 4*w.limit {
+		*w = worker{job: w.job, f: ir.NewFunction(ir.Name{}, ir.Signature{}), broken: w.broken}
+	}
 }
 
 // dismiss lets others have w. It keeps nothing of the module.
@@ -215,6 +255,7 @@ func (w *worker) compile(item uint32, p *parcel) (err error) {
 		}
 	case image.FunctionWasm:
 		index := uint32(w.module.Wasm.NumImportedFuncs) + item
+		w.largest = max(w.largest, len(w.module.Wasm.Body(index).Body))
 		if err := w.tr.Function(w.module, index, w.f); err != nil {
 			return err
 		}

@@ -80,7 +80,6 @@ type linker struct {
 func newLinker(j *job, memory image.TextMemory) *linker {
 	m := j.module.Wasm
 	joined := *m.Module
-	joined.Datas = joinData(m.Module)
 	l := &linker{job: j, memory: memory, made: make([]*parcel, j.items), im: &image.Image{
 		Target:         j.target.Triple.String(),
 		CPU:            j.target.CPU(),

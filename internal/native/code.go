@@ -47,6 +47,8 @@ type PreparedTables struct {
 	// InPlace says that they lie in memory outside the Go heap that stays there
 	// until the code is released, so that they are not copied.
 	InPlace bool
+
+	of *Code // NewTables has made them for it
 }
 
 // Code is a piece of executable memory. Its life: [NewCode], the text is
@@ -323,6 +325,36 @@ func checkTables(t Tables, size int) error {
 	return nil
 }
 
+// NewTables is memory for tables about c of so many sites and bounds, for its Publish
+// to take over as they are. It is filled in before that.
+func (c *Code) NewTables(sites, bounds int) (*PreparedTables, error) {
+	if c.published || c.tn > 0 {
+		panic("native: tables of code that has some")
+	}
+	if sites > math.MaxInt32/8 || bounds > math.MaxInt32/8 {
+		return nil, errors.New("native: too many trap sites or bodies")
+	}
+	bytes := layout.DescSize + 8*sites + 4*bounds
+	if err := c.takeTables(bytes); err != nil {
+		return nil, err
+	}
+	words := uint32sAt(c.offsets, 2*sites+bounds)
+	return &PreparedTables{of: c, Offsets: words[:sites:sites], Flags: words[sites : 2*sites : 2*sites], Bounds: words[2*sites:]}, nil
+}
+
+// takeTables allocates memory for tables of so many bytes, with the descriptor.
+func (c *Code) takeTables(bytes int) error {
+	tn := (bytes + tableUnit - 1) / tableUnit
+	first, _, ok := takeUnits(&code.tables, tn)
+	if !ok {
+		return fmt.Errorf("native: no room for tables of %d bytes in the range of %d", bytes, tablesRange)
+	}
+	c.table, c.tn = first, tn
+	c.desc = process.tables + uintptr(first)*tableUnit
+	c.offsets = c.desc + layout.DescSize
+	return nil
+}
+
 // writeTables writes the code's descriptor, and the tables unless they are there
 // already.
 func (c *Code) writeTables(t Tables, text []byte) error {
@@ -332,18 +364,20 @@ func (c *Code) writeTables(t Tables, text []byte) error {
 		sites, bounds = len(p.Offsets), len(p.Bounds)
 	}
 	inPlace := p != nil && p.InPlace
-	bytes := layout.DescSize
-	if !inPlace {
-		bytes += 8*sites + 4*bounds
+	taken := p != nil && p.of == c
+	if !taken {
+		if c.tn > 0 {
+			panic("native: tables of code that has others")
+		}
+		bytes := layout.DescSize
+		if !inPlace {
+			bytes += 8*sites + 4*bounds
+		}
+		if err := c.takeTables(bytes); err != nil {
+			return err
+		}
 	}
-	tn := (bytes + tableUnit - 1) / tableUnit
-	first, _, ok := takeUnits(&code.tables, tn)
-	if !ok {
-		return fmt.Errorf("native: no room for tables of %d bytes in the range of %d", bytes, tablesRange)
-	}
-	c.table, c.tn, c.sites = first, tn, sites
-	c.desc = process.tables + uintptr(first)*tableUnit
-	c.offsets = c.desc + layout.DescSize
+	c.sites = sites
 	c.flags = c.offsets + uintptr(4*sites)
 	edges := c.flags + uintptr(4*sites)
 	switch {
@@ -352,6 +386,7 @@ func (c *Code) writeTables(t Tables, text []byte) error {
 		if sites > 0 && c.flags != c.offsets+uintptr(4*sites) {
 			return errors.New("native: the flags of trap sites in place do not follow their offsets")
 		}
+	case taken:
 	case p != nil:
 		copy(uint32sAt(c.offsets, sites), p.Offsets)
 		copy(uint32sAt(c.flags, sites), p.Flags)

@@ -62,7 +62,7 @@ func (e *Engine) Load(img *image.Image) (*Module, error) {
 	}
 	m := &Module{Image: img, engine: e, code: code, base: uint64(code.Base())}
 	code.Owner, code.Freed, code.Anonymous = m, img.Release, e.Anonymous
-	sites, err := artifact.Sites(img)
+	sites, err := artifact.Sites(img, code.NewTables)
 	if err == nil {
 		err = code.Publish(native.Tables{Prepared: sites})
 	}

@@ -107,6 +107,7 @@ var ErrUnsupported = errors.New("not supported on this target")
 func (l *Lower) Run(f *ir.Function, vc *VCode, b Backend) error {
 	l.F, l.VC, l.B = f, vc, b
 	vc.Reset()
+	vc.reserve(f.NumInsts())
 	if l.KeepLayout {
 		l.Order.Keep(f)
 	} else {

@@ -82,16 +82,23 @@ func (c *VCode) Reset() {
 	c.RA.Clobbers = append(c.RA.Clobbers, regalloc.PRegSet{})
 }
 
+// reserve makes room for size instructions, unless there is.
+func (c *VCode) reserve(size int) {
+	more := size - len(c.allInsts)
+	if more <= 0 {
+		return
+	}
+	allInsts, allLocs := make([]Inst, size), make([]uint32, size)
+	copy(allInsts[c.first+more:], c.allInsts[c.first:])
+	copy(allLocs[c.first+more:], c.allLocs[c.first:])
+	c.allInsts, c.allLocs, c.first = allInsts, allLocs, c.first+more
+}
+
 // prepend puts instructions, all with the same source location, before those that
 // are there.
 func (c *VCode) prepend(insts []Inst, loc uint32) {
 	if len(insts) > c.first {
-		size := max(2*len(c.allInsts), len(c.allInsts)+len(insts), 256)
-		more := size - len(c.allInsts)
-		allInsts, allLocs := make([]Inst, size), make([]uint32, size)
-		copy(allInsts[more:], c.allInsts)
-		copy(allLocs[more:], c.allLocs)
-		c.allInsts, c.allLocs, c.first = allInsts, allLocs, c.first+more
+		c.reserve(max(2*len(c.allInsts), len(c.allInsts)+len(insts), 256))
 	}
 	c.first -= len(insts)
 	to, locs := c.allInsts[c.first:][:len(insts)], c.allLocs[c.first:][:len(insts)]
@@ -222,6 +229,9 @@ func (c *VCode) Finish(table []OpInfo) {
 	ra.Remat = zeroed(ra.Remat, ra.NumVRegs)
 	c.RematInst = zeroed(c.RematInst, ra.NumVRegs)
 	c.Insts, c.Locs = c.allInsts[c.first:], c.allLocs[c.first:]
+	if n := len(c.Insts); n > cap(ra.Insts) {
+		ra.Insts, ra.Operands = make([]regalloc.Inst, 0, n+n/8), append(make([]regalloc.Operand, 0, 2*n), ra.Operands...)
+	}
 	ops, alias, masks := ra.Operands, c.alias, c.slotMasks(table)
 	for n := range c.Insts {
 		in := &c.Insts[n]

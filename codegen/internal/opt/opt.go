@@ -170,10 +170,16 @@ func (o *Optimizer) number() {
 
 // grow makes room for the values that have been added to the function.
 func (o *Optimizer) grow() {
-	for i := len(o.values); i < o.f.NumValues(); i++ {
+	n := o.f.NumValues()
+	if n > cap(o.values) {
+		room := n + n/2 // rewriting makes values
+		o.values = append(make([]value, 0, room), o.values...)
+		o.facts, o.bits = append(make([]fact, 0, room), o.facts...), append(make([]knownBits, 0, room), o.bits...)
+	}
+	for i := len(o.values); i < n; i++ {
 		o.values = append(o.values, value{rep: ir.Value(i), as: ir.NoValue})
 	}
-	for i := len(o.facts); i < o.f.NumValues(); i++ {
+	for i := len(o.facts); i < n; i++ {
 		o.facts = append(o.facts, fact{block: ir.NoBlock})
 		o.bits = append(o.bits, knownBits{})
 	}

@@ -136,6 +136,9 @@ func (s *slotAssigner) unite(a, b uint32) {
 	if a == b || x.ranges.Len()+y.ranges.Len() > maxSetRanges {
 		return
 	}
+	if n := x.ranges.Len() + y.ranges.Len(); n > cap(s.ranges)-len(s.ranges) {
+		s.ranges = slices.Grow(s.ranges, max(n, len(s.ranges)))
+	}
 	start := uint32(len(s.ranges))
 	i, j := x.ranges.Start, y.ranges.Start
 	for i < x.ranges.End || j < y.ranges.End {
