@@ -40,8 +40,8 @@ type Options struct {
 	Context  context.Context   // ends the compilation early; may be nil
 	// InlineEverything inlines whatever can be, up to generous limits: for tests.
 	InlineEverything bool
-	// Text is where the text is put; nil means memory of Go's. It belongs to the image
-	// then, and is released if there is none.
+	// Text is where the text of the module is put; nil means memory of Go's. It belongs
+	// to the image then, and is released if there is none.
 	Text image.TextMemory
 	// Progress is told how many of all functions and trampolines are compiled, by
 	// one goroutine at a time. It may be nil.
@@ -102,10 +102,15 @@ type UnsupportedError = translate.UnsupportedError
 // Module compiles a module. The error is a [*wasm.Error] if the module is
 // refused, an [*UnsupportedError], the cause of the context's end, or wraps
 // [codegen.ErrBug]. The image refers to data.
-func Module(data []byte, o *Options) (*image.Image, error) {
+func Module(data []byte, o *Options) (im *image.Image, err error) {
 	if o == nil {
 		o = &Options{}
 	}
+	defer func() {
+		if err != nil && o.Text != nil {
+			o.Text.Release()
+		}
+	}()
 	m, target, err := prepare(data, o)
 	if err != nil {
 		return nil, err
@@ -133,7 +138,6 @@ func Module(data []byte, o *Options) (*image.Image, error) {
 		err = l.finish()
 	}
 	if err != nil {
-		l.abandon()
 		return nil, err
 	}
 	aside.Wait()

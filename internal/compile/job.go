@@ -218,9 +218,13 @@ func hire(j *job) *worker {
 	return w
 }
 
+// excessive is the size of bodies from which the working memory they take is worth
+// being given up: some ten megabytes.
+const excessive = 64 << 10
+
 // relax gives up working memory that is far too much for bodies that are not large.
 func (w *worker) relax() {
-	if w.largest >= 4*w.limit {
+	if w.largest >= max(4*w.limit, excessive) {
 		*w = worker{job: w.job, f: ir.NewFunction(ir.Name{}, ir.Signature{}), broken: w.broken}
 	}
 }

@@ -173,7 +173,7 @@ func (l *linker) link(p *parcel) error {
 			l.join(c)
 			continue
 		}
-		l.later = append(l.later, c)
+		l.later = append(roomFor(l, l.later, 1, 150), c)
 	}
 
 	traps, addrs := p.traps[from.traps:to.traps], p.addrs[from.addrs:to.addrs]
@@ -261,13 +261,6 @@ func (l *linker) finish() error {
 	return nil
 }
 
-// abandon gives up what an image would own.
-func (l *linker) abandon() {
-	if l.memory != nil {
-		l.memory.Release()
-	}
-}
-
 // roomFor makes room for n more elements in s, of which there will be about one for
 // so many bytes of WebAssembly.
 func roomFor[T any](l *linker, s []T, n int, bytes float64) []T {
@@ -306,6 +299,7 @@ func (l *linker) addInlined(base uint32, inlined []image.Inlined, sites []image.
 	if n := len(im.Inlined); n > 0 && im.Inlined[n-1].Site != image.NoSite {
 		im.Inlined = append(im.Inlined, image.Inlined{Offset: base, Site: image.NoSite})
 	}
+	im.Inlined, im.InlineSites = roomFor(l, im.Inlined, len(inlined), 400), roomFor(l, im.InlineSites, len(sites), 800)
 	first := uint32(len(im.InlineSites))
 	from := func(site uint32) uint32 {
 		if site >= image.Replaced { // or none

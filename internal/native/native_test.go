@@ -174,6 +174,58 @@ func TestCodeSizes(t *testing.T) {
 	}
 }
 
+// TestShrink: what is behind the code is free again, what is before the new end stays.
+func TestShrink(t *testing.T) {
+	supported(t)
+	const granule = 1 << layout.CodeGranuleLog2
+	c, err := NewCode(8 * granule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	text := c.Writable()
+	for i := range text {
+		text[i] = 0x90
+	}
+	c.Shrink(granule + 10)
+	if c.Len() != granule+10 || len(c.Writable()) != c.Len() || c.Writable()[granule+9] != 0x90 {
+		t.Errorf("%d bytes, %d of them to write to", c.Len(), len(c.Writable()))
+	}
+	p, err := c.NewTables(2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(p.Offsets, []uint32{4, granule + 8})
+	copy(p.Flags, []uint32{1 << layout.SiteCodeShift, 2 << layout.SiteCodeShift})
+	copy(p.Bounds, []uint32{0, granule + 10})
+	if err := c.Publish(Tables{Prepared: p}); err != nil {
+		t.Fatal(err)
+	}
+	if code, ok := c.TrapAt(granule + 8); !ok || code != 2 {
+		t.Errorf("trap %d, %v", code, ok)
+	}
+	if got, off := FindCode(c.Base() + granule + 9); got != c || off != granule+9 {
+		t.Errorf("found %p at %#x", got, off)
+	}
+	// The rest is the next code's, without anything of this one.
+	next, err := NewCode(4 * granule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Release()
+	if next.Base() >= c.Base()+8*granule {
+		t.Errorf("code at %#x does not use what %#x has given back", next.Base(), c.Base())
+	}
+	for i, b := range next.Writable() {
+		if b != 0 {
+			t.Fatalf("byte %#x of new code is %#x", i, b)
+		}
+	}
+	if got, _ := FindCode(c.Base() + 2*granule); got == c {
+		t.Error("code found behind its end")
+	}
+}
+
 func TestMemory(t *testing.T) {
 	supported(t)
 	m, err := ReserveMemory(layout.MemoryGuardReserve, true)

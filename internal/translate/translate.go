@@ -212,7 +212,9 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 	ft := &m.Wasm.Types[typ].Func
 	t.reset(m, f, ir.UserName(FunctionNamespace, index), m.direct[typ])
 	body := m.Wasm.Body(index)
-	f.Reserve(len(body.Body)*3/4 + 16) // one instruction of two bytes, as a rule, and what optimization adds
+	if !t.inlined { // else it is small, and one of many
+		f.Reserve(len(body.Body)*3/4 + 16) // one instruction of two bytes, as a rule, and what optimization adds
+	}
 	f.Loc = ir.SourceLoc(body.Offset)
 	entry := t.b.CreateBlock()
 	t.b.SwitchTo(entry)
