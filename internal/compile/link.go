@@ -181,13 +181,7 @@ func (l *linker) link(p *parcel) error {
 	for _, t := range traps {
 		im.Traps = append(im.Traps, image.Trap{Offset: base + t.Offset, Code: t.Code})
 	}
-	im.AddrMap = roomFor(l, im.AddrMap, len(addrs)+1, 6)
-	if len(addrs) == 0 || addrs[0].Offset != 0 {
-		im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base, Wasm: image.NoAddress})
-	}
-	for _, a := range addrs {
-		im.AddrMap = appendAddress(im.AddrMap, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
-	}
+	im.AddrMap = addAddresses(roomFor(l, im.AddrMap, len(addrs)+1, 6), base, addrs)
 	l.addInlined(base, p.inlined[from.inlined:to.inlined], p.sites[from.sites:to.sites])
 	unwind := p.unwind[from.unwind:to.unwind]
 	im.Unwind = roomFor(l, im.Unwind, len(unwind), 100)
@@ -285,12 +279,28 @@ func (l *linker) expect(have, n int, bytes float64) int {
 	return max(int(want), have+n)
 }
 
-// appendAddress appends an entry, unless it says what the last one does.
-func appendAddress(m []image.Address, a image.Address) []image.Address {
-	if n := len(m); n > 0 && m[n-1].Wasm == a.Wasm {
+// addAddresses adds where the code of an item comes from, but for what the entry
+// before says already.
+func addAddresses(m []image.Address, base uint32, addrs []image.Address) []image.Address {
+	if len(addrs) == 0 || addrs[0].Offset != 0 {
+		if n := len(m); n == 0 || m[n-1].Wasm != image.NoAddress {
+			m = append(m, image.Address{Offset: base, Wasm: image.NoAddress})
+		}
+	}
+	if len(addrs) == 0 {
 		return m
 	}
-	return append(m, a)
+	if n := len(m); n == 0 || m[n-1].Wasm != addrs[0].Wasm {
+		m = append(m, image.Address{Offset: base + addrs[0].Offset, Wasm: addrs[0].Wasm})
+	}
+	last := addrs[0].Wasm
+	for _, a := range addrs[1:] {
+		if a.Wasm != last {
+			m = append(m, image.Address{Offset: base + a.Offset, Wasm: a.Wasm})
+			last = a.Wasm
+		}
+	}
+	return m
 }
 
 // addInlined adds what is known of bodies in an item.
