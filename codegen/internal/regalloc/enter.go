@@ -182,7 +182,7 @@ func (g *globalAllocator) enterFromMany(b uint32, preds []uint32) {
 		}
 	}
 	if id >= 0 {
-		g.makeRoomInLoop(&g.loops.loops[id])
+		g.makeRoomInLoop(b, &g.loops.loops[id])
 	}
 	// Those needed soonest get registers; among equals, in the order in which they were found.
 	slices.SortStableFunc(c.list, func(x, y candidate) int { return cmp.Compare(x.use, y.use) })
@@ -320,14 +320,24 @@ func (g *globalAllocator) wantsRegister(x *candidate, b uint32, id int32, known 
 // not enough of them. It has been found by trying.
 const near = 100
 
-// makeRoomInLoop drops candidates for the header of a loop whose pressure does not fit the registers: those that are not needed
-// soon, since they would probably be evicted before, only to be loaded again for the next iteration; and of the others, those
-// that are not used in the loop, from the last needed, until the rest fits.
-func (g *globalAllocator) makeRoomInLoop(lp *loop) {
+// makeRoomInLoop drops candidates for block b, the header of a loop whose pressure does not fit the registers. If it would not fit
+// even without the values that only live through the loop, those that are not needed soon: they would probably be evicted before,
+// only to be loaded again for the next iteration. And of the others, those that are not used in the loop, from the last needed, until
+// the rest fits.
+func (g *globalAllocator) makeRoomInLoop(b uint32, lp *loop) {
 	c := &g.cand
 	for class := range RegClass(NumClasses) {
 		over := int(lp.pressure[class]) - len(g.env.Allocatable[class])
-		if over > 0 {
+		if over <= 0 {
+			continue
+		}
+		idle := int(g.through[b][class]) // values that nothing in the loop uses
+		for i := range c.list {
+			if x := &c.list[i]; x.vreg.Class() == class && x.end != 0 && (x.arg >= 0 || x.use < lp.to) && !g.f.isRemat(x.vreg) {
+				idle--
+			}
+		}
+		if over > max(idle, 0) {
 			for i := range c.list {
 				if x := &c.list[i]; x.vreg.Class() == class && x.use > lp.from+near {
 					x.drop = true

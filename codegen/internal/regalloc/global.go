@@ -62,6 +62,7 @@ type globalAllocator struct {
 	allocatable PRegSet
 
 	pressure []([NumClasses]int32) // by block
+	through  []([NumClasses]int32) // by block: how many values are live at its first instruction, without its results
 	delta    [][NumClasses]int32
 
 	// The state at the current point.
@@ -230,6 +231,7 @@ func (g *globalAllocator) measurePressure() {
 	f := g.f
 	g.delta = resized(g.delta, len(f.Insts)+1)
 	g.pressure = resized(g.pressure, len(f.Blocks))
+	g.through = resized(g.through, len(f.Blocks))
 	for i, o := range f.Operands {
 		if o.Kind == Def && g.live.defOp[o.VReg.Index()] == uint32(i) {
 			g.addPressure(o.VReg)
@@ -244,6 +246,14 @@ func (g *globalAllocator) measurePressure() {
 			for c := range now {
 				now[c] += g.delta[i][c]
 				g.pressure[b][c] = max(g.pressure[b][c], now[c])
+			}
+			if i == f.Blocks[b].Insts.Start {
+				g.through[b] = now
+				for _, o := range f.InstOperands(int(i)) {
+					if o.Kind == Def && !f.isRemat(o.VReg) {
+						g.through[b][o.VReg.Class()]--
+					}
+				}
 			}
 		}
 	}

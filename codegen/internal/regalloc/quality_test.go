@@ -316,3 +316,40 @@ func TestArgumentRegister(t *testing.T) {
 		t.Errorf("%d edits, want a store and a load:\n%s", n, dump(&b.Function, out))
 	}
 }
+
+// TestIdleValues has a long loop around which more values live than there are registers. It uses few of them, all late: those and its
+// parameters should stay in registers, at the expense of the others.
+func TestIdleValues(t *testing.T) {
+	env := bigEnv()
+	b := newBuilder()
+	b.block()
+	var idle []VReg
+	for range len(env.Allocatable[Int]) {
+		idle = append(idle, b.def())
+	}
+	n, step := b.def(), b.def()
+	b.jump(1, n)
+	i := b.vreg(Int)
+	b.block(i)
+	b.setDepth(1)
+	x := b.def()
+	for range 2 * near {
+		x = b.op(x)
+	}
+	i2 := b.binary(i, step)
+	i3 := b.binary(i2, x)
+	b.branch(i3, 2, 3)
+	b.block()
+	b.setDepth(1)
+	b.jump(1, i3)
+	b.block()
+	for _, v := range idle {
+		b.inst(UseReg(v))
+	}
+	b.inst()
+	b.end()
+	out := allocateWell(t, &b.Function, env)
+	if n := editsIn(&b.Function, out, 1) + editsIn(&b.Function, out, 2); n != 0 {
+		t.Errorf("%d edits in the loop:\n%s", n, dump(&b.Function, out))
+	}
+}
