@@ -511,8 +511,49 @@ func (o *Optimizer) remember(k *known, size int64, s int) {
 	m.recent = append(m.recent, recent{*k, size, s})
 }
 
+// narrowStored has a store of the low bits of a value use what those bits are of, if
+// they are masked or extended in vain.
+func (o *Optimizer) narrowStored(inst ir.Inst) {
+	f := o.f
+	bits := 0
+	switch f.Inst(inst).Op {
+	case ir.OpIstore8:
+		bits = 8
+	case ir.OpIstore16:
+		bits = 16
+	case ir.OpIstore32:
+		bits = 32
+	default:
+		return
+	}
+	low := uint64(1)<<bits - 1
+	for range maxDepth {
+		v := o.rep(f.Args(inst)[0])
+		def, _ := f.ValueInst(v)
+		if def == ir.NoInst {
+			return
+		}
+		switch f.Inst(def).Op {
+		case ir.OpBand:
+			if k, ok := o.constant(o.rep(f.Args(def)[1])); !ok || k&low != low {
+				return
+			}
+		case ir.OpUextend, ir.OpSextend:
+			if f.ValueType(f.Args(def)[0]).Bits() <= bits {
+				return
+			}
+		default:
+			return
+		}
+		x := o.rep(f.Args(def)[0])
+		f.Args(inst)[0] = x
+		f.Inst(inst).Type = f.ValueType(x)
+	}
+}
+
 func (o *Optimizer) store(inst ir.Inst) {
 	m, f := &o.mem, o.f
+	o.narrowStored(inst)
 	d := f.Inst(inst)
 	s := slot(d.Flags)
 	args := f.Args(inst)
