@@ -49,7 +49,7 @@ func build(t *testing.T, text string, settings ...string) *machineCode {
 	region := (base + layout.StackRegionSize - 1) &^ (layout.StackRegionSize - 1)
 	header := m.stack[region-base:]
 	binary.LittleEndian.PutUint64(header[layout.ExecStackLimit:], uint64(region)+8192)
-	binary.LittleEndian.PutUint64(header[layout.ExecEntrySP:], uint64(region)+layout.StackRegionSize)
+	binary.LittleEndian.PutUint64(header[layout.ExecEntrySP:], uint64(region)+layout.ExecBase)
 	m.exec = region
 
 	funcs, err := clif.ParseFunctions(text)

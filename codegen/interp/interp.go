@@ -56,6 +56,8 @@ type Machine struct {
 	// CallReturnAddress is what get_call_return_address yields, for programs that only
 	// note it; with 0 the instruction is not supported, as calls return to no address.
 	CallReturnAddress uint64
+	// StackRoom is how many bytes at the upper end of the stack frames leave alone.
+	StackRoom uint64
 	// Resolve finds functions that were not defined; it may be nil.
 	Resolve func(ir.Name, *ir.Signature) HostFunc
 
@@ -182,7 +184,7 @@ func (m *Machine) trap(inst ir.Inst, code ir.TrapCode) error {
 // enter makes a frame for function i, whose arguments are in m.buf.
 func (m *Machine) enter(i int) error {
 	f := m.funcs[i].f
-	sp := m.memory.top()
+	sp := m.memory.top() - m.StackRoom
 	if n := len(m.frames); n > 0 {
 		sp = m.frames[n-1].sp
 	}

@@ -116,7 +116,7 @@ func (m *Module) DefineHost(name ir.Name, s ir.Signature, call HostFunc) (module
 	for i, p := range f.Params(blk) {
 		b.Store(bufferFlags, p, buffer, int32(i*SlotSize))
 	}
-	// The execution context lies at the base of the stack's aligned region. The
+	// The execution context lies in the stack's aligned region, in a fixed place. The
 	// exit record names the frame and the return address of the exiting call.
 	hosts := *m.hosts.Load()
 	exec := b.Band(b.GetStackPointer(ir.I64), b.Iconst(ir.I64, -layout.StackRegionSize))

@@ -1,5 +1,5 @@
 // Package layout fixes the shapes of the structures that compiled code and the
-// Go side share: the execution context at the base of every native stack, the
+// Go side share: the execution context above every native stack, the
 // store context, the instance context and what hangs off it. It holds
 // constants only and imports nothing, so that the code generator, the stub
 // generator, the translator and the runtime agree by construction.
@@ -11,9 +11,9 @@
 package layout
 
 // StackRegionSize is the size and the alignment of the region that holds one
-// native stack. Compiled code finds the execution context at the region's base
-// by masking its stack pointer with -StackRegionSize. The region is reserved
-// address space; how much of it is usable stack is the runtime's choice.
+// native stack. Compiled code finds the region's base by masking its stack pointer with
+// -StackRegionSize, and the execution context at a fixed distance from that. The region
+// is reserved address space; how much of it is usable stack is the runtime's choice.
 const StackRegionSize = 16 << 20
 
 // StackSlack is how far below ExecStackLimit code may reach without asking.
@@ -22,36 +22,47 @@ const StackRegionSize = 16 << 20
 // that there is still room for a signal frame and for stubs.
 const StackSlack = 8 << 10
 
-// Execution context: one per native stack, at the base of its region.
+// execution is where the execution context lies in the region: at its end, right above
+// the stack, so that both are in one page as long as the stack is not deep, and in one
+// page of the page tables.
+const execution = StackRegionSize - 1<<10
+
+// Execution context: one per native stack. Offsets are from the base of its region, which
+// is what its address is said to be.
 const (
-	ExecGoSP       = 0  // Go's stack pointer while native code runs; points at the saved frame pointer
-	ExecGoG        = 8  // Go's g while native code runs
-	ExecStackLimit = 16 // lowest stack pointer a prologue accepts
-	ExecEntrySP    = 24 // where the next entry starts its frame
-	ExecEntryFP    = 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
-	ExecExitFP     = 40 // exit record: frame pointer of the frame that made the exiting call
-	ExecExitPC     = 48 // exit record: return address of the exiting call in that frame
-	ExecResumeSP   = 56 // where a resume continues: the frame pointer to restore lies there, and above it the address to return to; written by the exit stub
-	ExecExitKind   = 64 // exit record: why the Go loop got control (Exit* constants)
-	ExecExitArg    = 72 // exit record: address of the argument and result buffer
-	ExecExitData   = 80 // exit record: libcall number, or address of the host function's context
-	ExecExitStub   = 88 // address of the exit stub, constant; reached by `call [context+ExecExitStub]`
-	ExecTrapPC     = 96
-	ExecTrapSP     = 104
-	ExecTrapFP     = 112
-	ExecTrapAddr   = 120 // faulting address
-	ExecTrapSignal = 128
-	ExecYieldPC    = 136
-	ExecYieldFrame = 144 // address of the saved signal frame
-	ExecYieldFP    = 152
-	ExecStore      = 160 // address of the store context of the running activation
-	ExecTicks      = 168 // ticks of a profile's timer that made the code yield, until the Go side takes them
-	ExecExitCaller = 176 // exit record: instance context of the caller of a host function, or 0
-	ExecStackLow   = 184 // lowest usable byte of the stack
-	ExecYieldSP    = 192
-	ExecScratch    = 256 // the buffer for arguments and results of calls that are not nested
-	ExecSize       = ExecScratch + 8*ScratchWords
+	ExecGoSP       = execution + 0  // Go's stack pointer while native code runs; points at the saved frame pointer
+	ExecGoG        = execution + 8  // Go's g while native code runs
+	ExecStackLimit = execution + 16 // lowest stack pointer a prologue accepts
+	ExecEntrySP    = execution + 24 // where the next entry starts its frame
+	ExecEntryFP    = execution + 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
+	ExecExitFP     = execution + 40 // exit record: frame pointer of the frame that made the exiting call
+	ExecExitPC     = execution + 48 // exit record: return address of the exiting call in that frame
+	ExecResumeSP   = execution + 56 // where a resume continues: the frame pointer to restore lies there, and above it the address to return to; written by the exit stub
+	ExecExitKind   = execution + 64 // exit record: why the Go loop got control (Exit* constants)
+	ExecExitArg    = execution + 72 // exit record: address of the argument and result buffer
+	ExecExitData   = execution + 80 // exit record: libcall number, or address of the host function's context
+	ExecExitStub   = execution + 88 // address of the exit stub, constant; reached by `call [context+ExecExitStub]`
+	ExecTrapPC     = execution + 96
+	ExecTrapSP     = execution + 104
+	ExecTrapFP     = execution + 112
+	ExecTrapAddr   = execution + 120 // faulting address
+	ExecTrapSignal = execution + 128
+	ExecYieldPC    = execution + 136
+	ExecYieldFrame = execution + 144 // address of the saved signal frame
+	ExecYieldFP    = execution + 152
+	ExecStore      = execution + 160 // address of the store context of the running activation
+	ExecTicks      = execution + 168 // ticks of a profile's timer that made the code yield, until the Go side takes them
+	ExecExitCaller = execution + 176 // exit record: instance context of the caller of a host function, or 0
+	ExecStackLow   = execution + 184 // lowest usable byte of the stack
+	ExecYieldSP    = execution + 192
+	ExecScratch    = execution + 256 // the buffer for arguments and results of calls that are not nested
 )
+
+// ExecBase is where the execution context begins: the top of the stack.
+const ExecBase = execution
+
+// It lies in the region.
+const _ = uint(StackRegionSize - ExecScratch - 8*ScratchWords)
 
 // ScratchWords is how many 8-byte words of arguments or results fit into ExecScratch.
 const ScratchWords = 48

@@ -291,5 +291,5 @@ func (s *Stack) walk(fp, entryFP uintptr, yield func(uintptr) bool) bool {
 
 // holds tells whether the two words at addr are on the stack.
 func (s *Stack) holds(addr uintptr) bool {
-	return addr >= s.low && addr <= s.exec+layout.StackRegionSize-16 && addr%8 == 0
+	return addr >= s.low && addr <= s.top()-16 && addr%8 == 0
 }

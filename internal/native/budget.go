@@ -11,7 +11,7 @@ import (
 
 const (
 	mappingsPerMemory = 3 // before, in and behind what is usable
-	mappingsPerStack  = 3 // header, guard, stack
+	mappingsPerStack  = 2 // guard, stack
 )
 
 // mappings is the count and its limit, 0 if there is none.

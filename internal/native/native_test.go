@@ -296,7 +296,7 @@ func TestStackPool(t *testing.T) {
 		if size > 0 && s.top()-limit != uintptr(size) {
 			t.Errorf("%d bytes usable, want %d", s.top()-limit, size)
 		}
-		if s.low < s.exec+2*stackUnit {
+		if s.low < s.exec+stackUnit {
 			t.Error("no guard")
 		}
 		all = append(all, s)

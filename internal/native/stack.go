@@ -29,7 +29,7 @@ const (
 	// does not check: small frames (layout.StackSlack), stubs, entry trampolines, calls of leaf functions, and a
 	// signal frame with all the vector state there is.
 	stackReserve = 64 << 10
-	// stackUnit is the unit of a stack's size; also the room for the header.
+	// stackUnit is the unit of a stack's size.
 	stackUnit = 1 << layout.MemoryUnitLog2
 	// stackSlab is the number of stack regions that are reserved at a time.
 	stackSlab = 32
@@ -53,7 +53,7 @@ var ErrStackExhausted = errors.New("native: call stack exhausted")
 // code on the same stack again, below the suspended frames. Get one from
 // [AcquireStack].
 type Stack struct {
-	exec uintptr // the execution context, at the base of the region
+	exec uintptr // the base of the region, which stands for the execution context
 	low  uintptr // lowest mapped byte
 	// Nesting is the deepest nesting of calls that Call allows.
 	Nesting int
@@ -136,7 +136,8 @@ func takeStack() (*Stack, error) {
 	if last >= 0 {
 		s.exec = stacks.regions[last]
 	}
-	if err := protect(s.exec, stackUnit, protReadWrite); err != nil {
+	end := s.exec + layout.StackRegionSize
+	if err := protect(end-stackUnit, stackUnit, protReadWrite); err != nil {
 		giveMappings(mappingsPerStack)
 		return nil, err
 	}
@@ -146,10 +147,11 @@ func takeStack() (*Stack, error) {
 		stacks.slab += layout.StackRegionSize
 		stacks.slabLeft--
 	}
-	s.low = s.exec + layout.StackRegionSize
+	s.low = end - stackUnit
+	*s.word(layout.ExecStackLow) = s.low
 	*s.word(layout.ExecExitStub) = process.stubs + stubExit
-	process.memory.set(s.exec, s.low, true) // what is not guard does not fault
-	process.stacks.set(s.exec, s.low, true)
+	process.memory.set(s.exec, end, true) // what is not guard does not fault
+	process.stacks.set(s.exec, end, true)
 	return s, nil
 }
 
@@ -197,7 +199,7 @@ func (s *Stack) Release() {
 
 // top is where the outermost entry starts, 16-byte aligned and inside the
 // region, as must be every stack pointer.
-func (s *Stack) top() uintptr { return s.exec + layout.StackRegionSize - 64 }
+func (s *Stack) top() uintptr { return s.exec + layout.ExecBase }
 
 func (s *Stack) word(offset uintptr) *uintptr { return wordAt(s.exec + offset) }
 
@@ -247,5 +249,5 @@ func (s *Stack) Live() (low uintptr, size int) {
 		low = *s.word(layout.ExecResumeSP)
 	}
 	low &^= 7
-	return low, int(s.exec + layout.StackRegionSize - low)
+	return low, int(s.top() - low)
 }

@@ -81,6 +81,7 @@ func New(code []byte, o *Options) (*Instance, error) {
 	}
 	in := &Instance{m: m, layout: image.LayoutOf(m)}
 	in.machine.Fuel, in.machine.CallReturnAddress = o.Fuel, 1 // nobody goes there
+	in.machine.StackRoom = layout.StackRegionSize - layout.ExecBase
 	if err := in.define(code, o); err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ func (in *Instance) set(at int32, v uint64) { binary.LittleEndian.PutUint64(in.c
 
 // execution is the execution context.
 func (in *Instance) execution() []byte {
-	return in.machine.Bytes(interp.StackBase, layout.ExecSize)
+	return in.machine.Bytes(interp.StackBase, layout.StackRegionSize)
 }
 
 // Call calls an exported function. Arguments and results are values as bits, one for
