@@ -534,3 +534,34 @@ func TestNoFuel(t *testing.T) {
 	}
 	wantStats(t, k, 2, 2)
 }
+
+// TestRefuelAtLimit: functions that call none of the guest do not look how much stack is
+// left, also where they may ask for fuel. They do so here at every depth of the stack up to
+// its limit, and in frames as large as such functions may have.
+func TestRefuelAtLimit(t *testing.T) {
+	eachInterruption(t, func(t *testing.T, c *davit.Config) {
+		c.Fuel, c.Settings = true, []string{"enable_inlining=false"}
+		asked := 0
+		w := newWorld(t, c, &davit.StoreConfig{StackBytes: 64 << 10, Refuel: func(context.Context) (uint64, error) { asked++; return 1, nil }})
+		var locals, sum strings.Builder
+		for i := range 200 { // alive together, most of them in the frame
+			fmt.Fprintf(&locals, "(local.set %d (i64.load (i32.add (local.get 0) (i32.const %d))))", i+1, 8*i)
+			fmt.Fprintf(&sum, "(local.set 1 (i64.add (i64.mul (local.get 1) (local.get %d)) (local.get %d)))", i+1, 200-i)
+		}
+		in := w.instantiate(fmt.Sprintf(`(module (memory 1) (global $depth (export "depth") (mut i32) (i32.const 0))
+			(func $leaf (param i32) (result i64) (local %s) %s %s (local.get 1))
+			(func $down (export "down") (param i32) (result i32)
+				(global.set $depth (i32.add (global.get $depth) (i32.const 1)))
+				(i64.store (i32.const 4096) (call $leaf (local.get 0)))
+				(i32.add (call $down (local.get 0)) (i32.const 1))))`, strings.Repeat("i64 ", 200), locals.String(), sum.String()))
+		for range 2 {
+			asked = 0
+			_, err := in.Func("down").Call(ctx, davit.ValueI32(0))
+			wantTrap(t, err, davit.TrapStackOverflow)
+			if depth := in.Global("depth").Get().I32(); depth < 500 || asked < 2*int(depth) {
+				t.Errorf("%d deep, asked %d times", depth, asked)
+			}
+			in.Global("depth").Set(davit.ValueI32(0))
+		}
+	})
+}

@@ -35,6 +35,7 @@ type Backend struct {
 	retArea    uint32 // largest result area of a callee
 	tailRoom   uint32
 	makesCalls bool
+	deepens    bool             // there are calls of functions that may use any amount of stack
 	usesWide   bool             // there are values of 256 bits
 	left       uint32           // emitting: the newest call whose return address was taken, none if there is none; see hasLeft
 	clobbered  regalloc.PRegSet // registers that callees may write
@@ -80,7 +81,7 @@ func (b *Backend) Begin(f *ir.Function, l *machine.Lower) error {
 	b.abi.Reset(f)
 	b.retPtr, b.err = machine.NoReg, nil
 	b.nextCall, b.nextBlock = none, -1
-	b.outgoing, b.retArea, b.tailRoom, b.makesCalls = 0, 0, 0, false
+	b.outgoing, b.retArea, b.tailRoom, b.makesCalls, b.deepens = 0, 0, 0, false, false
 	b.left = none
 	b.usesWide, b.env = false, b.envs[0]
 	b.clobbered = regalloc.PRegSet{}

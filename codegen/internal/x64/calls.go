@@ -550,6 +550,7 @@ func (b *Backend) call(l *machine.Lower, s ir.SigRef, f ir.FuncRef, callee ir.Va
 	}
 
 	b.makesCalls = true
+	b.deepens = b.deepens || conv != &preserveAll
 	b.nextCall, b.nextBlock = index, l.Block()
 	clobbers := conv.Clobbers
 	if b.isa.Shared.PinnedReg {
@@ -699,7 +700,7 @@ func (b *Backend) libcallTo(l *machine.Lower, name ir.Name, ret [2]machine.Reg, 
 	b.clobbered = b.clobbered.Union(conv.Clobbers)
 	in.Aux = uint32(len(vc.Calls))
 	vc.Calls = append(vc.Calls, info)
-	b.makesCalls = true
+	b.makesCalls, b.deepens = true, true
 	l.Emit(in)
 }
 

@@ -106,7 +106,7 @@ func (b *Backend) stackCheck(e *machine.Emitter) {
 	small := size+16 <= smallFrame
 	// A tail call that moves the frame down counts as a call, because a chain of
 	// them could go on.
-	if small && !b.makesCalls && f.TailRoom == 0 {
+	if small && !b.deepens && f.TailRoom == 0 {
 		return
 	}
 	top := asm.RSP

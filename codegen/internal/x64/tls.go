@@ -27,7 +27,7 @@ func (c *lower) tlsAddress(g ir.GlobalValue) machine.Reg {
 		info.Operands = machine.Range{Start: start, End: start + 1}
 		info.Clobbers = l.VC.Clobbers(systemV.Clobbers)
 		b.clobbered = b.clobbered.Union(systemV.Clobbers)
-		b.makesCalls = true
+		b.makesCalls, b.deepens = true, true
 		in = inst(OpTLSCall)
 		in.Flags = uint8(model)
 	case isa.TLSCOFF:
@@ -107,7 +107,7 @@ func (c *lower) switchStack(save, load, payload machine.Reg) machine.Reg {
 		return d
 	}
 	b.clobbered = b.clobbered.Union(allRegs)
-	b.makesCalls = true
+	b.makesCalls, b.deepens = true, true
 	c.l.Emit(New(OpSwitch, 0, asm.S64, d, save, load, payload))
 	return d
 }
