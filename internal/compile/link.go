@@ -261,8 +261,13 @@ func roomFor[T any](l *linker, s []T, n int, bytes float64) []T {
 	if cap(s)-len(s) >= n {
 		return s
 	}
-	// Not append, which touches all of the memory.
-	grown := make([]T, len(s), l.expect(len(s), n, bytes))
+	size := l.expect(len(s), n, bytes)
+	if l.weight <= l.total/16 {
+		// Large bodies take most of the memory now; the collector should not think that
+		// there is even more.
+		size = max(size/8, len(s)+n)
+	}
+	grown := make([]T, len(s), size) // not append, which touches all of the memory
 	copy(grown, s)
 	return grown
 }
