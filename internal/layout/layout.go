@@ -18,8 +18,9 @@ const StackRegionSize = 16 << 20
 
 // StackSlack is how far below ExecStackLimit code may reach without asking.
 // Functions whose frame is at most half of it compare their stack pointer as it
-// is at entry, and those of them that call nothing don't compare at all. Below
-// that there is still room for a signal frame and for stubs.
+// is at entry, and those of them that call nothing, or functions of convention
+// preserve_all only, which take little, don't compare at all. Below that there is still
+// room for a signal frame and for stubs.
 const StackSlack = 8 << 10
 
 // execution is where the execution context lies in the region: at its end, right above
