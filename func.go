@@ -31,7 +31,6 @@ type intsFunc func(pass *vm.Pass, a, b, c, d uint64) (status uintptr, result uin
 func (s *Store) funcOf(f vm.Func) *Func {
 	t := f.Type()
 	fn := &Func{store: s, vm: f, typ: t, slots: f.BufferWords()}
-	width := map[ValType]uint64{I32: math.MaxUint32, I64: math.MaxUint64}
 	if len(t.Params) > 4 || len(t.Results) > 1 {
 		return fn
 	}
@@ -42,8 +41,12 @@ func (s *Store) funcOf(f vm.Func) *Func {
 			}
 		}
 	}
-	if len(t.Results) > 0 {
-		fn.intResult = width[t.Results[0]]
+	switch {
+	case len(t.Results) == 0:
+	case t.Results[0] == I32:
+		fn.intResult = math.MaxUint32
+	default:
+		fn.intResult = math.MaxUint64
 	}
 	fn.ints, _ = vm.Direct[intsFunc](&fn.vm, nil)
 	return fn
@@ -224,7 +227,7 @@ var background = func() uintptr {
 
 // begin begins any call. Raw is the arguments if they have been lowered.
 func (f *Func) begin(ctx context.Context, raw []uint64) (unsafe.Pointer, error) {
-	if ctx.Done() != nil && ctx.Err() != nil {
+	if !isLive(ctx) {
 		return nil, &Trap{Code: TrapInterrupt, Cause: context.Cause(ctx)}
 	}
 	if !f.store.vm.Turn.Try() {

@@ -23,44 +23,41 @@ const StackRegionSize = 16 << 20
 // room for a signal frame and for stubs.
 const StackSlack = 8 << 10
 
-// execution is where the execution context lies in the region: at its end, right above
-// the stack, so that both are in one page as long as the stack is not deep, and in one
+// ExecBase is where the execution context lies in the region: at its end, right above
+// the top of the stack, so that both are in one page as long as the stack is not deep, and in one
 // page of the page tables.
-const execution = StackRegionSize - 1<<10
+const ExecBase = StackRegionSize - 1<<10
 
 // Execution context: one per native stack. Offsets are from the base of its region, which
 // is what its address is said to be.
 const (
-	ExecGoSP       = execution + 0  // Go's stack pointer while native code runs; points at the saved frame pointer
-	ExecGoG        = execution + 8  // Go's g while native code runs
-	ExecStackLimit = execution + 16 // lowest stack pointer a prologue accepts
-	ExecEntrySP    = execution + 24 // where the next entry starts its frame
-	ExecEntryFP    = execution + 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
-	ExecExitFP     = execution + 40 // exit record: frame pointer of the frame that made the exiting call
-	ExecExitPC     = execution + 48 // exit record: return address of the exiting call in that frame
-	ExecResumeSP   = execution + 56 // where a resume continues: the frame pointer to restore lies there, and above it the address to return to; written by the exit stub
-	ExecExitKind   = execution + 64 // exit record: why the Go loop got control (Exit* constants)
-	ExecExitArg    = execution + 72 // exit record: address of the argument and result buffer
-	ExecExitData   = execution + 80 // exit record: libcall number, or address of the host function's context
-	ExecExitStub   = execution + 88 // address of the exit stub, constant; reached by `call [context+ExecExitStub]`
-	ExecTrapPC     = execution + 96
-	ExecTrapSP     = execution + 104
-	ExecTrapFP     = execution + 112
-	ExecTrapAddr   = execution + 120 // faulting address
-	ExecTrapSignal = execution + 128
-	ExecYieldPC    = execution + 136
-	ExecYieldFrame = execution + 144 // address of the saved signal frame
-	ExecYieldFP    = execution + 152
-	ExecStore      = execution + 160 // address of the store context of the running activation
-	ExecTicks      = execution + 168 // ticks of a profile's timer that made the code yield, until the Go side takes them
-	ExecExitCaller = execution + 176 // exit record: instance context of the caller of a host function, or 0
-	ExecStackLow   = execution + 184 // lowest usable byte of the stack
-	ExecYieldSP    = execution + 192
-	ExecScratch    = execution + 256 // the buffer for arguments and results of calls that are not nested
+	ExecGoSP       = ExecBase + 0  // Go's stack pointer while native code runs; points at the saved frame pointer
+	ExecGoG        = ExecBase + 8  // Go's g while native code runs
+	ExecStackLimit = ExecBase + 16 // lowest stack pointer a prologue accepts
+	ExecEntrySP    = ExecBase + 24 // where the next entry starts its frame
+	ExecEntryFP    = ExecBase + 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
+	ExecExitFP     = ExecBase + 40 // exit record: frame pointer of the frame that made the exiting call
+	ExecExitPC     = ExecBase + 48 // exit record: return address of the exiting call in that frame
+	ExecResumeSP   = ExecBase + 56 // where a resume continues: the frame pointer to restore lies there, and above it the address to return to; written by the exit stub
+	ExecExitKind   = ExecBase + 64 // exit record: why the Go loop got control (Exit* constants)
+	ExecExitArg    = ExecBase + 72 // exit record: address of the argument and result buffer
+	ExecExitData   = ExecBase + 80 // exit record: libcall number, or address of the host function's context
+	ExecExitStub   = ExecBase + 88 // address of the exit stub, constant; reached by `call [context+ExecExitStub]`
+	ExecTrapPC     = ExecBase + 96
+	ExecTrapSP     = ExecBase + 104
+	ExecTrapFP     = ExecBase + 112
+	ExecTrapAddr   = ExecBase + 120 // faulting address
+	ExecTrapSignal = ExecBase + 128
+	ExecYieldPC    = ExecBase + 136
+	ExecYieldFrame = ExecBase + 144 // address of the saved signal frame
+	ExecYieldFP    = ExecBase + 152
+	ExecStore      = ExecBase + 160 // address of the store context of the running activation
+	ExecTicks      = ExecBase + 168 // ticks of a profile's timer that made the code yield, until the Go side takes them
+	ExecExitCaller = ExecBase + 176 // exit record: instance context of the caller of a host function, or 0
+	ExecStackLow   = ExecBase + 184 // lowest usable byte of the stack
+	ExecYieldSP    = ExecBase + 192
+	ExecScratch    = ExecBase + 256 // the buffer for arguments and results of calls that are not nested
 )
-
-// ExecBase is where the execution context begins: the top of the stack.
-const ExecBase = execution
 
 // It lies in the region.
 const _ = uint(StackRegionSize - ExecScratch - 8*ScratchWords)
@@ -73,7 +70,6 @@ const ScratchWords = 48
 const (
 	GateLease = 0 // address of the Lease that the lock is let by
 	GateExec  = 8 // address of the execution context; 0: calls need the Go side to begin
-	GateSize  = 16
 )
 
 // Pass: what a direct entry trampoline is called with. It lies in the Go heap; code that

@@ -134,20 +134,17 @@ func HasDirect(sig *image.Signature) bool {
 // Direct makes the direct entry trampoline of sig, number index, in f: see
 // [image.Signature].
 func (t *Trampolines) Direct(f *ir.Function, sig *image.Signature, index uint32) {
-	s := ir.Signature{Params: []ir.Param{{Type: ir.I64, Purpose: ir.Pass}}, CallConv: ir.Go}
-	for _, p := range sig.Params {
-		s.Params = append(s.Params, ir.Param{Type: SlotType(p)})
-	}
-	for _, r := range sig.Results {
-		s.Returns = append(s.Returns, ir.Param{Type: SlotType(r)})
-	}
+	record := recordSignature(sig)
+	const contexts = 2
+	s := ir.Signature{Params: []ir.Param{{Type: ir.I64, Purpose: ir.Pass}}, Returns: record.Returns, CallConv: ir.Go}
+	s.Params = append(s.Params, record.Params[contexts:]...)
 	p := t.begin(f, ir.UserName(DirectNamespace, index), s)
 	word := func(off int64) ir.Value {
 		return t.value(ir.InstData{Op: ir.OpLoad, Type: ir.I64, Flags: bufferFlags, Imm: off}, p[0])
 	}
 	t.args = append(t.args[:0], word(layout.PassVMCtx), t.iconst(ir.I64, 0))
 	t.args = append(t.args, p[1:]...)
-	call := t.b.CallIndirect(f.AddSig(recordSignature(sig)), word(layout.PassCode), t.args...)
+	call := t.b.CallIndirect(f.AddSig(record), word(layout.PassCode), t.args...)
 	results := f.Results(call)
 	if len(results) > 0 {
 		// A call that has left for Go comes back by a resume, which knows nothing of registers.

@@ -519,9 +519,9 @@ func (a *activation) waitForInner() {
 func (a *activation) hostEnded(err error) error {
 	s := a.store
 	if err != nil {
-		return a.withFrames(s.stack, s.hostError(err))
+		return a.withFrames(s.hostError(err))
 	}
-	return a.ended(s.stack)
+	return a.ended()
 }
 
 func (s *Store) hostError(err error) error {
@@ -532,10 +532,10 @@ func (s *Store) hostError(err error) error {
 }
 
 // ended is the trap that ends the call if its context has ended.
-func (a *activation) ended(stack *native.Stack) error {
+func (a *activation) ended() error {
 	select {
 	case <-a.done:
-		return a.withFrames(stack, a.interrupted())
+		return a.withFrames(a.interrupted())
 	default:
 		return nil
 	}
@@ -600,16 +600,16 @@ func (a *activation) Exit(stack *native.Stack, e native.Exit) error {
 	}
 	err := a.libcall(uint64(e.Data), unsafe.Slice((*uint64)(pointer(uint64(e.Buffer))), libcallWords))
 	if err == nil && a.done != nil {
-		return a.ended(stack)
+		return a.ended()
 	}
-	return a.withFrames(stack, err)
+	return a.withFrames(err)
 }
 
 // libcallWords is how many arguments a libcall has at most, with the context.
 const libcallWords = 8
 
 // withFrames gives a trap that the Go side raised the frames it happened in.
-func (a *activation) withFrames(stack *native.Stack, err error) error {
+func (a *activation) withFrames(err error) error {
 	if t, ok := err.(*Trap); ok && t.Frames == nil {
 		t.Frames = a.store.suspendedFrames()
 	}
