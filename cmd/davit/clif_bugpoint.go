@@ -164,8 +164,11 @@ func (b *clifBugpoint) reduce(cmd *cobra.Command, i int, f *ir.Function) error {
 const refused = "does not verify"
 
 // kinds find in what is said of a failure what kind it is. What the first of
-// them that matches has in parentheses is the kind, without numbers.
+// them that matches has in parentheses is the kind, without numbers. What the Go
+// runtime says of a fault in compiled code depends on where its own stack was: all
+// faults are one kind.
 var kinds = []*regexp.Regexp{
+	regexp.MustCompile(`(the process that ran it ended by a fault)`),
 	regexp.MustCompile(`(the process that ran it ended: [^\n]*)`),
 	regexp.MustCompile(`(bug in the code generator[^\n]*)`),
 	regexp.MustCompile(`(` + refused + `)[^\n]*(: [^:\n]*)$`),

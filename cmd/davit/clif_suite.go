@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -181,7 +183,7 @@ type clifWorker struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
-	stderr strings.Builder
+	stderr bytes.Buffer
 }
 
 func (w *clifWorker) start() error {
@@ -223,6 +225,9 @@ func (w *clifWorker) start() error {
 	return nil
 }
 
+// faulted finds in what the Go runtime says of its end that the processor stopped it.
+var faulted = regexp.MustCompile(`\b(SIGSEGV|SIGBUS|SIGILL|SIGFPE|SIGTRAP|sigpanic|fault address)\b`)
+
 // file runs a file in the worker. If that ends the worker, the file has failed.
 func (w *clifWorker) file(path string) (r filetest.Result) {
 	fail := func(err error) filetest.Result {
@@ -244,7 +249,11 @@ func (w *clifWorker) file(path string) (r filetest.Result) {
 	if err != nil {
 		w.stop()
 		why, _, _ := strings.Cut(strings.TrimSpace(w.stderr.String()), "\n")
-		return fail(fmt.Errorf("the process that ran it ended: %s", why))
+		how := ""
+		if faulted.Match(w.stderr.Bytes()) {
+			how = " by a fault"
+		}
+		return fail(fmt.Errorf("the process that ran it ended%s: %s", how, why))
 	}
 	return r
 }

@@ -15,9 +15,28 @@ import (
 // sysTgsigqueueinfo is rt_tgsigqueueinfo.
 const sysTgsigqueueinfo = 297
 
-// tickStep makes every step a tick of a profile's timer, until the test's end.
+// What rt_sigprocmask does.
+const (
+	sigBlock   = 0
+	sigSetMask = 2
+)
+
+// tickStep makes every step a tick of a profile's timer, until the test's end. The
+// timer itself waits until then: its signal is blocked.
 func tickStep(t *testing.T) {
 	supported(t)
+	runtime.LockOSThread()
+	t.Cleanup(runtime.UnlockOSThread)
+	block := func(how uintptr, set *uint64, old *uint64) {
+		_, _, e := syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, how,
+			uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+	}
+	timer, mask := uint64(1)<<(syscall.SIGPROF-1), uint64(0)
+	block(sigBlock, &timer, &mask)
+	t.Cleanup(func() { block(sigSetMask, &mask, nil) })
 	if err := native.StartProfile(1); err != nil {
 		t.Skip(err)
 	}
