@@ -8,7 +8,7 @@ import (
 
 // format is the version of the form of artifacts. The ELF header, the place of
 // the note and its first field, and the seal are the same in all versions.
-const format = 4
+const format = 5
 
 // Sections by their index.
 const (

@@ -33,7 +33,6 @@ const ExecBase = StackRegionSize - 1<<10
 const (
 	ExecGoSP       = ExecBase + 0  // Go's stack pointer while native code runs; points at the saved frame pointer
 	ExecGoG        = ExecBase + 8  // Go's g while native code runs
-	ExecStackLimit = ExecBase + 16 // lowest stack pointer a prologue accepts
 	ExecEntrySP    = ExecBase + 24 // where the next entry starts its frame
 	ExecEntryFP    = ExecBase + 32 // entry record: frame pointer of the newest entry frame; backtraces of the activation end there
 	ExecExitFP     = ExecBase + 40 // exit record: frame pointer of the frame that made the exiting call
@@ -57,10 +56,15 @@ const (
 	ExecStackLow   = ExecBase + 184 // lowest usable byte of the stack
 	ExecYieldSP    = ExecBase + 192
 	ExecScratch    = ExecBase + 256 // the buffer for arguments and results of calls that are not nested
+
+	// The lowest stack pointer a prologue accepts. It lies so close to the last byte of
+	// the region, which is where the stack pointer's lowest bits all set lead, that a byte
+	// holds the distance.
+	ExecStackLimit = StackRegionSize - 16
 )
 
-// It lies in the region.
-const _ = uint(StackRegionSize - ExecScratch - 8*ScratchWords)
+// It lies in the region, before the limit.
+const _ = uint(ExecStackLimit - ExecScratch - 8*ScratchWords)
 
 // ScratchWords is how many 8-byte words of arguments or results fit into ExecScratch.
 const ScratchWords = 48

@@ -93,7 +93,7 @@ func (b *Backend) restoreSaved(e *machine.Emitter) {
 }
 
 // stackCheck traps if the frame would reach too far below the limit in the
-// execution context, which is found by masking the stack pointer. The frame
+// execution context, which is found from the end of the stack's region. The frame
 // pointer is set up already, so that the trap finds the caller. r10 and r11
 // carry no arguments.
 func (b *Backend) stackCheck(e *machine.Emitter) {
@@ -115,8 +115,9 @@ func (b *Backend) stackCheck(e *machine.Emitter) {
 		a.RM(asm.LEA, asm.S64, asm.R10, asm.At(asm.RSP, -int32(size)))
 	}
 	a.RR(asm.MOV, asm.S64, asm.R11, asm.RSP)
-	a.RI(asm.AND, asm.S64, asm.R11, -layout.StackRegionSize)
-	a.RM(asm.CMP, asm.S64, top, asm.At(asm.R11, layout.ExecStackLimit))
+	const last = layout.StackRegionSize - 1
+	a.RI(asm.OR, asm.S64, asm.R11, last)
+	a.RM(asm.CMP, asm.S64, top, asm.At(asm.R11, layout.ExecStackLimit-last))
 	b.jcc(e, asm.B, b.trapLabel(e, uint8(ir.TrapStackOverflow), 0))
 }
 
