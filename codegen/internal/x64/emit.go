@@ -576,12 +576,7 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 			a.RI(asm.CMP, asm.S32, hw(r[0]), int32(entries.End-entries.Start-1))
 			b.jcc(e, asm.AE, machine.Label(e.Dest(e.VC.TableBlocks[entries.End-1])))
 		}
-		index, t, u := hw(r[0]), hw(r[1]), hw(r[2])
-		a.RM(asm.LEA, asm.S64, t, asm.RIPRel(0))
-		b.relative(e, e.JumpTable(in.Aux))
-		a.RM(asm.MOVSX32, asm.S64, u, asm.Indexed(t, index, 2, 0))
-		a.RR(asm.ADD, asm.S64, t, u)
-		a.JmpR(t)
+		b.jumpTable(e, in)
 	case OpJmpTree:
 		b.jumpTree(e, in)
 	case OpUd2:

@@ -365,6 +365,38 @@ func (b *Backend) cvtFToUSatCold(e *machine.Emitter, in *machine.Inst, back mach
 	a.MovRI(to, d, -1)
 }
 
+// smallTable is how many entries a table of jumps in the code has at most, the
+// default block's included: two cache lines.
+const smallTable = 16
+
+// jumpTable goes to the block of entry R0 of a jump table, which it has. A small
+// table is made of jumps behind the one that leads to them: where it was
+// predicted wrongly, this is known sooner by a load and an addition. A large one
+// is made of distances, which take half the room.
+func (b *Backend) jumpTable(e *machine.Emitter, in *machine.Inst) {
+	a := &b.asm
+	index, t, u := hw(in.R[0]), hw(in.R[1]), hw(in.R[2])
+	a.RM(asm.LEA, asm.S64, t, asm.RIPRel(0))
+	r := e.VC.JumpTables[in.Aux]
+	if r.End-r.Start > smallTable {
+		b.relative(e, e.JumpTable(in.Aux))
+		a.RM(asm.MOVSX32, asm.S64, u, asm.Indexed(t, index, 2, 0))
+		a.RR(asm.ADD, asm.S64, t, u)
+		a.JmpR(t)
+		return
+	}
+	jumps := e.Buf.NewLabel()
+	b.relative(e, jumps)
+	a.RM(asm.LEA, asm.S64, t, asm.Indexed(t, index, 3, 0))
+	a.JmpR(t)
+	b.bind(e, jumps)
+	for _, to := range e.VC.TableBlocks[r.Start:r.End] {
+		e.Buf.Fixup(len(a.Buf)+1, fixRel32, machine.Label(e.Dest(to)), -4)
+		a.Jmp32()
+		a.Buf = append(a.Buf, Padding, Padding, Padding) // to 8 bytes
+	}
+}
+
 // jumpTree goes to the block of entry R0 of a jump table, or the last if there are
 // fewer, by a binary search with comparisons. Ranges of entries with one block
 // are not searched further.
