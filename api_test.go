@@ -541,6 +541,7 @@ const loops = `(module
 	(func (export "forever") (call $tick) (loop $l (br $l)))
 	(func (export "ticking") (loop $l (call $tick) (br $l)))
 	(func (export "filling") (call $tick) (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br $l)))
+	(func (export "copying") (call $tick) (loop $l (memory.copy (i32.const 0) (i32.const 32768) (i32.const 32768)) (br $l)))
 	(func (export "count") (param i64) (result i64) (local $n i64)
 		(loop $l
 			(local.set $n (i64.add (local.get $n) (i64.const 1)))
@@ -568,7 +569,7 @@ func TestCancellation(t *testing.T) {
 		w.define("go", "tick", nil, nil, func(context.Context, *davit.Caller, []uint64) error { tick(); return nil })
 		in := w.instantiate(loops)
 		reason := errors.New("reason")
-		for _, name := range []string{"forever", "ticking", "filling"} {
+		for _, name := range []string{"forever", "ticking", "filling", "copying"} {
 			cancellable, cancel := context.WithCancelCause(ctx)
 			go func() { <-started; cancel(reason) }()
 			_, err := in.Func(name).Call(cancellable)

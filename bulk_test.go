@@ -14,7 +14,7 @@ import (
 // code changes its way, at all kinds of overlap, and compares with Go's copy.
 func TestBulkSizes(t *testing.T) {
 	const memory = 1 << 21
-	sizes := []int{511, 512, 513, 4096, 9001, 1<<16 + 1, 1<<18 - 1, 1 << 18, 1<<18 + 1}
+	sizes := []int{511, 512, 513, 4096, 9001, 1<<14 - 1, 1 << 14, 1<<16 + 1, 1<<18 - 1, 1 << 18, 1<<18 + 1}
 	for n := range 300 {
 		sizes = append(sizes, n)
 	}

@@ -229,6 +229,11 @@ func (b *Builder) Fence() ir.Inst {
 	return b.emit(&ir.InstData{Op: ir.OpFence})
 }
 
+// X86RepMovsb appends x86_rep_movsb. Copy to the first address from the second as many bytes as the third operand says, one after the other, so that a byte that was written may be read again. A fault is no trap.
+func (b *Builder) X86RepMovsb(x, y, z ir.Value) ir.Inst {
+	return b.emit(&ir.InstData{Op: ir.OpX86RepMovsb}, x, y, z)
+}
+
 // Select appends select. The second operand if the condition is not zero, else the third.
 func (b *Builder) Select(x, y, z ir.Value) ir.Value {
 	return b.one(&ir.InstData{Op: ir.OpSelect, Type: b.fn.ValueType(y)}, x, y, z)

@@ -175,6 +175,29 @@ func (m *Machine) loadStore(fr *frame, inst ir.Inst, d *ir.InstData) (Value, err
 	}), nil
 }
 
+// copyBytes copies n bytes as if one by one.
+func (m *Machine) copyBytes(inst ir.Inst, d *ir.InstData, to, from, n Value) error {
+	if n.Lo == 0 {
+		return nil
+	}
+	dst, err := m.access(inst, d, to, 0, int(n.Lo), false)
+	if err != nil {
+		return err
+	}
+	src, err := m.access(inst, d, from, 0, int(n.Lo), false)
+	if err != nil {
+		return err
+	}
+	if to.Lo-from.Lo >= n.Lo {
+		copy(dst, src)
+		return nil
+	}
+	for i := range dst {
+		dst[i] = src[i]
+	}
+	return nil
+}
+
 // atomic runs atomic_rmw and atomic_cas. Nothing else runs meanwhile.
 func (m *Machine) atomic(fr *frame, inst ir.Inst, d *ir.InstData) (Value, error) {
 	args := fr.f.Args(inst)

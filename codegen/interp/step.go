@@ -70,6 +70,8 @@ func (m *Machine) step(fr *frame, inst ir.Inst, d *ir.InstData) error {
 		if r = word(m.CallReturnAddress); m.CallReturnAddress == 0 {
 			err = m.fail(inst, ErrUnsupported)
 		}
+	case ir.OpX86RepMovsb:
+		err = m.copyBytes(inst, d, in[0], in[1], in[2])
 	case ir.OpUaddOverflowTrap:
 		n := to.Bits()
 		sum := in[0].add(in[1])

@@ -63,6 +63,7 @@ const (
 	OpAtomicLoad
 	OpAtomicStore
 	OpFence
+	OpX86RepMovsb
 	OpSelect
 	OpSelectSpectreGuard
 	OpBitselect
@@ -235,6 +236,7 @@ var opTable = [NumOpcodes]OpInfo{
 	OpAtomicLoad:                 {"atomic_load", FormatLoadNoOffset, setAtomic, CtrlExplicit, "addr", "T", FlagLoad | FlagTrap | FlagEffect, "Sequentially consistent load."},
 	OpAtomicStore:                {"atomic_store", FormatStoreNoOffset, setAtomic, 0, "T addr", "", FlagStore | FlagTrap | FlagEffect, "Sequentially consistent store."},
 	OpFence:                      {"fence", FormatNullary, setNone, CtrlNone, "", "", FlagEffect | FlagLoad | FlagStore, "Full memory fence."},
+	OpX86RepMovsb:                {"x86_rep_movsb", FormatTernary, setNone, CtrlNone, "i64 i64 i64", "", FlagLoad | FlagStore | FlagEffect, "Copy to the first address from the second as many bytes as the third operand says, one after the other, so that a byte that was written may be read again. A fault is no trap."},
 	OpSelect:                     {"select", FormatTernary, setAny, 1, "i T T", "T", 0, "The second operand if the condition is not zero, else the third."},
 	OpSelectSpectreGuard:         {"select_spectre_guard", FormatTernary, setAny, 1, "i T T", "T", FlagEffect, "Like select, never by a branch, so that not even speculation sees the other value."},
 	OpBitselect:                  {"bitselect", FormatTernary, setAny, 1, "T T T", "T", 0, "Bits of the second operand where the first has ones, else of the third."},

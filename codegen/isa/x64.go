@@ -14,6 +14,8 @@ type X64 struct {
 
 	HasAVX, HasAVX2, HasFMA, HasF16C, HasBMI1, HasBMI2, HasLZCNT bool
 
+	HasERMS bool // rep movsb is the fastest way to copy much
+
 	HasAVXVNNI, HasAVX512F, HasAVX512DQ, HasAVX512BW, HasAVX512VL, HasAVX512VBMI, HasAVX512BITALG, HasAVX512VNNI bool
 }
 
@@ -40,6 +42,7 @@ var x64Flags = []x64Flag{
 	{"has_bmi1", func(x *X64) *bool { return &x.HasBMI1 }},
 	{"has_bmi2", func(x *X64) *bool { return &x.HasBMI2 }},
 	{"has_lzcnt", func(x *X64) *bool { return &x.HasLZCNT }},
+	{"has_erms", func(x *X64) *bool { return &x.HasERMS }},
 	{"has_avx512f", func(x *X64) *bool { return &x.HasAVX512F }},
 	{"has_avx512dq", func(x *X64) *bool { return &x.HasAVX512DQ }},
 	{"has_avx512bw", func(x *X64) *bool { return &x.HasAVX512BW }},
@@ -100,7 +103,7 @@ func (x *X64) add(l level) {
 	set(levelAVX, &x.HasAVX)
 	set(levelAVXF, &x.HasF16C)
 	set(level3, &x.HasAVX2, &x.HasFMA, &x.HasBMI1, &x.HasBMI2, &x.HasLZCNT)
-	set(level4, &x.HasAVX512F, &x.HasAVX512DQ, &x.HasAVX512BW, &x.HasAVX512VL)
+	set(level4, &x.HasERMS, &x.HasAVX512F, &x.HasAVX512DQ, &x.HasAVX512BW, &x.HasAVX512VL)
 	set(levelVBMI, &x.HasAVX512VBMI)
 	set(levelBITALG, &x.HasAVX512BITALG, &x.HasAVX512VNNI)
 }
@@ -134,6 +137,7 @@ func hostX64() X64 {
 	return X64{
 		HasSSE3: c.HasSSE3, HasSSSE3: c.HasSSSE3, HasSSE41: c.HasSSE41, HasSSE42: c.HasSSE42, HasPOPCNT: c.HasPOPCNT, HasCMPXCHG16B: c.HasCX16,
 		HasAVX: c.HasAVX, HasAVX2: c.HasAVX2, HasFMA: c.HasFMA, HasBMI1: c.HasBMI1, HasBMI2: c.HasBMI2,
+		HasERMS: c.HasERMS,
 		// BMI2 came with Haswell, which has LZCNT, and to AMD processors, which
 		// had it before. (The feature has no field of its own.)
 		HasLZCNT: c.HasBMI2,

@@ -133,6 +133,8 @@ func hasExtension(name string) bool {
 		return c.HasBMI1
 	case "bmi2", "lzcnt":
 		return c.HasBMI2
+	case "erms":
+		return true // what it tells is that an instruction of all processors is fast
 	case "avx512f":
 		return c.HasAVX512F
 	case "avx512dq":

@@ -223,6 +223,7 @@ func prepare(data []byte, o *Options) (*translate.Module, *isa.TargetISA, error)
 	}
 	module := translate.NewModule(env, o.Settings, o.relaxed(target))
 	module.WideVectors = target.Triple.Arch == isa.X86_64 && target.X64.HasAVX2
+	module.RepMovsb = target.Triple.Arch == isa.X86_64 && target.X64.HasERMS
 	module.HeapBranches, module.TableBranches = !target.Shared.HeapSpectre, !target.Shared.TableSpectre
 	return module, target, nil
 }

@@ -52,6 +52,10 @@ const (
 	// largeBulk is the size from which the runtime does it: it takes some
 	// microseconds, beside which the way there and back does not count.
 	largeBulk = 1 << 18
+	// repBulk is the size from which one instruction copies forward, where the
+	// processor is good at that: it takes its time to begin, but then does not read
+	// what it will overwrite, which counts as soon as not all is in the first cache.
+	repBulk = 1 << 14
 )
 
 // constantSize is the value of n, if it is a constant that is handled in place.
@@ -298,6 +302,11 @@ func (b *bulk) emit(large func()) {
 		b.loop(typ, true)
 		b.b.Return()
 		b.b.SwitchTo(forward)
+		if b.m.RepMovsb {
+			b.when(ir.UnsignedGreaterThanOrEqual, repBulk, true, func() {
+				b.b.X86RepMovsb(b.d.first, b.s.first, b.n)
+			})
+		}
 		b.loop(typ, false)
 	}
 	b.b.Return()

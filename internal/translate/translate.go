@@ -40,6 +40,8 @@ type Module struct {
 	HeapBranches, TableBranches bool
 	// WideVectors says that the target loads, stores and splats i8x32.
 	WideVectors bool
+	// RepMovsb says that the target has x86_rep_movsb, and copies fast by it.
+	RepMovsb bool
 
 	direct []ir.Signature // by type: calls within the module
 	record []ir.Signature // by type: calls through function records

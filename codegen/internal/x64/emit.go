@@ -602,6 +602,8 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 		b.relative(e, e.Label(machine.Label(in.Aux)))
 	case OpTLSCall, OpTLSCOFF:
 		b.emitTLS(e, in)
+	case OpRepMovs:
+		a.Emit(asm.REPMOVSB)
 	case OpSwitch:
 		b.emitSwitch(e)
 	case OpBlockAddr:

@@ -138,6 +138,7 @@ const (
 	OpBlockAddr // R0 = address of block Aux
 	OpTLSCall   // rax = address of thread-local variable Calls[Aux].Dest, from a function of the system; Flags is the model
 	OpTLSCOFF   // R0 = the same as an offset in the module's block; R1 a temporary
+	OpRepMovs   // copies R2 (rcx) bytes to [R0] (rdi) from [R1] (rsi)
 	OpSwitch    // to another stack: R0 = payload, R1 where to save, R2 where to load from, R3 payload
 	OpNop       // nothing
 	numOps
@@ -284,6 +285,7 @@ var Table = func() []machine.OpInfo {
 		OpBlockAddr:   {Name: "block_address", Slots: slots{d}},
 		OpTLSCall:     {Name: "tls_call", Flags: machine.OpCall},
 		OpTLSCOFF:     {Name: "tls_index", Slots: slots{de, de}},
+		OpRepMovs:     {Name: "rep_movsb", Slots: slots{machine.UFix(pRDI), machine.UFix(pRSI), uC}, Clobbers: regalloc.MakePRegSet(pRDI, pRSI, pRCX)},
 		OpSwitch:      {Name: "stack_switch", Slots: slots{machine.DFix(pRDI), machine.UFix(pRSI), uD, machine.UFix(pRDI)}, Clobbers: allRegs},
 		OpNop:         {Name: "nop"},
 	}

@@ -74,6 +74,14 @@ func (c *lower) ud2(code ir.TrapCode) out {
 
 func (c *lower) plain(op Op) { c.l.Emit(New(op, 0, 0)) }
 
+func (c *lower) repMovs(to, from, n machine.Reg) {
+	clobbered := &c.backend().clobbered // some conventions want these back
+	for _, r := range []regalloc.PReg{pRDI, pRSI, pRCX} {
+		clobbered.Add(r)
+	}
+	c.l.Emit(New(OpRepMovs, 0, asm.S64, to, from, n))
+}
+
 func (c *lower) physical(r machine.Reg) machine.Reg {
 	d := c.newGpr()
 	c.l.Emit(New(OpMovP, 0, asm.S64, d, r))

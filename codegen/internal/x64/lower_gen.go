@@ -533,46 +533,53 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		// lower_control.rules:88
 		c.plain(OpFence)
 		return c.outNone(), true
+	case ir.OpX86RepMovsb:
+		// lower_control.rules:92
+		v902 := c.arg0(v0)
+		v903 := c.arg1(v0)
+		v904 := c.arg2(v0)
+		c.repMovs(c.gpr(v902), c.gpr(v903), c.gpr(v904))
+		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:96
-		v902 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v902)), true
+		// lower_control.rules:100
+		v905 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v905)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:97
-		v903 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v903)), true
-	case ir.OpTlsValue:
 		// lower_control.rules:101
-		v904 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v904)), true
+		v906 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v906)), true
+	case ir.OpTlsValue:
+		// lower_control.rules:105
+		v907 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v907)), true
 	case ir.OpStackSwitch:
-		// lower_control.rules:107
-		v905 := c.arg0(v0)
-		v906 := c.arg1(v0)
-		v907 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v905), c.gpr(v906), c.gpr(v907))), true
+		// lower_control.rules:111
+		v908 := c.arg0(v0)
+		v909 := c.arg1(v0)
+		v910 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v908), c.gpr(v909), c.gpr(v910))), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:121
+		// lower_control.rules:125
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:122
+		// lower_control.rules:126
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:123
+		// lower_control.rules:127
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:124
+		// lower_control.rules:128
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:125
-		v908 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v908))
+		// lower_control.rules:129
+		v911 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v911))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:126
+		// lower_control.rules:130
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpGetExceptionHandlerAddress:
-		// lower_control.rules:130
+		// lower_control.rules:134
 		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -596,8 +603,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:100
-		v945 := c.constant(v0)
-		return c.out1(c.vecPool(v945)), true
+		v948 := c.constant(v0)
+		return c.out1(c.vecPool(v948)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -620,27 +627,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:208
-		v982 := c.arg0(v0)
-		v983 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v982, v983)), true
+		v985 := c.arg0(v0)
+		v986 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v985, v986)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:209
-			v984 := c.arg0(v0)
-			v985 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v984, v985)
+			v987 := c.arg0(v0)
+			v988 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v987, v988)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:212
-		v987 := c.arg1(v0)
-		v986 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v987), c.xm(v986))), true
+		v990 := c.arg1(v0)
+		v989 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v990), c.xm(v989))), true
 	case ir.OpVanyTrue:
 		// lower_vector.rules:443
-		v1098 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v1098)))), true
+		v1101 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v1101)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -651,20 +658,20 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpFvpromoteLow:
 		// lower_vector.rules:569
-		v1121 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1121)))), true
+		v1124 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1124)))), true
 	case ir.OpFvdemote:
 		// lower_vector.rules:570
-		v1122 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1122)))), true
+		v1125 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1125)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1123 := c.arg0(v0)
-			v1125 := c.valueType(v1123)
-			if v1125 == ir.F32X4 {
+			v1126 := c.arg0(v0)
+			v1128 := c.valueType(v1126)
+			if v1128 == ir.F32X4 {
 				// lower_vector.rules:571
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1123))), true
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1126))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -674,23 +681,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1142 := c.arg0(v0)
-			v1145 := c.valueType(v1142)
-			if v1145 == ir.I64X2 {
-				if v1147, ok := c.defInst(v1142); ok {
-					v1148 := c.opcode(v1147)
-					if v1148 == ir.OpFcvtToUintSat {
-						v1149 := c.arg0(v1147)
-						v1151 := c.valueType(v1149)
-						if v1151 == ir.F64X2 {
-							v1143 := c.arg1(v0)
-							if v1153, ok := c.defInst(v1143); ok {
-								v1154 := c.opcode(v1153)
-								if v1154 == ir.OpVconst {
-									v1155 := c.constant(v1153)
-									if _, ok := c.zeroConstant(v1155); ok {
+			v1145 := c.arg0(v0)
+			v1148 := c.valueType(v1145)
+			if v1148 == ir.I64X2 {
+				if v1150, ok := c.defInst(v1145); ok {
+					v1151 := c.opcode(v1150)
+					if v1151 == ir.OpFcvtToUintSat {
+						v1152 := c.arg0(v1150)
+						v1154 := c.valueType(v1152)
+						if v1154 == ir.F64X2 {
+							v1146 := c.arg1(v0)
+							if v1156, ok := c.defInst(v1146); ok {
+								v1157 := c.opcode(v1156)
+								if v1157 == ir.OpVconst {
+									v1158 := c.constant(v1156)
+									if _, ok := c.zeroConstant(v1158); ok {
 										// lower_vector.rules:595
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1149), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1152), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -723,77 +730,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v1164 := c.memFlags(v0)
-		if v1168, ok := c.littleEndian(v1164); ok {
+		v1167 := c.memFlags(v0)
+		if v1171, ok := c.littleEndian(v1167); ok {
 			// lower_vector.rules:621
-			v1165 := c.arg0(v0)
-			v1166 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1168, v1165, v1166)))), true
+			v1168 := c.arg0(v0)
+			v1169 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1171, v1168, v1169)))), true
 		}
 	case ir.OpSload8x8:
-		v1169 := c.memFlags(v0)
-		if v1173, ok := c.littleEndian(v1169); ok {
+		v1172 := c.memFlags(v0)
+		if v1176, ok := c.littleEndian(v1172); ok {
 			// lower_vector.rules:622
-			v1170 := c.arg0(v0)
-			v1171 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1173, v1170, v1171)))), true
+			v1173 := c.arg0(v0)
+			v1174 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1176, v1173, v1174)))), true
 		}
 	case ir.OpUload16x4:
-		v1174 := c.memFlags(v0)
-		if v1178, ok := c.littleEndian(v1174); ok {
+		v1177 := c.memFlags(v0)
+		if v1181, ok := c.littleEndian(v1177); ok {
 			// lower_vector.rules:623
-			v1175 := c.arg0(v0)
-			v1176 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1178, v1175, v1176)))), true
+			v1178 := c.arg0(v0)
+			v1179 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1181, v1178, v1179)))), true
 		}
 	case ir.OpSload16x4:
-		v1179 := c.memFlags(v0)
-		if v1183, ok := c.littleEndian(v1179); ok {
+		v1182 := c.memFlags(v0)
+		if v1186, ok := c.littleEndian(v1182); ok {
 			// lower_vector.rules:624
-			v1180 := c.arg0(v0)
-			v1181 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1183, v1180, v1181)))), true
+			v1183 := c.arg0(v0)
+			v1184 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1186, v1183, v1184)))), true
 		}
 	case ir.OpUload32x2:
-		v1184 := c.memFlags(v0)
-		if v1188, ok := c.littleEndian(v1184); ok {
+		v1187 := c.memFlags(v0)
+		if v1191, ok := c.littleEndian(v1187); ok {
 			// lower_vector.rules:625
-			v1185 := c.arg0(v0)
-			v1186 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1188, v1185, v1186)))), true
+			v1188 := c.arg0(v0)
+			v1189 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1191, v1188, v1189)))), true
 		}
 	case ir.OpSload32x2:
-		v1189 := c.memFlags(v0)
-		if v1193, ok := c.littleEndian(v1189); ok {
+		v1192 := c.memFlags(v0)
+		if v1196, ok := c.littleEndian(v1192); ok {
 			// lower_vector.rules:626
-			v1190 := c.arg0(v0)
-			v1191 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1193, v1190, v1191)))), true
+			v1193 := c.arg0(v0)
+			v1194 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1196, v1193, v1194)))), true
 		}
 	case ir.OpSwizzle:
 		// lower_vector.rules:707
-		v1220 := c.arg0(v0)
-		v1221 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1220), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1221)))))), true
+		v1223 := c.arg0(v0)
+		v1224 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1223), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1224)))))), true
 	case ir.OpX86Pshufb:
 		// lower_vector.rules:709
-		v1222 := c.arg0(v0)
-		v1223 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1222), c.xm(v1223))), true
+		v1225 := c.arg0(v0)
+		v1226 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1225), c.xm(v1226))), true
 	case ir.OpShuffle:
 		// lower_vector.rules:710
-		v1224 := c.arg0(v0)
-		v1225 := c.arg1(v0)
-		v1226 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v1224, v1225, v1226)), true
+		v1227 := c.arg0(v0)
+		v1228 := c.arg1(v0)
+		v1229 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v1227, v1228, v1229)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v1227 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1227)))), true
+		v1230 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1230)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v1228 := c.constant(v0)
-		return c.out1(c.vecPool(v1228)), true
+		v1231 := c.constant(v0)
+		return c.out1(c.vecPool(v1231)), true
 	}
 	var none out
 	return none, false
@@ -1026,27 +1033,27 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1069, ok := c.onlyUse(v87); ok {
-				if v1071, ok := c.defInst(v1069); ok {
-					v1072 := c.opcode(v1071)
-					if v1072 == ir.OpBand {
+			if v1072, ok := c.onlyUse(v87); ok {
+				if v1074, ok := c.defInst(v1072); ok {
+					v1075 := c.opcode(v1074)
+					if v1075 == ir.OpBand {
 						// lower_vector.rules:266
-						v1073 := c.arg0(v1071)
-						v1074 := c.arg1(v1071)
+						v1076 := c.arg0(v1074)
+						v1077 := c.arg1(v1074)
 						v86 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v1073), c.xmm(v1074), c.xm(v86))), true
+						return c.out1(c.ternary(128, c.xmm(v1076), c.xmm(v1077), c.xm(v86))), true
 					}
 				}
 			}
 			v86 := c.arg0(v0)
-			if v1062, ok := c.onlyUse(v86); ok {
-				if v1064, ok := c.defInst(v1062); ok {
-					v1065 := c.opcode(v1064)
-					if v1065 == ir.OpBand {
+			if v1065, ok := c.onlyUse(v86); ok {
+				if v1067, ok := c.defInst(v1065); ok {
+					v1068 := c.opcode(v1067)
+					if v1068 == ir.OpBand {
 						// lower_vector.rules:265
-						v1066 := c.arg0(v1064)
-						v1067 := c.arg1(v1064)
-						return c.out1(c.ternary(128, c.xmm(v1066), c.xmm(v1067), c.xm(v87))), true
+						v1069 := c.arg0(v1067)
+						v1070 := c.arg1(v1067)
+						return c.out1(c.ternary(128, c.xmm(v1069), c.xmm(v1070), c.xm(v87))), true
 					}
 				}
 			}
@@ -1205,11 +1212,11 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 		v8 := c.arg1(v0)
 		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
 	}
-	if v947, ok := c.intVec(v2); ok {
+	if v950, ok := c.intVec(v2); ok {
 		// lower_vector.rules:114
 		v7 := c.arg0(v0)
 		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v947), v7, v8)), true
+		return c.out1(c.vcomm(c.addOp(v950), v7, v8)), true
 	}
 	var none out
 	return none, false
@@ -1276,11 +1283,11 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 		v33 := c.arg1(v0)
 		return c.outPair(c.chain(asm.SUB, asm.SBB, v32, v33)), true
 	}
-	if v947, ok := c.intVec(v2); ok {
+	if v950, ok := c.intVec(v2); ok {
 		// lower_vector.rules:115
 		v32 := c.arg0(v0)
 		v33 := c.arg1(v0)
-		return c.out1(c.vsub(v947, c.xmm(v32), c.xm(v33))), true
+		return c.out1(c.vsub(v950, c.xmm(v32), c.xm(v33))), true
 	}
 	var none out
 	return none, false
@@ -1341,54 +1348,54 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v110 := c.arg0(v0)
 		v111 := c.arg1(v0)
-		v1086 := c.rotation(v110, v111)
-		if v1086 {
+		v1089 := c.rotation(v110, v111)
+		if v1089 {
 			// lower_vector.rules:278
 			return c.out1(c.rotate(v110, v111)), true
 		}
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1041, ok := c.onlyUse(v111); ok {
-				if v1043, ok := c.defInst(v1041); ok {
-					v1044 := c.opcode(v1043)
-					if v1044 == ir.OpBand {
+			if v1044, ok := c.onlyUse(v111); ok {
+				if v1046, ok := c.defInst(v1044); ok {
+					v1047 := c.opcode(v1046)
+					if v1047 == ir.OpBand {
 						// lower_vector.rules:268
-						v1077 := c.arg0(v1043)
-						v1078 := c.arg1(v1043)
-						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1077), c.xm(v1078))), true
+						v1080 := c.arg0(v1046)
+						v1081 := c.arg1(v1046)
+						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1080), c.xm(v1081))), true
 					}
 				}
 			}
-			if v1034, ok := c.onlyUse(v110); ok {
-				if v1036, ok := c.defInst(v1034); ok {
-					v1037 := c.opcode(v1036)
-					if v1037 == ir.OpBand {
+			if v1037, ok := c.onlyUse(v110); ok {
+				if v1039, ok := c.defInst(v1037); ok {
+					v1040 := c.opcode(v1039)
+					if v1040 == ir.OpBand {
 						// lower_vector.rules:267
-						v1075 := c.arg0(v1036)
-						v1076 := c.arg1(v1036)
-						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1075), c.xm(v1076))), true
+						v1078 := c.arg0(v1039)
+						v1079 := c.arg1(v1039)
+						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1078), c.xm(v1079))), true
 					}
 				}
 			}
-			if v1041, ok := c.onlyUse(v111); ok {
-				if v1043, ok := c.defInst(v1041); ok {
-					v1044 := c.opcode(v1043)
-					if v1044 == ir.OpBxor {
+			if v1044, ok := c.onlyUse(v111); ok {
+				if v1046, ok := c.defInst(v1044); ok {
+					v1047 := c.opcode(v1046)
+					if v1047 == ir.OpBxor {
 						// lower_vector.rules:262
-						v1045 := c.arg0(v1043)
-						v1046 := c.arg1(v1043)
-						return c.out1(c.ternary(150, c.xmm(v1045), c.xmm(v1046), c.xm(v110))), true
+						v1048 := c.arg0(v1046)
+						v1049 := c.arg1(v1046)
+						return c.out1(c.ternary(150, c.xmm(v1048), c.xmm(v1049), c.xm(v110))), true
 					}
 				}
 			}
-			if v1034, ok := c.onlyUse(v110); ok {
-				if v1036, ok := c.defInst(v1034); ok {
-					v1037 := c.opcode(v1036)
-					if v1037 == ir.OpBxor {
+			if v1037, ok := c.onlyUse(v110); ok {
+				if v1039, ok := c.defInst(v1037); ok {
+					v1040 := c.opcode(v1039)
+					if v1040 == ir.OpBxor {
 						// lower_vector.rules:261
-						v1038 := c.arg0(v1036)
-						v1039 := c.arg1(v1036)
-						return c.out1(c.ternary(150, c.xmm(v1038), c.xmm(v1039), c.xm(v111))), true
+						v1041 := c.arg0(v1039)
+						v1042 := c.arg1(v1039)
+						return c.out1(c.ternary(150, c.xmm(v1041), c.xmm(v1042), c.xm(v111))), true
 					}
 				}
 			}
@@ -1443,17 +1450,17 @@ func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 			v337 := c.opcode(v336)
 			switch v337 {
 			case ir.OpExtractlane:
-				v1207 := c.arg0(v336)
-				v1210 := c.valueType(v1207)
-				switch v1210 {
+				v1210 := c.arg0(v336)
+				v1213 := c.valueType(v1210)
+				switch v1213 {
 				case ir.I8X16:
 					// lower_vector.rules:665
-					v1208 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1207), c.laneU8(v1208))), true
+					v1211 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1210), c.laneU8(v1211))), true
 				case ir.I16X8:
 					// lower_vector.rules:666
-					v1208 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1207), c.laneU8(v1208))), true
+					v1211 := c.lane(v336)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1210), c.laneU8(v1211))), true
 				}
 			case ir.OpIcmp:
 				v339 := c.arg0(v336)
@@ -1760,54 +1767,54 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v146 := c.arg0(v0)
 		v147 := c.arg1(v0)
-		v1084 := c.rotation(v146, v147)
-		if v1084 {
+		v1087 := c.rotation(v146, v147)
+		if v1087 {
 			// lower_vector.rules:277
 			return c.out1(c.rotate(v146, v147)), true
 		}
 		v455 := c.hasAvx512()
 		if v455 {
-			if v1055, ok := c.onlyUse(v147); ok {
-				if v1057, ok := c.defInst(v1055); ok {
-					v1058 := c.opcode(v1057)
-					if v1058 == ir.OpBand {
+			if v1058, ok := c.onlyUse(v147); ok {
+				if v1060, ok := c.defInst(v1058); ok {
+					v1061 := c.opcode(v1060)
+					if v1061 == ir.OpBand {
 						// lower_vector.rules:270
-						v1081 := c.arg0(v1057)
-						v1082 := c.arg1(v1057)
-						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1081), c.xm(v1082))), true
+						v1084 := c.arg0(v1060)
+						v1085 := c.arg1(v1060)
+						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1084), c.xm(v1085))), true
 					}
 				}
 			}
-			if v1048, ok := c.onlyUse(v146); ok {
-				if v1050, ok := c.defInst(v1048); ok {
-					v1051 := c.opcode(v1050)
-					if v1051 == ir.OpBand {
+			if v1051, ok := c.onlyUse(v146); ok {
+				if v1053, ok := c.defInst(v1051); ok {
+					v1054 := c.opcode(v1053)
+					if v1054 == ir.OpBand {
 						// lower_vector.rules:269
-						v1079 := c.arg0(v1050)
-						v1080 := c.arg1(v1050)
-						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1079), c.xm(v1080))), true
+						v1082 := c.arg0(v1053)
+						v1083 := c.arg1(v1053)
+						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1082), c.xm(v1083))), true
 					}
 				}
 			}
-			if v1055, ok := c.onlyUse(v147); ok {
-				if v1057, ok := c.defInst(v1055); ok {
-					v1058 := c.opcode(v1057)
-					if v1058 == ir.OpBor {
+			if v1058, ok := c.onlyUse(v147); ok {
+				if v1060, ok := c.defInst(v1058); ok {
+					v1061 := c.opcode(v1060)
+					if v1061 == ir.OpBor {
 						// lower_vector.rules:264
-						v1059 := c.arg0(v1057)
-						v1060 := c.arg1(v1057)
-						return c.out1(c.ternary(254, c.xmm(v1059), c.xmm(v1060), c.xm(v146))), true
+						v1062 := c.arg0(v1060)
+						v1063 := c.arg1(v1060)
+						return c.out1(c.ternary(254, c.xmm(v1062), c.xmm(v1063), c.xm(v146))), true
 					}
 				}
 			}
-			if v1048, ok := c.onlyUse(v146); ok {
-				if v1050, ok := c.defInst(v1048); ok {
-					v1051 := c.opcode(v1050)
-					if v1051 == ir.OpBor {
+			if v1051, ok := c.onlyUse(v146); ok {
+				if v1053, ok := c.defInst(v1051); ok {
+					v1054 := c.opcode(v1053)
+					if v1054 == ir.OpBor {
 						// lower_vector.rules:263
-						v1052 := c.arg0(v1050)
-						v1053 := c.arg1(v1050)
-						return c.out1(c.ternary(254, c.xmm(v1052), c.xmm(v1053), c.xm(v147))), true
+						v1055 := c.arg0(v1053)
+						v1056 := c.arg1(v1053)
+						return c.out1(c.ternary(254, c.xmm(v1055), c.xmm(v1056), c.xm(v147))), true
 					}
 				}
 			}
@@ -1893,57 +1900,57 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 			v605 := c.opcode(v604)
 			switch v605 {
 			case ir.OpExtractlane:
-				v1211 := c.arg0(v604)
-				v1214 := c.valueType(v1211)
-				switch v1214 {
+				v1214 := c.arg0(v604)
+				v1217 := c.valueType(v1214)
+				switch v1217 {
 				case ir.I32X4:
-					v1212 := c.lane(v604)
-					if v1212 == 0 {
+					v1215 := c.lane(v604)
+					if v1215 == 0 {
 						// lower_vector.rules:678
 						v545 := c.arg1(v0)
 						v546 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v1211))
+						c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v1214))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:674
 					v545 := c.arg1(v0)
 					v546 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
+					c.storeLane(asm.PEXTRD, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
 					return c.outNone(), true
 				case ir.I64X2:
-					v1212 := c.lane(v604)
-					switch v1212 {
+					v1215 := c.lane(v604)
+					switch v1215 {
 					case 0:
 						// lower_vector.rules:680
 						v545 := c.arg1(v0)
 						v546 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v1211))
+						c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v1214))
 						return c.outNone(), true
 					case 1:
 						// lower_vector.rules:682
 						v545 := c.arg1(v0)
 						v546 := c.offset(v0)
-						c.storeHalf(c.amode(v548, v545, v546), c.xmm(v1211))
+						c.storeHalf(c.amode(v548, v545, v546), c.xmm(v1214))
 						return c.outNone(), true
 					}
 					// lower_vector.rules:676
 					v545 := c.arg1(v0)
 					v546 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
+					c.storeLane(asm.PEXTRQ, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
 					return c.outNone(), true
 				case ir.I8X16:
 					// lower_vector.rules:670
 					v545 := c.arg1(v0)
 					v546 := c.offset(v0)
-					v1212 := c.lane(v604)
-					c.storeLane(asm.PEXTRB, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
+					v1215 := c.lane(v604)
+					c.storeLane(asm.PEXTRB, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
 					return c.outNone(), true
 				case ir.I16X8:
 					// lower_vector.rules:672
 					v545 := c.arg1(v0)
 					v546 := c.offset(v0)
-					v1212 := c.lane(v604)
-					c.storeLane(asm.PEXTRW, c.amode(v548, v545, v546), c.xmm(v1211), c.laneU8(v1212))
+					v1215 := c.lane(v604)
+					c.storeLane(asm.PEXTRW, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
@@ -2310,73 +2317,73 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I64X2:
 		v235 := c.arg0(v0)
-		if v969, ok := c.defInst(v235); ok {
-			v970 := c.opcode(v969)
-			switch v970 {
+		if v972, ok := c.defInst(v235); ok {
+			v973 := c.opcode(v972)
+			switch v973 {
 			case ir.OpSwidenLow:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpSwidenLow {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpSwidenLow {
 						// lower_vector.rules:192
-						v971 := c.arg0(v969)
-						v975 := c.arg0(v973)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v971)), c.operandReg(c.spreadLow(c.xmm(v975))))), true
+						v974 := c.arg0(v972)
+						v978 := c.arg0(v976)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v974)), c.operandReg(c.spreadLow(c.xmm(v978))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpSwidenHigh {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpSwidenHigh {
 						// lower_vector.rules:193
-						v976 := c.arg0(v969)
-						v977 := c.arg0(v973)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v976)), c.operandReg(c.spreadHigh(c.xmm(v977))))), true
+						v979 := c.arg0(v972)
+						v980 := c.arg0(v976)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v979)), c.operandReg(c.spreadHigh(c.xmm(v980))))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpUwidenLow {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpUwidenLow {
 						// lower_vector.rules:194
-						v978 := c.arg0(v969)
-						v979 := c.arg0(v973)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v978)), c.operandReg(c.spreadLow(c.xmm(v979))))), true
+						v981 := c.arg0(v972)
+						v982 := c.arg0(v976)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v981)), c.operandReg(c.spreadLow(c.xmm(v982))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpUwidenHigh {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpUwidenHigh {
 						// lower_vector.rules:195
-						v980 := c.arg0(v969)
-						v981 := c.arg0(v973)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v980)), c.operandReg(c.spreadHigh(c.xmm(v981))))), true
+						v983 := c.arg0(v972)
+						v984 := c.arg0(v976)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v983)), c.operandReg(c.spreadHigh(c.xmm(v984))))), true
 					}
 				}
 			}
 		}
 		v236 := c.arg1(v0)
-		v963 := c.bothHighZero(v235, v236)
-		if v963 {
+		v966 := c.bothHighZero(v235, v236)
+		if v966 {
 			// lower_vector.rules:178
 			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v235), c.lowPart(v236))), true
 		}
-		v959 := c.hasAvx512dq()
-		if v959 {
+		v962 := c.hasAvx512dq()
+		if v962 {
 			// lower_vector.rules:168
 			return c.out1(c.vcomm(asm.VPMULLQ, v235, v236)), true
 		}
-		if v967, ok := c.highZero(v235); ok {
+		if v970, ok := c.highZero(v235); ok {
 			// lower_vector.rules:184
-			return c.out1(c.halfCross(v236, v967)), true
+			return c.out1(c.halfCross(v236, v970)), true
 		}
-		if v965, ok := c.highZero(v236); ok {
+		if v968, ok := c.highZero(v236); ok {
 			// lower_vector.rules:183
-			return c.out1(c.halfCross(v235, v965)), true
+			return c.out1(c.halfCross(v235, v968)), true
 		}
 		// lower_vector.rules:145
 		a3 := c.xmm(v235)
@@ -2385,51 +2392,51 @@ func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross5, 32), c.operandReg(c.vop(asm.PMULUDQ, a3, c.operandReg(b4))))), true
 	case ir.I32X4:
 		v235 := c.arg0(v0)
-		if v969, ok := c.defInst(v235); ok {
-			v970 := c.opcode(v969)
-			switch v970 {
+		if v972, ok := c.defInst(v235); ok {
+			v973 := c.opcode(v972)
+			switch v973 {
 			case ir.OpSwidenLow:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpSwidenLow {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpSwidenLow {
 						// lower_vector.rules:186
-						v971 := c.arg0(v969)
-						v975 := c.arg0(v973)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v971), c.xmm(v975))), true
+						v974 := c.arg0(v972)
+						v978 := c.arg0(v976)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v974), c.xmm(v978))), true
 					}
 				}
 			case ir.OpSwidenHigh:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpSwidenHigh {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpSwidenHigh {
 						// lower_vector.rules:187
-						v976 := c.arg0(v969)
-						v977 := c.arg0(v973)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v976), c.xmm(v977))), true
+						v979 := c.arg0(v972)
+						v980 := c.arg0(v976)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v979), c.xmm(v980))), true
 					}
 				}
 			case ir.OpUwidenLow:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpUwidenLow {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpUwidenLow {
 						// lower_vector.rules:188
-						v978 := c.arg0(v969)
-						v979 := c.arg0(v973)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v978), c.xmm(v979))), true
+						v981 := c.arg0(v972)
+						v982 := c.arg0(v976)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v981), c.xmm(v982))), true
 					}
 				}
 			case ir.OpUwidenHigh:
 				v236 := c.arg1(v0)
-				if v973, ok := c.defInst(v236); ok {
-					v974 := c.opcode(v973)
-					if v974 == ir.OpUwidenHigh {
+				if v976, ok := c.defInst(v236); ok {
+					v977 := c.opcode(v976)
+					if v977 == ir.OpUwidenHigh {
 						// lower_vector.rules:189
-						v980 := c.arg0(v969)
-						v981 := c.arg0(v973)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v980), c.xmm(v981))), true
+						v983 := c.arg0(v972)
+						v984 := c.arg0(v976)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v983), c.xmm(v984))), true
 					}
 				}
 			}
@@ -3062,22 +3069,22 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 		return c.out1(c.splatWide(v617, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
 	}
 	if v382, ok := c.tyVec128(v2); ok {
-		v1197 := c.splatsLoads(v382)
-		if v1197 {
+		v1200 := c.splatsLoads(v382)
+		if v1200 {
 			v618 := c.arg0(v0)
-			if v1195, ok := c.sinkableLoad(v618); ok {
+			if v1198, ok := c.sinkableLoad(v618); ok {
 				// lower_vector.rules:637
-				return c.out1(c.splatLoad(v382, v1195)), true
+				return c.out1(c.splatLoad(v382, v1198)), true
 			}
 		}
 	}
-	v1201 := c.hasAvx2()
-	if v1201 {
-		if v947, ok := c.intVec(v2); ok {
+	v1204 := c.hasAvx2()
+	if v1204 {
+		if v950, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
 				// lower_vector.rules:638
 				v618 := c.arg0(v0)
-				return c.out1(c.splatReg(v947, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
+				return c.out1(c.splatReg(v950, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
 			}
 		}
 		switch v2 {
@@ -3255,21 +3262,21 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v444 := c.arg0(v0)
-		if v1110, ok := c.defInst(v444); ok {
-			v1111 := c.opcode(v1110)
-			if v1111 == ir.OpSwidenLow {
-				v1112 := c.arg0(v1110)
-				v1114 := c.valueType(v1112)
-				if v1114 == ir.I32X4 {
+		if v1113, ok := c.defInst(v444); ok {
+			v1114 := c.opcode(v1113)
+			if v1114 == ir.OpSwidenLow {
+				v1115 := c.arg0(v1113)
+				v1117 := c.valueType(v1115)
+				if v1117 == ir.I32X4 {
 					// lower_vector.rules:541
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1112)))), true
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1115)))), true
 				}
 			}
 		}
 		v446 := c.valueType(v444)
 		if v446 == ir.I64X2 {
-			v959 := c.hasAvx512dq()
-			if v959 {
+			v962 := c.hasAvx512dq()
+			if v962 {
 				// lower_vector.rules:542
 				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v444))), true
 			}
@@ -3325,22 +3332,22 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F64X2:
 		v449 := c.arg0(v0)
-		if v1116, ok := c.defInst(v449); ok {
-			v1117 := c.opcode(v1116)
-			if v1117 == ir.OpUwidenLow {
-				v1118 := c.arg0(v1116)
-				v1120 := c.valueType(v1118)
-				if v1120 == ir.I32X4 {
+		if v1119, ok := c.defInst(v449); ok {
+			v1120 := c.opcode(v1119)
+			if v1120 == ir.OpUwidenLow {
+				v1121 := c.arg0(v1119)
+				v1123 := c.valueType(v1121)
+				if v1123 == ir.I32X4 {
 					// lower_vector.rules:566
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1118), c.operandMem(c.constPool128(4841369600550502400, 0)))
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1121), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
 		v451 := c.valueType(v449)
 		if v451 == ir.I64X2 {
-			v959 := c.hasAvx512dq()
-			if v959 {
+			v962 := c.hasAvx512dq()
+			if v962 {
 				// lower_vector.rules:543
 				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v449))), true
 			}
@@ -3644,35 +3651,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32X4:
 		v210 := c.arg0(v0)
-		if v1023, ok := c.defInst(v210); ok {
-			v1024 := c.opcode(v1023)
-			if v1024 == ir.OpBitcast {
-				v1026 := c.arg0(v1023)
-				if v1028, ok := c.defInst(v1026); ok {
-					v1029 := c.opcode(v1028)
-					if v1029 == ir.OpFcmp {
-						v1030 := c.floatCc(v1028)
-						switch v1030 {
+		if v1026, ok := c.defInst(v210); ok {
+			v1027 := c.opcode(v1026)
+			if v1027 == ir.OpBitcast {
+				v1029 := c.arg0(v1026)
+				if v1031, ok := c.defInst(v1029); ok {
+					v1032 := c.opcode(v1031)
+					if v1032 == ir.OpFcmp {
+						v1033 := c.floatCc(v1031)
+						switch v1033 {
 						case ir.LessThan:
 							v211 := c.arg1(v0)
-							v1031 := c.arg0(v1028)
-							if v211 == v1031 {
+							v1034 := c.arg0(v1031)
+							if v211 == v1034 {
 								v212 := c.arg2(v0)
-								v1032 := c.arg1(v1028)
-								if v212 == v1032 {
+								v1035 := c.arg1(v1031)
+								if v212 == v1035 {
 									// lower_vector.rules:255
-									return c.out1(c.vop(asm.MINPS, c.xmm(v1031), c.xm(v1032))), true
+									return c.out1(c.vop(asm.MINPS, c.xmm(v1034), c.xm(v1035))), true
 								}
 							}
 						case ir.GreaterThan:
 							v211 := c.arg1(v0)
-							v1031 := c.arg0(v1028)
-							if v211 == v1031 {
+							v1034 := c.arg0(v1031)
+							if v211 == v1034 {
 								v212 := c.arg2(v0)
-								v1032 := c.arg1(v1028)
-								if v212 == v1032 {
+								v1035 := c.arg1(v1031)
+								if v212 == v1035 {
 									// lower_vector.rules:257
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v1031), c.xm(v1032))), true
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v1034), c.xm(v1035))), true
 								}
 							}
 						}
@@ -3682,35 +3689,35 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 		}
 	case ir.F64X2:
 		v210 := c.arg0(v0)
-		if v1023, ok := c.defInst(v210); ok {
-			v1024 := c.opcode(v1023)
-			if v1024 == ir.OpBitcast {
-				v1026 := c.arg0(v1023)
-				if v1028, ok := c.defInst(v1026); ok {
-					v1029 := c.opcode(v1028)
-					if v1029 == ir.OpFcmp {
-						v1030 := c.floatCc(v1028)
-						switch v1030 {
+		if v1026, ok := c.defInst(v210); ok {
+			v1027 := c.opcode(v1026)
+			if v1027 == ir.OpBitcast {
+				v1029 := c.arg0(v1026)
+				if v1031, ok := c.defInst(v1029); ok {
+					v1032 := c.opcode(v1031)
+					if v1032 == ir.OpFcmp {
+						v1033 := c.floatCc(v1031)
+						switch v1033 {
 						case ir.LessThan:
 							v211 := c.arg1(v0)
-							v1031 := c.arg0(v1028)
-							if v211 == v1031 {
+							v1034 := c.arg0(v1031)
+							if v211 == v1034 {
 								v212 := c.arg2(v0)
-								v1032 := c.arg1(v1028)
-								if v212 == v1032 {
+								v1035 := c.arg1(v1031)
+								if v212 == v1035 {
 									// lower_vector.rules:256
-									return c.out1(c.vop(asm.MINPD, c.xmm(v1031), c.xm(v1032))), true
+									return c.out1(c.vop(asm.MINPD, c.xmm(v1034), c.xm(v1035))), true
 								}
 							}
 						case ir.GreaterThan:
 							v211 := c.arg1(v0)
-							v1031 := c.arg0(v1028)
-							if v211 == v1031 {
+							v1034 := c.arg0(v1031)
+							if v211 == v1034 {
 								v212 := c.arg2(v0)
-								v1032 := c.arg1(v1028)
-								if v212 == v1032 {
+								v1035 := c.arg1(v1031)
+								if v212 == v1035 {
 									// lower_vector.rules:258
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v1031), c.xm(v1032))), true
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v1034), c.xm(v1035))), true
 								}
 							}
 						}
@@ -3727,11 +3734,11 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		v210 := c.arg0(v0)
-		if v1021, ok := c.laneMask(v210); ok {
+		if v1024, ok := c.laneMask(v210); ok {
 			// lower_vector.rules:253
 			v211 := c.arg1(v0)
 			v212 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v1021), c.xmm(v211), c.xmm(v212))), true
+			return c.out1(c.chooseLanes(c.xmm(v1024), c.xmm(v211), c.xmm(v212))), true
 		}
 		// lower_vector.rules:252
 		v211 := c.arg1(v0)
@@ -3935,8 +3942,8 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	}
 	switch v2 {
 	case ir.I8X16:
-		v961 := c.hasAvx512bitalg()
-		if v961 {
+		v964 := c.hasAvx512bitalg()
+		if v964 {
 			// lower_vector.rules:169
 			v322 := c.arg0(v0)
 			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v322))), true
@@ -4050,26 +4057,26 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 		v378 := c.arg2(v0)
 		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1230, ok := c.tySmall16(v2); ok {
+	if v1233, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1230, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1233, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1232, ok := c.tySmall32(v2); ok {
+	if v1235, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1232, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1235, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
-	if v1234, ok := c.tySmall64(v2); ok {
+	if v1237, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
 		v376 := c.arg0(v0)
 		v377 := c.arg1(v0)
 		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1234, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		return c.out1(c.selectXmmOf(v1237, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
 	}
 	var none out
 	return none, false
@@ -4353,41 +4360,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v931 := c.memFlags(v0)
-	if v936, ok := c.littleEndian(v931); ok {
+	v934 := c.memFlags(v0)
+	if v939, ok := c.littleEndian(v934); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v932 := c.atomicOp(v0)
-			switch v932 {
+			v935 := c.atomicOp(v0)
+			switch v935 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v933 := c.arg0(v0)
-				v934 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v936, v933, 0), c.gpr(v934))), true
+				v936 := c.arg0(v0)
+				v937 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v939, v936, 0), c.gpr(v937))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v933 := c.arg0(v0)
-				v934 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v936, v933, 0), c.gpr(v934))), true
+				v936 := c.arg0(v0)
+				v937 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v939, v936, 0), c.gpr(v937))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v933 := c.arg0(v0)
-				v934 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v936, v933, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v934)))), true
+				v936 := c.arg0(v0)
+				v937 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v939, v936, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v937)))), true
 			}
 			// lower_atomic.rules:18
-			v933 := c.arg0(v0)
-			v934 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v932, c.amode(v936, v933, 0), c.gpr(v934))), true
+			v936 := c.arg0(v0)
+			v937 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v935, c.amode(v939, v936, 0), c.gpr(v937))), true
 		}
 		if v2 == ir.I128 {
-			v944 := c.hasCmpxchg16b()
-			if v944 {
+			v947 := c.hasCmpxchg16b()
+			if v947 {
 				// lower_atomic.rules:44
-				v932 := c.atomicOp(v0)
-				v933 := c.arg0(v0)
-				v934 := c.arg1(v0)
-				return c.outPair(c.rmw16(v932, c.amode(v936, v933, 0), c.halves(v934))), true
+				v935 := c.atomicOp(v0)
+				v936 := c.arg0(v0)
+				v937 := c.arg1(v0)
+				return c.outPair(c.rmw16(v935, c.amode(v939, v936, 0), c.halves(v937))), true
 			}
 		}
 	}
@@ -4636,39 +4643,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v988 := c.arg0(v0)
-		if v991, ok := c.defInst(v988); ok {
-			v992 := c.opcode(v991)
-			switch v992 {
+		v991 := c.arg0(v0)
+		if v994, ok := c.defInst(v991); ok {
+			v995 := c.opcode(v994)
+			switch v995 {
 			case ir.OpImul:
-				v993 := c.arg0(v991)
-				if v996, ok := c.defInst(v993); ok {
-					v997 := c.opcode(v996)
-					if v997 == ir.OpSwidenLow {
-						v994 := c.arg1(v991)
-						if v1000, ok := c.defInst(v994); ok {
-							v1001 := c.opcode(v1000)
-							if v1001 == ir.OpSwidenLow {
-								v989 := c.arg1(v0)
-								if v1004, ok := c.defInst(v989); ok {
-									v1005 := c.opcode(v1004)
-									if v1005 == ir.OpImul {
-										v1006 := c.arg0(v1004)
-										if v1009, ok := c.defInst(v1006); ok {
-											v1010 := c.opcode(v1009)
-											if v1010 == ir.OpSwidenHigh {
-												v998 := c.arg0(v996)
-												v1011 := c.arg0(v1009)
-												if v998 == v1011 {
-													v1007 := c.arg1(v1004)
-													if v1013, ok := c.defInst(v1007); ok {
-														v1014 := c.opcode(v1013)
-														if v1014 == ir.OpSwidenHigh {
-															v1002 := c.arg0(v1000)
-															v1015 := c.arg0(v1013)
-															if v1002 == v1015 {
+				v996 := c.arg0(v994)
+				if v999, ok := c.defInst(v996); ok {
+					v1000 := c.opcode(v999)
+					if v1000 == ir.OpSwidenLow {
+						v997 := c.arg1(v994)
+						if v1003, ok := c.defInst(v997); ok {
+							v1004 := c.opcode(v1003)
+							if v1004 == ir.OpSwidenLow {
+								v992 := c.arg1(v0)
+								if v1007, ok := c.defInst(v992); ok {
+									v1008 := c.opcode(v1007)
+									if v1008 == ir.OpImul {
+										v1009 := c.arg0(v1007)
+										if v1012, ok := c.defInst(v1009); ok {
+											v1013 := c.opcode(v1012)
+											if v1013 == ir.OpSwidenHigh {
+												v1001 := c.arg0(v999)
+												v1014 := c.arg0(v1012)
+												if v1001 == v1014 {
+													v1010 := c.arg1(v1007)
+													if v1016, ok := c.defInst(v1010); ok {
+														v1017 := c.opcode(v1016)
+														if v1017 == ir.OpSwidenHigh {
+															v1005 := c.arg0(v1003)
+															v1018 := c.arg0(v1016)
+															if v1005 == v1018 {
 																// lower_vector.rules:222
-																return c.out1(c.vcomm(asm.PMADDWD, v998, v1002)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v1001, v1005)), true
 															}
 														}
 													}
@@ -4682,28 +4689,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v989 := c.arg1(v0)
-				if v1004, ok := c.defInst(v989); ok {
-					v1005 := c.opcode(v1004)
-					if v1005 == ir.OpSwidenHigh {
-						v1016 := c.arg0(v991)
-						v1017 := c.arg0(v1004)
-						if v1016 == v1017 {
+				v992 := c.arg1(v0)
+				if v1007, ok := c.defInst(v992); ok {
+					v1008 := c.opcode(v1007)
+					if v1008 == ir.OpSwidenHigh {
+						v1019 := c.arg0(v994)
+						v1020 := c.arg0(v1007)
+						if v1019 == v1020 {
 							// lower_vector.rules:226
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1016), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1019), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v989 := c.arg1(v0)
-				if v1004, ok := c.defInst(v989); ok {
-					v1005 := c.opcode(v1004)
-					if v1005 == ir.OpUwidenHigh {
-						v1018 := c.arg0(v991)
-						v1019 := c.arg0(v1004)
-						if v1018 == v1019 {
+				v992 := c.arg1(v0)
+				if v1007, ok := c.defInst(v992); ok {
+					v1008 := c.opcode(v1007)
+					if v1008 == ir.OpUwidenHigh {
+						v1021 := c.arg0(v994)
+						v1022 := c.arg0(v1007)
+						if v1021 == v1022 {
 							// lower_vector.rules:230
-							a1 := c.xmm(v1018)
+							a1 := c.xmm(v1021)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -4711,49 +4718,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:214
-		v989 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v988), c.xm(v989))), true
+		v992 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v991), c.xm(v992))), true
 	case ir.I16X8:
-		v988 := c.arg0(v0)
-		if v991, ok := c.defInst(v988); ok {
-			v992 := c.opcode(v991)
-			switch v992 {
+		v991 := c.arg0(v0)
+		if v994, ok := c.defInst(v991); ok {
+			v995 := c.opcode(v994)
+			switch v995 {
 			case ir.OpSwidenLow:
-				v989 := c.arg1(v0)
-				if v1004, ok := c.defInst(v989); ok {
-					v1005 := c.opcode(v1004)
-					if v1005 == ir.OpSwidenHigh {
-						v1016 := c.arg0(v991)
-						v1017 := c.arg0(v1004)
-						if v1016 == v1017 {
+				v992 := c.arg1(v0)
+				if v1007, ok := c.defInst(v992); ok {
+					v1008 := c.opcode(v1007)
+					if v1008 == ir.OpSwidenHigh {
+						v1019 := c.arg0(v994)
+						v1020 := c.arg0(v1007)
+						if v1019 == v1020 {
 							// lower_vector.rules:224
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1016)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1019)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v989 := c.arg1(v0)
-				if v1004, ok := c.defInst(v989); ok {
-					v1005 := c.opcode(v1004)
-					if v1005 == ir.OpUwidenHigh {
-						v1018 := c.arg0(v991)
-						v1019 := c.arg0(v1004)
-						if v1018 == v1019 {
+				v992 := c.arg1(v0)
+				if v1007, ok := c.defInst(v992); ok {
+					v1008 := c.opcode(v1007)
+					if v1008 == ir.OpUwidenHigh {
+						v1021 := c.arg0(v994)
+						v1022 := c.arg0(v1007)
+						if v1021 == v1022 {
 							// lower_vector.rules:228
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1018), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1021), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:213
-		v989 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v988), c.xm(v989))), true
+		v992 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v991), c.xm(v992))), true
 	case ir.I8X16:
 		// lower_vector.rules:216
-		v988 := c.arg0(v0)
-		v989 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v988)), c.operandReg(c.byteSums(c.xmm(v989))))), true
+		v991 := c.arg0(v0)
+		v992 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v991)), c.operandReg(c.byteSums(c.xmm(v992))))), true
 	}
 	var none out
 	return none, false
@@ -4798,81 +4805,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1091 := c.hasAvx()
-		if v1091 {
+		v1094 := c.hasAvx()
+		if v1094 {
 			// lower_vector.rules:281
-			v1087 := c.arg0(v0)
-			v1088 := c.arg1(v0)
-			v1089 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
+			v1090 := c.arg0(v0)
+			v1091 := c.arg1(v0)
+			v1092 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
 		}
 		// lower_vector.rules:286
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
 	case ir.I32X4:
-		v1091 := c.hasAvx()
-		if v1091 {
+		v1094 := c.hasAvx()
+		if v1094 {
 			// lower_vector.rules:282
-			v1087 := c.arg0(v0)
-			v1088 := c.arg1(v0)
-			v1089 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
+			v1090 := c.arg0(v0)
+			v1091 := c.arg1(v0)
+			v1092 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
 		}
 		// lower_vector.rules:288
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1087), 31), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1090), 31), c.xmm(v1091), c.xmm(v1092))), true
 	case ir.F32X4:
-		v1091 := c.hasAvx()
-		if v1091 {
+		v1094 := c.hasAvx()
+		if v1094 {
 			// lower_vector.rules:283
-			v1087 := c.arg0(v0)
-			v1088 := c.arg1(v0)
-			v1089 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
+			v1090 := c.arg0(v0)
+			v1091 := c.arg1(v0)
+			v1092 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
 		}
 		// lower_vector.rules:289
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1087), 31), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1090), 31), c.xmm(v1091), c.xmm(v1092))), true
 	case ir.I64X2:
-		v1091 := c.hasAvx()
-		if v1091 {
+		v1094 := c.hasAvx()
+		if v1094 {
 			// lower_vector.rules:284
-			v1087 := c.arg0(v0)
-			v1088 := c.arg1(v0)
-			v1089 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
+			v1090 := c.arg0(v0)
+			v1091 := c.arg1(v0)
+			v1092 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
 		}
 		// lower_vector.rules:290
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
 	case ir.F64X2:
-		v1091 := c.hasAvx()
-		if v1091 {
+		v1094 := c.hasAvx()
+		if v1094 {
 			// lower_vector.rules:285
-			v1087 := c.arg0(v0)
-			v1088 := c.arg1(v0)
-			v1089 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1087), c.xmm(v1088), c.xmm(v1089))), true
+			v1090 := c.arg0(v0)
+			v1091 := c.arg1(v0)
+			v1092 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
 		}
 		// lower_vector.rules:291
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1087))), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
 	case ir.I16X8:
 		// lower_vector.rules:287
-		v1087 := c.arg0(v0)
-		v1088 := c.arg1(v0)
-		v1089 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1087), 15), c.xmm(v1088), c.xmm(v1089))), true
+		v1090 := c.arg0(v0)
+		v1091 := c.arg1(v0)
+		v1092 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1090), 15), c.xmm(v1091), c.xmm(v1092))), true
 	}
 	var none out
 	return none, false
@@ -4887,66 +4894,66 @@ func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 		case ir.Equal:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1093, ok := c.intVec(v366); ok {
+			if v1096, ok := c.intVec(v366); ok {
 				// lower_vector.rules:388
 				v364 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v1093), v363, v364)), true
+				return c.out1(c.vcomm(c.eqOp(v1096), v363, v364)), true
 			}
 		case ir.SignedGreaterThan:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1093, ok := c.intVec(v366); ok {
+			if v1096, ok := c.intVec(v366); ok {
 				// lower_vector.rules:389
 				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1093, c.xmm(v363), c.xm(v364))), true
+				return c.out1(c.vgt(v1096, c.xmm(v363), c.xm(v364))), true
 			}
 		case ir.SignedLessThan:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1093, ok := c.intVec(v366); ok {
+			if v1096, ok := c.intVec(v366); ok {
 				// lower_vector.rules:390
 				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1093, c.xmm(v364), c.xm(v363))), true
+				return c.out1(c.vgt(v1096, c.xmm(v364), c.xm(v363))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1095, ok := c.narrowLanes(v366); ok {
+			if v1098, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:417
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v1095), c.eqOp(v1095), v363, v364)), true
+				return c.out1(c.vextreme(c.umaxOp(v1098), c.eqOp(v1098), v363, v364)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1095, ok := c.narrowLanes(v366); ok {
+			if v1098, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:418
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v1095), c.eqOp(v1095), v363, v364)), true
+				return c.out1(c.vextreme(c.uminOp(v1098), c.eqOp(v1098), v363, v364)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1095, ok := c.narrowLanes(v366); ok {
+			if v1098, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:419
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v1095), c.eqOp(v1095), v363, v364)), true
+				return c.out1(c.vextreme(c.smaxOp(v1098), c.eqOp(v1098), v363, v364)), true
 			}
 		case ir.SignedLessThanOrEqual:
 			v363 := c.arg0(v0)
 			v366 := c.valueType(v363)
-			if v1095, ok := c.narrowLanes(v366); ok {
+			if v1098, ok := c.narrowLanes(v366); ok {
 				// lower_vector.rules:420
 				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v1095), c.eqOp(v1095), v363, v364)), true
+				return c.out1(c.vextreme(c.sminOp(v1098), c.eqOp(v1098), v363, v364)), true
 			}
 		}
 		v363 := c.arg0(v0)
 		v366 := c.valueType(v363)
-		if v1093, ok := c.intVec(v366); ok {
+		if v1096, ok := c.intVec(v366); ok {
 			// lower_vector.rules:387
 			v364 := c.arg1(v0)
-			return c.out1(c.vcmp(v1093, v362, c.xmm(v363), c.xmm(v364))), true
+			return c.out1(c.vcmp(v1096, v362, c.xmm(v363), c.xmm(v364))), true
 		}
 	}
 	if v2 == ir.I8 {
@@ -4974,72 +4981,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1203 := c.arg1(v0)
-		if v1206, ok := c.sinkableLoad(v1203); ok {
+		v1206 := c.arg1(v0)
+		if v1209, ok := c.sinkableLoad(v1206); ok {
 			// lower_vector.rules:649
-			v1202 := c.arg0(v0)
-			v1204 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
+			v1205 := c.arg0(v0)
+			v1207 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
 		}
 		// lower_vector.rules:648
-		v1202 := c.arg0(v0)
-		v1204 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
+		v1205 := c.arg0(v0)
+		v1207 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
 	case ir.I16X8:
-		v1203 := c.arg1(v0)
-		if v1206, ok := c.sinkableLoad(v1203); ok {
+		v1206 := c.arg1(v0)
+		if v1209, ok := c.sinkableLoad(v1206); ok {
 			// lower_vector.rules:651
-			v1202 := c.arg0(v0)
-			v1204 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
+			v1205 := c.arg0(v0)
+			v1207 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
 		}
 		// lower_vector.rules:650
-		v1202 := c.arg0(v0)
-		v1204 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
+		v1205 := c.arg0(v0)
+		v1207 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
 	case ir.I32X4:
-		v1203 := c.arg1(v0)
-		if v1206, ok := c.sinkableLoad(v1203); ok {
+		v1206 := c.arg1(v0)
+		if v1209, ok := c.sinkableLoad(v1206); ok {
 			// lower_vector.rules:653
-			v1202 := c.arg0(v0)
-			v1204 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
+			v1205 := c.arg0(v0)
+			v1207 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
 		}
 		// lower_vector.rules:652
-		v1202 := c.arg0(v0)
-		v1204 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
+		v1205 := c.arg0(v0)
+		v1207 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
 	case ir.I64X2:
-		v1203 := c.arg1(v0)
-		if v1206, ok := c.sinkableLoad(v1203); ok {
+		v1206 := c.arg1(v0)
+		if v1209, ok := c.sinkableLoad(v1206); ok {
 			// lower_vector.rules:655
-			v1202 := c.arg0(v0)
-			v1204 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1202), c.operandMem(c.sink(v1206)), c.laneU8(v1204))), true
+			v1205 := c.arg0(v0)
+			v1207 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
 		}
 		// lower_vector.rules:654
-		v1202 := c.arg0(v0)
-		v1204 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1202), c.operandReg(c.gpr(v1203)), c.laneU8(v1204))), true
+		v1205 := c.arg0(v0)
+		v1207 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
 	case ir.F32X4:
 		// lower_vector.rules:656
-		v1202 := c.arg0(v0)
-		v1203 := c.arg1(v0)
-		v1204 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1202), c.xmm(v1203), c.laneInsertps(v1204))), true
+		v1205 := c.arg0(v0)
+		v1206 := c.arg1(v0)
+		v1207 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1205), c.xmm(v1206), c.laneInsertps(v1207))), true
 	case ir.F64X2:
-		v1204 := c.lane(v0)
-		switch v1204 {
+		v1207 := c.lane(v0)
+		switch v1207 {
 		case 0:
 			// lower_vector.rules:657
-			v1203 := c.arg1(v0)
-			v1202 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1203), c.xmm(v1202), 2)), true
+			v1206 := c.arg1(v0)
+			v1205 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1206), c.xmm(v1205), 2)), true
 		case 1:
 			// lower_vector.rules:658
-			v1202 := c.arg0(v0)
-			v1203 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1202), c.operandReg(c.xmm(v1203)))), true
+			v1205 := c.arg0(v0)
+			v1206 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1205), c.operandReg(c.xmm(v1206)))), true
 		}
 	}
 	var none out
@@ -5051,51 +5058,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v1216 := c.lane(v0)
-		if v1216 == 0 {
+		v1219 := c.lane(v0)
+		if v1219 == 0 {
 			// lower_vector.rules:690
-			v1215 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1215))), true
+			v1218 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1218))), true
 		}
 		// lower_vector.rules:688
-		v1215 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1215), c.laneU8(v1216))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1218), c.laneU8(v1219))), true
 	case ir.I64:
-		v1216 := c.lane(v0)
-		if v1216 == 0 {
+		v1219 := c.lane(v0)
+		if v1219 == 0 {
 			// lower_vector.rules:691
-			v1215 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1215))), true
+			v1218 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1218))), true
 		}
 		// lower_vector.rules:689
-		v1215 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1215), c.laneU8(v1216))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1218), c.laneU8(v1219))), true
 	}
-	v1216 := c.lane(v0)
-	if v1216 == 0 {
+	v1219 := c.lane(v0)
+	if v1219 == 0 {
 		if v380, ok := c.tyScalarFloat(v2); ok {
 			// lower_vector.rules:692
-			v1215 := c.arg0(v0)
-			return c.out1(c.lowLane(v380, c.xmm(v1215))), true
+			v1218 := c.arg0(v0)
+			return c.out1(c.lowLane(v380, c.xmm(v1218))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
 		// lower_vector.rules:686
-		v1215 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1215), c.laneU8(v1216))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1218), c.laneU8(v1219))), true
 	case ir.I16:
 		// lower_vector.rules:687
-		v1215 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1215), c.laneU8(v1216))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1218), c.laneU8(v1219))), true
 	case ir.F32:
 		// lower_vector.rules:693
-		v1215 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1215), c.laneU8(v1216)))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1218), c.laneU8(v1219)))), true
 	case ir.F64:
 		// lower_vector.rules:694
-		v1215 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1215), 238))), true
+		v1218 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1218), 238))), true
 	}
 	var none out
 	return none, false
@@ -5106,33 +5113,33 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1217 := c.arg0(v0)
-		if v1219, ok := c.sinkableLoad(v1217); ok {
+		v1220 := c.arg0(v0)
+		if v1222, ok := c.sinkableLoad(v1220); ok {
 			// lower_vector.rules:698
-			return c.out1(c.loadXmm(ir.F32, c.sink(v1219))), true
+			return c.out1(c.loadXmm(ir.F32, c.sink(v1222))), true
 		}
 	case ir.I64X2:
-		v1217 := c.arg0(v0)
-		if v1219, ok := c.sinkableLoad(v1217); ok {
+		v1220 := c.arg0(v0)
+		if v1222, ok := c.sinkableLoad(v1220); ok {
 			// lower_vector.rules:699
-			return c.out1(c.loadXmm(ir.F64, c.sink(v1219))), true
+			return c.out1(c.loadXmm(ir.F64, c.sink(v1222))), true
 		}
 		// lower_vector.rules:697
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1217)))), true
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1220)))), true
 	case ir.F32X4:
 		// lower_vector.rules:700
-		v1217 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1217), c.xmm(v1217), 14)), true
+		v1220 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1220), c.xmm(v1220), 14)), true
 	case ir.F64X2:
 		// lower_vector.rules:701
-		v1217 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1217)))), true
+		v1220 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1220)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
 			// lower_vector.rules:696
-			v1217 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1217)))), true
+			v1220 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1220)))), true
 		}
 	}
 	var none out
@@ -5169,10 +5176,10 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 		v84 := c.arg0(v0)
 		return c.outPair(c.negWide(c.low(v84), c.high(v84))), true
 	}
-	if v947, ok := c.intVec(v2); ok {
+	if v950, ok := c.intVec(v2); ok {
 		// lower_vector.rules:116
 		v84 := c.arg0(v0)
-		return c.out1(c.vsub(v947, c.vecZero(), c.xm(v84))), true
+		return c.out1(c.vsub(v950, c.vecZero(), c.xm(v84))), true
 	}
 	var none out
 	return none, false
@@ -5577,11 +5584,11 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	if _, ok := c.tyVec128(v2); ok {
 		v370 := c.arg0(v0)
 		v373 := c.valueType(v370)
-		if v1097, ok := c.floatVec(v373); ok {
+		if v1100, ok := c.floatVec(v373); ok {
 			// lower_vector.rules:441
 			v369 := c.floatCc(v0)
 			v371 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v1097), v369, c.xmm(v370), c.xmm(v371))), true
+			return c.out1(c.vfcmp(c.fcmpOp(v1100), v369, c.xmm(v370), c.xmm(v371))), true
 		}
 	}
 	var none out
@@ -5770,10 +5777,10 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 		v430 := c.arg0(v0)
 		return c.out1(c.sse(asm.XORPS, c.xmm(v430), c.operandMem(c.signMask(v380)))), true
 	}
-	if v1108, ok := c.floatVec(v2); ok {
+	if v1111, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:495
 		v430 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1108)))), true
+		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1111)))), true
 	}
 	var none out
 	return none, false
@@ -5787,10 +5794,10 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 		v431 := c.arg0(v0)
 		return c.out1(c.sse(asm.ANDPS, c.xmm(v431), c.operandMem(c.magnitudeMask(v380)))), true
 	}
-	if v1108, ok := c.floatVec(v2); ok {
+	if v1111, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:496
 		v431 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1108)))), true
+		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1111)))), true
 	}
 	var none out
 	return none, false
@@ -5806,11 +5813,11 @@ func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 		m1 := c.loadMask(c.signMask(v380))
 		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v432))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v433), c.operandReg(m1))))), true
 	}
-	if v1108, ok := c.floatVec(v2); ok {
+	if v1111, ok := c.floatVec(v2); ok {
 		// lower_vector.rules:497
 		v433 := c.arg1(v0)
 		v432 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v1108)), c.xmm(v433), c.xmm(v432))), true
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v1111)), c.xmm(v433), c.xmm(v432))), true
 	}
 	var none out
 	return none, false
@@ -6292,16 +6299,16 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
 		// lower_wide.rules:182
-		v909 := c.arg0(v0)
-		v910 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v909), c.gpr(v910))), true
+		v912 := c.arg0(v0)
+		v913 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v912), c.gpr(v913))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
 		// lower_wide.rules:185
-		v910 := c.arg1(v0)
-		v909 := c.arg0(v0)
-		v915 := c.valueType(v909)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v910), c.tyBitsU8(v915)), c.operandReg(c.zext64(v909)))), true
+		v913 := c.arg1(v0)
+		v912 := c.arg0(v0)
+		v918 := c.valueType(v912)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v913), c.tyBitsU8(v918)), c.operandReg(c.zext64(v912)))), true
 	}
 	var none out
 	return none, false
@@ -6309,15 +6316,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v911 := c.arg0(v0)
-	v913 := c.valueType(v911)
-	if v913 == ir.I128 {
+	v914 := c.arg0(v0)
+	v916 := c.valueType(v914)
+	if v916 == ir.I128 {
 		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v911), c.high(v911))), true
+		return c.outPair(c.makePair(c.low(v914), c.high(v914))), true
 	}
-	if v917, ok := c.fitsIn64(v913); ok {
+	if v920, ok := c.fitsIn64(v916); ok {
 		// lower_wide.rules:187
-		return c.out2(c.gpr(v911), c.shiftImm(asm.SHR, c.size32(v917), c.gpr(v911), c.halfBits(v917))), true
+		return c.out2(c.gpr(v914), c.shiftImm(asm.SHR, c.size32(v920), c.gpr(v914), c.halfBits(v920))), true
 	}
 	var none out
 	return none, false
@@ -6325,20 +6332,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v918 := c.memFlags(v0)
-	if v921, ok := c.littleEndian(v918); ok {
+	v921 := c.memFlags(v0)
+	if v924, ok := c.littleEndian(v921); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v919 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v921, v919, 0))), true
+			v922 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v924, v922, 0))), true
 		}
 		if v2 == ir.I128 {
-			v944 := c.hasCmpxchg16b()
-			if v944 {
+			v947 := c.hasCmpxchg16b()
+			if v947 {
 				// lower_atomic.rules:40
-				v919 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v921, v919, 0), c.zeros(), c.zeros())), true
+				v922 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v924, v922, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -6348,22 +6355,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v922 := c.memFlags(v0)
-	if v926, ok := c.littleEndian(v922); ok {
-		v923 := c.arg0(v0)
-		v928 := c.valueType(v923)
-		if v930, ok := c.fitsIn64(v928); ok {
+	v925 := c.memFlags(v0)
+	if v929, ok := c.littleEndian(v925); ok {
+		v926 := c.arg0(v0)
+		v931 := c.valueType(v926)
+		if v933, ok := c.fitsIn64(v931); ok {
 			// lower_atomic.rules:5
-			v924 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v930), c.amode(v926, v924, 0), c.gpr(v923))
+			v927 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v933), c.amode(v929, v927, 0), c.gpr(v926))
 			return c.outNone(), true
 		}
-		if v928 == ir.I128 {
-			v944 := c.hasCmpxchg16b()
-			if v944 {
+		if v931 == ir.I128 {
+			v947 := c.hasCmpxchg16b()
+			if v947 {
 				// lower_atomic.rules:42
-				v924 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v926, v924, 0), c.halves(v923))
+				v927 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v929, v927, 0), c.halves(v926))
 				return c.outNone(), true
 			}
 		}
@@ -6374,24 +6381,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v937 := c.memFlags(v0)
-	if v942, ok := c.littleEndian(v937); ok {
+	v940 := c.memFlags(v0)
+	if v945, ok := c.littleEndian(v940); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v938 := c.arg0(v0)
-			v939 := c.arg1(v0)
-			v940 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v942, v938, 0), c.gpr(v939), c.gpr(v940))), true
+			v941 := c.arg0(v0)
+			v942 := c.arg1(v0)
+			v943 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v945, v941, 0), c.gpr(v942), c.gpr(v943))), true
 		}
 		if v2 == ir.I128 {
-			v944 := c.hasCmpxchg16b()
-			if v944 {
+			v947 := c.hasCmpxchg16b()
+			if v947 {
 				// lower_atomic.rules:46
-				v938 := c.arg0(v0)
-				v939 := c.arg1(v0)
-				v940 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v942, v938, 0), c.halves(v939), c.halves(v940))), true
+				v941 := c.arg0(v0)
+				v942 := c.arg1(v0)
+				v943 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v945, v941, 0), c.halves(v942), c.halves(v943))), true
 			}
 		}
 	}
@@ -6405,14 +6412,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v948 := c.arg0(v0)
-		v949 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v948, v949)), true
+		v951 := c.arg0(v0)
+		v952 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v951, v952)), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v948 := c.arg0(v0)
-		v949 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v948, v949)), true
+		v951 := c.arg0(v0)
+		v952 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v951, v952)), true
 	}
 	var none out
 	return none, false
@@ -6424,14 +6431,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v950 := c.arg0(v0)
-		v951 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v950, v951)), true
+		v953 := c.arg0(v0)
+		v954 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v953, v954)), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v950 := c.arg0(v0)
-		v951 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v950, v951)), true
+		v953 := c.arg0(v0)
+		v954 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v953, v954)), true
 	}
 	var none out
 	return none, false
@@ -6443,14 +6450,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v952 := c.arg0(v0)
-		v953 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v952), c.xm(v953))), true
+		v955 := c.arg0(v0)
+		v956 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v955), c.xm(v956))), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v952 := c.arg0(v0)
-		v953 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v952), c.xm(v953))), true
+		v955 := c.arg0(v0)
+		v956 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v955), c.xm(v956))), true
 	}
 	var none out
 	return none, false
@@ -6462,14 +6469,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:124
-		v954 := c.arg0(v0)
-		v955 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v954), c.xm(v955))), true
+		v957 := c.arg0(v0)
+		v958 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v957), c.xm(v958))), true
 	case ir.I16X8:
 		// lower_vector.rules:125
-		v954 := c.arg0(v0)
-		v955 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v954), c.xm(v955))), true
+		v957 := c.arg0(v0)
+		v958 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v957), c.xm(v958))), true
 	}
 	var none out
 	return none, false
@@ -6481,14 +6488,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:126
-		v956 := c.arg0(v0)
-		v957 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v956, v957)), true
+		v959 := c.arg0(v0)
+		v960 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v959, v960)), true
 	case ir.I16X8:
 		// lower_vector.rules:127
-		v956 := c.arg0(v0)
-		v957 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v956, v957)), true
+		v959 := c.arg0(v0)
+		v960 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v959, v960)), true
 	}
 	var none out
 	return none, false
@@ -6496,19 +6503,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v1099 := c.arg0(v0)
-	v1101 := c.valueType(v1099)
-	if v1103, ok := c.intVec(v1101); ok {
+	v1102 := c.arg0(v0)
+	v1104 := c.valueType(v1102)
+	if v1106, ok := c.intVec(v1104); ok {
 		// lower_vector.rules:444
-		return c.out1(c.setcc(c.allTrue(v1103, c.xmm(v1099)))), true
+		return c.out1(c.setcc(c.allTrue(v1106, c.xmm(v1102)))), true
 	}
-	switch v1101 {
+	switch v1104 {
 	case ir.F32X4:
 		// lower_vector.rules:446
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1099)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1102)))), true
 	case ir.F64X2:
 		// lower_vector.rules:447
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1099)))), true
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1102)))), true
 	}
 	var none out
 	return none, false
@@ -6516,68 +6523,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v1104 := c.arg0(v0)
-	v1106 := c.valueType(v1104)
-	switch v1106 {
+	v1107 := c.arg0(v0)
+	v1109 := c.valueType(v1107)
+	switch v1109 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:456
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1104))), true
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:462
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:457
-			return c.out1(c.maskOfWords(c.xmm(v1104))), true
+			return c.out1(c.maskOfWords(c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:463
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:458
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:464
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:459
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:465
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:460
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:466
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
 			// lower_vector.rules:461
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104))), true
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107))), true
 		}
 		if v2 == ir.I128 {
 			// lower_vector.rules:467
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1104)), c.immConst(ir.I64, 0))), true
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -6589,23 +6596,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1126 := c.arg0(v0)
-		v1129 := c.valueType(v1126)
-		if v1129 == ir.I64X2 {
-			if v1131, ok := c.defInst(v1126); ok {
-				v1132 := c.opcode(v1131)
-				if v1132 == ir.OpFcvtToSintSat {
-					v1133 := c.arg0(v1131)
-					v1135 := c.valueType(v1133)
-					if v1135 == ir.F64X2 {
-						v1127 := c.arg1(v0)
-						if v1137, ok := c.defInst(v1127); ok {
-							v1138 := c.opcode(v1137)
-							if v1138 == ir.OpVconst {
-								v1139 := c.constant(v1137)
-								if _, ok := c.zeroConstant(v1139); ok {
+		v1129 := c.arg0(v0)
+		v1132 := c.valueType(v1129)
+		if v1132 == ir.I64X2 {
+			if v1134, ok := c.defInst(v1129); ok {
+				v1135 := c.opcode(v1134)
+				if v1135 == ir.OpFcvtToSintSat {
+					v1136 := c.arg0(v1134)
+					v1138 := c.valueType(v1136)
+					if v1138 == ir.F64X2 {
+						v1130 := c.arg1(v0)
+						if v1140, ok := c.defInst(v1130); ok {
+							v1141 := c.opcode(v1140)
+							if v1141 == ir.OpVconst {
+								v1142 := c.constant(v1140)
+								if _, ok := c.zeroConstant(v1142); ok {
 									// lower_vector.rules:590
-									a1 := c.xmm(v1133)
+									a1 := c.xmm(v1136)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -6618,14 +6625,14 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 		}
 	case ir.I8X16:
 		// lower_vector.rules:601
-		v1126 := c.arg0(v0)
-		v1127 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1126), c.xm(v1127))), true
+		v1129 := c.arg0(v0)
+		v1130 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1129), c.xm(v1130))), true
 	case ir.I16X8:
 		// lower_vector.rules:602
-		v1126 := c.arg0(v0)
-		v1127 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1126), c.xm(v1127))), true
+		v1129 := c.arg0(v0)
+		v1130 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1129), c.xm(v1130))), true
 	}
 	var none out
 	return none, false
@@ -6637,14 +6644,14 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:603
-		v1158 := c.arg0(v0)
-		v1159 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1158), c.xm(v1159))), true
+		v1161 := c.arg0(v0)
+		v1162 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1161), c.xm(v1162))), true
 	case ir.I16X8:
 		// lower_vector.rules:604
-		v1158 := c.arg0(v0)
-		v1159 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1158), c.xm(v1159))), true
+		v1161 := c.arg0(v0)
+		v1162 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1161), c.xm(v1162))), true
 	}
 	var none out
 	return none, false
@@ -6656,16 +6663,16 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:606
-		v1160 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1160)))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1163)))), true
 	case ir.I32X4:
 		// lower_vector.rules:607
-		v1160 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1160)))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1163)))), true
 	case ir.I64X2:
 		// lower_vector.rules:608
-		v1160 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1160)))), true
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1163)))), true
 	}
 	var none out
 	return none, false
@@ -6677,16 +6684,16 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:609
-		v1161 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1161)))), true
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1164)))), true
 	case ir.I32X4:
 		// lower_vector.rules:610
-		v1161 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1161)))), true
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1164)))), true
 	case ir.I64X2:
 		// lower_vector.rules:611
-		v1161 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1161)))), true
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1164)))), true
 	}
 	var none out
 	return none, false
@@ -6698,16 +6705,16 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:614
-		v1162 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1162))))), true
+		v1165 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1165))))), true
 	case ir.I32X4:
 		// lower_vector.rules:615
-		v1162 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1162))))), true
+		v1165 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1165))))), true
 	case ir.I64X2:
 		// lower_vector.rules:616
-		v1162 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1162))))), true
+		v1165 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1165))))), true
 	}
 	var none out
 	return none, false
@@ -6719,16 +6726,16 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I16X8:
 		// lower_vector.rules:617
-		v1163 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1163), c.operandReg(c.vecZero()))), true
+		v1166 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1166), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
 		// lower_vector.rules:618
-		v1163 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1163), c.operandReg(c.vecZero()))), true
+		v1166 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1166), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
 		// lower_vector.rules:619
-		v1163 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1163), c.operandReg(c.vecZero()))), true
+		v1166 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1166), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false

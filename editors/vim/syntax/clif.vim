@@ -52,6 +52,7 @@ syntax keyword clifOpcode uadd_overflow
 syntax keyword clifOpcode umul_overflow
 syntax keyword clifOpcode usub_overflow
 syntax keyword clifOpcode x86_pmaddubsw
+syntax keyword clifOpcode x86_rep_movsb
 syntax keyword clifOpcode fcvt_to_sint
 syntax keyword clifOpcode fcvt_to_uint
 syntax keyword clifOpcode symbol_value

@@ -62,6 +62,7 @@ syntax keyword davitOpcode uadd_overflow
 syntax keyword davitOpcode umul_overflow
 syntax keyword davitOpcode usub_overflow
 syntax keyword davitOpcode x86_pmaddubsw
+syntax keyword davitOpcode x86_rep_movsb
 syntax keyword davitOpcode fcvt_to_sint
 syntax keyword davitOpcode fcvt_to_uint
 syntax keyword davitOpcode symbol_value
