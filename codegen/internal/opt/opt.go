@@ -67,20 +67,21 @@ type Optimizer struct {
 	dom   ir.DomTree
 	loops ir.LoopForest
 
-	clean   cleaner
-	consts  constants
-	threads threading
-	values  []value
-	nums    numbering
-	mem     memory
-	facts   []fact // by value
-	spans   []spanFact
-	bits    []knownBits // by value
-	rw      rewriter
-	pl      placer
-	ind     inducer
-	circles circles
-	bounds  bounds
+	clean    cleaner
+	consts   constants
+	threads  threading
+	dispatch dispatching
+	values   []value
+	nums     numbering
+	mem      memory
+	facts    []fact // by value
+	spans    []spanFact
+	bits     []knownBits // by value
+	rw       rewriter
+	pl       placer
+	ind      inducer
+	circles  circles
+	bounds   bounds
 
 	block   ir.Block // being walked
 	stack   []ir.Block
@@ -118,6 +119,7 @@ func (o *Optimizer) Run(f *ir.Function, opts Options) {
 	if o.propagate() {
 		o.cleanUp()
 	}
+	o.threadDispatchers()
 	if o.threadJumps() {
 		o.cleanUp()
 	}

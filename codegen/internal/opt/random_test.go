@@ -159,7 +159,7 @@ func (p *program) argument(t ir.Type) ir.Value {
 func (p *program) statements(depth int) {
 	for n := 1 + p.rng.IntN(8); n > 0 && p.left > 0; n-- {
 		p.left--
-		k := p.rng.IntN(10)
+		k := p.rng.IntN(11)
 		if depth > 3 {
 			k = 0
 		}
@@ -235,6 +235,8 @@ func (p *program) statements(depth int) {
 			}
 			p.begin(join)
 			p.values = append(p.values, v)
+		case 10:
+			p.machine(depth, t)
 		case 6:
 			c := p.condition()
 			i := p.add(ir.InstData{Op: pick(p.rng, []ir.Opcode{ir.OpTrapz, ir.OpTrapnz}), Trap: 1}, c)
@@ -243,6 +245,78 @@ func (p *program) statements(depth int) {
 			p.compute()
 		}
 	}
+}
+
+// machine is a loop around a table of jumps to what then says where to go on, and passes a value of
+// type t around.
+func (p *program) machine(depth int, t ir.Type) {
+	head, forward, exit := p.f.AddBlock(), p.f.AddBlock(), p.f.AddBlock()
+	state, i, v := p.param(head, ir.I32), p.param(head, ir.I32), p.param(head, t)
+	last := p.param(exit, t)
+	var states []ir.Block
+	for range 2 + p.rng.IntN(3) {
+		states = append(states, p.f.AddBlock())
+	}
+	constant := func(k int) ir.Value {
+		return p.inst(ir.InstData{Op: ir.OpIconst, Type: ir.I32, Imm: int64(k)})
+	}
+	// goes is what a way to the dispatcher passes.
+	goes := func(i ir.Value) []ir.Value {
+		s := constant(p.rng.IntN(len(states) + 1))
+		if p.rng.IntN(40) == 0 {
+			s = p.value(ir.I32)
+		}
+		return []ir.Value{s, i, p.argument(t)}
+	}
+	zero := constant(0)
+	if p.rng.IntN(2) == 0 {
+		p.jump(head, goes(zero)...)
+	} else {
+		p.branch(p.condition(), head, head, goes(zero), goes(zero))
+	}
+	p.begin(head)
+	p.values = append(p.values, i, v)
+	if p.rng.IntN(2) == 0 {
+		one := constant(1)
+		state = p.inst(ir.InstData{Op: pick(p.rng, []ir.Opcode{ir.OpBxor, ir.OpIadd}), Type: ir.I32}, state, one)
+	}
+	table := p.add(ir.InstData{Op: ir.OpBrTable}, state)
+	for _, b := range states {
+		p.f.AddDest(table, b)
+	}
+	p.f.AddDest(table, states[0])
+	n := len(p.values)
+	forwards := false
+	for _, b := range states {
+		p.begin(b)
+		p.statements(depth + 1)
+		count := p.inst(ir.InstData{Op: ir.OpIadd, Type: ir.I32}, i, constant(1))
+		c := p.inst(ir.InstData{Op: ir.OpIcmp, Type: ir.I32, Cond: uint8(ir.UnsignedLessThan)}, count, constant(1+p.rng.IntN(8)))
+		on := p.f.AddBlock()
+		p.branch(c, on, exit, nil, []ir.Value{p.argument(t)})
+		p.begin(on)
+		switch p.rng.IntN(4) {
+		case 0:
+			p.branch(p.condition(), head, forward, goes(count), goes(count))
+			forwards = true
+		case 1:
+			p.jump(forward, goes(count)...)
+			forwards = true
+		default:
+			p.jump(head, goes(count)...)
+		}
+		p.values = p.values[:n]
+	}
+	if forwards {
+		var args []ir.Value
+		for _, t := range []ir.Type{ir.I32, ir.I32, t} {
+			args = append(args, p.param(forward, t))
+		}
+		p.begin(forward)
+		p.jump(head, args...)
+	}
+	p.begin(exit)
+	p.values = append(p.values, last)
 }
 
 // TestRandom optimizes random functions, which must do what they did, by the
