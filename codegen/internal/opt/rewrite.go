@@ -139,6 +139,9 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	if d.Op == ir.OpIcmp && d.IntCC() <= ir.NotEqual {
 		cost-- // other rules know more of these
 	}
+	if d.Op == ir.OpIsub && o.isConst(o.rep(f.Args(inst)[0])) {
+		cost++ // processors have no such operation, and need the constant in a register
+	}
 	for _, a := range f.Args(inst) {
 		cost += o.argCost(o.rep(a))
 	}

@@ -49,50 +49,50 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpRotr:
 		out = c.simplify_OpRotr(v0, out)
 	case ir.OpBswap:
-		v1084 := c.arg0(v0)
-		for v1086, cursor1, ok := c.defInst(v1084, 0); ok; v1086, cursor1, ok = c.defInst(v1084, cursor1) {
-			v1087 := c.opcode(v1086)
-			if v1087 == ir.OpBswap {
+		v1100 := c.arg0(v0)
+		for v1102, cursor1, ok := c.defInst(v1100, 0); ok; v1102, cursor1, ok = c.defInst(v1100, cursor1) {
+			v1103 := c.opcode(v1102)
+			if v1103 == ir.OpBswap {
 				// bits.rules:229
 				{
-					v1088 := c.arg0(v1086)
-					out = append(out, v1088)
+					v1104 := c.arg0(v1102)
+					out = append(out, v1104)
 				}
 			}
 		}
 	case ir.OpBitrev:
-		v1089 := c.arg0(v0)
-		for v1091, cursor2, ok := c.defInst(v1089, 0); ok; v1091, cursor2, ok = c.defInst(v1089, cursor2) {
-			v1092 := c.opcode(v1091)
-			if v1092 == ir.OpBitrev {
+		v1105 := c.arg0(v0)
+		for v1107, cursor2, ok := c.defInst(v1105, 0); ok; v1107, cursor2, ok = c.defInst(v1105, cursor2) {
+			v1108 := c.opcode(v1107)
+			if v1108 == ir.OpBitrev {
 				// bits.rules:230
 				{
-					v1093 := c.arg0(v1091)
-					out = append(out, v1093)
+					v1109 := c.arg0(v1107)
+					out = append(out, v1109)
 				}
 			}
 		}
 	case ir.OpClz:
-		v1103 := c.arg0(v0)
-		for v1105, cursor3, ok := c.defInst(v1103, 0); ok; v1105, cursor3, ok = c.defInst(v1103, cursor3) {
-			v1106 := c.opcode(v1105)
-			if v1106 == ir.OpBitrev {
+		v1119 := c.arg0(v0)
+		for v1121, cursor3, ok := c.defInst(v1119, 0); ok; v1121, cursor3, ok = c.defInst(v1119, cursor3) {
+			v1122 := c.opcode(v1121)
+			if v1122 == ir.OpBitrev {
 				// bits.rules:235
 				{
-					v1107 := c.arg0(v1105)
-					out = append(out, c.instValue(c.makeCtz(v1107)))
+					v1123 := c.arg0(v1121)
+					out = append(out, c.instValue(c.makeCtz(v1123)))
 				}
 			}
 		}
 	case ir.OpCtz:
-		v1116 := c.arg0(v0)
-		for v1118, cursor4, ok := c.defInst(v1116, 0); ok; v1118, cursor4, ok = c.defInst(v1116, cursor4) {
-			v1119 := c.opcode(v1118)
-			if v1119 == ir.OpBitrev {
+		v1132 := c.arg0(v0)
+		for v1134, cursor4, ok := c.defInst(v1132, 0); ok; v1134, cursor4, ok = c.defInst(v1132, cursor4) {
+			v1135 := c.opcode(v1134)
+			if v1135 == ir.OpBitrev {
 				// bits.rules:243
 				{
-					v1120 := c.arg0(v1118)
-					out = append(out, c.instValue(c.makeClz(v1120)))
+					v1136 := c.arg0(v1134)
+					out = append(out, c.instValue(c.makeClz(v1136)))
 				}
 			}
 		}
@@ -103,12 +103,12 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSelect:
 		out = c.simplify_OpSelect(v0, out)
 	case ir.OpBmask:
-		v1687 := c.arg0(v0)
-		if v1689, ok := c.truthy(v1687); ok {
+		v1703 := c.arg0(v0)
+		if v1705, ok := c.truthy(v1703); ok {
 			// compare.rules:324
 			{
 				v9 := c.valueType(v0)
-				out = append(out, c.instValue(c.makeBmask(v9, v1689)))
+				out = append(out, c.instValue(c.makeBmask(v9, v1705)))
 			}
 		}
 	case ir.OpUextend:
@@ -144,40 +144,40 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpFdiv:
 		out = c.simplify_OpFdiv(v0, out)
 	case ir.OpFma:
-		v2092 := c.arg0(v0)
-		for v2096, cursor5, ok := c.defInst(v2092, 0); ok; v2096, cursor5, ok = c.defInst(v2092, cursor5) {
-			v2097 := c.opcode(v2096)
-			if v2097 == ir.OpFneg {
-				v2093 := c.arg1(v0)
-				for v2100, cursor6, ok := c.defInst(v2093, 0); ok; v2100, cursor6, ok = c.defInst(v2093, cursor6) {
-					v2101 := c.opcode(v2100)
-					if v2101 == ir.OpFneg {
+		v2108 := c.arg0(v0)
+		for v2112, cursor5, ok := c.defInst(v2108, 0); ok; v2112, cursor5, ok = c.defInst(v2108, cursor5) {
+			v2113 := c.opcode(v2112)
+			if v2113 == ir.OpFneg {
+				v2109 := c.arg1(v0)
+				for v2116, cursor6, ok := c.defInst(v2109, 0); ok; v2116, cursor6, ok = c.defInst(v2109, cursor6) {
+					v2117 := c.opcode(v2116)
+					if v2117 == ir.OpFneg {
 						// float.rules:19
 						{
-							v2098 := c.arg0(v2096)
-							v2102 := c.arg0(v2100)
-							v2094 := c.arg2(v0)
-							out = append(out, c.instValue(c.makeFma(v2098, v2102, v2094)))
+							v2114 := c.arg0(v2112)
+							v2118 := c.arg0(v2116)
+							v2110 := c.arg2(v0)
+							out = append(out, c.instValue(c.makeFma(v2114, v2118, v2110)))
 						}
 					}
 				}
 			}
 		}
 	case ir.OpFcmp:
-		v2107 := c.arg0(v0)
-		for v2110, cursor7, ok := c.defInst(v2107, 0); ok; v2110, cursor7, ok = c.defInst(v2107, cursor7) {
-			v2111 := c.opcode(v2110)
-			if v2111 == ir.OpFneg {
-				v2108 := c.arg1(v0)
-				for v2114, cursor8, ok := c.defInst(v2108, 0); ok; v2114, cursor8, ok = c.defInst(v2108, cursor8) {
-					v2115 := c.opcode(v2114)
-					if v2115 == ir.OpFneg {
+		v2123 := c.arg0(v0)
+		for v2126, cursor7, ok := c.defInst(v2123, 0); ok; v2126, cursor7, ok = c.defInst(v2123, cursor7) {
+			v2127 := c.opcode(v2126)
+			if v2127 == ir.OpFneg {
+				v2124 := c.arg1(v0)
+				for v2130, cursor8, ok := c.defInst(v2124, 0); ok; v2130, cursor8, ok = c.defInst(v2124, cursor8) {
+					v2131 := c.opcode(v2130)
+					if v2131 == ir.OpFneg {
 						// float.rules:34
 						{
-							v2106 := c.floatCc(v0)
-							v2112 := c.arg0(v2110)
-							v2116 := c.arg0(v2114)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v2106), v2112, v2116)))
+							v2122 := c.floatCc(v0)
+							v2128 := c.arg0(v2126)
+							v2132 := c.arg0(v2130)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v2122), v2128, v2132)))
 						}
 					}
 				}
@@ -192,21 +192,21 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpNearest:
 		out = c.simplify_OpNearest(v0, out)
 	case ir.OpFcvtToSintSat:
-		v2148 := c.arg0(v0)
-		v2150 := c.valueType(v2148)
-		if v2152, ok := c.tyScalarFloat(v2150); ok {
+		v2164 := c.arg0(v0)
+		v2166 := c.valueType(v2164)
+		if v2168, ok := c.tyScalarFloat(v2166); ok {
 			v9 := c.valueType(v0)
-			v2160 := c.exactIn(v2152, v9)
-			if v2160 {
-				for v2154, cursor9, ok := c.defInst(v2148, 0); ok; v2154, cursor9, ok = c.defInst(v2148, cursor9) {
-					v2155 := c.opcode(v2154)
-					if v2155 == ir.OpFcvtFromSint {
-						v2156 := c.arg0(v2154)
-						v2158 := c.valueType(v2156)
-						if v9 == v2158 {
+			v2176 := c.exactIn(v2168, v9)
+			if v2176 {
+				for v2170, cursor9, ok := c.defInst(v2164, 0); ok; v2170, cursor9, ok = c.defInst(v2164, cursor9) {
+					v2171 := c.opcode(v2170)
+					if v2171 == ir.OpFcvtFromSint {
+						v2172 := c.arg0(v2170)
+						v2174 := c.valueType(v2172)
+						if v9 == v2174 {
 							// float.rules:55
 							{
-								out = append(out, v2156)
+								out = append(out, v2172)
 							}
 						}
 					}
@@ -214,21 +214,21 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	case ir.OpFcvtToUintSat:
-		v2161 := c.arg0(v0)
-		v2163 := c.valueType(v2161)
-		if v2165, ok := c.tyScalarFloat(v2163); ok {
+		v2177 := c.arg0(v0)
+		v2179 := c.valueType(v2177)
+		if v2181, ok := c.tyScalarFloat(v2179); ok {
 			v9 := c.valueType(v0)
-			v2173 := c.exactIn(v2165, v9)
-			if v2173 {
-				for v2167, cursor10, ok := c.defInst(v2161, 0); ok; v2167, cursor10, ok = c.defInst(v2161, cursor10) {
-					v2168 := c.opcode(v2167)
-					if v2168 == ir.OpFcvtFromUint {
-						v2169 := c.arg0(v2167)
-						v2171 := c.valueType(v2169)
-						if v9 == v2171 {
+			v2189 := c.exactIn(v2181, v9)
+			if v2189 {
+				for v2183, cursor10, ok := c.defInst(v2177, 0); ok; v2183, cursor10, ok = c.defInst(v2177, cursor10) {
+					v2184 := c.opcode(v2183)
+					if v2184 == ir.OpFcvtFromUint {
+						v2185 := c.arg0(v2183)
+						v2187 := c.valueType(v2185)
+						if v9 == v2187 {
 							// float.rules:58
 							{
-								out = append(out, v2169)
+								out = append(out, v2185)
 							}
 						}
 					}
@@ -237,17 +237,17 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	case ir.OpFcvtFromUint:
 		v9 := c.valueType(v0)
-		if v2177, ok := c.tyScalarFloat(v9); ok {
-			v2178 := c.arg0(v0)
-			v2180 := c.valueType(v2178)
-			if v2182, ok := c.fitsIn64(v2180); ok {
-				v2184 := c.maxBitsU64(v2178)
-				v2186 := c.laneBits(v2182)
-				v2188 := c.u64Lt(v2184, v2186)
-				if v2188 {
+		if v2193, ok := c.tyScalarFloat(v9); ok {
+			v2194 := c.arg0(v0)
+			v2196 := c.valueType(v2194)
+			if v2198, ok := c.fitsIn64(v2196); ok {
+				v2200 := c.maxBitsU64(v2194)
+				v2202 := c.laneBits(v2198)
+				v2204 := c.u64Lt(v2200, v2202)
+				if v2204 {
 					// float.rules:72
 					{
-						out = append(out, c.instValue(c.makeFcvtFromSint(v2177, v2178)))
+						out = append(out, c.instValue(c.makeFcvtFromSint(v2193, v2194)))
 					}
 				}
 			}
@@ -265,67 +265,67 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSmulhi:
 		out = c.simplify_OpSmulhi(v0, out)
 	case ir.OpSqrt:
-		v2288 := c.arg0(v0)
-		for v2290, cursor11, ok := c.defInst(v2288, 0); ok; v2290, cursor11, ok = c.defInst(v2288, cursor11) {
-			v2291 := c.opcode(v2290)
-			if v2291 == ir.OpSplat {
+		v2304 := c.arg0(v0)
+		for v2306, cursor11, ok := c.defInst(v2304, 0); ok; v2306, cursor11, ok = c.defInst(v2304, cursor11) {
+			v2307 := c.opcode(v2306)
+			if v2307 == ir.OpSplat {
 				// vector.rules:44
 				{
 					v9 := c.valueType(v0)
-					v2292 := c.arg0(v2290)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSqrt(v2292)))))
+					v2308 := c.arg0(v2306)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSqrt(v2308)))))
 				}
 			}
 		}
 	case ir.OpSwidenLow:
-		v2304 := c.arg0(v0)
-		for v2306, cursor12, ok := c.defInst(v2304, 0); ok; v2306, cursor12, ok = c.defInst(v2304, cursor12) {
-			v2307 := c.opcode(v2306)
-			if v2307 == ir.OpSplat {
+		v2320 := c.arg0(v0)
+		for v2322, cursor12, ok := c.defInst(v2320, 0); ok; v2322, cursor12, ok = c.defInst(v2320, cursor12) {
+			v2323 := c.opcode(v2322)
+			if v2323 == ir.OpSplat {
 				// vector.rules:49
 				{
 					v9 := c.valueType(v0)
-					v2308 := c.arg0(v2306)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2308)))))
+					v2324 := c.arg0(v2322)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2324)))))
 				}
 			}
 		}
 	case ir.OpSwidenHigh:
-		v2309 := c.arg0(v0)
-		for v2311, cursor13, ok := c.defInst(v2309, 0); ok; v2311, cursor13, ok = c.defInst(v2309, cursor13) {
-			v2312 := c.opcode(v2311)
-			if v2312 == ir.OpSplat {
+		v2325 := c.arg0(v0)
+		for v2327, cursor13, ok := c.defInst(v2325, 0); ok; v2327, cursor13, ok = c.defInst(v2325, cursor13) {
+			v2328 := c.opcode(v2327)
+			if v2328 == ir.OpSplat {
 				// vector.rules:50
 				{
 					v9 := c.valueType(v0)
-					v2313 := c.arg0(v2311)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2313)))))
+					v2329 := c.arg0(v2327)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2329)))))
 				}
 			}
 		}
 	case ir.OpUwidenLow:
-		v2314 := c.arg0(v0)
-		for v2316, cursor14, ok := c.defInst(v2314, 0); ok; v2316, cursor14, ok = c.defInst(v2314, cursor14) {
-			v2317 := c.opcode(v2316)
-			if v2317 == ir.OpSplat {
+		v2330 := c.arg0(v0)
+		for v2332, cursor14, ok := c.defInst(v2330, 0); ok; v2332, cursor14, ok = c.defInst(v2330, cursor14) {
+			v2333 := c.opcode(v2332)
+			if v2333 == ir.OpSplat {
 				// vector.rules:51
 				{
 					v9 := c.valueType(v0)
-					v2318 := c.arg0(v2316)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2318)))))
+					v2334 := c.arg0(v2332)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2334)))))
 				}
 			}
 		}
 	case ir.OpUwidenHigh:
-		v2319 := c.arg0(v0)
-		for v2321, cursor15, ok := c.defInst(v2319, 0); ok; v2321, cursor15, ok = c.defInst(v2319, cursor15) {
-			v2322 := c.opcode(v2321)
-			if v2322 == ir.OpSplat {
+		v2335 := c.arg0(v0)
+		for v2337, cursor15, ok := c.defInst(v2335, 0); ok; v2337, cursor15, ok = c.defInst(v2335, cursor15) {
+			v2338 := c.opcode(v2337)
+			if v2338 == ir.OpSplat {
 				// vector.rules:52
 				{
 					v9 := c.valueType(v0)
-					v2323 := c.arg0(v2321)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2323)))))
+					v2339 := c.arg0(v2337)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2339)))))
 				}
 			}
 		}
@@ -575,9 +575,9 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
 				v2 := c.arg0(v0)
-				v142 := c.arg0(v23)
-				if v2 == v142 {
-					// arithmetic.rules:77
+				v166 := c.arg0(v23)
+				if v2 == v166 {
+					// arithmetic.rules:81
 					{
 						out = append(out, c.onesOf(v11))
 					}
@@ -589,41 +589,41 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 				v28 := c.opcode(v27)
 				switch v28 {
 				case ir.OpIshl:
-					v169 := c.arg1(v27)
-					v171 := c.arg1(v23)
-					if v169 == v171 {
-						// arithmetic.rules:87
+					v193 := c.arg1(v27)
+					v195 := c.arg1(v23)
+					if v193 == v195 {
+						// arithmetic.rules:91
 						{
-							v168 := c.arg0(v27)
-							v170 := c.arg0(v23)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v168, v170)), v169)))
+							v192 := c.arg0(v27)
+							v194 := c.arg0(v23)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v192, v194)), v193)))
 						}
-						// arithmetic.rules:87
+						// arithmetic.rules:91
 						{
-							v170 := c.arg0(v23)
-							v168 := c.arg0(v27)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v170, v168)), v169)))
+							v194 := c.arg0(v23)
+							v192 := c.arg0(v27)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIadd(v194, v192)), v193)))
 						}
 					}
 				case ir.OpUshr:
 					v9 := c.valueType(v0)
 					if v71, ok := c.fitsIn64(v9); ok {
-						v1023 := c.arg1(v27)
-						if v1025, ok := c.uconst(v1023); ok {
-							v170 := c.arg0(v23)
-							v1022 := c.arg0(v27)
-							if v170 == v1022 {
-								v171 := c.arg1(v23)
-								if v1027, ok := c.uconst(v171); ok {
-									v1029 := c.amount(v71, v1027)
-									v1031 := c.amount(v71, v1025)
-									v1033 := c.u64Add(v1029, v1031)
-									v283 := c.laneBits(v71)
-									v1035 := c.u64Eq(v1033, v283)
-									if v1035 {
+						v1039 := c.arg1(v27)
+						if v1041, ok := c.uconst(v1039); ok {
+							v194 := c.arg0(v23)
+							v1038 := c.arg0(v27)
+							if v194 == v1038 {
+								v195 := c.arg1(v23)
+								if v1043, ok := c.uconst(v195); ok {
+									v1045 := c.amount(v71, v1043)
+									v1047 := c.amount(v71, v1041)
+									v1049 := c.u64Add(v1045, v1047)
+									v307 := c.laneBits(v71)
+									v1051 := c.u64Eq(v1049, v307)
+									if v1051 {
 										// bits.rules:215
 										{
-											out = append(out, c.instValue(c.makeRotl(v1022, v171)))
+											out = append(out, c.instValue(c.makeRotl(v1038, v195)))
 										}
 									}
 								}
@@ -639,22 +639,22 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 				for v27, cursor8, ok := c.defInst(v2, 0); ok; v27, cursor8, ok = c.defInst(v2, cursor8) {
 					v28 := c.opcode(v27)
 					if v28 == ir.OpIshl {
-						v169 := c.arg1(v27)
-						if v1009, ok := c.uconst(v169); ok {
-							v168 := c.arg0(v27)
-							v1010 := c.arg0(v23)
-							if v168 == v1010 {
-								v1011 := c.arg1(v23)
-								if v1013, ok := c.uconst(v1011); ok {
-									v1015 := c.amount(v71, v1009)
-									v1017 := c.amount(v71, v1013)
-									v1019 := c.u64Add(v1015, v1017)
-									v283 := c.laneBits(v71)
-									v1021 := c.u64Eq(v1019, v283)
-									if v1021 {
+						v193 := c.arg1(v27)
+						if v1025, ok := c.uconst(v193); ok {
+							v192 := c.arg0(v27)
+							v1026 := c.arg0(v23)
+							if v192 == v1026 {
+								v1027 := c.arg1(v23)
+								if v1029, ok := c.uconst(v1027); ok {
+									v1031 := c.amount(v71, v1025)
+									v1033 := c.amount(v71, v1029)
+									v1035 := c.u64Add(v1031, v1033)
+									v307 := c.laneBits(v71)
+									v1037 := c.u64Eq(v1035, v307)
+									if v1037 {
 										// bits.rules:215
 										{
-											out = append(out, c.instValue(c.makeRotl(v168, v169)))
+											out = append(out, c.instValue(c.makeRotl(v192, v193)))
 										}
 									}
 								}
@@ -671,16 +671,16 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:21
 					{
 						v9 := c.valueType(v0)
-						v2235 := c.arg0(v27)
-						v2236 := c.arg0(v23)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2235, v2236)))))
+						v2251 := c.arg0(v27)
+						v2252 := c.arg0(v23)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2251, v2252)))))
 					}
 					// vector.rules:21
 					{
 						v9 := c.valueType(v0)
-						v2236 := c.arg0(v23)
-						v2235 := c.arg0(v27)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2236, v2235)))))
+						v2252 := c.arg0(v23)
+						v2251 := c.arg0(v27)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2252, v2251)))))
 					}
 				}
 			}
@@ -763,7 +763,7 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v11, ok := c.intLanes(v9); ok {
 				v139 := c.arg0(v27)
 				if v3 == v139 {
-					// arithmetic.rules:77
+					// arithmetic.rules:81
 					{
 						out = append(out, c.onesOf(v11))
 					}
@@ -773,18 +773,18 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
 				v111 := c.arg1(v27)
-				if v146, ok := c.uconst(v111); ok {
+				if v170, ok := c.uconst(v111); ok {
 					if v141, ok := c.uconst(v3); ok {
-						v148 := c.u64Add(v146, v141)
+						v172 := c.u64Add(v170, v141)
 						v110 := c.arg0(v27)
-						v150 := c.valueType(v110)
-						v152 := c.typeMask(v150)
-						v154 := c.u64And(v148, v152)
-						v157 := c.u64Eq(v154, 0)
-						if v157 {
-							// arithmetic.rules:80
+						v174 := c.valueType(v110)
+						v176 := c.typeMask(v174)
+						v178 := c.u64And(v172, v176)
+						v181 := c.u64Eq(v178, 0)
+						if v181 {
+							// arithmetic.rules:84
 							{
-								out = append(out, c.instValue(c.makeBand(v110, c.instValue(c.makeBnot(c.makeConst(c.valueType(v110), v146))))))
+								out = append(out, c.instValue(c.makeBand(v110, c.instValue(c.makeBnot(c.makeConst(c.valueType(v110), v170))))))
 							}
 						}
 					}
@@ -793,15 +793,15 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1607 := c.arg1(v27)
-				if ok := c.konst(v1607); ok {
-					v1608 := c.arg2(v27)
-					if ok := c.konst(v1608); ok {
+				v1623 := c.arg1(v27)
+				if ok := c.konst(v1623); ok {
+					v1624 := c.arg2(v27)
+					if ok := c.konst(v1624); ok {
 						if ok := c.konst(v3); ok {
 							// compare.rules:273
 							{
-								v1606 := c.arg0(v27)
-								out = append(out, c.instValue(c.makeSelect(v1606, c.instValue(c.makeIadd(v1607, v3)), c.instValue(c.makeIadd(v1608, v3)))))
+								v1622 := c.arg0(v27)
+								out = append(out, c.instValue(c.makeSelect(v1622, c.instValue(c.makeIadd(v1623, v3)), c.instValue(c.makeIadd(v1624, v3)))))
 							}
 						}
 					}
@@ -1033,56 +1033,56 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				case ir.OpBand:
-					v159 := c.arg1(v38)
-					for v161, cursor6, ok := c.defInst(v159, 0); ok; v161, cursor6, ok = c.defInst(v159, cursor6) {
-						v162 := c.opcode(v161)
-						if v162 == ir.OpBnot {
+					v183 := c.arg1(v38)
+					for v185, cursor6, ok := c.defInst(v183, 0); ok; v185, cursor6, ok = c.defInst(v183, cursor6) {
+						v186 := c.opcode(v185)
+						if v186 == ir.OpBnot {
 							v120 := c.arg0(v31)
-							v158 := c.arg0(v38)
-							if v120 == v158 {
+							v182 := c.arg0(v38)
+							if v120 == v182 {
 								v121 := c.arg1(v31)
-								v163 := c.arg0(v161)
-								if v121 == v163 {
-									// arithmetic.rules:83
+								v187 := c.arg0(v185)
+								if v121 == v187 {
+									// arithmetic.rules:87
 									{
-										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v158, v163)), v163)))
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v182, v187)), v187)))
 									}
 								}
 							}
-							v163 := c.arg0(v161)
-							if v120 == v163 {
+							v187 := c.arg0(v185)
+							if v120 == v187 {
 								v121 := c.arg1(v31)
-								if v121 == v158 {
-									// arithmetic.rules:83
+								if v121 == v182 {
+									// arithmetic.rules:87
 									{
-										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v158, v163)), v163)))
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v182, v187)), v187)))
 									}
 								}
 							}
 						}
 					}
-					v158 := c.arg0(v38)
-					for v165, cursor7, ok := c.defInst(v158, 0); ok; v165, cursor7, ok = c.defInst(v158, cursor7) {
-						v166 := c.opcode(v165)
-						if v166 == ir.OpBnot {
+					v182 := c.arg0(v38)
+					for v189, cursor7, ok := c.defInst(v182, 0); ok; v189, cursor7, ok = c.defInst(v182, cursor7) {
+						v190 := c.opcode(v189)
+						if v190 == ir.OpBnot {
 							v120 := c.arg0(v31)
-							if v120 == v159 {
+							if v120 == v183 {
 								v121 := c.arg1(v31)
-								v167 := c.arg0(v165)
-								if v121 == v167 {
-									// arithmetic.rules:83
+								v191 := c.arg0(v189)
+								if v121 == v191 {
+									// arithmetic.rules:87
 									{
-										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v159, v167)), v167)))
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v183, v191)), v191)))
 									}
 								}
 							}
-							v167 := c.arg0(v165)
-							if v120 == v167 {
+							v191 := c.arg0(v189)
+							if v120 == v191 {
 								v121 := c.arg1(v31)
-								if v121 == v159 {
-									// arithmetic.rules:83
+								if v121 == v183 {
+									// arithmetic.rules:87
 									{
-										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v159, v167)), v167)))
+										out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeBxor(v183, v191)), v191)))
 									}
 								}
 							}
@@ -1184,11 +1184,11 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v38, cursor10, ok := c.defInst(v5, 0); ok; v38, cursor10, ok = c.defInst(v5, cursor10) {
 				v39 := c.opcode(v38)
 				if v39 == ir.OpBnot {
-					// arithmetic.rules:78
+					// arithmetic.rules:82
 					{
-						v144 := c.arg0(v31)
-						v143 := c.arg0(v38)
-						out = append(out, c.instValue(c.makeIsub(v144, v143)))
+						v168 := c.arg0(v31)
+						v167 := c.arg0(v38)
+						out = append(out, c.instValue(c.makeIsub(v168, v167)))
 					}
 				}
 			}
@@ -1197,14 +1197,14 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v38, cursor11, ok := c.defInst(v5, 0); ok; v38, cursor11, ok = c.defInst(v5, cursor11) {
 				v39 := c.opcode(v38)
 				if v39 == ir.OpIshl {
-					v173 := c.arg1(v38)
-					v175 := c.arg1(v31)
-					if v173 == v175 {
-						// arithmetic.rules:88
+					v197 := c.arg1(v38)
+					v199 := c.arg1(v31)
+					if v197 == v199 {
+						// arithmetic.rules:92
 						{
-							v172 := c.arg0(v38)
-							v174 := c.arg0(v31)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIsub(v172, v174)), v173)))
+							v196 := c.arg0(v38)
+							v198 := c.arg0(v31)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIsub(v196, v198)), v197)))
 						}
 					}
 				}
@@ -1213,14 +1213,14 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			if _, ok := c.fitsIn64(v9); ok {
 				v5 := c.arg0(v0)
 				if ok := c.konst(v5); ok {
-					v1612 := c.arg1(v31)
-					if ok := c.konst(v1612); ok {
-						v1613 := c.arg2(v31)
-						if ok := c.konst(v1613); ok {
+					v1628 := c.arg1(v31)
+					if ok := c.konst(v1628); ok {
+						v1629 := c.arg2(v31)
+						if ok := c.konst(v1629); ok {
 							// compare.rules:274
 							{
-								v1611 := c.arg0(v31)
-								out = append(out, c.instValue(c.makeSelect(v1611, c.instValue(c.makeIsub(v5, v1612)), c.instValue(c.makeIsub(v5, v1613)))))
+								v1627 := c.arg0(v31)
+								out = append(out, c.instValue(c.makeSelect(v1627, c.instValue(c.makeIsub(v5, v1628)), c.instValue(c.makeIsub(v5, v1629)))))
 							}
 						}
 					}
@@ -1233,9 +1233,9 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v39 == ir.OpSplat {
 					// vector.rules:22
 					{
-						v2237 := c.arg0(v38)
-						v2238 := c.arg0(v31)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIsub(v2237, v2238)))))
+						v2253 := c.arg0(v38)
+						v2254 := c.arg0(v31)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIsub(v2253, v2254)))))
 					}
 				}
 			}
@@ -1307,24 +1307,24 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpBxor:
 			if v71, ok := c.fitsIn64(v9); ok {
-				v269 := c.arg1(v38)
-				for v271, cursor14, ok := c.defInst(v269, 0); ok; v271, cursor14, ok = c.defInst(v269, cursor14) {
-					v272 := c.opcode(v271)
-					if v272 == ir.OpSshr {
-						v268 := c.arg0(v38)
-						v273 := c.arg0(v271)
-						if v268 == v273 {
-							v274 := c.arg1(v271)
-							if v276, ok := c.uconst(v274); ok {
-								v278 := c.amount(v71, v276)
-								v281 := c.u64Add(v278, 1)
-								v283 := c.laneBits(v71)
-								v285 := c.u64Eq(v281, v283)
-								if v285 {
-									if v6 == v269 {
-										// arithmetic.rules:120
+				v293 := c.arg1(v38)
+				for v295, cursor14, ok := c.defInst(v293, 0); ok; v295, cursor14, ok = c.defInst(v293, cursor14) {
+					v296 := c.opcode(v295)
+					if v296 == ir.OpSshr {
+						v292 := c.arg0(v38)
+						v297 := c.arg0(v295)
+						if v292 == v297 {
+							v298 := c.arg1(v295)
+							if v300, ok := c.uconst(v298); ok {
+								v302 := c.amount(v71, v300)
+								v305 := c.u64Add(v302, 1)
+								v307 := c.laneBits(v71)
+								v309 := c.u64Eq(v305, v307)
+								if v309 {
+									if v6 == v293 {
+										// arithmetic.rules:124
 										{
-											out = append(out, c.instValue(c.makeIabs(v268)))
+											out = append(out, c.instValue(c.makeIabs(v292)))
 										}
 									}
 								}
@@ -1332,23 +1332,23 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-				v268 := c.arg0(v38)
-				for v287, cursor15, ok := c.defInst(v268, 0); ok; v287, cursor15, ok = c.defInst(v268, cursor15) {
-					v288 := c.opcode(v287)
-					if v288 == ir.OpSshr {
-						v290 := c.arg1(v287)
-						if v292, ok := c.uconst(v290); ok {
-							v294 := c.amount(v71, v292)
-							v296 := c.u64Add(v294, 1)
-							v283 := c.laneBits(v71)
-							v298 := c.u64Eq(v296, v283)
-							if v298 {
-								v289 := c.arg0(v287)
-								if v269 == v289 {
-									if v6 == v268 {
-										// arithmetic.rules:120
+				v292 := c.arg0(v38)
+				for v311, cursor15, ok := c.defInst(v292, 0); ok; v311, cursor15, ok = c.defInst(v292, cursor15) {
+					v312 := c.opcode(v311)
+					if v312 == ir.OpSshr {
+						v314 := c.arg1(v311)
+						if v316, ok := c.uconst(v314); ok {
+							v318 := c.amount(v71, v316)
+							v320 := c.u64Add(v318, 1)
+							v307 := c.laneBits(v71)
+							v322 := c.u64Eq(v320, v307)
+							if v322 {
+								v313 := c.arg0(v311)
+								if v293 == v313 {
+									if v6 == v292 {
+										// arithmetic.rules:124
 										{
-											out = append(out, c.instValue(c.makeIabs(v289)))
+											out = append(out, c.instValue(c.makeIabs(v313)))
 										}
 									}
 								}
@@ -1440,9 +1440,9 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 				v83 := c.arg0(v63)
-				if v181, ok := c.uconst(v83); ok {
-					if v181 == 1 {
-						// arithmetic.rules:89
+				if v205, ok := c.uconst(v83); ok {
+					if v205 == 1 {
+						// arithmetic.rules:93
 						{
 							out = append(out, c.instValue(c.makeIshl(v13, v84)))
 						}
@@ -1452,15 +1452,15 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1617 := c.arg1(v63)
-				if ok := c.konst(v1617); ok {
-					v1618 := c.arg2(v63)
-					if ok := c.konst(v1618); ok {
+				v1633 := c.arg1(v63)
+				if ok := c.konst(v1633); ok {
+					v1634 := c.arg2(v63)
+					if ok := c.konst(v1634); ok {
 						if ok := c.konst(v13); ok {
 							// compare.rules:275
 							{
-								v1616 := c.arg0(v63)
-								out = append(out, c.instValue(c.makeSelect(v1616, c.instValue(c.makeImul(v1617, v13)), c.instValue(c.makeImul(v1618, v13)))))
+								v1632 := c.arg0(v63)
+								out = append(out, c.instValue(c.makeSelect(v1632, c.instValue(c.makeImul(v1633, v13)), c.instValue(c.makeImul(v1634, v13)))))
 							}
 						}
 					}
@@ -1473,16 +1473,16 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:23
 					{
 						v9 := c.valueType(v0)
-						v2239 := c.arg0(v63)
-						v2240 := c.arg0(v77)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2239, v2240)))))
+						v2255 := c.arg0(v63)
+						v2256 := c.arg0(v77)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2255, v2256)))))
 					}
 					// vector.rules:23
 					{
 						v9 := c.valueType(v0)
-						v2240 := c.arg0(v77)
-						v2239 := c.arg0(v63)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2240, v2239)))))
+						v2256 := c.arg0(v77)
+						v2255 := c.arg0(v63)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2256, v2255)))))
 					}
 				}
 			}
@@ -1499,13 +1499,13 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 		for v77, cursor4, ok := c.defInst(v13, 0); ok; v77, cursor4, ok = c.defInst(v13, cursor4) {
 			v78 := c.opcode(v77)
 			if v78 == ir.OpIshl {
-				v176 := c.arg0(v77)
-				if v179, ok := c.uconst(v176); ok {
-					if v179 == 1 {
-						// arithmetic.rules:89
+				v200 := c.arg0(v77)
+				if v203, ok := c.uconst(v200); ok {
+					if v203 == 1 {
+						// arithmetic.rules:93
 						{
-							v177 := c.arg1(v77)
-							out = append(out, c.instValue(c.makeIshl(v12, v177)))
+							v201 := c.arg1(v77)
+							out = append(out, c.instValue(c.makeIshl(v12, v201)))
 						}
 					}
 				}
@@ -1568,14 +1568,14 @@ func (c *Optimizer) simplify_OpIneg(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpBmask:
-			v1161 := c.arg0(v19)
-			v1163 := c.isScalar(v1161)
-			if v1163 {
+			v1177 := c.arg0(v19)
+			v1179 := c.isScalar(v1177)
+			if v1179 {
 				v9 := c.valueType(v0)
 				if v71, ok := c.fitsIn64(v9); ok {
 					// bits.rules:262
 					{
-						out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1161, c.makeConst(c.valueType(v1161), 0)))))
+						out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1177, c.makeConst(c.valueType(v1177), 0)))))
 					}
 				}
 			}
@@ -1583,8 +1583,8 @@ func (c *Optimizer) simplify_OpIneg(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:31
 			{
 				v9 := c.valueType(v0)
-				v2255 := c.arg0(v19)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIneg(v2255)))))
+				v2271 := c.arg0(v19)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIneg(v2271)))))
 			}
 		}
 	}
@@ -1624,28 +1624,28 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIshl:
 			v88 := c.arg1(v0)
 			if v96, ok := c.uconst(v88); ok {
-				v746 := c.arg1(v90)
-				if v748, ok := c.uconst(v746); ok {
+				v762 := c.arg1(v90)
+				if v764, ok := c.uconst(v762); ok {
 					v9 := c.valueType(v0)
-					v750 := c.amount(v9, v748)
-					v704 := c.amount(v9, v96)
-					v752 := c.u64Add(v750, v704)
-					v754 := c.laneBits(v9)
-					v756 := c.u64Lt(v752, v754)
-					if v756 {
+					v766 := c.amount(v9, v764)
+					v720 := c.amount(v9, v96)
+					v768 := c.u64Add(v766, v720)
+					v770 := c.laneBits(v9)
+					v772 := c.u64Lt(v768, v770)
+					if v772 {
 						// bits.rules:127
 						{
-							v745 := c.arg0(v90)
-							out = append(out, c.instValue(c.makeIshl(v745, c.makeConst(ir.I32, v752))))
+							v761 := c.arg0(v90)
+							out = append(out, c.instValue(c.makeIshl(v761, c.makeConst(ir.I32, v768))))
 						}
 					}
 					if v11, ok := c.intLanes(v9); ok {
-						v758 := c.laneBits(v11)
-						v760 := c.amount(v11, v748)
-						v762 := c.amount(v11, v96)
-						v764 := c.u64Add(v760, v762)
-						v766 := c.u64Le(v758, v764)
-						if v766 {
+						v774 := c.laneBits(v11)
+						v776 := c.amount(v11, v764)
+						v778 := c.amount(v11, v96)
+						v780 := c.u64Add(v776, v778)
+						v782 := c.u64Le(v774, v780)
+						if v782 {
 							// bits.rules:131
 							{
 								out = append(out, c.zeroOf(v11))
@@ -1653,54 +1653,54 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-				v745 := c.arg0(v90)
-				if _, ok := c.uconst(v745); ok {
+				v761 := c.arg0(v90)
+				if _, ok := c.uconst(v761); ok {
 					// bits.rules:152
 					{
-						out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIshl(v745, v88)), v746)))
+						out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeIshl(v761, v88)), v762)))
 					}
 				}
 			}
 		case ir.OpBand:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v865 := c.arg0(v90)
-				for v868, cursor2, ok := c.defInst(v865, 0); ok; v868, cursor2, ok = c.defInst(v865, cursor2) {
-					v869 := c.opcode(v868)
-					if v869 == ir.OpUshr {
+				v881 := c.arg0(v90)
+				for v884, cursor2, ok := c.defInst(v881, 0); ok; v884, cursor2, ok = c.defInst(v881, cursor2) {
+					v885 := c.opcode(v884)
+					if v885 == ir.OpUshr {
 						v88 := c.arg1(v0)
-						v871 := c.arg1(v868)
-						if v88 == v871 {
+						v887 := c.arg1(v884)
+						if v88 == v887 {
 							// bits.rules:166
 							{
-								v870 := c.arg0(v868)
-								v866 := c.arg1(v90)
-								out = append(out, c.instValue(c.makeBand(v870, c.instValue(c.makeIshl(v866, v871)))))
+								v886 := c.arg0(v884)
+								v882 := c.arg1(v90)
+								out = append(out, c.instValue(c.makeBand(v886, c.instValue(c.makeIshl(v882, v887)))))
 							}
 						}
 					}
 				}
-				v866 := c.arg1(v90)
-				for v873, cursor3, ok := c.defInst(v866, 0); ok; v873, cursor3, ok = c.defInst(v866, cursor3) {
-					v874 := c.opcode(v873)
-					if v874 == ir.OpUshr {
+				v882 := c.arg1(v90)
+				for v889, cursor3, ok := c.defInst(v882, 0); ok; v889, cursor3, ok = c.defInst(v882, cursor3) {
+					v890 := c.opcode(v889)
+					if v890 == ir.OpUshr {
 						v88 := c.arg1(v0)
-						v876 := c.arg1(v873)
-						if v88 == v876 {
+						v892 := c.arg1(v889)
+						if v88 == v892 {
 							// bits.rules:166
 							{
-								v875 := c.arg0(v873)
-								out = append(out, c.instValue(c.makeBand(v875, c.instValue(c.makeIshl(v865, v876)))))
+								v891 := c.arg0(v889)
+								out = append(out, c.instValue(c.makeBand(v891, c.instValue(c.makeIshl(v881, v892)))))
 							}
 						}
 					}
 				}
-				if _, ok := c.uconst(v866); ok {
+				if _, ok := c.uconst(v882); ok {
 					v88 := c.arg1(v0)
 					if v96, ok := c.uconst(v88); ok {
 						// bits.rules:185
 						{
-							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIshl(v865, v88)), c.instValue(c.makeIshl(v866, c.makeConst(ir.I32, c.amount(v71, v96)))))))
+							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIshl(v881, v88)), c.instValue(c.makeIshl(v882, c.makeConst(ir.I32, c.amount(v71, v96)))))))
 						}
 					}
 				}
@@ -1708,15 +1708,15 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpUshr:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v882 := c.arg1(v90)
-				if v884, ok := c.uconst(v882); ok {
+				v898 := c.arg1(v90)
+				if v900, ok := c.uconst(v898); ok {
 					v88 := c.arg1(v0)
 					if v96, ok := c.uconst(v88); ok {
-						if v96 == v884 {
+						if v96 == v900 {
 							// bits.rules:171
 							{
-								v881 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeBand(v881, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v884))))))
+								v897 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeBand(v897, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v900))))))
 							}
 						}
 					}
@@ -1725,15 +1725,15 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSshr:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v886 := c.arg1(v90)
-				if v888, ok := c.uconst(v886); ok {
+				v902 := c.arg1(v90)
+				if v904, ok := c.uconst(v902); ok {
 					v88 := c.arg1(v0)
 					if v96, ok := c.uconst(v88); ok {
-						if v96 == v888 {
+						if v96 == v904 {
 							// bits.rules:173
 							{
-								v885 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeBand(v885, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v888))))))
+								v901 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeBand(v901, c.makeConst(v71, c.u64Shl(c.typeMask(v71), c.amount(v71, v904))))))
 							}
 						}
 					}
@@ -1742,16 +1742,16 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1637 := c.arg1(v90)
-				if ok := c.konst(v1637); ok {
-					v1638 := c.arg2(v90)
-					if ok := c.konst(v1638); ok {
+				v1653 := c.arg1(v90)
+				if ok := c.konst(v1653); ok {
+					v1654 := c.arg2(v90)
+					if ok := c.konst(v1654); ok {
 						v88 := c.arg1(v0)
 						if ok := c.konst(v88); ok {
 							// compare.rules:279
 							{
-								v1636 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeSelect(v1636, c.instValue(c.makeIshl(v1637, v88)), c.instValue(c.makeIshl(v1638, v88)))))
+								v1652 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIshl(v1653, v88)), c.instValue(c.makeIshl(v1654, v88)))))
 							}
 						}
 					}
@@ -1761,18 +1761,18 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:33
 			{
 				v9 := c.valueType(v0)
-				v2259 := c.arg0(v90)
+				v2275 := c.arg0(v90)
 				v88 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIshl(v2259, v88)))))
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIshl(v2275, v88)))))
 			}
 		}
 	}
 	v88 := c.arg1(v0)
 	if v96, ok := c.uconst(v88); ok {
 		v9 := c.valueType(v0)
-		v704 := c.amount(v9, v96)
-		v706 := c.u64Eq(v704, 0)
-		if v706 {
+		v720 := c.amount(v9, v96)
+		v722 := c.u64Eq(v720, 0)
+		if v722 {
 			// bits.rules:113
 			{
 				out = append(out, v87)
@@ -1785,46 +1785,46 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 			out = append(out, v87)
 		}
 	}
-	for v906, cursor4, ok := c.defInst(v88, 0); ok; v906, cursor4, ok = c.defInst(v88, cursor4) {
-		v907 := c.opcode(v906)
-		switch v907 {
+	for v922, cursor4, ok := c.defInst(v88, 0); ok; v922, cursor4, ok = c.defInst(v88, cursor4) {
+		v923 := c.opcode(v922)
+		switch v923 {
 		case ir.OpBand:
-			v909 := c.arg1(v906)
-			if v911, ok := c.uconst(v909); ok {
+			v925 := c.arg1(v922)
+			if v927, ok := c.uconst(v925); ok {
 				v9 := c.valueType(v0)
-				v913 := c.coversAmount(v9, v911)
-				if v913 {
+				v929 := c.coversAmount(v9, v927)
+				if v929 {
 					// bits.rules:189
 					{
-						v908 := c.arg0(v906)
-						out = append(out, c.instValue(c.makeIshl(v87, v908)))
+						v924 := c.arg0(v922)
+						out = append(out, c.instValue(c.makeIshl(v87, v924)))
 					}
 				}
 			}
 		case ir.OpUextend:
 			// bits.rules:196
 			{
-				v950 := c.arg0(v906)
-				out = append(out, c.instValue(c.makeIshl(v87, v950)))
+				v966 := c.arg0(v922)
+				out = append(out, c.instValue(c.makeIshl(v87, v966)))
 			}
 		case ir.OpSextend:
 			// bits.rules:201
 			{
-				v955 := c.arg0(v906)
-				out = append(out, c.instValue(c.makeIshl(v87, v955)))
+				v971 := c.arg0(v922)
+				out = append(out, c.instValue(c.makeIshl(v87, v971)))
 			}
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
 				if ok := c.konst(v87); ok {
-					v1650 := c.arg1(v906)
-					if _, ok := c.uconst(v1650); ok {
-						v1651 := c.arg2(v906)
-						if _, ok := c.uconst(v1651); ok {
+					v1666 := c.arg1(v922)
+					if _, ok := c.uconst(v1666); ok {
+						v1667 := c.arg2(v922)
+						if _, ok := c.uconst(v1667); ok {
 							// compare.rules:281
 							{
-								v1649 := c.arg0(v906)
-								out = append(out, c.instValue(c.makeSelect(v1649, c.instValue(c.makeIshl(v87, v1650)), c.instValue(c.makeIshl(v87, v1651)))))
+								v1665 := c.arg0(v922)
+								out = append(out, c.instValue(c.makeSelect(v1665, c.instValue(c.makeIshl(v87, v1666)), c.instValue(c.makeIshl(v87, v1667)))))
 							}
 						}
 					}
@@ -1861,111 +1861,171 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 						out = append(out, c.instValue(c.makeIneg(v136)))
 					}
 				}
+				v136 := c.arg0(v129)
+				for v146, cursor2, ok := c.defInst(v136, 0); ok; v146, cursor2, ok = c.defInst(v136, cursor2) {
+					v147 := c.opcode(v146)
+					if v147 == ir.OpBxor {
+						v149 := c.arg1(v146)
+						if ok := c.konst(v149); ok {
+							if ok := c.konst(v137); ok {
+								// arithmetic.rules:79
+								{
+									v148 := c.arg0(v146)
+									out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeBxor(v148, c.instValue(c.makeBnot(v149)))), c.instValue(c.makeIneg(v137)))))
+								}
+							}
+						}
+					}
+				}
+			}
+		case ir.OpIsub:
+			v9 := c.valueType(v0)
+			if _, ok := c.intLanes(v9); ok {
+				v142 := c.arg0(v129)
+				if ok := c.konst(v142); ok {
+					// arithmetic.rules:78
+					{
+						v143 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeIadd(v143, c.instValue(c.makeBnot(v142)))))
+					}
+				}
+			}
+		case ir.OpBor:
+			v9 := c.valueType(v0)
+			if _, ok := c.intLanes(v9); ok {
+				v153 := c.arg1(v129)
+				for v155, cursor3, ok := c.defInst(v153, 0); ok; v155, cursor3, ok = c.defInst(v153, cursor3) {
+					v156 := c.opcode(v155)
+					if v156 == ir.OpIsub {
+						v157 := c.arg0(v155)
+						if ok := c.konst(v157); ok {
+							// arithmetic.rules:80
+							{
+								v152 := c.arg0(v129)
+								v158 := c.arg1(v155)
+								out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBnot(v152)), c.instValue(c.makeIadd(v158, c.instValue(c.makeBnot(v157)))))))
+							}
+						}
+					}
+				}
+				v152 := c.arg0(v129)
+				for v161, cursor4, ok := c.defInst(v152, 0); ok; v161, cursor4, ok = c.defInst(v152, cursor4) {
+					v162 := c.opcode(v161)
+					if v162 == ir.OpIsub {
+						v163 := c.arg0(v161)
+						if ok := c.konst(v163); ok {
+							// arithmetic.rules:80
+							{
+								v164 := c.arg1(v161)
+								out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBnot(v153)), c.instValue(c.makeIadd(v164, c.instValue(c.makeBnot(v163)))))))
+							}
+						}
+					}
+				}
+			}
+			v152 := c.arg0(v129)
+			for v161, cursor5, ok := c.defInst(v152, 0); ok; v161, cursor5, ok = c.defInst(v152, cursor5) {
+				v162 := c.opcode(v161)
+				if v162 == ir.OpBnot {
+					// bits.rules:67
+					{
+						v620 := c.arg0(v161)
+						v153 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBand(v620, c.instValue(c.makeBnot(v153)))))
+					}
+				}
+			}
+			v153 := c.arg1(v129)
+			for v155, cursor6, ok := c.defInst(v153, 0); ok; v155, cursor6, ok = c.defInst(v153, cursor6) {
+				v156 := c.opcode(v155)
+				if v156 == ir.OpBnot {
+					// bits.rules:67
+					{
+						v621 := c.arg0(v155)
+						out = append(out, c.instValue(c.makeBand(v621, c.instValue(c.makeBnot(v152)))))
+					}
+				}
 			}
 		case ir.OpBnot:
 			// bits.rules:17
 			{
-				v419 := c.arg0(v129)
-				out = append(out, v419)
+				v443 := c.arg0(v129)
+				out = append(out, v443)
 			}
 		case ir.OpBxor:
-			v530 := c.arg0(v129)
-			for v533, cursor2, ok := c.defInst(v530, 0); ok; v533, cursor2, ok = c.defInst(v530, cursor2) {
-				v534 := c.opcode(v533)
-				if v534 == ir.OpBnot {
+			v554 := c.arg0(v129)
+			for v557, cursor7, ok := c.defInst(v554, 0); ok; v557, cursor7, ok = c.defInst(v554, cursor7) {
+				v558 := c.opcode(v557)
+				if v558 == ir.OpBnot {
 					// bits.rules:48
 					{
-						v535 := c.arg0(v533)
-						v531 := c.arg1(v129)
-						out = append(out, c.instValue(c.makeBxor(v535, v531)))
+						v559 := c.arg0(v557)
+						v555 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBxor(v559, v555)))
 					}
 				}
 			}
-			v531 := c.arg1(v129)
-			for v537, cursor3, ok := c.defInst(v531, 0); ok; v537, cursor3, ok = c.defInst(v531, cursor3) {
-				v538 := c.opcode(v537)
-				if v538 == ir.OpBnot {
+			v555 := c.arg1(v129)
+			for v561, cursor8, ok := c.defInst(v555, 0); ok; v561, cursor8, ok = c.defInst(v555, cursor8) {
+				v562 := c.opcode(v561)
+				if v562 == ir.OpBnot {
 					// bits.rules:48
 					{
-						v539 := c.arg0(v537)
-						out = append(out, c.instValue(c.makeBxor(v539, v530)))
+						v563 := c.arg0(v561)
+						out = append(out, c.instValue(c.makeBxor(v563, v554)))
 					}
 				}
 			}
-			if ok := c.konst(v531); ok {
+			if ok := c.konst(v555); ok {
 				// bits.rules:82
 				{
-					out = append(out, c.instValue(c.makeBxor(v530, c.instValue(c.makeBnot(v531)))))
-				}
-			}
-		case ir.OpBor:
-			v596 := c.arg0(v129)
-			for v599, cursor4, ok := c.defInst(v596, 0); ok; v599, cursor4, ok = c.defInst(v596, cursor4) {
-				v600 := c.opcode(v599)
-				if v600 == ir.OpBnot {
-					// bits.rules:67
-					{
-						v601 := c.arg0(v599)
-						v597 := c.arg1(v129)
-						out = append(out, c.instValue(c.makeBand(v601, c.instValue(c.makeBnot(v597)))))
-					}
-				}
-			}
-			v597 := c.arg1(v129)
-			for v603, cursor5, ok := c.defInst(v597, 0); ok; v603, cursor5, ok = c.defInst(v597, cursor5) {
-				v604 := c.opcode(v603)
-				if v604 == ir.OpBnot {
-					// bits.rules:67
-					{
-						v605 := c.arg0(v603)
-						out = append(out, c.instValue(c.makeBand(v605, c.instValue(c.makeBnot(v596)))))
-					}
+					out = append(out, c.instValue(c.makeBxor(v554, c.instValue(c.makeBnot(v555)))))
 				}
 			}
 		case ir.OpBand:
-			v606 := c.arg0(v129)
-			for v609, cursor6, ok := c.defInst(v606, 0); ok; v609, cursor6, ok = c.defInst(v606, cursor6) {
-				v610 := c.opcode(v609)
-				if v610 == ir.OpBnot {
+			v622 := c.arg0(v129)
+			for v625, cursor9, ok := c.defInst(v622, 0); ok; v625, cursor9, ok = c.defInst(v622, cursor9) {
+				v626 := c.opcode(v625)
+				if v626 == ir.OpBnot {
 					// bits.rules:68
 					{
-						v611 := c.arg0(v609)
-						v607 := c.arg1(v129)
-						out = append(out, c.instValue(c.makeBor(v611, c.instValue(c.makeBnot(v607)))))
+						v627 := c.arg0(v625)
+						v623 := c.arg1(v129)
+						out = append(out, c.instValue(c.makeBor(v627, c.instValue(c.makeBnot(v623)))))
 					}
 				}
 			}
-			v607 := c.arg1(v129)
-			for v613, cursor7, ok := c.defInst(v607, 0); ok; v613, cursor7, ok = c.defInst(v607, cursor7) {
-				v614 := c.opcode(v613)
-				if v614 == ir.OpBnot {
+			v623 := c.arg1(v129)
+			for v629, cursor10, ok := c.defInst(v623, 0); ok; v629, cursor10, ok = c.defInst(v623, cursor10) {
+				v630 := c.opcode(v629)
+				if v630 == ir.OpBnot {
 					// bits.rules:68
 					{
-						v615 := c.arg0(v613)
-						out = append(out, c.instValue(c.makeBor(v615, c.instValue(c.makeBnot(v606)))))
+						v631 := c.arg0(v629)
+						out = append(out, c.instValue(c.makeBor(v631, c.instValue(c.makeBnot(v622)))))
 					}
 				}
 			}
 		case ir.OpIcmp:
-			v1216 := c.valueType(v129)
-			v1221 := c.isVector(v1216)
-			if v1221 {
+			v1232 := c.valueType(v129)
+			v1237 := c.isVector(v1232)
+			if v1237 {
 				// compare.rules:52
 				{
-					v1217 := c.intCc(v129)
-					v1218 := c.arg0(v129)
-					v1219 := c.arg1(v129)
-					out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
+					v1233 := c.intCc(v129)
+					v1234 := c.arg0(v129)
+					v1235 := c.arg1(v129)
+					out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1233), v1234, v1235)))
 				}
 			}
 		case ir.OpSplat:
-			v2256 := c.arg0(v129)
-			v2258 := c.isScalarInt(v2256)
-			if v2258 {
+			v2272 := c.arg0(v129)
+			v2274 := c.isScalarInt(v2272)
+			if v2274 {
 				// vector.rules:32
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBnot(v2256)))))
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBnot(v2272)))))
 				}
 			}
 		}
@@ -1975,157 +2035,157 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmin is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmin(v0 ir.Value, out []ir.Value) []ir.Value {
-	v182 := c.arg0(v0)
-	v183 := c.arg1(v0)
-	if v182 == v183 {
-		// arithmetic.rules:93
+	v206 := c.arg0(v0)
+	v207 := c.arg1(v0)
+	if v206 == v207 {
+		// arithmetic.rules:97
 		{
-			out = append(out, v182)
+			out = append(out, v206)
 		}
 	}
-	if ok := c.least(v183); ok {
-		// arithmetic.rules:101
+	if ok := c.least(v207); ok {
+		// arithmetic.rules:105
 		{
-			out = append(out, v183)
+			out = append(out, v207)
 		}
 	}
-	if ok := c.greatest(v183); ok {
-		// arithmetic.rules:103
+	if ok := c.greatest(v207); ok {
+		// arithmetic.rules:107
 		{
-			out = append(out, v182)
+			out = append(out, v206)
 		}
 	}
-	for v199, cursor1, ok := c.defInst(v182, 0); ok; v199, cursor1, ok = c.defInst(v182, cursor1) {
-		v200 := c.opcode(v199)
-		switch v200 {
+	for v223, cursor1, ok := c.defInst(v206, 0); ok; v223, cursor1, ok = c.defInst(v206, cursor1) {
+		v224 := c.opcode(v223)
+		switch v224 {
 		case ir.OpSmin:
-			v202 := c.arg1(v199)
-			if v183 == v202 {
-				// arithmetic.rules:105
+			v226 := c.arg1(v223)
+			if v207 == v226 {
+				// arithmetic.rules:109
 				{
-					v201 := c.arg0(v199)
-					out = append(out, c.instValue(c.makeSmin(v201, v202)))
+					v225 := c.arg0(v223)
+					out = append(out, c.instValue(c.makeSmin(v225, v226)))
 				}
 			}
-			v201 := c.arg0(v199)
-			if v183 == v201 {
-				// arithmetic.rules:105
+			v225 := c.arg0(v223)
+			if v207 == v225 {
+				// arithmetic.rules:109
 				{
-					out = append(out, c.instValue(c.makeSmin(v202, v201)))
+					out = append(out, c.instValue(c.makeSmin(v226, v225)))
 				}
 			}
-			if ok := c.konst(v202); ok {
-				if ok := c.konst(v183); ok {
-					// arithmetic.rules:113
+			if ok := c.konst(v226); ok {
+				if ok := c.konst(v207); ok {
+					// arithmetic.rules:117
 					{
-						out = append(out, c.instValue(c.makeSmin(v201, c.instValue(c.makeSmin(v202, v183)))))
+						out = append(out, c.instValue(c.makeSmin(v225, c.instValue(c.makeSmin(v226, v207)))))
 					}
 				}
 			}
 		case ir.OpSmax:
-			v240 := c.arg0(v199)
-			if v183 == v240 {
-				// arithmetic.rules:109
+			v264 := c.arg0(v223)
+			if v207 == v264 {
+				// arithmetic.rules:113
 				{
-					out = append(out, v240)
+					out = append(out, v264)
 				}
 			}
-			v241 := c.arg1(v199)
-			if v183 == v241 {
-				// arithmetic.rules:109
+			v265 := c.arg1(v223)
+			if v207 == v265 {
+				// arithmetic.rules:113
 				{
-					out = append(out, v241)
+					out = append(out, v265)
 				}
 			}
 		case ir.OpSplat:
-			for v204, cursor2, ok := c.defInst(v183, 0); ok; v204, cursor2, ok = c.defInst(v183, cursor2) {
-				v205 := c.opcode(v204)
-				if v205 == ir.OpSplat {
+			for v228, cursor2, ok := c.defInst(v207, 0); ok; v228, cursor2, ok = c.defInst(v207, cursor2) {
+				v229 := c.opcode(v228)
+				if v229 == ir.OpSplat {
 					// vector.rules:27
 					{
 						v9 := c.valueType(v0)
-						v2247 := c.arg0(v199)
-						v2248 := c.arg0(v204)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2247, v2248)))))
+						v2263 := c.arg0(v223)
+						v2264 := c.arg0(v228)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2263, v2264)))))
 					}
 					// vector.rules:27
 					{
 						v9 := c.valueType(v0)
-						v2248 := c.arg0(v204)
-						v2247 := c.arg0(v199)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2248, v2247)))))
+						v2264 := c.arg0(v228)
+						v2263 := c.arg0(v223)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2264, v2263)))))
 					}
 				}
 			}
 		}
 	}
-	for v204, cursor3, ok := c.defInst(v183, 0); ok; v204, cursor3, ok = c.defInst(v183, cursor3) {
-		v205 := c.opcode(v204)
-		switch v205 {
+	for v228, cursor3, ok := c.defInst(v207, 0); ok; v228, cursor3, ok = c.defInst(v207, cursor3) {
+		v229 := c.opcode(v228)
+		switch v229 {
 		case ir.OpSmin:
-			v207 := c.arg1(v204)
-			if v182 == v207 {
-				// arithmetic.rules:105
+			v231 := c.arg1(v228)
+			if v206 == v231 {
+				// arithmetic.rules:109
 				{
-					v206 := c.arg0(v204)
-					out = append(out, c.instValue(c.makeSmin(v206, v182)))
+					v230 := c.arg0(v228)
+					out = append(out, c.instValue(c.makeSmin(v230, v206)))
 				}
 			}
-			v206 := c.arg0(v204)
-			if v182 == v206 {
-				// arithmetic.rules:105
+			v230 := c.arg0(v228)
+			if v206 == v230 {
+				// arithmetic.rules:109
 				{
-					out = append(out, c.instValue(c.makeSmin(v207, v182)))
+					out = append(out, c.instValue(c.makeSmin(v231, v206)))
 				}
 			}
 		case ir.OpSmax:
-			v238 := c.arg0(v204)
-			if v182 == v238 {
-				// arithmetic.rules:109
+			v262 := c.arg0(v228)
+			if v206 == v262 {
+				// arithmetic.rules:113
 				{
-					out = append(out, v182)
+					out = append(out, v206)
 				}
 			}
-			v239 := c.arg1(v204)
-			if v182 == v239 {
-				// arithmetic.rules:109
+			v263 := c.arg1(v228)
+			if v206 == v263 {
+				// arithmetic.rules:113
 				{
-					out = append(out, v182)
+					out = append(out, v206)
 				}
 			}
 		}
 	}
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v376 := c.maxBitsU64(v182)
-		v283 := c.laneBits(v71)
-		v378 := c.u64Lt(v376, v283)
-		if v378 {
-			v380 := c.maxBitsU64(v183)
-			v382 := c.u64Lt(v380, v283)
-			if v382 {
-				// arithmetic.rules:129
-				{
-					out = append(out, c.instValue(c.makeUmin(v182, v183)))
-				}
-				// arithmetic.rules:129
-				{
-					out = append(out, c.instValue(c.makeUmin(v183, v182)))
-				}
-			}
-		}
-		v400 := c.atMostSigned(v182, v183)
-		if v400 {
-			// arithmetic.rules:140
-			{
-				out = append(out, v182)
-			}
-		}
-		v402 := c.atMostSigned(v183, v182)
+		v400 := c.maxBitsU64(v206)
+		v307 := c.laneBits(v71)
+		v402 := c.u64Lt(v400, v307)
 		if v402 {
-			// arithmetic.rules:140
+			v404 := c.maxBitsU64(v207)
+			v406 := c.u64Lt(v404, v307)
+			if v406 {
+				// arithmetic.rules:133
+				{
+					out = append(out, c.instValue(c.makeUmin(v206, v207)))
+				}
+				// arithmetic.rules:133
+				{
+					out = append(out, c.instValue(c.makeUmin(v207, v206)))
+				}
+			}
+		}
+		v424 := c.atMostSigned(v206, v207)
+		if v424 {
+			// arithmetic.rules:144
 			{
-				out = append(out, v183)
+				out = append(out, v206)
+			}
+		}
+		v426 := c.atMostSigned(v207, v206)
+		if v426 {
+			// arithmetic.rules:144
+			{
+				out = append(out, v207)
 			}
 		}
 	}
@@ -2134,143 +2194,143 @@ func (c *Optimizer) simplify_OpSmin(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmax is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
-	v184 := c.arg0(v0)
-	v185 := c.arg1(v0)
-	if v184 == v185 {
-		// arithmetic.rules:94
+	v208 := c.arg0(v0)
+	v209 := c.arg1(v0)
+	if v208 == v209 {
+		// arithmetic.rules:98
 		{
-			out = append(out, v184)
+			out = append(out, v208)
 		}
 	}
-	if ok := c.least(v185); ok {
-		// arithmetic.rules:102
+	if ok := c.least(v209); ok {
+		// arithmetic.rules:106
 		{
-			out = append(out, v184)
+			out = append(out, v208)
 		}
 	}
-	if ok := c.greatest(v185); ok {
-		// arithmetic.rules:104
+	if ok := c.greatest(v209); ok {
+		// arithmetic.rules:108
 		{
-			out = append(out, v185)
+			out = append(out, v209)
 		}
 	}
-	for v209, cursor1, ok := c.defInst(v184, 0); ok; v209, cursor1, ok = c.defInst(v184, cursor1) {
-		v210 := c.opcode(v209)
-		switch v210 {
+	for v233, cursor1, ok := c.defInst(v208, 0); ok; v233, cursor1, ok = c.defInst(v208, cursor1) {
+		v234 := c.opcode(v233)
+		switch v234 {
 		case ir.OpSmax:
-			v212 := c.arg1(v209)
-			if v185 == v212 {
-				// arithmetic.rules:106
+			v236 := c.arg1(v233)
+			if v209 == v236 {
+				// arithmetic.rules:110
 				{
-					v211 := c.arg0(v209)
-					out = append(out, c.instValue(c.makeSmax(v211, v212)))
+					v235 := c.arg0(v233)
+					out = append(out, c.instValue(c.makeSmax(v235, v236)))
 				}
 			}
-			v211 := c.arg0(v209)
-			if v185 == v211 {
-				// arithmetic.rules:106
+			v235 := c.arg0(v233)
+			if v209 == v235 {
+				// arithmetic.rules:110
 				{
-					out = append(out, c.instValue(c.makeSmax(v212, v211)))
+					out = append(out, c.instValue(c.makeSmax(v236, v235)))
 				}
 			}
-			if ok := c.konst(v212); ok {
-				if ok := c.konst(v185); ok {
-					// arithmetic.rules:114
+			if ok := c.konst(v236); ok {
+				if ok := c.konst(v209); ok {
+					// arithmetic.rules:118
 					{
-						out = append(out, c.instValue(c.makeSmax(v211, c.instValue(c.makeSmax(v212, v185)))))
+						out = append(out, c.instValue(c.makeSmax(v235, c.instValue(c.makeSmax(v236, v209)))))
 					}
 				}
 			}
 		case ir.OpSmin:
-			v244 := c.arg0(v209)
-			if v185 == v244 {
-				// arithmetic.rules:110
+			v268 := c.arg0(v233)
+			if v209 == v268 {
+				// arithmetic.rules:114
 				{
-					out = append(out, v244)
+					out = append(out, v268)
 				}
 			}
-			v245 := c.arg1(v209)
-			if v185 == v245 {
-				// arithmetic.rules:110
+			v269 := c.arg1(v233)
+			if v209 == v269 {
+				// arithmetic.rules:114
 				{
-					out = append(out, v245)
+					out = append(out, v269)
 				}
 			}
 		case ir.OpIneg:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v364 := c.arg0(v209)
-				if v185 == v364 {
-					// arithmetic.rules:126
+				v388 := c.arg0(v233)
+				if v209 == v388 {
+					// arithmetic.rules:130
 					{
-						out = append(out, c.instValue(c.makeIabs(v364)))
+						out = append(out, c.instValue(c.makeIabs(v388)))
 					}
 				}
 			}
 		case ir.OpSplat:
-			for v214, cursor2, ok := c.defInst(v185, 0); ok; v214, cursor2, ok = c.defInst(v185, cursor2) {
-				v215 := c.opcode(v214)
-				if v215 == ir.OpSplat {
+			for v238, cursor2, ok := c.defInst(v209, 0); ok; v238, cursor2, ok = c.defInst(v209, cursor2) {
+				v239 := c.opcode(v238)
+				if v239 == ir.OpSplat {
 					// vector.rules:28
 					{
 						v9 := c.valueType(v0)
-						v2249 := c.arg0(v209)
-						v2250 := c.arg0(v214)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2249, v2250)))))
+						v2265 := c.arg0(v233)
+						v2266 := c.arg0(v238)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2265, v2266)))))
 					}
 					// vector.rules:28
 					{
 						v9 := c.valueType(v0)
-						v2250 := c.arg0(v214)
-						v2249 := c.arg0(v209)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2250, v2249)))))
+						v2266 := c.arg0(v238)
+						v2265 := c.arg0(v233)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2266, v2265)))))
 					}
 				}
 			}
 		}
 	}
-	for v214, cursor3, ok := c.defInst(v185, 0); ok; v214, cursor3, ok = c.defInst(v185, cursor3) {
-		v215 := c.opcode(v214)
-		switch v215 {
+	for v238, cursor3, ok := c.defInst(v209, 0); ok; v238, cursor3, ok = c.defInst(v209, cursor3) {
+		v239 := c.opcode(v238)
+		switch v239 {
 		case ir.OpSmax:
-			v217 := c.arg1(v214)
-			if v184 == v217 {
-				// arithmetic.rules:106
+			v241 := c.arg1(v238)
+			if v208 == v241 {
+				// arithmetic.rules:110
 				{
-					v216 := c.arg0(v214)
-					out = append(out, c.instValue(c.makeSmax(v216, v184)))
+					v240 := c.arg0(v238)
+					out = append(out, c.instValue(c.makeSmax(v240, v208)))
 				}
 			}
-			v216 := c.arg0(v214)
-			if v184 == v216 {
-				// arithmetic.rules:106
+			v240 := c.arg0(v238)
+			if v208 == v240 {
+				// arithmetic.rules:110
 				{
-					out = append(out, c.instValue(c.makeSmax(v217, v184)))
+					out = append(out, c.instValue(c.makeSmax(v241, v208)))
 				}
 			}
 		case ir.OpSmin:
-			v242 := c.arg0(v214)
-			if v184 == v242 {
-				// arithmetic.rules:110
+			v266 := c.arg0(v238)
+			if v208 == v266 {
+				// arithmetic.rules:114
 				{
-					out = append(out, v184)
+					out = append(out, v208)
 				}
 			}
-			v243 := c.arg1(v214)
-			if v184 == v243 {
-				// arithmetic.rules:110
+			v267 := c.arg1(v238)
+			if v208 == v267 {
+				// arithmetic.rules:114
 				{
-					out = append(out, v184)
+					out = append(out, v208)
 				}
 			}
 		case ir.OpIneg:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v363 := c.arg0(v214)
-				if v184 == v363 {
-					// arithmetic.rules:126
+				v387 := c.arg0(v238)
+				if v208 == v387 {
+					// arithmetic.rules:130
 					{
-						out = append(out, c.instValue(c.makeIabs(v184)))
+						out = append(out, c.instValue(c.makeIabs(v208)))
 					}
 				}
 			}
@@ -2278,35 +2338,35 @@ func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v384 := c.maxBitsU64(v184)
-		v283 := c.laneBits(v71)
-		v386 := c.u64Lt(v384, v283)
-		if v386 {
-			v388 := c.maxBitsU64(v185)
-			v390 := c.u64Lt(v388, v283)
-			if v390 {
-				// arithmetic.rules:133
+		v408 := c.maxBitsU64(v208)
+		v307 := c.laneBits(v71)
+		v410 := c.u64Lt(v408, v307)
+		if v410 {
+			v412 := c.maxBitsU64(v209)
+			v414 := c.u64Lt(v412, v307)
+			if v414 {
+				// arithmetic.rules:137
 				{
-					out = append(out, c.instValue(c.makeUmax(v184, v185)))
+					out = append(out, c.instValue(c.makeUmax(v208, v209)))
 				}
-				// arithmetic.rules:133
+				// arithmetic.rules:137
 				{
-					out = append(out, c.instValue(c.makeUmax(v185, v184)))
+					out = append(out, c.instValue(c.makeUmax(v209, v208)))
 				}
 			}
 		}
-		v404 := c.atMostSigned(v184, v185)
-		if v404 {
-			// arithmetic.rules:141
+		v428 := c.atMostSigned(v208, v209)
+		if v428 {
+			// arithmetic.rules:145
 			{
-				out = append(out, v185)
+				out = append(out, v209)
 			}
 		}
-		v406 := c.atMostSigned(v185, v184)
-		if v406 {
-			// arithmetic.rules:141
+		v430 := c.atMostSigned(v209, v208)
+		if v430 {
+			// arithmetic.rules:145
 			{
-				out = append(out, v184)
+				out = append(out, v208)
 			}
 		}
 	}
@@ -2315,140 +2375,140 @@ func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUmin is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmin(v0 ir.Value, out []ir.Value) []ir.Value {
-	v186 := c.arg0(v0)
-	v187 := c.arg1(v0)
-	if v186 == v187 {
-		// arithmetic.rules:95
-		{
-			out = append(out, v186)
-		}
-	}
-	if ok := c.zero(v187); ok {
-		// arithmetic.rules:97
-		{
-			out = append(out, v187)
-		}
-	}
-	if ok := c.ones(v187); ok {
+	v210 := c.arg0(v0)
+	v211 := c.arg1(v0)
+	if v210 == v211 {
 		// arithmetic.rules:99
 		{
-			out = append(out, v186)
+			out = append(out, v210)
 		}
 	}
-	for v219, cursor1, ok := c.defInst(v186, 0); ok; v219, cursor1, ok = c.defInst(v186, cursor1) {
-		v220 := c.opcode(v219)
-		switch v220 {
+	if ok := c.zero(v211); ok {
+		// arithmetic.rules:101
+		{
+			out = append(out, v211)
+		}
+	}
+	if ok := c.ones(v211); ok {
+		// arithmetic.rules:103
+		{
+			out = append(out, v210)
+		}
+	}
+	for v243, cursor1, ok := c.defInst(v210, 0); ok; v243, cursor1, ok = c.defInst(v210, cursor1) {
+		v244 := c.opcode(v243)
+		switch v244 {
 		case ir.OpUmin:
-			v222 := c.arg1(v219)
-			if v187 == v222 {
-				// arithmetic.rules:107
+			v246 := c.arg1(v243)
+			if v211 == v246 {
+				// arithmetic.rules:111
 				{
-					v221 := c.arg0(v219)
-					out = append(out, c.instValue(c.makeUmin(v221, v222)))
+					v245 := c.arg0(v243)
+					out = append(out, c.instValue(c.makeUmin(v245, v246)))
 				}
 			}
-			v221 := c.arg0(v219)
-			if v187 == v221 {
-				// arithmetic.rules:107
+			v245 := c.arg0(v243)
+			if v211 == v245 {
+				// arithmetic.rules:111
 				{
-					out = append(out, c.instValue(c.makeUmin(v222, v221)))
+					out = append(out, c.instValue(c.makeUmin(v246, v245)))
 				}
 			}
-			if ok := c.konst(v222); ok {
-				if ok := c.konst(v187); ok {
-					// arithmetic.rules:115
+			if ok := c.konst(v246); ok {
+				if ok := c.konst(v211); ok {
+					// arithmetic.rules:119
 					{
-						out = append(out, c.instValue(c.makeUmin(v221, c.instValue(c.makeUmin(v222, v187)))))
+						out = append(out, c.instValue(c.makeUmin(v245, c.instValue(c.makeUmin(v246, v211)))))
 					}
 				}
 			}
 		case ir.OpUmax:
-			v248 := c.arg0(v219)
-			if v187 == v248 {
-				// arithmetic.rules:111
+			v272 := c.arg0(v243)
+			if v211 == v272 {
+				// arithmetic.rules:115
 				{
-					out = append(out, v248)
+					out = append(out, v272)
 				}
 			}
-			v249 := c.arg1(v219)
-			if v187 == v249 {
-				// arithmetic.rules:111
+			v273 := c.arg1(v243)
+			if v211 == v273 {
+				// arithmetic.rules:115
 				{
-					out = append(out, v249)
+					out = append(out, v273)
 				}
 			}
 		case ir.OpSplat:
-			for v224, cursor2, ok := c.defInst(v187, 0); ok; v224, cursor2, ok = c.defInst(v187, cursor2) {
-				v225 := c.opcode(v224)
-				if v225 == ir.OpSplat {
+			for v248, cursor2, ok := c.defInst(v211, 0); ok; v248, cursor2, ok = c.defInst(v211, cursor2) {
+				v249 := c.opcode(v248)
+				if v249 == ir.OpSplat {
 					// vector.rules:29
 					{
 						v9 := c.valueType(v0)
-						v2251 := c.arg0(v219)
-						v2252 := c.arg0(v224)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2251, v2252)))))
+						v2267 := c.arg0(v243)
+						v2268 := c.arg0(v248)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2267, v2268)))))
 					}
 					// vector.rules:29
 					{
 						v9 := c.valueType(v0)
-						v2252 := c.arg0(v224)
-						v2251 := c.arg0(v219)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2252, v2251)))))
+						v2268 := c.arg0(v248)
+						v2267 := c.arg0(v243)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2268, v2267)))))
 					}
 				}
 			}
 		}
 	}
-	for v224, cursor3, ok := c.defInst(v187, 0); ok; v224, cursor3, ok = c.defInst(v187, cursor3) {
-		v225 := c.opcode(v224)
-		switch v225 {
+	for v248, cursor3, ok := c.defInst(v211, 0); ok; v248, cursor3, ok = c.defInst(v211, cursor3) {
+		v249 := c.opcode(v248)
+		switch v249 {
 		case ir.OpUmin:
-			v227 := c.arg1(v224)
-			if v186 == v227 {
-				// arithmetic.rules:107
+			v251 := c.arg1(v248)
+			if v210 == v251 {
+				// arithmetic.rules:111
 				{
-					v226 := c.arg0(v224)
-					out = append(out, c.instValue(c.makeUmin(v226, v186)))
+					v250 := c.arg0(v248)
+					out = append(out, c.instValue(c.makeUmin(v250, v210)))
 				}
 			}
-			v226 := c.arg0(v224)
-			if v186 == v226 {
-				// arithmetic.rules:107
+			v250 := c.arg0(v248)
+			if v210 == v250 {
+				// arithmetic.rules:111
 				{
-					out = append(out, c.instValue(c.makeUmin(v227, v186)))
+					out = append(out, c.instValue(c.makeUmin(v251, v210)))
 				}
 			}
 		case ir.OpUmax:
-			v246 := c.arg0(v224)
-			if v186 == v246 {
-				// arithmetic.rules:111
+			v270 := c.arg0(v248)
+			if v210 == v270 {
+				// arithmetic.rules:115
 				{
-					out = append(out, v186)
+					out = append(out, v210)
 				}
 			}
-			v247 := c.arg1(v224)
-			if v186 == v247 {
-				// arithmetic.rules:111
+			v271 := c.arg1(v248)
+			if v210 == v271 {
+				// arithmetic.rules:115
 				{
-					out = append(out, v186)
+					out = append(out, v210)
 				}
 			}
 		}
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v392 := c.atMost(v186, v187)
-		if v392 {
-			// arithmetic.rules:138
+		v416 := c.atMost(v210, v211)
+		if v416 {
+			// arithmetic.rules:142
 			{
-				out = append(out, v186)
+				out = append(out, v210)
 			}
 		}
-		v394 := c.atMost(v187, v186)
-		if v394 {
-			// arithmetic.rules:138
+		v418 := c.atMost(v211, v210)
+		if v418 {
+			// arithmetic.rules:142
 			{
-				out = append(out, v187)
+				out = append(out, v211)
 			}
 		}
 	}
@@ -2457,140 +2517,140 @@ func (c *Optimizer) simplify_OpUmin(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUmax is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmax(v0 ir.Value, out []ir.Value) []ir.Value {
-	v188 := c.arg0(v0)
-	v189 := c.arg1(v0)
-	if v188 == v189 {
-		// arithmetic.rules:96
-		{
-			out = append(out, v188)
-		}
-	}
-	if ok := c.zero(v189); ok {
-		// arithmetic.rules:98
-		{
-			out = append(out, v188)
-		}
-	}
-	if ok := c.ones(v189); ok {
+	v212 := c.arg0(v0)
+	v213 := c.arg1(v0)
+	if v212 == v213 {
 		// arithmetic.rules:100
 		{
-			out = append(out, v189)
+			out = append(out, v212)
 		}
 	}
-	for v229, cursor1, ok := c.defInst(v188, 0); ok; v229, cursor1, ok = c.defInst(v188, cursor1) {
-		v230 := c.opcode(v229)
-		switch v230 {
+	if ok := c.zero(v213); ok {
+		// arithmetic.rules:102
+		{
+			out = append(out, v212)
+		}
+	}
+	if ok := c.ones(v213); ok {
+		// arithmetic.rules:104
+		{
+			out = append(out, v213)
+		}
+	}
+	for v253, cursor1, ok := c.defInst(v212, 0); ok; v253, cursor1, ok = c.defInst(v212, cursor1) {
+		v254 := c.opcode(v253)
+		switch v254 {
 		case ir.OpUmax:
-			v232 := c.arg1(v229)
-			if v189 == v232 {
-				// arithmetic.rules:108
+			v256 := c.arg1(v253)
+			if v213 == v256 {
+				// arithmetic.rules:112
 				{
-					v231 := c.arg0(v229)
-					out = append(out, c.instValue(c.makeUmax(v231, v232)))
+					v255 := c.arg0(v253)
+					out = append(out, c.instValue(c.makeUmax(v255, v256)))
 				}
 			}
-			v231 := c.arg0(v229)
-			if v189 == v231 {
-				// arithmetic.rules:108
+			v255 := c.arg0(v253)
+			if v213 == v255 {
+				// arithmetic.rules:112
 				{
-					out = append(out, c.instValue(c.makeUmax(v232, v231)))
+					out = append(out, c.instValue(c.makeUmax(v256, v255)))
 				}
 			}
-			if ok := c.konst(v232); ok {
-				if ok := c.konst(v189); ok {
-					// arithmetic.rules:116
+			if ok := c.konst(v256); ok {
+				if ok := c.konst(v213); ok {
+					// arithmetic.rules:120
 					{
-						out = append(out, c.instValue(c.makeUmax(v231, c.instValue(c.makeUmax(v232, v189)))))
+						out = append(out, c.instValue(c.makeUmax(v255, c.instValue(c.makeUmax(v256, v213)))))
 					}
 				}
 			}
 		case ir.OpUmin:
-			v252 := c.arg0(v229)
-			if v189 == v252 {
-				// arithmetic.rules:112
+			v276 := c.arg0(v253)
+			if v213 == v276 {
+				// arithmetic.rules:116
 				{
-					out = append(out, v252)
+					out = append(out, v276)
 				}
 			}
-			v253 := c.arg1(v229)
-			if v189 == v253 {
-				// arithmetic.rules:112
+			v277 := c.arg1(v253)
+			if v213 == v277 {
+				// arithmetic.rules:116
 				{
-					out = append(out, v253)
+					out = append(out, v277)
 				}
 			}
 		case ir.OpSplat:
-			for v234, cursor2, ok := c.defInst(v189, 0); ok; v234, cursor2, ok = c.defInst(v189, cursor2) {
-				v235 := c.opcode(v234)
-				if v235 == ir.OpSplat {
+			for v258, cursor2, ok := c.defInst(v213, 0); ok; v258, cursor2, ok = c.defInst(v213, cursor2) {
+				v259 := c.opcode(v258)
+				if v259 == ir.OpSplat {
 					// vector.rules:30
 					{
 						v9 := c.valueType(v0)
-						v2253 := c.arg0(v229)
-						v2254 := c.arg0(v234)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2253, v2254)))))
+						v2269 := c.arg0(v253)
+						v2270 := c.arg0(v258)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2269, v2270)))))
 					}
 					// vector.rules:30
 					{
 						v9 := c.valueType(v0)
-						v2254 := c.arg0(v234)
-						v2253 := c.arg0(v229)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2254, v2253)))))
+						v2270 := c.arg0(v258)
+						v2269 := c.arg0(v253)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2270, v2269)))))
 					}
 				}
 			}
 		}
 	}
-	for v234, cursor3, ok := c.defInst(v189, 0); ok; v234, cursor3, ok = c.defInst(v189, cursor3) {
-		v235 := c.opcode(v234)
-		switch v235 {
+	for v258, cursor3, ok := c.defInst(v213, 0); ok; v258, cursor3, ok = c.defInst(v213, cursor3) {
+		v259 := c.opcode(v258)
+		switch v259 {
 		case ir.OpUmax:
-			v237 := c.arg1(v234)
-			if v188 == v237 {
-				// arithmetic.rules:108
+			v261 := c.arg1(v258)
+			if v212 == v261 {
+				// arithmetic.rules:112
 				{
-					v236 := c.arg0(v234)
-					out = append(out, c.instValue(c.makeUmax(v236, v188)))
+					v260 := c.arg0(v258)
+					out = append(out, c.instValue(c.makeUmax(v260, v212)))
 				}
 			}
-			v236 := c.arg0(v234)
-			if v188 == v236 {
-				// arithmetic.rules:108
+			v260 := c.arg0(v258)
+			if v212 == v260 {
+				// arithmetic.rules:112
 				{
-					out = append(out, c.instValue(c.makeUmax(v237, v188)))
+					out = append(out, c.instValue(c.makeUmax(v261, v212)))
 				}
 			}
 		case ir.OpUmin:
-			v250 := c.arg0(v234)
-			if v188 == v250 {
-				// arithmetic.rules:112
+			v274 := c.arg0(v258)
+			if v212 == v274 {
+				// arithmetic.rules:116
 				{
-					out = append(out, v188)
+					out = append(out, v212)
 				}
 			}
-			v251 := c.arg1(v234)
-			if v188 == v251 {
-				// arithmetic.rules:112
+			v275 := c.arg1(v258)
+			if v212 == v275 {
+				// arithmetic.rules:116
 				{
-					out = append(out, v188)
+					out = append(out, v212)
 				}
 			}
 		}
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v396 := c.atMost(v188, v189)
-		if v396 {
-			// arithmetic.rules:139
+		v420 := c.atMost(v212, v213)
+		if v420 {
+			// arithmetic.rules:143
 			{
-				out = append(out, v189)
+				out = append(out, v213)
 			}
 		}
-		v398 := c.atMost(v189, v188)
-		if v398 {
-			// arithmetic.rules:139
+		v422 := c.atMost(v213, v212)
+		if v422 {
+			// arithmetic.rules:143
 			{
-				out = append(out, v188)
+				out = append(out, v212)
 			}
 		}
 	}
@@ -2599,40 +2659,40 @@ func (c *Optimizer) simplify_OpUmax(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v262 := c.arg0(v0)
-	for v264, cursor1, ok := c.defInst(v262, 0); ok; v264, cursor1, ok = c.defInst(v262, cursor1) {
-		v265 := c.opcode(v264)
-		switch v265 {
+	v286 := c.arg0(v0)
+	for v288, cursor1, ok := c.defInst(v286, 0); ok; v288, cursor1, ok = c.defInst(v286, cursor1) {
+		v289 := c.opcode(v288)
+		switch v289 {
 		case ir.OpIneg:
-			// arithmetic.rules:117
+			// arithmetic.rules:121
 			{
-				v266 := c.arg0(v264)
-				out = append(out, c.instValue(c.makeIabs(v266)))
+				v290 := c.arg0(v288)
+				out = append(out, c.instValue(c.makeIabs(v290)))
 			}
 		case ir.OpIabs:
-			// arithmetic.rules:118
+			// arithmetic.rules:122
 			{
-				v267 := c.arg0(v264)
-				out = append(out, c.instValue(c.makeIabs(v267)))
+				v291 := c.arg0(v288)
+				out = append(out, c.instValue(c.makeIabs(v291)))
 			}
 		case ir.OpSplat:
 			// vector.rules:40
 			{
 				v9 := c.valueType(v0)
-				v2284 := c.arg0(v264)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIabs(v2284)))))
+				v2300 := c.arg0(v288)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIabs(v2300)))))
 			}
 		}
 	}
-	v366 := c.valueType(v262)
-	if v368, ok := c.fitsIn64(v366); ok {
-		v370 := c.maxBitsU64(v262)
-		v372 := c.laneBits(v368)
-		v374 := c.u64Lt(v370, v372)
-		if v374 {
-			// arithmetic.rules:127
+	v390 := c.valueType(v286)
+	if v392, ok := c.fitsIn64(v390); ok {
+		v394 := c.maxBitsU64(v286)
+		v396 := c.laneBits(v392)
+		v398 := c.u64Lt(v394, v396)
+		if v398 {
+			// arithmetic.rules:131
 			{
-				out = append(out, v262)
+				out = append(out, v286)
 			}
 		}
 	}
@@ -2641,32 +2701,32 @@ func (c *Optimizer) simplify_OpIabs(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBxor is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v299 := c.arg0(v0)
-	for v302, cursor1, ok := c.defInst(v299, 0); ok; v302, cursor1, ok = c.defInst(v299, cursor1) {
-		v303 := c.opcode(v302)
-		switch v303 {
+	v323 := c.arg0(v0)
+	for v326, cursor1, ok := c.defInst(v323, 0); ok; v326, cursor1, ok = c.defInst(v323, cursor1) {
+		v327 := c.opcode(v326)
+		switch v327 {
 		case ir.OpIadd:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v305 := c.arg1(v302)
-				for v307, cursor2, ok := c.defInst(v305, 0); ok; v307, cursor2, ok = c.defInst(v305, cursor2) {
-					v308 := c.opcode(v307)
-					if v308 == ir.OpSshr {
-						v304 := c.arg0(v302)
-						v309 := c.arg0(v307)
-						if v304 == v309 {
-							v310 := c.arg1(v307)
-							if v312, ok := c.uconst(v310); ok {
-								v314 := c.amount(v71, v312)
-								v316 := c.u64Add(v314, 1)
-								v283 := c.laneBits(v71)
-								v318 := c.u64Eq(v316, v283)
-								if v318 {
-									v300 := c.arg1(v0)
-									if v300 == v305 {
-										// arithmetic.rules:123
+				v329 := c.arg1(v326)
+				for v331, cursor2, ok := c.defInst(v329, 0); ok; v331, cursor2, ok = c.defInst(v329, cursor2) {
+					v332 := c.opcode(v331)
+					if v332 == ir.OpSshr {
+						v328 := c.arg0(v326)
+						v333 := c.arg0(v331)
+						if v328 == v333 {
+							v334 := c.arg1(v331)
+							if v336, ok := c.uconst(v334); ok {
+								v338 := c.amount(v71, v336)
+								v340 := c.u64Add(v338, 1)
+								v307 := c.laneBits(v71)
+								v342 := c.u64Eq(v340, v307)
+								if v342 {
+									v324 := c.arg1(v0)
+									if v324 == v329 {
+										// arithmetic.rules:127
 										{
-											out = append(out, c.instValue(c.makeIabs(v304)))
+											out = append(out, c.instValue(c.makeIabs(v328)))
 										}
 									}
 								}
@@ -2674,24 +2734,24 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-				v304 := c.arg0(v302)
-				for v338, cursor3, ok := c.defInst(v304, 0); ok; v338, cursor3, ok = c.defInst(v304, cursor3) {
-					v339 := c.opcode(v338)
-					if v339 == ir.OpSshr {
-						v341 := c.arg1(v338)
-						if v343, ok := c.uconst(v341); ok {
-							v345 := c.amount(v71, v343)
-							v347 := c.u64Add(v345, 1)
-							v283 := c.laneBits(v71)
-							v349 := c.u64Eq(v347, v283)
-							if v349 {
-								v340 := c.arg0(v338)
-								if v305 == v340 {
-									v300 := c.arg1(v0)
-									if v300 == v304 {
-										// arithmetic.rules:123
+				v328 := c.arg0(v326)
+				for v362, cursor3, ok := c.defInst(v328, 0); ok; v362, cursor3, ok = c.defInst(v328, cursor3) {
+					v363 := c.opcode(v362)
+					if v363 == ir.OpSshr {
+						v365 := c.arg1(v362)
+						if v367, ok := c.uconst(v365); ok {
+							v369 := c.amount(v71, v367)
+							v371 := c.u64Add(v369, 1)
+							v307 := c.laneBits(v71)
+							v373 := c.u64Eq(v371, v307)
+							if v373 {
+								v364 := c.arg0(v362)
+								if v329 == v364 {
+									v324 := c.arg1(v0)
+									if v324 == v328 {
+										// arithmetic.rules:127
 										{
-											out = append(out, c.instValue(c.makeIabs(v340)))
+											out = append(out, c.instValue(c.makeIabs(v364)))
 										}
 									}
 								}
@@ -2703,473 +2763,473 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v300 := c.arg1(v0)
-				v437 := c.arg0(v302)
-				if v300 == v437 {
+				v324 := c.arg1(v0)
+				v461 := c.arg0(v326)
+				if v324 == v461 {
 					// bits.rules:20
 					{
 						out = append(out, c.onesOf(v11))
 					}
 				}
 			}
-			v300 := c.arg1(v0)
-			for v320, cursor4, ok := c.defInst(v300, 0); ok; v320, cursor4, ok = c.defInst(v300, cursor4) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			v324 := c.arg1(v0)
+			for v344, cursor4, ok := c.defInst(v324, 0); ok; v344, cursor4, ok = c.defInst(v324, cursor4) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpBnot:
 					// bits.rules:46
 					{
-						v437 := c.arg0(v302)
-						v436 := c.arg0(v320)
-						out = append(out, c.instValue(c.makeBxor(v437, v436)))
+						v461 := c.arg0(v326)
+						v460 := c.arg0(v344)
+						out = append(out, c.instValue(c.makeBxor(v461, v460)))
 					}
 					// bits.rules:46
 					{
-						v436 := c.arg0(v320)
-						v437 := c.arg0(v302)
-						out = append(out, c.instValue(c.makeBxor(v436, v437)))
+						v460 := c.arg0(v344)
+						v461 := c.arg0(v326)
+						out = append(out, c.instValue(c.makeBxor(v460, v461)))
 					}
 				case ir.OpBand:
-					v437 := c.arg0(v302)
-					v496 := c.arg0(v320)
-					if v437 == v496 {
+					v461 := c.arg0(v326)
+					v520 := c.arg0(v344)
+					if v461 == v520 {
 						// bits.rules:56
 						{
-							v497 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v437, c.instValue(c.makeBnot(v497)))))))
+							v521 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v461, c.instValue(c.makeBnot(v521)))))))
 						}
 					}
-					v497 := c.arg1(v320)
-					if v437 == v497 {
+					v521 := c.arg1(v344)
+					if v461 == v521 {
 						// bits.rules:56
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v437, c.instValue(c.makeBnot(v496)))))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v461, c.instValue(c.makeBnot(v520)))))))
 						}
 					}
 				}
 			}
 			// bits.rules:47
 			{
-				v437 := c.arg0(v302)
-				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v437, v300)))))
+				v461 := c.arg0(v326)
+				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v461, v324)))))
 			}
-			if ok := c.konst(v300); ok {
+			if ok := c.konst(v324); ok {
 				// bits.rules:81
 				{
-					v437 := c.arg0(v302)
-					out = append(out, c.instValue(c.makeBxor(v437, c.instValue(c.makeBnot(v300)))))
+					v461 := c.arg0(v326)
+					out = append(out, c.instValue(c.makeBxor(v461, c.instValue(c.makeBnot(v324)))))
 				}
 			}
 		case ir.OpBxor:
-			v300 := c.arg1(v0)
-			v455 := c.arg1(v302)
-			if v300 == v455 {
+			v324 := c.arg1(v0)
+			v479 := c.arg1(v326)
+			if v324 == v479 {
 				// bits.rules:26
 				{
-					v454 := c.arg0(v302)
-					out = append(out, v454)
+					v478 := c.arg0(v326)
+					out = append(out, v478)
 				}
 			}
-			v454 := c.arg0(v302)
-			if v300 == v454 {
+			v478 := c.arg0(v326)
+			if v324 == v478 {
 				// bits.rules:26
 				{
-					out = append(out, v455)
+					out = append(out, v479)
 				}
 			}
-			for v320, cursor5, ok := c.defInst(v300, 0); ok; v320, cursor5, ok = c.defInst(v300, cursor5) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			for v344, cursor5, ok := c.defInst(v324, 0); ok; v344, cursor5, ok = c.defInst(v324, cursor5) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpBor:
-					v500 := c.arg0(v320)
-					if v454 == v500 {
-						v501 := c.arg1(v320)
-						if v455 == v501 {
+					v524 := c.arg0(v344)
+					if v478 == v524 {
+						v525 := c.arg1(v344)
+						if v479 == v525 {
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v454, v455)))
+								out = append(out, c.instValue(c.makeBand(v478, v479)))
 							}
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v455, v454)))
+								out = append(out, c.instValue(c.makeBand(v479, v478)))
 							}
 						}
-						for v541, cursor6, ok := c.defInst(v501, 0); ok; v541, cursor6, ok = c.defInst(v501, cursor6) {
-							v542 := c.opcode(v541)
-							if v542 == ir.OpBnot {
-								v543 := c.arg0(v541)
-								if v455 == v543 {
+						for v565, cursor6, ok := c.defInst(v525, 0); ok; v565, cursor6, ok = c.defInst(v525, cursor6) {
+							v566 := c.opcode(v565)
+							if v566 == ir.OpBnot {
+								v567 := c.arg0(v565)
+								if v479 == v567 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v455, c.instValue(c.makeBnot(v454)))))
+										out = append(out, c.instValue(c.makeBor(v479, c.instValue(c.makeBnot(v478)))))
 									}
 								}
 							}
 						}
 					}
-					if v455 == v500 {
-						v501 := c.arg1(v320)
-						if v454 == v501 {
+					if v479 == v524 {
+						v525 := c.arg1(v344)
+						if v478 == v525 {
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v455, v454)))
+								out = append(out, c.instValue(c.makeBand(v479, v478)))
 							}
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v454, v455)))
+								out = append(out, c.instValue(c.makeBand(v478, v479)))
 							}
 						}
-						for v541, cursor7, ok := c.defInst(v501, 0); ok; v541, cursor7, ok = c.defInst(v501, cursor7) {
-							v542 := c.opcode(v541)
-							if v542 == ir.OpBnot {
-								v543 := c.arg0(v541)
-								if v454 == v543 {
+						for v565, cursor7, ok := c.defInst(v525, 0); ok; v565, cursor7, ok = c.defInst(v525, cursor7) {
+							v566 := c.opcode(v565)
+							if v566 == ir.OpBnot {
+								v567 := c.arg0(v565)
+								if v478 == v567 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v454, c.instValue(c.makeBnot(v455)))))
+										out = append(out, c.instValue(c.makeBor(v478, c.instValue(c.makeBnot(v479)))))
 									}
 								}
 							}
 						}
 					}
-					for v549, cursor8, ok := c.defInst(v500, 0); ok; v549, cursor8, ok = c.defInst(v500, cursor8) {
-						v550 := c.opcode(v549)
-						if v550 == ir.OpBnot {
-							v551 := c.arg0(v549)
-							if v454 == v551 {
-								v501 := c.arg1(v320)
-								if v455 == v501 {
+					for v573, cursor8, ok := c.defInst(v524, 0); ok; v573, cursor8, ok = c.defInst(v524, cursor8) {
+						v574 := c.opcode(v573)
+						if v574 == ir.OpBnot {
+							v575 := c.arg0(v573)
+							if v478 == v575 {
+								v525 := c.arg1(v344)
+								if v479 == v525 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v454, c.instValue(c.makeBnot(v455)))))
+										out = append(out, c.instValue(c.makeBor(v478, c.instValue(c.makeBnot(v479)))))
 									}
 								}
 							}
-							if v455 == v551 {
-								v501 := c.arg1(v320)
-								if v454 == v501 {
+							if v479 == v575 {
+								v525 := c.arg1(v344)
+								if v478 == v525 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v455, c.instValue(c.makeBnot(v454)))))
+										out = append(out, c.instValue(c.makeBor(v479, c.instValue(c.makeBnot(v478)))))
 									}
 								}
 							}
 						}
 					}
 				case ir.OpBand:
-					v496 := c.arg0(v320)
-					if v454 == v496 {
-						v497 := c.arg1(v320)
-						if v455 == v497 {
+					v520 := c.arg0(v344)
+					if v478 == v520 {
+						v521 := c.arg1(v344)
+						if v479 == v521 {
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v454, v455)))
+								out = append(out, c.instValue(c.makeBor(v478, v479)))
 							}
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v455, v454)))
+								out = append(out, c.instValue(c.makeBor(v479, v478)))
 							}
 						}
 					}
-					if v455 == v496 {
-						v497 := c.arg1(v320)
-						if v454 == v497 {
+					if v479 == v520 {
+						v521 := c.arg1(v344)
+						if v478 == v521 {
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v455, v454)))
+								out = append(out, c.instValue(c.makeBor(v479, v478)))
 							}
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v454, v455)))
+								out = append(out, c.instValue(c.makeBor(v478, v479)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v456 := c.arg0(v320)
-					if v454 == v456 {
+					v480 := c.arg0(v344)
+					if v478 == v480 {
 						// bits.rules:74
 						{
-							v457 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBxor(v455, v457)))
+							v481 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBxor(v479, v481)))
 						}
 						// bits.rules:74
 						{
-							v457 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBxor(v457, v455)))
-						}
-					}
-					if v455 == v456 {
-						// bits.rules:74
-						{
-							v457 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBxor(v454, v457)))
-						}
-						// bits.rules:74
-						{
-							v457 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBxor(v457, v454)))
+							v481 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBxor(v481, v479)))
 						}
 					}
-					v457 := c.arg1(v320)
-					if v454 == v457 {
+					if v479 == v480 {
 						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v456, v455)))
+							v481 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBxor(v478, v481)))
 						}
 						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v455, v456)))
+							v481 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBxor(v481, v478)))
 						}
 					}
-					if v455 == v457 {
+					v481 := c.arg1(v344)
+					if v478 == v481 {
 						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v454, v456)))
+							out = append(out, c.instValue(c.makeBxor(v480, v479)))
 						}
 						// bits.rules:74
 						{
-							out = append(out, c.instValue(c.makeBxor(v456, v454)))
+							out = append(out, c.instValue(c.makeBxor(v479, v480)))
+						}
+					}
+					if v479 == v481 {
+						// bits.rules:74
+						{
+							out = append(out, c.instValue(c.makeBxor(v478, v480)))
+						}
+						// bits.rules:74
+						{
+							out = append(out, c.instValue(c.makeBxor(v480, v478)))
 						}
 					}
 				}
 			}
-			if ok := c.konst(v455); ok {
-				if ok := c.konst(v300); ok {
+			if ok := c.konst(v479); ok {
+				if ok := c.konst(v324); ok {
 					// bits.rules:80
 					{
-						out = append(out, c.instValue(c.makeBxor(v454, c.instValue(c.makeBxor(v455, v300)))))
+						out = append(out, c.instValue(c.makeBxor(v478, c.instValue(c.makeBxor(v479, v324)))))
 					}
 				}
 			}
 		case ir.OpBor:
-			v300 := c.arg1(v0)
-			for v320, cursor9, ok := c.defInst(v300, 0); ok; v320, cursor9, ok = c.defInst(v300, cursor9) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			v324 := c.arg1(v0)
+			for v344, cursor9, ok := c.defInst(v324, 0); ok; v344, cursor9, ok = c.defInst(v324, cursor9) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpBand:
-					v494 := c.arg0(v302)
-					v496 := c.arg0(v320)
-					if v494 == v496 {
-						v495 := c.arg1(v302)
-						v497 := c.arg1(v320)
-						if v495 == v497 {
+					v518 := c.arg0(v326)
+					v520 := c.arg0(v344)
+					if v518 == v520 {
+						v519 := c.arg1(v326)
+						v521 := c.arg1(v344)
+						if v519 == v521 {
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v494, v495)))
+								out = append(out, c.instValue(c.makeBxor(v518, v519)))
 							}
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v495, v494)))
+								out = append(out, c.instValue(c.makeBxor(v519, v518)))
 							}
 						}
 					}
-					v495 := c.arg1(v302)
-					if v495 == v496 {
-						v497 := c.arg1(v320)
-						if v494 == v497 {
+					v519 := c.arg1(v326)
+					if v519 == v520 {
+						v521 := c.arg1(v344)
+						if v518 == v521 {
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v495, v494)))
+								out = append(out, c.instValue(c.makeBxor(v519, v518)))
 							}
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v494, v495)))
+								out = append(out, c.instValue(c.makeBxor(v518, v519)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v456 := c.arg0(v320)
-					v494 := c.arg0(v302)
-					if v456 == v494 {
-						v457 := c.arg1(v320)
-						v495 := c.arg1(v302)
-						if v457 == v495 {
+					v480 := c.arg0(v344)
+					v518 := c.arg0(v326)
+					if v480 == v518 {
+						v481 := c.arg1(v344)
+						v519 := c.arg1(v326)
+						if v481 == v519 {
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v494, v495)))
+								out = append(out, c.instValue(c.makeBand(v518, v519)))
 							}
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v495, v494)))
+								out = append(out, c.instValue(c.makeBand(v519, v518)))
 							}
 						}
-						for v545, cursor10, ok := c.defInst(v495, 0); ok; v545, cursor10, ok = c.defInst(v495, cursor10) {
-							v546 := c.opcode(v545)
-							if v546 == ir.OpBnot {
-								v547 := c.arg0(v545)
-								if v457 == v547 {
+						for v569, cursor10, ok := c.defInst(v519, 0); ok; v569, cursor10, ok = c.defInst(v519, cursor10) {
+							v570 := c.opcode(v569)
+							if v570 == ir.OpBnot {
+								v571 := c.arg0(v569)
+								if v481 == v571 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v547, c.instValue(c.makeBnot(v494)))))
+										out = append(out, c.instValue(c.makeBor(v571, c.instValue(c.makeBnot(v518)))))
 									}
 								}
 							}
 						}
 					}
-					v495 := c.arg1(v302)
-					if v456 == v495 {
-						v457 := c.arg1(v320)
-						if v457 == v494 {
+					v519 := c.arg1(v326)
+					if v480 == v519 {
+						v481 := c.arg1(v344)
+						if v481 == v518 {
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v494, v495)))
+								out = append(out, c.instValue(c.makeBand(v518, v519)))
 							}
 							// bits.rules:32
 							{
-								out = append(out, c.instValue(c.makeBand(v495, v494)))
+								out = append(out, c.instValue(c.makeBand(v519, v518)))
 							}
 						}
-						for v553, cursor11, ok := c.defInst(v494, 0); ok; v553, cursor11, ok = c.defInst(v494, cursor11) {
-							v554 := c.opcode(v553)
-							if v554 == ir.OpBnot {
-								v555 := c.arg0(v553)
-								if v457 == v555 {
+						for v577, cursor11, ok := c.defInst(v518, 0); ok; v577, cursor11, ok = c.defInst(v518, cursor11) {
+							v578 := c.opcode(v577)
+							if v578 == ir.OpBnot {
+								v579 := c.arg0(v577)
+								if v481 == v579 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v555, c.instValue(c.makeBnot(v495)))))
+										out = append(out, c.instValue(c.makeBor(v579, c.instValue(c.makeBnot(v519)))))
 									}
 								}
 							}
 						}
 					}
-					for v553, cursor12, ok := c.defInst(v494, 0); ok; v553, cursor12, ok = c.defInst(v494, cursor12) {
-						v554 := c.opcode(v553)
-						if v554 == ir.OpBnot {
-							v555 := c.arg0(v553)
-							if v456 == v555 {
-								v457 := c.arg1(v320)
-								if v457 == v495 {
+					for v577, cursor12, ok := c.defInst(v518, 0); ok; v577, cursor12, ok = c.defInst(v518, cursor12) {
+						v578 := c.opcode(v577)
+						if v578 == ir.OpBnot {
+							v579 := c.arg0(v577)
+							if v480 == v579 {
+								v481 := c.arg1(v344)
+								if v481 == v519 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v555, c.instValue(c.makeBnot(v495)))))
+										out = append(out, c.instValue(c.makeBor(v579, c.instValue(c.makeBnot(v519)))))
 									}
 								}
 							}
 						}
 					}
-					for v545, cursor13, ok := c.defInst(v495, 0); ok; v545, cursor13, ok = c.defInst(v495, cursor13) {
-						v546 := c.opcode(v545)
-						if v546 == ir.OpBnot {
-							v547 := c.arg0(v545)
-							if v456 == v547 {
-								v457 := c.arg1(v320)
-								if v457 == v494 {
+					for v569, cursor13, ok := c.defInst(v519, 0); ok; v569, cursor13, ok = c.defInst(v519, cursor13) {
+						v570 := c.opcode(v569)
+						if v570 == ir.OpBnot {
+							v571 := c.arg0(v569)
+							if v480 == v571 {
+								v481 := c.arg1(v344)
+								if v481 == v518 {
 									// bits.rules:66
 									{
-										out = append(out, c.instValue(c.makeBor(v547, c.instValue(c.makeBnot(v494)))))
+										out = append(out, c.instValue(c.makeBor(v571, c.instValue(c.makeBnot(v518)))))
 									}
 								}
 							}
 						}
 					}
 				case ir.OpBor:
-					v494 := c.arg0(v302)
-					v500 := c.arg0(v320)
-					if v494 == v500 {
-						v501 := c.arg1(v320)
-						for v541, cursor14, ok := c.defInst(v501, 0); ok; v541, cursor14, ok = c.defInst(v501, cursor14) {
-							v542 := c.opcode(v541)
-							if v542 == ir.OpBnot {
-								v495 := c.arg1(v302)
-								v543 := c.arg0(v541)
-								if v495 == v543 {
+					v518 := c.arg0(v326)
+					v524 := c.arg0(v344)
+					if v518 == v524 {
+						v525 := c.arg1(v344)
+						for v565, cursor14, ok := c.defInst(v525, 0); ok; v565, cursor14, ok = c.defInst(v525, cursor14) {
+							v566 := c.opcode(v565)
+							if v566 == ir.OpBnot {
+								v519 := c.arg1(v326)
+								v567 := c.arg0(v565)
+								if v519 == v567 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v494)))
+										out = append(out, c.instValue(c.makeBnot(v518)))
 									}
 								}
 							}
 						}
-						v495 := c.arg1(v302)
-						for v545, cursor15, ok := c.defInst(v495, 0); ok; v545, cursor15, ok = c.defInst(v495, cursor15) {
-							v546 := c.opcode(v545)
-							if v546 == ir.OpBnot {
-								v547 := c.arg0(v545)
-								if v501 == v547 {
+						v519 := c.arg1(v326)
+						for v569, cursor15, ok := c.defInst(v519, 0); ok; v569, cursor15, ok = c.defInst(v519, cursor15) {
+							v570 := c.opcode(v569)
+							if v570 == ir.OpBnot {
+								v571 := c.arg0(v569)
+								if v525 == v571 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v494)))
-									}
-								}
-							}
-						}
-					}
-					v495 := c.arg1(v302)
-					if v495 == v500 {
-						v501 := c.arg1(v320)
-						for v541, cursor16, ok := c.defInst(v501, 0); ok; v541, cursor16, ok = c.defInst(v501, cursor16) {
-							v542 := c.opcode(v541)
-							if v542 == ir.OpBnot {
-								v543 := c.arg0(v541)
-								if v494 == v543 {
-									// bits.rules:52
-									{
-										out = append(out, c.instValue(c.makeBnot(v495)))
-									}
-								}
-							}
-						}
-						for v553, cursor17, ok := c.defInst(v494, 0); ok; v553, cursor17, ok = c.defInst(v494, cursor17) {
-							v554 := c.opcode(v553)
-							if v554 == ir.OpBnot {
-								v555 := c.arg0(v553)
-								if v501 == v555 {
-									// bits.rules:52
-									{
-										out = append(out, c.instValue(c.makeBnot(v495)))
+										out = append(out, c.instValue(c.makeBnot(v518)))
 									}
 								}
 							}
 						}
 					}
-					v501 := c.arg1(v320)
-					if v494 == v501 {
-						for v545, cursor18, ok := c.defInst(v495, 0); ok; v545, cursor18, ok = c.defInst(v495, cursor18) {
-							v546 := c.opcode(v545)
-							if v546 == ir.OpBnot {
-								v547 := c.arg0(v545)
-								if v500 == v547 {
+					v519 := c.arg1(v326)
+					if v519 == v524 {
+						v525 := c.arg1(v344)
+						for v565, cursor16, ok := c.defInst(v525, 0); ok; v565, cursor16, ok = c.defInst(v525, cursor16) {
+							v566 := c.opcode(v565)
+							if v566 == ir.OpBnot {
+								v567 := c.arg0(v565)
+								if v518 == v567 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v494)))
+										out = append(out, c.instValue(c.makeBnot(v519)))
 									}
 								}
 							}
 						}
-						for v549, cursor19, ok := c.defInst(v500, 0); ok; v549, cursor19, ok = c.defInst(v500, cursor19) {
-							v550 := c.opcode(v549)
-							if v550 == ir.OpBnot {
-								v551 := c.arg0(v549)
-								if v495 == v551 {
+						for v577, cursor17, ok := c.defInst(v518, 0); ok; v577, cursor17, ok = c.defInst(v518, cursor17) {
+							v578 := c.opcode(v577)
+							if v578 == ir.OpBnot {
+								v579 := c.arg0(v577)
+								if v525 == v579 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v494)))
+										out = append(out, c.instValue(c.makeBnot(v519)))
 									}
 								}
 							}
 						}
 					}
-					if v495 == v501 {
-						for v549, cursor20, ok := c.defInst(v500, 0); ok; v549, cursor20, ok = c.defInst(v500, cursor20) {
-							v550 := c.opcode(v549)
-							if v550 == ir.OpBnot {
-								v551 := c.arg0(v549)
-								if v494 == v551 {
+					v525 := c.arg1(v344)
+					if v518 == v525 {
+						for v569, cursor18, ok := c.defInst(v519, 0); ok; v569, cursor18, ok = c.defInst(v519, cursor18) {
+							v570 := c.opcode(v569)
+							if v570 == ir.OpBnot {
+								v571 := c.arg0(v569)
+								if v524 == v571 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v495)))
+										out = append(out, c.instValue(c.makeBnot(v518)))
 									}
 								}
 							}
 						}
-						for v553, cursor21, ok := c.defInst(v494, 0); ok; v553, cursor21, ok = c.defInst(v494, cursor21) {
-							v554 := c.opcode(v553)
-							if v554 == ir.OpBnot {
-								v555 := c.arg0(v553)
-								if v500 == v555 {
+						for v573, cursor19, ok := c.defInst(v524, 0); ok; v573, cursor19, ok = c.defInst(v524, cursor19) {
+							v574 := c.opcode(v573)
+							if v574 == ir.OpBnot {
+								v575 := c.arg0(v573)
+								if v519 == v575 {
 									// bits.rules:52
 									{
-										out = append(out, c.instValue(c.makeBnot(v495)))
+										out = append(out, c.instValue(c.makeBnot(v518)))
+									}
+								}
+							}
+						}
+					}
+					if v519 == v525 {
+						for v573, cursor20, ok := c.defInst(v524, 0); ok; v573, cursor20, ok = c.defInst(v524, cursor20) {
+							v574 := c.opcode(v573)
+							if v574 == ir.OpBnot {
+								v575 := c.arg0(v573)
+								if v518 == v575 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v519)))
+									}
+								}
+							}
+						}
+						for v577, cursor21, ok := c.defInst(v518, 0); ok; v577, cursor21, ok = c.defInst(v518, cursor21) {
+							v578 := c.opcode(v577)
+							if v578 == ir.OpBnot {
+								v579 := c.arg0(v577)
+								if v524 == v579 {
+									// bits.rules:52
+									{
+										out = append(out, c.instValue(c.makeBnot(v519)))
 									}
 								}
 							}
@@ -3177,308 +3237,308 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-			v495 := c.arg1(v302)
-			if v300 == v495 {
+			v519 := c.arg1(v326)
+			if v324 == v519 {
 				// bits.rules:35
 				{
-					v494 := c.arg0(v302)
-					out = append(out, c.instValue(c.makeBand(v494, c.instValue(c.makeBnot(v495)))))
+					v518 := c.arg0(v326)
+					out = append(out, c.instValue(c.makeBand(v518, c.instValue(c.makeBnot(v519)))))
 				}
 			}
-			v494 := c.arg0(v302)
-			if v300 == v494 {
+			v518 := c.arg0(v326)
+			if v324 == v518 {
 				// bits.rules:35
 				{
-					out = append(out, c.instValue(c.makeBand(v495, c.instValue(c.makeBnot(v494)))))
+					out = append(out, c.instValue(c.makeBand(v519, c.instValue(c.makeBnot(v518)))))
 				}
 			}
-			for v553, cursor22, ok := c.defInst(v494, 0); ok; v553, cursor22, ok = c.defInst(v494, cursor22) {
-				v554 := c.opcode(v553)
-				if v554 == ir.OpBnot {
-					v555 := c.arg0(v553)
-					if v300 == v555 {
+			for v577, cursor22, ok := c.defInst(v518, 0); ok; v577, cursor22, ok = c.defInst(v518, cursor22) {
+				v578 := c.opcode(v577)
+				if v578 == ir.OpBnot {
+					v579 := c.arg0(v577)
+					if v324 == v579 {
 						// bits.rules:55
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v555, v495)))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v579, v519)))))
 						}
 					}
 				}
 			}
-			for v545, cursor23, ok := c.defInst(v495, 0); ok; v545, cursor23, ok = c.defInst(v495, cursor23) {
-				v546 := c.opcode(v545)
-				if v546 == ir.OpBnot {
-					v547 := c.arg0(v545)
-					if v300 == v547 {
+			for v569, cursor23, ok := c.defInst(v519, 0); ok; v569, cursor23, ok = c.defInst(v519, cursor23) {
+				v570 := c.opcode(v569)
+				if v570 == ir.OpBnot {
+					v571 := c.arg0(v569)
+					if v324 == v571 {
 						// bits.rules:55
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v547, v494)))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v571, v518)))))
 						}
 					}
 				}
 			}
 		case ir.OpBand:
-			v300 := c.arg1(v0)
-			for v320, cursor24, ok := c.defInst(v300, 0); ok; v320, cursor24, ok = c.defInst(v300, cursor24) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			v324 := c.arg1(v0)
+			for v344, cursor24, ok := c.defInst(v324, 0); ok; v344, cursor24, ok = c.defInst(v324, cursor24) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpBor:
-					v498 := c.arg0(v302)
-					v500 := c.arg0(v320)
-					if v498 == v500 {
-						v499 := c.arg1(v302)
-						v501 := c.arg1(v320)
-						if v499 == v501 {
+					v522 := c.arg0(v326)
+					v524 := c.arg0(v344)
+					if v522 == v524 {
+						v523 := c.arg1(v326)
+						v525 := c.arg1(v344)
+						if v523 == v525 {
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v498, v499)))
+								out = append(out, c.instValue(c.makeBxor(v522, v523)))
 							}
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v499, v498)))
+								out = append(out, c.instValue(c.makeBxor(v523, v522)))
 							}
 						}
 					}
-					v499 := c.arg1(v302)
-					if v499 == v500 {
-						v501 := c.arg1(v320)
-						if v498 == v501 {
+					v523 := c.arg1(v326)
+					if v523 == v524 {
+						v525 := c.arg1(v344)
+						if v522 == v525 {
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v498, v499)))
+								out = append(out, c.instValue(c.makeBxor(v522, v523)))
 							}
 							// bits.rules:31
 							{
-								out = append(out, c.instValue(c.makeBxor(v499, v498)))
+								out = append(out, c.instValue(c.makeBxor(v523, v522)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					v456 := c.arg0(v320)
-					v498 := c.arg0(v302)
-					if v456 == v498 {
-						v457 := c.arg1(v320)
-						v499 := c.arg1(v302)
-						if v457 == v499 {
+					v480 := c.arg0(v344)
+					v522 := c.arg0(v326)
+					if v480 == v522 {
+						v481 := c.arg1(v344)
+						v523 := c.arg1(v326)
+						if v481 == v523 {
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v498, v499)))
+								out = append(out, c.instValue(c.makeBor(v522, v523)))
 							}
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v499, v498)))
+								out = append(out, c.instValue(c.makeBor(v523, v522)))
 							}
 						}
 					}
-					v499 := c.arg1(v302)
-					if v456 == v499 {
-						v457 := c.arg1(v320)
-						if v457 == v498 {
+					v523 := c.arg1(v326)
+					if v480 == v523 {
+						v481 := c.arg1(v344)
+						if v481 == v522 {
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v498, v499)))
+								out = append(out, c.instValue(c.makeBor(v522, v523)))
 							}
 							// bits.rules:33
 							{
-								out = append(out, c.instValue(c.makeBor(v499, v498)))
+								out = append(out, c.instValue(c.makeBor(v523, v522)))
 							}
 						}
 					}
 				case ir.OpBnot:
-					v436 := c.arg0(v320)
-					v498 := c.arg0(v302)
-					if v436 == v498 {
+					v460 := c.arg0(v344)
+					v522 := c.arg0(v326)
+					if v460 == v522 {
 						// bits.rules:56
 						{
-							v499 := c.arg1(v302)
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v498, c.instValue(c.makeBnot(v499)))))))
+							v523 := c.arg1(v326)
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v522, c.instValue(c.makeBnot(v523)))))))
 						}
 					}
-					v499 := c.arg1(v302)
-					if v436 == v499 {
+					v523 := c.arg1(v326)
+					if v460 == v523 {
 						// bits.rules:56
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v499, c.instValue(c.makeBnot(v498)))))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v523, c.instValue(c.makeBnot(v522)))))))
 						}
 					}
 				case ir.OpBand:
-					v496 := c.arg0(v320)
-					v498 := c.arg0(v302)
-					if v496 == v498 {
+					v520 := c.arg0(v344)
+					v522 := c.arg0(v326)
+					if v520 == v522 {
 						// bits.rules:73
 						{
-							v499 := c.arg1(v302)
-							v497 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v499, v497)))))
+							v523 := c.arg1(v326)
+							v521 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBand(v522, c.instValue(c.makeBxor(v523, v521)))))
 						}
 						// bits.rules:73
 						{
-							v497 := c.arg1(v320)
-							v499 := c.arg1(v302)
-							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v497, v499)))))
-						}
-					}
-					v499 := c.arg1(v302)
-					if v496 == v499 {
-						// bits.rules:73
-						{
-							v497 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v498, v497)))))
-						}
-						// bits.rules:73
-						{
-							v497 := c.arg1(v320)
-							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v497, v498)))))
+							v521 := c.arg1(v344)
+							v523 := c.arg1(v326)
+							out = append(out, c.instValue(c.makeBand(v522, c.instValue(c.makeBxor(v521, v523)))))
 						}
 					}
-					v497 := c.arg1(v320)
-					if v497 == v498 {
+					v523 := c.arg1(v326)
+					if v520 == v523 {
 						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v496, v499)))))
+							v521 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBand(v523, c.instValue(c.makeBxor(v522, v521)))))
 						}
 						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBxor(v499, v496)))))
+							v521 := c.arg1(v344)
+							out = append(out, c.instValue(c.makeBand(v523, c.instValue(c.makeBxor(v521, v522)))))
 						}
 					}
-					if v497 == v499 {
+					v521 := c.arg1(v344)
+					if v521 == v522 {
 						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v498, v496)))))
+							out = append(out, c.instValue(c.makeBand(v522, c.instValue(c.makeBxor(v520, v523)))))
 						}
 						// bits.rules:73
 						{
-							out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBxor(v496, v498)))))
+							out = append(out, c.instValue(c.makeBand(v522, c.instValue(c.makeBxor(v523, v520)))))
+						}
+					}
+					if v521 == v523 {
+						// bits.rules:73
+						{
+							out = append(out, c.instValue(c.makeBand(v523, c.instValue(c.makeBxor(v522, v520)))))
+						}
+						// bits.rules:73
+						{
+							out = append(out, c.instValue(c.makeBand(v523, c.instValue(c.makeBxor(v520, v522)))))
 						}
 					}
 				}
 			}
-			v499 := c.arg1(v302)
-			if v300 == v499 {
+			v523 := c.arg1(v326)
+			if v324 == v523 {
 				// bits.rules:34
 				{
-					v498 := c.arg0(v302)
-					out = append(out, c.instValue(c.makeBand(v499, c.instValue(c.makeBnot(v498)))))
+					v522 := c.arg0(v326)
+					out = append(out, c.instValue(c.makeBand(v523, c.instValue(c.makeBnot(v522)))))
 				}
 			}
-			v498 := c.arg0(v302)
-			if v300 == v498 {
+			v522 := c.arg0(v326)
+			if v324 == v522 {
 				// bits.rules:34
 				{
-					out = append(out, c.instValue(c.makeBand(v498, c.instValue(c.makeBnot(v499)))))
+					out = append(out, c.instValue(c.makeBand(v522, c.instValue(c.makeBnot(v523)))))
 				}
 			}
-			for v557, cursor25, ok := c.defInst(v498, 0); ok; v557, cursor25, ok = c.defInst(v498, cursor25) {
-				v558 := c.opcode(v557)
-				if v558 == ir.OpBnot {
-					v559 := c.arg0(v557)
-					if v300 == v559 {
+			for v581, cursor25, ok := c.defInst(v522, 0); ok; v581, cursor25, ok = c.defInst(v522, cursor25) {
+				v582 := c.opcode(v581)
+				if v582 == ir.OpBnot {
+					v583 := c.arg0(v581)
+					if v324 == v583 {
 						// bits.rules:54
 						{
-							out = append(out, c.instValue(c.makeBor(v559, v499)))
+							out = append(out, c.instValue(c.makeBor(v583, v523)))
 						}
 					}
 				}
 			}
-			for v565, cursor26, ok := c.defInst(v499, 0); ok; v565, cursor26, ok = c.defInst(v499, cursor26) {
-				v566 := c.opcode(v565)
-				if v566 == ir.OpBnot {
-					v567 := c.arg0(v565)
-					if v300 == v567 {
+			for v589, cursor26, ok := c.defInst(v523, 0); ok; v589, cursor26, ok = c.defInst(v523, cursor26) {
+				v590 := c.opcode(v589)
+				if v590 == ir.OpBnot {
+					v591 := c.arg0(v589)
+					if v324 == v591 {
 						// bits.rules:54
 						{
-							out = append(out, c.instValue(c.makeBor(v567, v498)))
+							out = append(out, c.instValue(c.makeBor(v591, v522)))
 						}
 					}
 				}
 			}
 		case ir.OpUextend:
-			v300 := c.arg1(v0)
-			for v320, cursor27, ok := c.defInst(v300, 0); ok; v320, cursor27, ok = c.defInst(v300, cursor27) {
-				v321 := c.opcode(v320)
-				if v321 == ir.OpUextend {
-					v679 := c.arg0(v302)
-					v681 := c.valueType(v679)
-					v682 := c.arg0(v320)
-					v684 := c.valueType(v682)
-					if v681 == v684 {
+			v324 := c.arg1(v0)
+			for v344, cursor27, ok := c.defInst(v324, 0); ok; v344, cursor27, ok = c.defInst(v324, cursor27) {
+				v345 := c.opcode(v344)
+				if v345 == ir.OpUextend {
+					v695 := c.arg0(v326)
+					v697 := c.valueType(v695)
+					v698 := c.arg0(v344)
+					v700 := c.valueType(v698)
+					if v697 == v700 {
 						// bits.rules:106
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v679, v682)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v695, v698)))))
 						}
 						// bits.rules:106
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v682, v679)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBxor(v698, v695)))))
 						}
 					}
 				}
 			}
 		case ir.OpSextend:
-			v300 := c.arg1(v0)
-			for v320, cursor28, ok := c.defInst(v300, 0); ok; v320, cursor28, ok = c.defInst(v300, cursor28) {
-				v321 := c.opcode(v320)
-				if v321 == ir.OpSextend {
-					v697 := c.arg0(v302)
-					v699 := c.valueType(v697)
-					v700 := c.arg0(v320)
-					v702 := c.valueType(v700)
-					if v699 == v702 {
+			v324 := c.arg1(v0)
+			for v344, cursor28, ok := c.defInst(v324, 0); ok; v344, cursor28, ok = c.defInst(v324, cursor28) {
+				v345 := c.opcode(v344)
+				if v345 == ir.OpSextend {
+					v713 := c.arg0(v326)
+					v715 := c.valueType(v713)
+					v716 := c.arg0(v344)
+					v718 := c.valueType(v716)
+					if v715 == v718 {
 						// bits.rules:109
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v697, v700)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v713, v716)))))
 						}
 						// bits.rules:109
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v700, v697)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBxor(v716, v713)))))
 						}
 					}
 				}
 			}
 		case ir.OpIshl:
-			v300 := c.arg1(v0)
-			for v320, cursor29, ok := c.defInst(v300, 0); ok; v320, cursor29, ok = c.defInst(v300, cursor29) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			v324 := c.arg1(v0)
+			for v344, cursor29, ok := c.defInst(v324, 0); ok; v344, cursor29, ok = c.defInst(v324, cursor29) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpIshl:
-					v826 := c.arg1(v302)
-					v828 := c.arg1(v320)
-					if v826 == v828 {
+					v842 := c.arg1(v326)
+					v844 := c.arg1(v344)
+					if v842 == v844 {
 						// bits.rules:158
 						{
-							v825 := c.arg0(v302)
-							v827 := c.arg0(v320)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v825, v827)), v826)))
+							v841 := c.arg0(v326)
+							v843 := c.arg0(v344)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v841, v843)), v842)))
 						}
 						// bits.rules:158
 						{
-							v827 := c.arg0(v320)
-							v825 := c.arg0(v302)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v827, v825)), v826)))
+							v843 := c.arg0(v344)
+							v841 := c.arg0(v326)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBxor(v843, v841)), v842)))
 						}
 					}
 				case ir.OpUshr:
 					v9 := c.valueType(v0)
 					if v71, ok := c.fitsIn64(v9); ok {
-						v826 := c.arg1(v302)
-						if v985, ok := c.uconst(v826); ok {
-							v825 := c.arg0(v302)
-							v839 := c.arg0(v320)
-							if v825 == v839 {
-								v840 := c.arg1(v320)
-								if v987, ok := c.uconst(v840); ok {
-									v989 := c.amount(v71, v985)
-									v991 := c.amount(v71, v987)
-									v993 := c.u64Add(v989, v991)
-									v283 := c.laneBits(v71)
-									v995 := c.u64Eq(v993, v283)
-									if v995 {
+						v842 := c.arg1(v326)
+						if v1001, ok := c.uconst(v842); ok {
+							v841 := c.arg0(v326)
+							v855 := c.arg0(v344)
+							if v841 == v855 {
+								v856 := c.arg1(v344)
+								if v1003, ok := c.uconst(v856); ok {
+									v1005 := c.amount(v71, v1001)
+									v1007 := c.amount(v71, v1003)
+									v1009 := c.u64Add(v1005, v1007)
+									v307 := c.laneBits(v71)
+									v1011 := c.u64Eq(v1009, v307)
+									if v1011 {
 										// bits.rules:212
 										{
-											out = append(out, c.instValue(c.makeRotl(v825, v826)))
+											out = append(out, c.instValue(c.makeRotl(v841, v842)))
 										}
 									}
 								}
@@ -3488,46 +3548,46 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpUshr:
-			v300 := c.arg1(v0)
-			for v320, cursor30, ok := c.defInst(v300, 0); ok; v320, cursor30, ok = c.defInst(v300, cursor30) {
-				v321 := c.opcode(v320)
-				switch v321 {
+			v324 := c.arg1(v0)
+			for v344, cursor30, ok := c.defInst(v324, 0); ok; v344, cursor30, ok = c.defInst(v324, cursor30) {
+				v345 := c.opcode(v344)
+				switch v345 {
 				case ir.OpUshr:
-					v838 := c.arg1(v302)
-					v840 := c.arg1(v320)
-					if v838 == v840 {
+					v854 := c.arg1(v326)
+					v856 := c.arg1(v344)
+					if v854 == v856 {
 						// bits.rules:161
 						{
-							v837 := c.arg0(v302)
-							v839 := c.arg0(v320)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v837, v839)), v838)))
+							v853 := c.arg0(v326)
+							v855 := c.arg0(v344)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v853, v855)), v854)))
 						}
 						// bits.rules:161
 						{
-							v839 := c.arg0(v320)
-							v837 := c.arg0(v302)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v839, v837)), v838)))
+							v855 := c.arg0(v344)
+							v853 := c.arg0(v326)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBxor(v855, v853)), v854)))
 						}
 					}
 				case ir.OpIshl:
 					v9 := c.valueType(v0)
 					if v71, ok := c.fitsIn64(v9); ok {
-						v838 := c.arg1(v302)
-						if v997, ok := c.uconst(v838); ok {
-							v827 := c.arg0(v320)
-							v837 := c.arg0(v302)
-							if v827 == v837 {
-								v828 := c.arg1(v320)
-								if v999, ok := c.uconst(v828); ok {
-									v1001 := c.amount(v71, v999)
-									v1003 := c.amount(v71, v997)
-									v1005 := c.u64Add(v1001, v1003)
-									v283 := c.laneBits(v71)
-									v1007 := c.u64Eq(v1005, v283)
-									if v1007 {
+						v854 := c.arg1(v326)
+						if v1013, ok := c.uconst(v854); ok {
+							v843 := c.arg0(v344)
+							v853 := c.arg0(v326)
+							if v843 == v853 {
+								v844 := c.arg1(v344)
+								if v1015, ok := c.uconst(v844); ok {
+									v1017 := c.amount(v71, v1015)
+									v1019 := c.amount(v71, v1013)
+									v1021 := c.u64Add(v1017, v1019)
+									v307 := c.laneBits(v71)
+									v1023 := c.u64Eq(v1021, v307)
+									if v1023 {
 										// bits.rules:212
 										{
-											out = append(out, c.instValue(c.makeRotl(v837, v828)))
+											out = append(out, c.instValue(c.makeRotl(v853, v844)))
 										}
 									}
 								}
@@ -3537,24 +3597,24 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpSshr:
-			v300 := c.arg1(v0)
-			for v320, cursor31, ok := c.defInst(v300, 0); ok; v320, cursor31, ok = c.defInst(v300, cursor31) {
-				v321 := c.opcode(v320)
-				if v321 == ir.OpSshr {
-					v850 := c.arg1(v302)
-					v852 := c.arg1(v320)
-					if v850 == v852 {
+			v324 := c.arg1(v0)
+			for v344, cursor31, ok := c.defInst(v324, 0); ok; v344, cursor31, ok = c.defInst(v324, cursor31) {
+				v345 := c.opcode(v344)
+				if v345 == ir.OpSshr {
+					v866 := c.arg1(v326)
+					v868 := c.arg1(v344)
+					if v866 == v868 {
 						// bits.rules:164
 						{
-							v849 := c.arg0(v302)
-							v851 := c.arg0(v320)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v849, v851)), v850)))
+							v865 := c.arg0(v326)
+							v867 := c.arg0(v344)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v865, v867)), v866)))
 						}
 						// bits.rules:164
 						{
-							v851 := c.arg0(v320)
-							v849 := c.arg0(v302)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v851, v849)), v850)))
+							v867 := c.arg0(v344)
+							v865 := c.arg0(v326)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBxor(v867, v865)), v866)))
 						}
 					}
 				}
@@ -3562,53 +3622,53 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIcmp:
 			v9 := c.valueType(v0)
 			if v9 == ir.I8 {
-				v300 := c.arg1(v0)
-				if v1211, ok := c.uconst(v300); ok {
-					if v1211 == 1 {
+				v324 := c.arg1(v0)
+				if v1227, ok := c.uconst(v324); ok {
+					if v1227 == 1 {
 						// compare.rules:50
 						{
-							v1207 := c.intCc(v302)
-							v1208 := c.arg0(v302)
-							v1209 := c.arg1(v302)
-							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1207), v1208, v1209)))
+							v1223 := c.intCc(v326)
+							v1224 := c.arg0(v326)
+							v1225 := c.arg1(v326)
+							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1223), v1224, v1225)))
 						}
 					}
 				}
 			}
-			v300 := c.arg1(v0)
-			for v320, cursor32, ok := c.defInst(v300, 0); ok; v320, cursor32, ok = c.defInst(v300, cursor32) {
-				v321 := c.opcode(v320)
-				if v321 == ir.OpIcmp {
-					v1208 := c.arg0(v302)
-					v1251 := c.arg0(v320)
-					if v1208 == v1251 {
-						v1209 := c.arg1(v302)
-						v1252 := c.arg1(v320)
-						if v1209 == v1252 {
-							v1207 := c.intCc(v302)
-							v1250 := c.intCc(v320)
-							v1254 := c.ccXor(v1207, v1250)
-							if v1256, ok := c.ccOf(v1254, v1207, v1250); ok {
+			v324 := c.arg1(v0)
+			for v344, cursor32, ok := c.defInst(v324, 0); ok; v344, cursor32, ok = c.defInst(v324, cursor32) {
+				v345 := c.opcode(v344)
+				if v345 == ir.OpIcmp {
+					v1224 := c.arg0(v326)
+					v1267 := c.arg0(v344)
+					if v1224 == v1267 {
+						v1225 := c.arg1(v326)
+						v1268 := c.arg1(v344)
+						if v1225 == v1268 {
+							v1223 := c.intCc(v326)
+							v1266 := c.intCc(v344)
+							v1270 := c.ccXor(v1223, v1266)
+							if v1272, ok := c.ccOf(v1270, v1223, v1266); ok {
 								// compare.rules:59
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1256, v1208, v1209)))
+									out = append(out, c.instValue(c.makeIcmp(v1272, v1224, v1225)))
 								}
 							}
-							v1258 := c.ccXor(v1250, v1207)
-							if v1260, ok := c.ccOf(v1258, v1250, v1207); ok {
+							v1274 := c.ccXor(v1266, v1223)
+							if v1276, ok := c.ccOf(v1274, v1266, v1223); ok {
 								// compare.rules:59
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1260, v1208, v1209)))
+									out = append(out, c.instValue(c.makeIcmp(v1276, v1224, v1225)))
 								}
 							}
 							if v11, ok := c.intLanes(v9); ok {
-								if v1254 == 7 {
+								if v1270 == 7 {
 									// compare.rules:62
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
-								if v1258 == 7 {
+								if v1274 == 7 {
 									// compare.rules:62
 									{
 										out = append(out, c.truthOf(v11))
@@ -3617,26 +3677,26 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 							}
 						}
 					}
-					v1209 := c.arg1(v302)
-					if v1209 == v1251 {
-						v1252 := c.arg1(v320)
-						if v1208 == v1252 {
-							v1207 := c.intCc(v302)
-							v1250 := c.intCc(v320)
-							v1286 := c.ccSwap(v1250)
-							v1288 := c.ccXor(v1207, v1286)
-							if v1290, ok := c.ccOf(v1288, v1207, v1250); ok {
+					v1225 := c.arg1(v326)
+					if v1225 == v1267 {
+						v1268 := c.arg1(v344)
+						if v1224 == v1268 {
+							v1223 := c.intCc(v326)
+							v1266 := c.intCc(v344)
+							v1302 := c.ccSwap(v1266)
+							v1304 := c.ccXor(v1223, v1302)
+							if v1306, ok := c.ccOf(v1304, v1223, v1266); ok {
 								// compare.rules:65
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1290, v1208, v1209)))
+									out = append(out, c.instValue(c.makeIcmp(v1306, v1224, v1225)))
 								}
 							}
-							v1292 := c.ccSwap(v1207)
-							v1294 := c.ccXor(v1250, v1292)
-							if v1296, ok := c.ccOf(v1294, v1250, v1207); ok {
+							v1308 := c.ccSwap(v1223)
+							v1310 := c.ccXor(v1266, v1308)
+							if v1312, ok := c.ccOf(v1310, v1266, v1223); ok {
 								// compare.rules:65
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1296, v1209, v1208)))
+									out = append(out, c.instValue(c.makeIcmp(v1312, v1225, v1224)))
 								}
 							}
 						}
@@ -3646,15 +3706,15 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpFcmp:
 			v9 := c.valueType(v0)
 			if v9 == ir.I8 {
-				v300 := c.arg1(v0)
-				if v1211, ok := c.uconst(v300); ok {
-					if v1211 == 1 {
+				v324 := c.arg1(v0)
+				if v1227, ok := c.uconst(v324); ok {
+					if v1227 == 1 {
 						// compare.rules:51
 						{
-							v1212 := c.floatCc(v302)
-							v1213 := c.arg0(v302)
-							v1214 := c.arg1(v302)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1212), v1213, v1214)))
+							v1228 := c.floatCc(v326)
+							v1229 := c.arg0(v326)
+							v1230 := c.arg1(v326)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1228), v1229, v1230)))
 						}
 					}
 				}
@@ -3662,69 +3722,69 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1632 := c.arg1(v302)
-				if ok := c.konst(v1632); ok {
-					v1633 := c.arg2(v302)
-					if ok := c.konst(v1633); ok {
-						v300 := c.arg1(v0)
-						if ok := c.konst(v300); ok {
+				v1648 := c.arg1(v326)
+				if ok := c.konst(v1648); ok {
+					v1649 := c.arg2(v326)
+					if ok := c.konst(v1649); ok {
+						v324 := c.arg1(v0)
+						if ok := c.konst(v324); ok {
 							// compare.rules:278
 							{
-								v1631 := c.arg0(v302)
-								out = append(out, c.instValue(c.makeSelect(v1631, c.instValue(c.makeBxor(v1632, v300)), c.instValue(c.makeBxor(v1633, v300)))))
+								v1647 := c.arg0(v326)
+								out = append(out, c.instValue(c.makeSelect(v1647, c.instValue(c.makeBxor(v1648, v324)), c.instValue(c.makeBxor(v1649, v324)))))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpSplat:
-			v300 := c.arg1(v0)
-			for v320, cursor33, ok := c.defInst(v300, 0); ok; v320, cursor33, ok = c.defInst(v300, cursor33) {
-				v321 := c.opcode(v320)
-				if v321 == ir.OpSplat {
+			v324 := c.arg1(v0)
+			for v344, cursor33, ok := c.defInst(v324, 0); ok; v344, cursor33, ok = c.defInst(v324, cursor33) {
+				v345 := c.opcode(v344)
+				if v345 == ir.OpSplat {
 					// vector.rules:26
 					{
 						v9 := c.valueType(v0)
-						v2245 := c.arg0(v302)
-						v2246 := c.arg0(v320)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2245, v2246)))))
+						v2261 := c.arg0(v326)
+						v2262 := c.arg0(v344)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2261, v2262)))))
 					}
 					// vector.rules:26
 					{
 						v9 := c.valueType(v0)
-						v2246 := c.arg0(v320)
-						v2245 := c.arg0(v302)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2246, v2245)))))
+						v2262 := c.arg0(v344)
+						v2261 := c.arg0(v326)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2262, v2261)))))
 					}
 				}
 			}
 		}
 	}
-	v300 := c.arg1(v0)
-	for v320, cursor34, ok := c.defInst(v300, 0); ok; v320, cursor34, ok = c.defInst(v300, cursor34) {
-		v321 := c.opcode(v320)
-		switch v321 {
+	v324 := c.arg1(v0)
+	for v344, cursor34, ok := c.defInst(v324, 0); ok; v344, cursor34, ok = c.defInst(v324, cursor34) {
+		v345 := c.opcode(v344)
+		switch v345 {
 		case ir.OpIadd:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v323 := c.arg1(v320)
-				for v325, cursor35, ok := c.defInst(v323, 0); ok; v325, cursor35, ok = c.defInst(v323, cursor35) {
-					v326 := c.opcode(v325)
-					if v326 == ir.OpSshr {
-						v322 := c.arg0(v320)
-						v327 := c.arg0(v325)
-						if v322 == v327 {
-							v328 := c.arg1(v325)
-							if v330, ok := c.uconst(v328); ok {
-								v332 := c.amount(v71, v330)
-								v334 := c.u64Add(v332, 1)
-								v283 := c.laneBits(v71)
-								v336 := c.u64Eq(v334, v283)
-								if v336 {
-									if v299 == v323 {
-										// arithmetic.rules:123
+				v347 := c.arg1(v344)
+				for v349, cursor35, ok := c.defInst(v347, 0); ok; v349, cursor35, ok = c.defInst(v347, cursor35) {
+					v350 := c.opcode(v349)
+					if v350 == ir.OpSshr {
+						v346 := c.arg0(v344)
+						v351 := c.arg0(v349)
+						if v346 == v351 {
+							v352 := c.arg1(v349)
+							if v354, ok := c.uconst(v352); ok {
+								v356 := c.amount(v71, v354)
+								v358 := c.u64Add(v356, 1)
+								v307 := c.laneBits(v71)
+								v360 := c.u64Eq(v358, v307)
+								if v360 {
+									if v323 == v347 {
+										// arithmetic.rules:127
 										{
-											out = append(out, c.instValue(c.makeIabs(v322)))
+											out = append(out, c.instValue(c.makeIabs(v346)))
 										}
 									}
 								}
@@ -3732,23 +3792,23 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-				v322 := c.arg0(v320)
-				for v351, cursor36, ok := c.defInst(v322, 0); ok; v351, cursor36, ok = c.defInst(v322, cursor36) {
-					v352 := c.opcode(v351)
-					if v352 == ir.OpSshr {
-						v354 := c.arg1(v351)
-						if v356, ok := c.uconst(v354); ok {
-							v358 := c.amount(v71, v356)
-							v360 := c.u64Add(v358, 1)
-							v283 := c.laneBits(v71)
-							v362 := c.u64Eq(v360, v283)
-							if v362 {
-								if v299 == v322 {
-									v353 := c.arg0(v351)
-									if v323 == v353 {
-										// arithmetic.rules:123
+				v346 := c.arg0(v344)
+				for v375, cursor36, ok := c.defInst(v346, 0); ok; v375, cursor36, ok = c.defInst(v346, cursor36) {
+					v376 := c.opcode(v375)
+					if v376 == ir.OpSshr {
+						v378 := c.arg1(v375)
+						if v380, ok := c.uconst(v378); ok {
+							v382 := c.amount(v71, v380)
+							v384 := c.u64Add(v382, 1)
+							v307 := c.laneBits(v71)
+							v386 := c.u64Eq(v384, v307)
+							if v386 {
+								if v323 == v346 {
+									v377 := c.arg0(v375)
+									if v347 == v377 {
+										// arithmetic.rules:127
 										{
-											out = append(out, c.instValue(c.makeIabs(v353)))
+											out = append(out, c.instValue(c.makeIabs(v377)))
 										}
 									}
 								}
@@ -3760,8 +3820,8 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v436 := c.arg0(v320)
-				if v299 == v436 {
+				v460 := c.arg0(v344)
+				if v323 == v460 {
 					// bits.rules:20
 					{
 						out = append(out, c.onesOf(v11))
@@ -3770,108 +3830,108 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			// bits.rules:47
 			{
-				v436 := c.arg0(v320)
-				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v436, v299)))))
+				v460 := c.arg0(v344)
+				out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v460, v323)))))
 			}
 		case ir.OpBxor:
-			v457 := c.arg1(v320)
-			if v299 == v457 {
+			v481 := c.arg1(v344)
+			if v323 == v481 {
 				// bits.rules:26
 				{
-					v456 := c.arg0(v320)
-					out = append(out, v456)
+					v480 := c.arg0(v344)
+					out = append(out, v480)
 				}
 			}
-			v456 := c.arg0(v320)
-			if v299 == v456 {
+			v480 := c.arg0(v344)
+			if v323 == v480 {
 				// bits.rules:26
 				{
-					out = append(out, v457)
+					out = append(out, v481)
 				}
 			}
 		case ir.OpBand:
-			v497 := c.arg1(v320)
-			if v299 == v497 {
+			v521 := c.arg1(v344)
+			if v323 == v521 {
 				// bits.rules:34
 				{
-					v496 := c.arg0(v320)
-					out = append(out, c.instValue(c.makeBand(v299, c.instValue(c.makeBnot(v496)))))
+					v520 := c.arg0(v344)
+					out = append(out, c.instValue(c.makeBand(v323, c.instValue(c.makeBnot(v520)))))
 				}
 			}
-			v496 := c.arg0(v320)
-			if v299 == v496 {
+			v520 := c.arg0(v344)
+			if v323 == v520 {
 				// bits.rules:34
 				{
-					out = append(out, c.instValue(c.makeBand(v299, c.instValue(c.makeBnot(v497)))))
+					out = append(out, c.instValue(c.makeBand(v323, c.instValue(c.makeBnot(v521)))))
 				}
 			}
-			for v561, cursor37, ok := c.defInst(v496, 0); ok; v561, cursor37, ok = c.defInst(v496, cursor37) {
-				v562 := c.opcode(v561)
-				if v562 == ir.OpBnot {
-					v563 := c.arg0(v561)
-					if v299 == v563 {
+			for v585, cursor37, ok := c.defInst(v520, 0); ok; v585, cursor37, ok = c.defInst(v520, cursor37) {
+				v586 := c.opcode(v585)
+				if v586 == ir.OpBnot {
+					v587 := c.arg0(v585)
+					if v323 == v587 {
 						// bits.rules:54
 						{
-							out = append(out, c.instValue(c.makeBor(v299, v497)))
+							out = append(out, c.instValue(c.makeBor(v323, v521)))
 						}
 					}
 				}
 			}
-			for v569, cursor38, ok := c.defInst(v497, 0); ok; v569, cursor38, ok = c.defInst(v497, cursor38) {
-				v570 := c.opcode(v569)
-				if v570 == ir.OpBnot {
-					v571 := c.arg0(v569)
-					if v299 == v571 {
+			for v593, cursor38, ok := c.defInst(v521, 0); ok; v593, cursor38, ok = c.defInst(v521, cursor38) {
+				v594 := c.opcode(v593)
+				if v594 == ir.OpBnot {
+					v595 := c.arg0(v593)
+					if v323 == v595 {
 						// bits.rules:54
 						{
-							out = append(out, c.instValue(c.makeBor(v299, v496)))
+							out = append(out, c.instValue(c.makeBor(v323, v520)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v501 := c.arg1(v320)
-			if v299 == v501 {
+			v525 := c.arg1(v344)
+			if v323 == v525 {
 				// bits.rules:35
 				{
-					v500 := c.arg0(v320)
-					out = append(out, c.instValue(c.makeBand(v500, c.instValue(c.makeBnot(v299)))))
+					v524 := c.arg0(v344)
+					out = append(out, c.instValue(c.makeBand(v524, c.instValue(c.makeBnot(v323)))))
 				}
 			}
-			v500 := c.arg0(v320)
-			if v299 == v500 {
+			v524 := c.arg0(v344)
+			if v323 == v524 {
 				// bits.rules:35
 				{
-					out = append(out, c.instValue(c.makeBand(v501, c.instValue(c.makeBnot(v299)))))
+					out = append(out, c.instValue(c.makeBand(v525, c.instValue(c.makeBnot(v323)))))
 				}
 			}
-			for v549, cursor39, ok := c.defInst(v500, 0); ok; v549, cursor39, ok = c.defInst(v500, cursor39) {
-				v550 := c.opcode(v549)
-				if v550 == ir.OpBnot {
-					v551 := c.arg0(v549)
-					if v299 == v551 {
+			for v573, cursor39, ok := c.defInst(v524, 0); ok; v573, cursor39, ok = c.defInst(v524, cursor39) {
+				v574 := c.opcode(v573)
+				if v574 == ir.OpBnot {
+					v575 := c.arg0(v573)
+					if v323 == v575 {
 						// bits.rules:55
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v299, v501)))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v323, v525)))))
 						}
 					}
 				}
 			}
-			for v541, cursor40, ok := c.defInst(v501, 0); ok; v541, cursor40, ok = c.defInst(v501, cursor40) {
-				v542 := c.opcode(v541)
-				if v542 == ir.OpBnot {
-					v543 := c.arg0(v541)
-					if v299 == v543 {
+			for v565, cursor40, ok := c.defInst(v525, 0); ok; v565, cursor40, ok = c.defInst(v525, cursor40) {
+				v566 := c.opcode(v565)
+				if v566 == ir.OpBnot {
+					v567 := c.arg0(v565)
+					if v323 == v567 {
 						// bits.rules:55
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v299, v500)))))
+							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v323, v524)))))
 						}
 					}
 				}
 			}
 		}
 	}
-	if v299 == v300 {
+	if v323 == v324 {
 		v9 := c.valueType(v0)
 		if v11, ok := c.intLanes(v9); ok {
 			// bits.rules:7
@@ -3879,23 +3939,23 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				out = append(out, c.zeroOf(v11))
 			}
 		}
-		if v412, ok := c.floatLanes(v9); ok {
+		if v436, ok := c.floatLanes(v9); ok {
 			// bits.rules:8
 			{
-				out = append(out, c.zeroOf(v412))
+				out = append(out, c.zeroOf(v436))
 			}
 		}
 	}
-	if ok := c.zero(v300); ok {
+	if ok := c.zero(v324); ok {
 		// bits.rules:15
 		{
-			out = append(out, v299)
+			out = append(out, v323)
 		}
 	}
-	if ok := c.ones(v300); ok {
+	if ok := c.ones(v324); ok {
 		// bits.rules:16
 		{
-			out = append(out, c.instValue(c.makeBnot(v299)))
+			out = append(out, c.instValue(c.makeBnot(v323)))
 		}
 	}
 	return out
@@ -3903,842 +3963,842 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBand is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
-	v407 := c.arg0(v0)
-	v408 := c.arg1(v0)
-	if v407 == v408 {
+	v431 := c.arg0(v0)
+	v432 := c.arg1(v0)
+	if v431 == v432 {
 		// bits.rules:5
 		{
-			out = append(out, v407)
+			out = append(out, v431)
 		}
 	}
-	if ok := c.zero(v408); ok {
+	if ok := c.zero(v432); ok {
 		// bits.rules:11
 		{
-			out = append(out, v408)
+			out = append(out, v432)
 		}
 	}
-	if ok := c.ones(v408); ok {
+	if ok := c.ones(v432); ok {
 		// bits.rules:12
 		{
-			out = append(out, v407)
+			out = append(out, v431)
 		}
 	}
-	for v421, cursor1, ok := c.defInst(v408, 0); ok; v421, cursor1, ok = c.defInst(v408, cursor1) {
-		v422 := c.opcode(v421)
-		switch v422 {
+	for v445, cursor1, ok := c.defInst(v432, 0); ok; v445, cursor1, ok = c.defInst(v432, cursor1) {
+		v446 := c.opcode(v445)
+		switch v446 {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v423 := c.arg0(v421)
-				if v407 == v423 {
+				v447 := c.arg0(v445)
+				if v431 == v447 {
 					// bits.rules:18
 					{
 						out = append(out, c.zeroOf(v11))
 					}
 				}
 			}
-			for v425, cursor2, ok := c.defInst(v407, 0); ok; v425, cursor2, ok = c.defInst(v407, cursor2) {
-				v426 := c.opcode(v425)
-				switch v426 {
+			for v449, cursor2, ok := c.defInst(v431, 0); ok; v449, cursor2, ok = c.defInst(v431, cursor2) {
+				v450 := c.opcode(v449)
+				switch v450 {
 				case ir.OpBor:
-					v423 := c.arg0(v421)
-					for v503, cursor3, ok := c.defInst(v423, 0); ok; v503, cursor3, ok = c.defInst(v423, cursor3) {
-						v504 := c.opcode(v503)
-						switch v504 {
+					v447 := c.arg0(v445)
+					for v527, cursor3, ok := c.defInst(v447, 0); ok; v527, cursor3, ok = c.defInst(v447, cursor3) {
+						v528 := c.opcode(v527)
+						switch v528 {
 						case ir.OpBand:
-							v440 := c.arg0(v425)
-							v505 := c.arg0(v503)
-							if v440 == v505 {
-								v441 := c.arg1(v425)
-								v506 := c.arg1(v503)
-								if v441 == v506 {
+							v464 := c.arg0(v449)
+							v529 := c.arg0(v527)
+							if v464 == v529 {
+								v465 := c.arg1(v449)
+								v530 := c.arg1(v527)
+								if v465 == v530 {
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v440, v441)))
+										out = append(out, c.instValue(c.makeBxor(v464, v465)))
 									}
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v441, v440)))
+										out = append(out, c.instValue(c.makeBxor(v465, v464)))
 									}
 								}
-								for v479, cursor4, ok := c.defInst(v441, 0); ok; v479, cursor4, ok = c.defInst(v441, cursor4) {
-									v480 := c.opcode(v479)
-									if v480 == ir.OpBnot {
-										v481 := c.arg0(v479)
-										if v481 == v506 {
+								for v503, cursor4, ok := c.defInst(v465, 0); ok; v503, cursor4, ok = c.defInst(v465, cursor4) {
+									v504 := c.opcode(v503)
+									if v504 == ir.OpBnot {
+										v505 := c.arg0(v503)
+										if v505 == v530 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v481)))
+												out = append(out, c.instValue(c.makeBnot(v505)))
 											}
 										}
 									}
 								}
 							}
-							v441 := c.arg1(v425)
-							if v441 == v505 {
-								v506 := c.arg1(v503)
-								if v440 == v506 {
+							v465 := c.arg1(v449)
+							if v465 == v529 {
+								v530 := c.arg1(v527)
+								if v464 == v530 {
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v441, v440)))
+										out = append(out, c.instValue(c.makeBxor(v465, v464)))
 									}
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v440, v441)))
+										out = append(out, c.instValue(c.makeBxor(v464, v465)))
 									}
 								}
-								for v487, cursor5, ok := c.defInst(v440, 0); ok; v487, cursor5, ok = c.defInst(v440, cursor5) {
-									v488 := c.opcode(v487)
-									if v488 == ir.OpBnot {
-										v489 := c.arg0(v487)
-										if v489 == v506 {
+								for v511, cursor5, ok := c.defInst(v464, 0); ok; v511, cursor5, ok = c.defInst(v464, cursor5) {
+									v512 := c.opcode(v511)
+									if v512 == ir.OpBnot {
+										v513 := c.arg0(v511)
+										if v513 == v530 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v489)))
+												out = append(out, c.instValue(c.makeBnot(v513)))
 											}
 										}
 									}
 								}
 							}
-							for v487, cursor6, ok := c.defInst(v440, 0); ok; v487, cursor6, ok = c.defInst(v440, cursor6) {
-								v488 := c.opcode(v487)
-								if v488 == ir.OpBnot {
-									v489 := c.arg0(v487)
-									if v489 == v505 {
-										v506 := c.arg1(v503)
-										if v441 == v506 {
+							for v511, cursor6, ok := c.defInst(v464, 0); ok; v511, cursor6, ok = c.defInst(v464, cursor6) {
+								v512 := c.opcode(v511)
+								if v512 == ir.OpBnot {
+									v513 := c.arg0(v511)
+									if v513 == v529 {
+										v530 := c.arg1(v527)
+										if v465 == v530 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v489)))
+												out = append(out, c.instValue(c.makeBnot(v513)))
 											}
 										}
 									}
 								}
 							}
-							for v479, cursor7, ok := c.defInst(v441, 0); ok; v479, cursor7, ok = c.defInst(v441, cursor7) {
-								v480 := c.opcode(v479)
-								if v480 == ir.OpBnot {
-									v481 := c.arg0(v479)
-									if v481 == v505 {
-										v506 := c.arg1(v503)
-										if v440 == v506 {
+							for v503, cursor7, ok := c.defInst(v465, 0); ok; v503, cursor7, ok = c.defInst(v465, cursor7) {
+								v504 := c.opcode(v503)
+								if v504 == ir.OpBnot {
+									v505 := c.arg0(v503)
+									if v505 == v529 {
+										v530 := c.arg1(v527)
+										if v464 == v530 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v481)))
+												out = append(out, c.instValue(c.makeBnot(v505)))
 											}
 										}
 									}
 								}
 							}
 						case ir.OpBxor:
-							v440 := c.arg0(v425)
-							v518 := c.arg0(v503)
-							if v440 == v518 {
-								v441 := c.arg1(v425)
-								v519 := c.arg1(v503)
-								if v441 == v519 {
+							v464 := c.arg0(v449)
+							v542 := c.arg0(v527)
+							if v464 == v542 {
+								v465 := c.arg1(v449)
+								v543 := c.arg1(v527)
+								if v465 == v543 {
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v440, v441)))
+										out = append(out, c.instValue(c.makeBand(v464, v465)))
 									}
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v441, v440)))
+										out = append(out, c.instValue(c.makeBand(v465, v464)))
 									}
 								}
 							}
-							v441 := c.arg1(v425)
-							if v441 == v518 {
-								v519 := c.arg1(v503)
-								if v440 == v519 {
+							v465 := c.arg1(v449)
+							if v465 == v542 {
+								v543 := c.arg1(v527)
+								if v464 == v543 {
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v441, v440)))
+										out = append(out, c.instValue(c.makeBand(v465, v464)))
 									}
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v440, v441)))
+										out = append(out, c.instValue(c.makeBand(v464, v465)))
 									}
 								}
 							}
 						}
 					}
-					v441 := c.arg1(v425)
-					if v423 == v441 {
+					v465 := c.arg1(v449)
+					if v447 == v465 {
 						// bits.rules:51
 						{
-							v440 := c.arg0(v425)
-							out = append(out, c.instValue(c.makeBand(v440, c.instValue(c.makeBnot(v441)))))
+							v464 := c.arg0(v449)
+							out = append(out, c.instValue(c.makeBand(v464, c.instValue(c.makeBnot(v465)))))
 						}
 					}
-					v440 := c.arg0(v425)
-					if v423 == v440 {
+					v464 := c.arg0(v449)
+					if v447 == v464 {
 						// bits.rules:51
 						{
-							out = append(out, c.instValue(c.makeBand(v441, c.instValue(c.makeBnot(v440)))))
+							out = append(out, c.instValue(c.makeBand(v465, c.instValue(c.makeBnot(v464)))))
 						}
 					}
 				case ir.OpBnot:
 					// bits.rules:44
 					{
-						v427 := c.arg0(v425)
-						v423 := c.arg0(v421)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v427, v423)))))
+						v451 := c.arg0(v449)
+						v447 := c.arg0(v445)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v451, v447)))))
 					}
 					// bits.rules:44
 					{
-						v423 := c.arg0(v421)
-						v427 := c.arg0(v425)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v423, v427)))))
+						v447 := c.arg0(v445)
+						v451 := c.arg0(v449)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBor(v447, v451)))))
 					}
 				}
 			}
-			v423 := c.arg0(v421)
-			for v503, cursor8, ok := c.defInst(v423, 0); ok; v503, cursor8, ok = c.defInst(v423, cursor8) {
-				v504 := c.opcode(v503)
-				if v504 == ir.OpBxor {
-					v519 := c.arg1(v503)
-					if v407 == v519 {
+			v447 := c.arg0(v445)
+			for v527, cursor8, ok := c.defInst(v447, 0); ok; v527, cursor8, ok = c.defInst(v447, cursor8) {
+				v528 := c.opcode(v527)
+				if v528 == ir.OpBxor {
+					v543 := c.arg1(v527)
+					if v431 == v543 {
 						// bits.rules:41
 						{
-							v518 := c.arg0(v503)
-							out = append(out, c.instValue(c.makeBand(v518, v407)))
+							v542 := c.arg0(v527)
+							out = append(out, c.instValue(c.makeBand(v542, v431)))
 						}
 					}
-					v518 := c.arg0(v503)
-					if v407 == v518 {
+					v542 := c.arg0(v527)
+					if v431 == v542 {
 						// bits.rules:41
 						{
-							out = append(out, c.instValue(c.makeBand(v519, v407)))
+							out = append(out, c.instValue(c.makeBand(v543, v431)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v438 := c.arg0(v421)
-			if v407 == v438 {
+			v462 := c.arg0(v445)
+			if v431 == v462 {
 				// bits.rules:22
 				{
-					out = append(out, v407)
+					out = append(out, v431)
 				}
 			}
-			v439 := c.arg1(v421)
-			if v407 == v439 {
+			v463 := c.arg1(v445)
+			if v431 == v463 {
 				// bits.rules:22
 				{
-					out = append(out, v407)
+					out = append(out, v431)
 				}
 			}
-			for v425, cursor9, ok := c.defInst(v407, 0); ok; v425, cursor9, ok = c.defInst(v407, cursor9) {
-				v426 := c.opcode(v425)
-				switch v426 {
+			for v449, cursor9, ok := c.defInst(v431, 0); ok; v449, cursor9, ok = c.defInst(v431, cursor9) {
+				v450 := c.opcode(v449)
+				switch v450 {
 				case ir.OpBor:
-					v440 := c.arg0(v425)
-					if v438 == v440 {
-						for v475, cursor10, ok := c.defInst(v439, 0); ok; v475, cursor10, ok = c.defInst(v439, cursor10) {
-							v476 := c.opcode(v475)
-							if v476 == ir.OpBnot {
-								v441 := c.arg1(v425)
-								v477 := c.arg0(v475)
-								if v441 == v477 {
+					v464 := c.arg0(v449)
+					if v462 == v464 {
+						for v499, cursor10, ok := c.defInst(v463, 0); ok; v499, cursor10, ok = c.defInst(v463, cursor10) {
+							v500 := c.opcode(v499)
+							if v500 == ir.OpBnot {
+								v465 := c.arg1(v449)
+								v501 := c.arg0(v499)
+								if v465 == v501 {
 									// bits.rules:28
 									{
-										out = append(out, v440)
+										out = append(out, v464)
 									}
 								}
 							}
 						}
-						v441 := c.arg1(v425)
-						for v479, cursor11, ok := c.defInst(v441, 0); ok; v479, cursor11, ok = c.defInst(v441, cursor11) {
-							v480 := c.opcode(v479)
-							if v480 == ir.OpBnot {
-								v481 := c.arg0(v479)
-								if v439 == v481 {
+						v465 := c.arg1(v449)
+						for v503, cursor11, ok := c.defInst(v465, 0); ok; v503, cursor11, ok = c.defInst(v465, cursor11) {
+							v504 := c.opcode(v503)
+							if v504 == ir.OpBnot {
+								v505 := c.arg0(v503)
+								if v463 == v505 {
 									// bits.rules:28
 									{
-										out = append(out, v440)
+										out = append(out, v464)
 									}
 								}
 							}
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v441, v439)))))
+							out = append(out, c.instValue(c.makeBor(v464, c.instValue(c.makeBand(v465, v463)))))
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v439, v441)))))
+							out = append(out, c.instValue(c.makeBor(v464, c.instValue(c.makeBand(v463, v465)))))
 						}
 					}
-					v441 := c.arg1(v425)
-					if v438 == v441 {
-						for v475, cursor12, ok := c.defInst(v439, 0); ok; v475, cursor12, ok = c.defInst(v439, cursor12) {
-							v476 := c.opcode(v475)
-							if v476 == ir.OpBnot {
-								v477 := c.arg0(v475)
-								if v440 == v477 {
+					v465 := c.arg1(v449)
+					if v462 == v465 {
+						for v499, cursor12, ok := c.defInst(v463, 0); ok; v499, cursor12, ok = c.defInst(v463, cursor12) {
+							v500 := c.opcode(v499)
+							if v500 == ir.OpBnot {
+								v501 := c.arg0(v499)
+								if v464 == v501 {
 									// bits.rules:28
 									{
-										out = append(out, v441)
+										out = append(out, v465)
 									}
 								}
 							}
 						}
-						for v487, cursor13, ok := c.defInst(v440, 0); ok; v487, cursor13, ok = c.defInst(v440, cursor13) {
-							v488 := c.opcode(v487)
-							if v488 == ir.OpBnot {
-								v489 := c.arg0(v487)
-								if v439 == v489 {
+						for v511, cursor13, ok := c.defInst(v464, 0); ok; v511, cursor13, ok = c.defInst(v464, cursor13) {
+							v512 := c.opcode(v511)
+							if v512 == ir.OpBnot {
+								v513 := c.arg0(v511)
+								if v463 == v513 {
 									// bits.rules:28
 									{
-										out = append(out, v441)
+										out = append(out, v465)
 									}
 								}
 							}
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v440, v439)))))
+							out = append(out, c.instValue(c.makeBor(v465, c.instValue(c.makeBand(v464, v463)))))
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v439, v440)))))
+							out = append(out, c.instValue(c.makeBor(v465, c.instValue(c.makeBand(v463, v464)))))
 						}
 					}
-					if v439 == v440 {
-						for v479, cursor14, ok := c.defInst(v441, 0); ok; v479, cursor14, ok = c.defInst(v441, cursor14) {
-							v480 := c.opcode(v479)
-							if v480 == ir.OpBnot {
-								v481 := c.arg0(v479)
-								if v438 == v481 {
+					if v463 == v464 {
+						for v503, cursor14, ok := c.defInst(v465, 0); ok; v503, cursor14, ok = c.defInst(v465, cursor14) {
+							v504 := c.opcode(v503)
+							if v504 == ir.OpBnot {
+								v505 := c.arg0(v503)
+								if v462 == v505 {
 									// bits.rules:28
 									{
-										out = append(out, v440)
+										out = append(out, v464)
 									}
 								}
 							}
 						}
-						for v483, cursor15, ok := c.defInst(v438, 0); ok; v483, cursor15, ok = c.defInst(v438, cursor15) {
-							v484 := c.opcode(v483)
-							if v484 == ir.OpBnot {
-								v485 := c.arg0(v483)
-								if v441 == v485 {
+						for v507, cursor15, ok := c.defInst(v462, 0); ok; v507, cursor15, ok = c.defInst(v462, cursor15) {
+							v508 := c.opcode(v507)
+							if v508 == ir.OpBnot {
+								v509 := c.arg0(v507)
+								if v465 == v509 {
 									// bits.rules:28
 									{
-										out = append(out, v440)
+										out = append(out, v464)
 									}
 								}
 							}
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v438, v441)))))
+							out = append(out, c.instValue(c.makeBor(v464, c.instValue(c.makeBand(v462, v465)))))
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v440, c.instValue(c.makeBand(v441, v438)))))
+							out = append(out, c.instValue(c.makeBor(v464, c.instValue(c.makeBand(v465, v462)))))
 						}
 					}
-					if v439 == v441 {
-						for v483, cursor16, ok := c.defInst(v438, 0); ok; v483, cursor16, ok = c.defInst(v438, cursor16) {
-							v484 := c.opcode(v483)
-							if v484 == ir.OpBnot {
-								v485 := c.arg0(v483)
-								if v440 == v485 {
+					if v463 == v465 {
+						for v507, cursor16, ok := c.defInst(v462, 0); ok; v507, cursor16, ok = c.defInst(v462, cursor16) {
+							v508 := c.opcode(v507)
+							if v508 == ir.OpBnot {
+								v509 := c.arg0(v507)
+								if v464 == v509 {
 									// bits.rules:28
 									{
-										out = append(out, v441)
+										out = append(out, v465)
 									}
 								}
 							}
 						}
-						for v487, cursor17, ok := c.defInst(v440, 0); ok; v487, cursor17, ok = c.defInst(v440, cursor17) {
-							v488 := c.opcode(v487)
-							if v488 == ir.OpBnot {
-								v489 := c.arg0(v487)
-								if v438 == v489 {
+						for v511, cursor17, ok := c.defInst(v464, 0); ok; v511, cursor17, ok = c.defInst(v464, cursor17) {
+							v512 := c.opcode(v511)
+							if v512 == ir.OpBnot {
+								v513 := c.arg0(v511)
+								if v462 == v513 {
 									// bits.rules:28
 									{
-										out = append(out, v441)
+										out = append(out, v465)
 									}
 								}
 							}
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v440, v438)))))
+							out = append(out, c.instValue(c.makeBor(v465, c.instValue(c.makeBand(v464, v462)))))
 						}
 						// bits.rules:71
 						{
-							out = append(out, c.instValue(c.makeBor(v441, c.instValue(c.makeBand(v438, v440)))))
+							out = append(out, c.instValue(c.makeBor(v465, c.instValue(c.makeBand(v462, v464)))))
 						}
 					}
 				case ir.OpBnot:
-					v427 := c.arg0(v425)
-					for v508, cursor18, ok := c.defInst(v427, 0); ok; v508, cursor18, ok = c.defInst(v427, cursor18) {
-						v509 := c.opcode(v508)
-						switch v509 {
+					v451 := c.arg0(v449)
+					for v532, cursor18, ok := c.defInst(v451, 0); ok; v532, cursor18, ok = c.defInst(v451, cursor18) {
+						v533 := c.opcode(v532)
+						switch v533 {
 						case ir.OpBand:
-							v510 := c.arg0(v508)
-							if v438 == v510 {
-								v511 := c.arg1(v508)
-								if v439 == v511 {
+							v534 := c.arg0(v532)
+							if v462 == v534 {
+								v535 := c.arg1(v532)
+								if v463 == v535 {
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v510, v511)))
+										out = append(out, c.instValue(c.makeBxor(v534, v535)))
 									}
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v511, v510)))
+										out = append(out, c.instValue(c.makeBxor(v535, v534)))
 									}
 								}
-								for v475, cursor19, ok := c.defInst(v439, 0); ok; v475, cursor19, ok = c.defInst(v439, cursor19) {
-									v476 := c.opcode(v475)
-									if v476 == ir.OpBnot {
-										v477 := c.arg0(v475)
-										if v477 == v511 {
+								for v499, cursor19, ok := c.defInst(v463, 0); ok; v499, cursor19, ok = c.defInst(v463, cursor19) {
+									v500 := c.opcode(v499)
+									if v500 == ir.OpBnot {
+										v501 := c.arg0(v499)
+										if v501 == v535 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v511)))
+												out = append(out, c.instValue(c.makeBnot(v535)))
 											}
 										}
 									}
 								}
 							}
-							v511 := c.arg1(v508)
-							if v438 == v511 {
-								if v439 == v510 {
+							v535 := c.arg1(v532)
+							if v462 == v535 {
+								if v463 == v534 {
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v510, v511)))
+										out = append(out, c.instValue(c.makeBxor(v534, v535)))
 									}
 									// bits.rules:39
 									{
-										out = append(out, c.instValue(c.makeBxor(v511, v510)))
+										out = append(out, c.instValue(c.makeBxor(v535, v534)))
 									}
 								}
-								for v475, cursor20, ok := c.defInst(v439, 0); ok; v475, cursor20, ok = c.defInst(v439, cursor20) {
-									v476 := c.opcode(v475)
-									if v476 == ir.OpBnot {
-										v477 := c.arg0(v475)
-										if v477 == v510 {
+								for v499, cursor20, ok := c.defInst(v463, 0); ok; v499, cursor20, ok = c.defInst(v463, cursor20) {
+									v500 := c.opcode(v499)
+									if v500 == ir.OpBnot {
+										v501 := c.arg0(v499)
+										if v501 == v534 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v510)))
+												out = append(out, c.instValue(c.makeBnot(v534)))
 											}
 										}
 									}
 								}
 							}
-							for v483, cursor21, ok := c.defInst(v438, 0); ok; v483, cursor21, ok = c.defInst(v438, cursor21) {
-								v484 := c.opcode(v483)
-								if v484 == ir.OpBnot {
-									v485 := c.arg0(v483)
-									if v485 == v510 {
-										if v439 == v511 {
+							for v507, cursor21, ok := c.defInst(v462, 0); ok; v507, cursor21, ok = c.defInst(v462, cursor21) {
+								v508 := c.opcode(v507)
+								if v508 == ir.OpBnot {
+									v509 := c.arg0(v507)
+									if v509 == v534 {
+										if v463 == v535 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v510)))
+												out = append(out, c.instValue(c.makeBnot(v534)))
 											}
 										}
 									}
-									if v485 == v511 {
-										if v439 == v510 {
+									if v509 == v535 {
+										if v463 == v534 {
 											// bits.rules:64
 											{
-												out = append(out, c.instValue(c.makeBnot(v511)))
+												out = append(out, c.instValue(c.makeBnot(v535)))
 											}
 										}
 									}
 								}
 							}
 						case ir.OpBxor:
-							v516 := c.arg0(v508)
-							if v438 == v516 {
-								v517 := c.arg1(v508)
-								if v439 == v517 {
+							v540 := c.arg0(v532)
+							if v462 == v540 {
+								v541 := c.arg1(v532)
+								if v463 == v541 {
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v516, v517)))
+										out = append(out, c.instValue(c.makeBand(v540, v541)))
 									}
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v517, v516)))
+										out = append(out, c.instValue(c.makeBand(v541, v540)))
 									}
 								}
 							}
-							v517 := c.arg1(v508)
-							if v438 == v517 {
-								if v439 == v516 {
+							v541 := c.arg1(v532)
+							if v462 == v541 {
+								if v463 == v540 {
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v516, v517)))
+										out = append(out, c.instValue(c.makeBand(v540, v541)))
 									}
 									// bits.rules:57
 									{
-										out = append(out, c.instValue(c.makeBand(v517, v516)))
+										out = append(out, c.instValue(c.makeBand(v541, v540)))
 									}
 								}
 							}
 						}
 					}
-					if v427 == v439 {
+					if v451 == v463 {
 						// bits.rules:51
 						{
-							out = append(out, c.instValue(c.makeBand(v438, c.instValue(c.makeBnot(v427)))))
+							out = append(out, c.instValue(c.makeBand(v462, c.instValue(c.makeBnot(v451)))))
 						}
 					}
-					if v427 == v438 {
+					if v451 == v462 {
 						// bits.rules:51
 						{
-							out = append(out, c.instValue(c.makeBand(v439, c.instValue(c.makeBnot(v427)))))
+							out = append(out, c.instValue(c.makeBand(v463, c.instValue(c.makeBnot(v451)))))
 						}
 					}
 				case ir.OpBxor:
-					v512 := c.arg0(v425)
-					if v438 == v512 {
-						v513 := c.arg1(v425)
-						if v439 == v513 {
+					v536 := c.arg0(v449)
+					if v462 == v536 {
+						v537 := c.arg1(v449)
+						if v463 == v537 {
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v512, v513)))
+								out = append(out, c.instValue(c.makeBxor(v536, v537)))
 							}
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v513, v512)))
+								out = append(out, c.instValue(c.makeBxor(v537, v536)))
 							}
 						}
 					}
-					v513 := c.arg1(v425)
-					if v438 == v513 {
-						if v439 == v512 {
+					v537 := c.arg1(v449)
+					if v462 == v537 {
+						if v463 == v536 {
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v512, v513)))
+								out = append(out, c.instValue(c.makeBxor(v536, v537)))
 							}
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v513, v512)))
+								out = append(out, c.instValue(c.makeBxor(v537, v536)))
 							}
 						}
 					}
 				case ir.OpBand:
-					v448 := c.arg0(v425)
-					if v438 == v448 {
-						v449 := c.arg1(v425)
-						if v439 == v449 {
+					v472 := c.arg0(v449)
+					if v462 == v472 {
+						v473 := c.arg1(v449)
+						if v463 == v473 {
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v448, v449)))
+								out = append(out, c.instValue(c.makeBand(v472, v473)))
 							}
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v449, v448)))
-							}
-						}
-					}
-					v449 := c.arg1(v425)
-					if v438 == v449 {
-						if v439 == v448 {
-							// bits.rules:61
-							{
-								out = append(out, c.instValue(c.makeBand(v449, v448)))
-							}
-							// bits.rules:61
-							{
-								out = append(out, c.instValue(c.makeBand(v448, v449)))
+								out = append(out, c.instValue(c.makeBand(v473, v472)))
 							}
 						}
 					}
-				}
-			}
-			for v475, cursor22, ok := c.defInst(v439, 0); ok; v475, cursor22, ok = c.defInst(v439, cursor22) {
-				v476 := c.opcode(v475)
-				if v476 == ir.OpBnot {
-					v477 := c.arg0(v475)
-					if v407 == v477 {
-						// bits.rules:37
-						{
-							out = append(out, c.instValue(c.makeBand(v438, v407)))
+					v473 := c.arg1(v449)
+					if v462 == v473 {
+						if v463 == v472 {
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v473, v472)))
+							}
+							// bits.rules:61
+							{
+								out = append(out, c.instValue(c.makeBand(v472, v473)))
+							}
 						}
 					}
 				}
 			}
-			for v483, cursor23, ok := c.defInst(v438, 0); ok; v483, cursor23, ok = c.defInst(v438, cursor23) {
-				v484 := c.opcode(v483)
-				if v484 == ir.OpBnot {
-					v485 := c.arg0(v483)
-					if v407 == v485 {
+			for v499, cursor22, ok := c.defInst(v463, 0); ok; v499, cursor22, ok = c.defInst(v463, cursor22) {
+				v500 := c.opcode(v499)
+				if v500 == ir.OpBnot {
+					v501 := c.arg0(v499)
+					if v431 == v501 {
 						// bits.rules:37
 						{
-							out = append(out, c.instValue(c.makeBand(v439, v407)))
+							out = append(out, c.instValue(c.makeBand(v462, v431)))
+						}
+					}
+				}
+			}
+			for v507, cursor23, ok := c.defInst(v462, 0); ok; v507, cursor23, ok = c.defInst(v462, cursor23) {
+				v508 := c.opcode(v507)
+				if v508 == ir.OpBnot {
+					v509 := c.arg0(v507)
+					if v431 == v509 {
+						// bits.rules:37
+						{
+							out = append(out, c.instValue(c.makeBand(v463, v431)))
 						}
 					}
 				}
 			}
 		case ir.OpBand:
-			v446 := c.arg0(v421)
-			if v407 == v446 {
+			v470 := c.arg0(v445)
+			if v431 == v470 {
 				// bits.rules:24
 				{
-					v447 := c.arg1(v421)
-					out = append(out, c.instValue(c.makeBand(v407, v447)))
+					v471 := c.arg1(v445)
+					out = append(out, c.instValue(c.makeBand(v431, v471)))
 				}
 			}
-			v447 := c.arg1(v421)
-			if v407 == v447 {
+			v471 := c.arg1(v445)
+			if v431 == v471 {
 				// bits.rules:24
 				{
-					out = append(out, c.instValue(c.makeBand(v407, v446)))
+					out = append(out, c.instValue(c.makeBand(v431, v470)))
 				}
 			}
-			for v425, cursor24, ok := c.defInst(v407, 0); ok; v425, cursor24, ok = c.defInst(v407, cursor24) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpBor {
-					v440 := c.arg0(v425)
-					if v440 == v446 {
-						v441 := c.arg1(v425)
-						if v441 == v447 {
+			for v449, cursor24, ok := c.defInst(v431, 0); ok; v449, cursor24, ok = c.defInst(v431, cursor24) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpBor {
+					v464 := c.arg0(v449)
+					if v464 == v470 {
+						v465 := c.arg1(v449)
+						if v465 == v471 {
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v440, v441)))
+								out = append(out, c.instValue(c.makeBand(v464, v465)))
 							}
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v441, v440)))
+								out = append(out, c.instValue(c.makeBand(v465, v464)))
 							}
 						}
 					}
-					v441 := c.arg1(v425)
-					if v441 == v446 {
-						if v440 == v447 {
+					v465 := c.arg1(v449)
+					if v465 == v470 {
+						if v464 == v471 {
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v440, v441)))
+								out = append(out, c.instValue(c.makeBand(v464, v465)))
 							}
 							// bits.rules:61
 							{
-								out = append(out, c.instValue(c.makeBand(v441, v440)))
+								out = append(out, c.instValue(c.makeBand(v465, v464)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpBxor:
-			v515 := c.arg1(v421)
-			if v407 == v515 {
+			v539 := c.arg1(v445)
+			if v431 == v539 {
 				// bits.rules:40
 				{
-					v514 := c.arg0(v421)
-					out = append(out, c.instValue(c.makeBand(v407, c.instValue(c.makeBnot(v514)))))
+					v538 := c.arg0(v445)
+					out = append(out, c.instValue(c.makeBand(v431, c.instValue(c.makeBnot(v538)))))
 				}
 			}
-			v514 := c.arg0(v421)
-			if v407 == v514 {
+			v538 := c.arg0(v445)
+			if v431 == v538 {
 				// bits.rules:40
 				{
-					out = append(out, c.instValue(c.makeBand(v407, c.instValue(c.makeBnot(v515)))))
+					out = append(out, c.instValue(c.makeBand(v431, c.instValue(c.makeBnot(v539)))))
 				}
 			}
-			for v425, cursor25, ok := c.defInst(v407, 0); ok; v425, cursor25, ok = c.defInst(v407, cursor25) {
-				v426 := c.opcode(v425)
-				switch v426 {
+			for v449, cursor25, ok := c.defInst(v431, 0); ok; v449, cursor25, ok = c.defInst(v431, cursor25) {
+				v450 := c.opcode(v449)
+				switch v450 {
 				case ir.OpBor:
-					v440 := c.arg0(v425)
-					if v440 == v514 {
-						v441 := c.arg1(v425)
-						if v441 == v515 {
+					v464 := c.arg0(v449)
+					if v464 == v538 {
+						v465 := c.arg1(v449)
+						if v465 == v539 {
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v440, v441)))
+								out = append(out, c.instValue(c.makeBxor(v464, v465)))
 							}
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v441, v440)))
+								out = append(out, c.instValue(c.makeBxor(v465, v464)))
 							}
 						}
 					}
-					v441 := c.arg1(v425)
-					if v441 == v514 {
-						if v440 == v515 {
+					v465 := c.arg1(v449)
+					if v465 == v538 {
+						if v464 == v539 {
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v441, v440)))
+								out = append(out, c.instValue(c.makeBxor(v465, v464)))
 							}
 							// bits.rules:60
 							{
-								out = append(out, c.instValue(c.makeBxor(v440, v441)))
+								out = append(out, c.instValue(c.makeBxor(v464, v465)))
 							}
 						}
 					}
 				case ir.OpBxor:
-					for v573, cursor26, ok := c.defInst(v514, 0); ok; v573, cursor26, ok = c.defInst(v514, cursor26) {
-						v574 := c.opcode(v573)
-						if v574 == ir.OpBxor {
-							v512 := c.arg0(v425)
-							if v512 == v515 {
-								v513 := c.arg1(v425)
-								v575 := c.arg0(v573)
-								if v513 == v575 {
+					for v597, cursor26, ok := c.defInst(v538, 0); ok; v597, cursor26, ok = c.defInst(v538, cursor26) {
+						v598 := c.opcode(v597)
+						if v598 == ir.OpBxor {
+							v536 := c.arg0(v449)
+							if v536 == v539 {
+								v537 := c.arg1(v449)
+								v599 := c.arg0(v597)
+								if v537 == v599 {
 									// bits.rules:62
 									{
-										v576 := c.arg1(v573)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v576)))))
+										v600 := c.arg1(v597)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v537)), c.instValue(c.makeBnot(v600)))))
 									}
 								}
-								v576 := c.arg1(v573)
-								if v513 == v576 {
+								v600 := c.arg1(v597)
+								if v537 == v600 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v575)))))
-									}
-								}
-							}
-							v513 := c.arg1(v425)
-							if v513 == v515 {
-								v575 := c.arg0(v573)
-								if v512 == v575 {
-									// bits.rules:62
-									{
-										v576 := c.arg1(v573)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v576)))))
-									}
-								}
-								v576 := c.arg1(v573)
-								if v512 == v576 {
-									// bits.rules:62
-									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v575)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v537)), c.instValue(c.makeBnot(v599)))))
 									}
 								}
 							}
-						}
-					}
-					v512 := c.arg0(v425)
-					for v578, cursor27, ok := c.defInst(v512, 0); ok; v578, cursor27, ok = c.defInst(v512, cursor27) {
-						v579 := c.opcode(v578)
-						if v579 == ir.OpBxor {
-							v513 := c.arg1(v425)
-							if v513 == v514 {
-								v580 := c.arg0(v578)
-								if v515 == v580 {
+							v537 := c.arg1(v449)
+							if v537 == v539 {
+								v599 := c.arg0(v597)
+								if v536 == v599 {
 									// bits.rules:62
 									{
-										v581 := c.arg1(v578)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v580)), c.instValue(c.makeBnot(v581)))))
+										v600 := c.arg1(v597)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v536)), c.instValue(c.makeBnot(v600)))))
 									}
 								}
-								v581 := c.arg1(v578)
-								if v515 == v581 {
+								v600 := c.arg1(v597)
+								if v536 == v600 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v581)), c.instValue(c.makeBnot(v580)))))
-									}
-								}
-							}
-							if v513 == v515 {
-								v580 := c.arg0(v578)
-								if v514 == v580 {
-									// bits.rules:62
-									{
-										v581 := c.arg1(v578)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v580)), c.instValue(c.makeBnot(v581)))))
-									}
-								}
-								v581 := c.arg1(v578)
-								if v514 == v581 {
-									// bits.rules:62
-									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v581)), c.instValue(c.makeBnot(v580)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v536)), c.instValue(c.makeBnot(v599)))))
 									}
 								}
 							}
 						}
 					}
-					if v512 == v514 {
-						for v583, cursor28, ok := c.defInst(v515, 0); ok; v583, cursor28, ok = c.defInst(v515, cursor28) {
-							v584 := c.opcode(v583)
-							if v584 == ir.OpBxor {
-								v513 := c.arg1(v425)
-								v585 := c.arg0(v583)
-								if v513 == v585 {
+					v536 := c.arg0(v449)
+					for v602, cursor27, ok := c.defInst(v536, 0); ok; v602, cursor27, ok = c.defInst(v536, cursor27) {
+						v603 := c.opcode(v602)
+						if v603 == ir.OpBxor {
+							v537 := c.arg1(v449)
+							if v537 == v538 {
+								v604 := c.arg0(v602)
+								if v539 == v604 {
 									// bits.rules:62
 									{
-										v586 := c.arg1(v583)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v586)))))
+										v605 := c.arg1(v602)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v604)), c.instValue(c.makeBnot(v605)))))
 									}
 								}
-								v586 := c.arg1(v583)
-								if v513 == v586 {
+								v605 := c.arg1(v602)
+								if v539 == v605 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v513)), c.instValue(c.makeBnot(v585)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v605)), c.instValue(c.makeBnot(v604)))))
 									}
 								}
 							}
-						}
-						v513 := c.arg1(v425)
-						for v588, cursor29, ok := c.defInst(v513, 0); ok; v588, cursor29, ok = c.defInst(v513, cursor29) {
-							v589 := c.opcode(v588)
-							if v589 == ir.OpBxor {
-								v590 := c.arg0(v588)
-								if v515 == v590 {
+							if v537 == v539 {
+								v604 := c.arg0(v602)
+								if v538 == v604 {
 									// bits.rules:62
 									{
-										v591 := c.arg1(v588)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v590)), c.instValue(c.makeBnot(v591)))))
+										v605 := c.arg1(v602)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v604)), c.instValue(c.makeBnot(v605)))))
 									}
 								}
-								v591 := c.arg1(v588)
-								if v515 == v591 {
+								v605 := c.arg1(v602)
+								if v538 == v605 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v591)), c.instValue(c.makeBnot(v590)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v605)), c.instValue(c.makeBnot(v604)))))
 									}
 								}
 							}
 						}
 					}
-					v513 := c.arg1(v425)
-					if v513 == v514 {
-						for v583, cursor30, ok := c.defInst(v515, 0); ok; v583, cursor30, ok = c.defInst(v515, cursor30) {
-							v584 := c.opcode(v583)
-							if v584 == ir.OpBxor {
-								v585 := c.arg0(v583)
-								if v512 == v585 {
+					if v536 == v538 {
+						for v607, cursor28, ok := c.defInst(v539, 0); ok; v607, cursor28, ok = c.defInst(v539, cursor28) {
+							v608 := c.opcode(v607)
+							if v608 == ir.OpBxor {
+								v537 := c.arg1(v449)
+								v609 := c.arg0(v607)
+								if v537 == v609 {
 									// bits.rules:62
 									{
-										v586 := c.arg1(v583)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v586)))))
+										v610 := c.arg1(v607)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v537)), c.instValue(c.makeBnot(v610)))))
 									}
 								}
-								v586 := c.arg1(v583)
-								if v512 == v586 {
+								v610 := c.arg1(v607)
+								if v537 == v610 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v513, v512)), c.instValue(c.makeBnot(v585)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v537)), c.instValue(c.makeBnot(v609)))))
+									}
+								}
+							}
+						}
+						v537 := c.arg1(v449)
+						for v612, cursor29, ok := c.defInst(v537, 0); ok; v612, cursor29, ok = c.defInst(v537, cursor29) {
+							v613 := c.opcode(v612)
+							if v613 == ir.OpBxor {
+								v614 := c.arg0(v612)
+								if v539 == v614 {
+									// bits.rules:62
+									{
+										v615 := c.arg1(v612)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v614)), c.instValue(c.makeBnot(v615)))))
+									}
+								}
+								v615 := c.arg1(v612)
+								if v539 == v615 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v615)), c.instValue(c.makeBnot(v614)))))
 									}
 								}
 							}
 						}
 					}
-					for v588, cursor31, ok := c.defInst(v513, 0); ok; v588, cursor31, ok = c.defInst(v513, cursor31) {
-						v589 := c.opcode(v588)
-						if v589 == ir.OpBxor {
-							if v512 == v515 {
-								v590 := c.arg0(v588)
-								if v514 == v590 {
+					v537 := c.arg1(v449)
+					if v537 == v538 {
+						for v607, cursor30, ok := c.defInst(v539, 0); ok; v607, cursor30, ok = c.defInst(v539, cursor30) {
+							v608 := c.opcode(v607)
+							if v608 == ir.OpBxor {
+								v609 := c.arg0(v607)
+								if v536 == v609 {
 									// bits.rules:62
 									{
-										v591 := c.arg1(v588)
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v590)), c.instValue(c.makeBnot(v591)))))
+										v610 := c.arg1(v607)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v536)), c.instValue(c.makeBnot(v610)))))
 									}
 								}
-								v591 := c.arg1(v588)
-								if v514 == v591 {
+								v610 := c.arg1(v607)
+								if v536 == v610 {
 									// bits.rules:62
 									{
-										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v512, v591)), c.instValue(c.makeBnot(v590)))))
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v537, v536)), c.instValue(c.makeBnot(v609)))))
+									}
+								}
+							}
+						}
+					}
+					for v612, cursor31, ok := c.defInst(v537, 0); ok; v612, cursor31, ok = c.defInst(v537, cursor31) {
+						v613 := c.opcode(v612)
+						if v613 == ir.OpBxor {
+							if v536 == v539 {
+								v614 := c.arg0(v612)
+								if v538 == v614 {
+									// bits.rules:62
+									{
+										v615 := c.arg1(v612)
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v614)), c.instValue(c.makeBnot(v615)))))
+									}
+								}
+								v615 := c.arg1(v612)
+								if v538 == v615 {
+									// bits.rules:62
+									{
+										out = append(out, c.instValue(c.makeBand(c.instValue(c.makeBxor(v536, v615)), c.instValue(c.makeBnot(v614)))))
 									}
 								}
 							}
@@ -4747,150 +4807,150 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpUextend:
-			for v425, cursor32, ok := c.defInst(v407, 0); ok; v425, cursor32, ok = c.defInst(v407, cursor32) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpUextend {
-					v667 := c.arg0(v425)
-					v669 := c.valueType(v667)
-					v670 := c.arg0(v421)
-					v672 := c.valueType(v670)
-					if v669 == v672 {
+			for v449, cursor32, ok := c.defInst(v431, 0); ok; v449, cursor32, ok = c.defInst(v431, cursor32) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpUextend {
+					v683 := c.arg0(v449)
+					v685 := c.valueType(v683)
+					v686 := c.arg0(v445)
+					v688 := c.valueType(v686)
+					if v685 == v688 {
 						// bits.rules:104
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v667, v670)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v683, v686)))))
 						}
 						// bits.rules:104
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v670, v667)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBand(v686, v683)))))
 						}
 					}
 				}
 			}
 		case ir.OpSextend:
-			for v425, cursor33, ok := c.defInst(v407, 0); ok; v425, cursor33, ok = c.defInst(v407, cursor33) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpSextend {
-					v685 := c.arg0(v425)
-					v687 := c.valueType(v685)
-					v688 := c.arg0(v421)
-					v690 := c.valueType(v688)
-					if v687 == v690 {
+			for v449, cursor33, ok := c.defInst(v431, 0); ok; v449, cursor33, ok = c.defInst(v431, cursor33) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpSextend {
+					v701 := c.arg0(v449)
+					v703 := c.valueType(v701)
+					v704 := c.arg0(v445)
+					v706 := c.valueType(v704)
+					if v703 == v706 {
 						// bits.rules:107
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v685, v688)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v701, v704)))))
 						}
 						// bits.rules:107
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v688, v685)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBand(v704, v701)))))
 						}
 					}
 				}
 			}
 		case ir.OpIshl:
-			for v425, cursor34, ok := c.defInst(v407, 0); ok; v425, cursor34, ok = c.defInst(v407, cursor34) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpIshl {
-					v818 := c.arg1(v425)
-					v820 := c.arg1(v421)
-					if v818 == v820 {
+			for v449, cursor34, ok := c.defInst(v431, 0); ok; v449, cursor34, ok = c.defInst(v431, cursor34) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpIshl {
+					v834 := c.arg1(v449)
+					v836 := c.arg1(v445)
+					if v834 == v836 {
 						// bits.rules:156
 						{
-							v817 := c.arg0(v425)
-							v819 := c.arg0(v421)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v817, v819)), v818)))
+							v833 := c.arg0(v449)
+							v835 := c.arg0(v445)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v833, v835)), v834)))
 						}
 						// bits.rules:156
 						{
-							v819 := c.arg0(v421)
-							v817 := c.arg0(v425)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v819, v817)), v818)))
+							v835 := c.arg0(v445)
+							v833 := c.arg0(v449)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBand(v835, v833)), v834)))
 						}
 					}
 				}
 			}
 		case ir.OpUshr:
-			for v425, cursor35, ok := c.defInst(v407, 0); ok; v425, cursor35, ok = c.defInst(v407, cursor35) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpUshr {
-					v830 := c.arg1(v425)
-					v832 := c.arg1(v421)
-					if v830 == v832 {
+			for v449, cursor35, ok := c.defInst(v431, 0); ok; v449, cursor35, ok = c.defInst(v431, cursor35) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpUshr {
+					v846 := c.arg1(v449)
+					v848 := c.arg1(v445)
+					if v846 == v848 {
 						// bits.rules:159
 						{
-							v829 := c.arg0(v425)
-							v831 := c.arg0(v421)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v829, v831)), v830)))
+							v845 := c.arg0(v449)
+							v847 := c.arg0(v445)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v845, v847)), v846)))
 						}
 						// bits.rules:159
 						{
-							v831 := c.arg0(v421)
-							v829 := c.arg0(v425)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v831, v829)), v830)))
+							v847 := c.arg0(v445)
+							v845 := c.arg0(v449)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBand(v847, v845)), v846)))
 						}
 					}
 				}
 			}
 		case ir.OpSshr:
-			for v425, cursor36, ok := c.defInst(v407, 0); ok; v425, cursor36, ok = c.defInst(v407, cursor36) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpSshr {
-					v842 := c.arg1(v425)
-					v844 := c.arg1(v421)
-					if v842 == v844 {
+			for v449, cursor36, ok := c.defInst(v431, 0); ok; v449, cursor36, ok = c.defInst(v431, cursor36) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpSshr {
+					v858 := c.arg1(v449)
+					v860 := c.arg1(v445)
+					if v858 == v860 {
 						// bits.rules:162
 						{
-							v841 := c.arg0(v425)
-							v843 := c.arg0(v421)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v841, v843)), v842)))
+							v857 := c.arg0(v449)
+							v859 := c.arg0(v445)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v857, v859)), v858)))
 						}
 						// bits.rules:162
 						{
-							v843 := c.arg0(v421)
-							v841 := c.arg0(v425)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v843, v841)), v842)))
+							v859 := c.arg0(v445)
+							v857 := c.arg0(v449)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBand(v859, v857)), v858)))
 						}
 					}
 				}
 			}
 		case ir.OpIcmp:
-			for v425, cursor37, ok := c.defInst(v407, 0); ok; v425, cursor37, ok = c.defInst(v407, cursor37) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpIcmp {
-					v1223 := c.arg0(v425)
-					v1226 := c.arg0(v421)
-					if v1223 == v1226 {
-						v1224 := c.arg1(v425)
-						v1227 := c.arg1(v421)
-						if v1224 == v1227 {
-							v1222 := c.intCc(v425)
-							v1225 := c.intCc(v421)
-							v1229 := c.ccAnd(v1222, v1225)
-							if v1231, ok := c.ccOf(v1229, v1222, v1225); ok {
+			for v449, cursor37, ok := c.defInst(v431, 0); ok; v449, cursor37, ok = c.defInst(v431, cursor37) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpIcmp {
+					v1239 := c.arg0(v449)
+					v1242 := c.arg0(v445)
+					if v1239 == v1242 {
+						v1240 := c.arg1(v449)
+						v1243 := c.arg1(v445)
+						if v1240 == v1243 {
+							v1238 := c.intCc(v449)
+							v1241 := c.intCc(v445)
+							v1245 := c.ccAnd(v1238, v1241)
+							if v1247, ok := c.ccOf(v1245, v1238, v1241); ok {
 								// compare.rules:57
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1231, v1223, v1224)))
+									out = append(out, c.instValue(c.makeIcmp(v1247, v1239, v1240)))
 								}
 							}
-							v1233 := c.ccAnd(v1225, v1222)
-							if v1235, ok := c.ccOf(v1233, v1225, v1222); ok {
+							v1249 := c.ccAnd(v1241, v1238)
+							if v1251, ok := c.ccOf(v1249, v1241, v1238); ok {
 								// compare.rules:57
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1235, v1223, v1224)))
+									out = append(out, c.instValue(c.makeIcmp(v1251, v1239, v1240)))
 								}
 							}
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
-								if v1229 == 0 {
+								if v1245 == 0 {
 									// compare.rules:60
 									{
 										out = append(out, c.zeroOf(v11))
 									}
 								}
-								if v1233 == 0 {
+								if v1249 == 0 {
 									// compare.rules:60
 									{
 										out = append(out, c.zeroOf(v11))
@@ -4900,38 +4960,38 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v9 := c.valueType(v0)
 						if v9 == ir.I8 {
-							if v1322, ok := c.uconst(v1224); ok {
-								if v1324, ok := c.uconst(v1227); ok {
-									v1318 := c.valueType(v1223)
-									if v1320, ok := c.fitsIn64(v1318); ok {
-										v1222 := c.intCc(v425)
-										v1225 := c.intCc(v421)
-										if v1326, ok := c.rangeBoth(v1320, v1222, v1322, v1225, v1324); ok {
+							if v1338, ok := c.uconst(v1240); ok {
+								if v1340, ok := c.uconst(v1243); ok {
+									v1334 := c.valueType(v1239)
+									if v1336, ok := c.fitsIn64(v1334); ok {
+										v1238 := c.intCc(v449)
+										v1241 := c.intCc(v445)
+										if v1342, ok := c.rangeBoth(v1336, v1238, v1338, v1241, v1340); ok {
 											// compare.rules:84
 											{
-												out = append(out, c.inRange(v1223, v1326))
+												out = append(out, c.inRange(v1239, v1342))
 											}
 										}
-										v1350 := c.neverBoth(v1320, v1222, v1322, v1225, v1324)
-										if v1350 {
+										v1366 := c.neverBoth(v1336, v1238, v1338, v1241, v1340)
+										if v1366 {
 											// compare.rules:90
 											{
 												out = append(out, c.makeConst(ir.I8, 0))
 											}
 										}
 									}
-									v1328 := c.valueType(v1226)
-									if v1330, ok := c.fitsIn64(v1328); ok {
-										v1225 := c.intCc(v421)
-										v1222 := c.intCc(v425)
-										if v1332, ok := c.rangeBoth(v1330, v1225, v1324, v1222, v1322); ok {
+									v1344 := c.valueType(v1242)
+									if v1346, ok := c.fitsIn64(v1344); ok {
+										v1241 := c.intCc(v445)
+										v1238 := c.intCc(v449)
+										if v1348, ok := c.rangeBoth(v1346, v1241, v1340, v1238, v1338); ok {
 											// compare.rules:84
 											{
-												out = append(out, c.inRange(v1223, v1332))
+												out = append(out, c.inRange(v1239, v1348))
 											}
 										}
-										v1352 := c.neverBoth(v1330, v1225, v1324, v1222, v1322)
-										if v1352 {
+										v1368 := c.neverBoth(v1346, v1241, v1340, v1238, v1338)
+										if v1368 {
 											// compare.rules:90
 											{
 												out = append(out, c.makeConst(ir.I8, 0))
@@ -4941,113 +5001,113 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 								}
 							}
 						}
-						v1222 := c.intCc(v425)
-						switch v1222 {
+						v1238 := c.intCc(v449)
+						switch v1238 {
 						case ir.UnsignedLessThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.ones(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.ones(v1243); ok {
 									// compare.rules:101
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						case ir.NotEqual:
-							v1225 := c.intCc(v421)
-							switch v1225 {
+							v1241 := c.intCc(v445)
+							switch v1241 {
 							case ir.UnsignedLessThan:
-								if ok := c.ones(v1224); ok {
+								if ok := c.ones(v1240); ok {
 									// compare.rules:101
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							case ir.UnsignedGreaterThan:
-								if ok := c.zero(v1224); ok {
+								if ok := c.zero(v1240); ok {
 									// compare.rules:102
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							case ir.SignedLessThan:
-								if ok := c.greatest(v1224); ok {
+								if ok := c.greatest(v1240); ok {
 									// compare.rules:103
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							case ir.SignedGreaterThan:
-								if ok := c.least(v1224); ok {
+								if ok := c.least(v1240); ok {
 									// compare.rules:104
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							}
 						case ir.UnsignedGreaterThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.zero(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.zero(v1243); ok {
 									// compare.rules:102
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						case ir.SignedLessThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.greatest(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.greatest(v1243); ok {
 									// compare.rules:103
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						case ir.SignedGreaterThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.least(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.least(v1243); ok {
 									// compare.rules:104
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						}
 					}
-					v1224 := c.arg1(v425)
-					if v1224 == v1226 {
-						v1227 := c.arg1(v421)
-						if v1223 == v1227 {
-							v1222 := c.intCc(v425)
-							v1225 := c.intCc(v421)
-							v1262 := c.ccSwap(v1225)
-							v1264 := c.ccAnd(v1222, v1262)
-							if v1266, ok := c.ccOf(v1264, v1222, v1225); ok {
+					v1240 := c.arg1(v449)
+					if v1240 == v1242 {
+						v1243 := c.arg1(v445)
+						if v1239 == v1243 {
+							v1238 := c.intCc(v449)
+							v1241 := c.intCc(v445)
+							v1278 := c.ccSwap(v1241)
+							v1280 := c.ccAnd(v1238, v1278)
+							if v1282, ok := c.ccOf(v1280, v1238, v1241); ok {
 								// compare.rules:63
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1266, v1223, v1224)))
+									out = append(out, c.instValue(c.makeIcmp(v1282, v1239, v1240)))
 								}
 							}
-							v1268 := c.ccSwap(v1222)
-							v1270 := c.ccAnd(v1225, v1268)
-							if v1272, ok := c.ccOf(v1270, v1225, v1222); ok {
+							v1284 := c.ccSwap(v1238)
+							v1286 := c.ccAnd(v1241, v1284)
+							if v1288, ok := c.ccOf(v1286, v1241, v1238); ok {
 								// compare.rules:63
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1272, v1224, v1223)))
+									out = append(out, c.instValue(c.makeIcmp(v1288, v1240, v1239)))
 								}
 							}
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
-								if v1264 == 0 {
+								if v1280 == 0 {
 									// compare.rules:66
 									{
 										out = append(out, c.zeroOf(v11))
 									}
 								}
-								if v1270 == 0 {
+								if v1286 == 0 {
 									// compare.rules:66
 									{
 										out = append(out, c.zeroOf(v11))
@@ -5055,52 +5115,52 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 								}
 							}
 						}
-						v1222 := c.intCc(v425)
-						switch v1222 {
+						v1238 := c.intCc(v449)
+						switch v1238 {
 						case ir.UnsignedGreaterThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.ones(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.ones(v1243); ok {
 									// compare.rules:105
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						case ir.UnsignedLessThan:
-							v1225 := c.intCc(v421)
-							if v1225 == ir.NotEqual {
-								if ok := c.zero(v1227); ok {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.NotEqual {
+								if ok := c.zero(v1243); ok {
 									// compare.rules:106
 									{
-										out = append(out, v407)
+										out = append(out, v431)
 									}
 								}
 							}
 						}
 					}
-					v1222 := c.intCc(v425)
-					switch v1222 {
+					v1238 := c.intCc(v449)
+					switch v1238 {
 					case ir.NotEqual:
-						v1225 := c.intCc(v421)
-						switch v1225 {
+						v1241 := c.intCc(v445)
+						switch v1241 {
 						case ir.UnsignedGreaterThan:
-							if ok := c.ones(v1224); ok {
-								v1227 := c.arg1(v421)
-								if v1223 == v1227 {
+							if ok := c.ones(v1240); ok {
+								v1243 := c.arg1(v445)
+								if v1239 == v1243 {
 									// compare.rules:105
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							}
 						case ir.UnsignedLessThan:
-							if ok := c.zero(v1224); ok {
-								v1227 := c.arg1(v421)
-								if v1223 == v1227 {
+							if ok := c.zero(v1240); ok {
+								v1243 := c.arg1(v445)
+								if v1239 == v1243 {
 									// compare.rules:106
 									{
-										out = append(out, v408)
+										out = append(out, v432)
 									}
 								}
 							}
@@ -5108,23 +5168,23 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 					case ir.Equal:
 						v9 := c.valueType(v0)
 						if v9 == ir.I8 {
-							v1225 := c.intCc(v421)
-							if v1225 == ir.Equal {
-								if ok := c.zero(v1224); ok {
-									v1227 := c.arg1(v421)
-									if ok := c.zero(v1227); ok {
-										v1366 := c.sameType(v1223, v1226)
-										if v1366 {
+							v1241 := c.intCc(v445)
+							if v1241 == ir.Equal {
+								if ok := c.zero(v1240); ok {
+									v1243 := c.arg1(v445)
+									if ok := c.zero(v1243); ok {
+										v1382 := c.sameType(v1239, v1242)
+										if v1382 {
 											// compare.rules:115
 											{
-												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1223, v1226)), v1224)))
+												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1239, v1242)), v1240)))
 											}
 										}
-										v1368 := c.sameType(v1226, v1223)
-										if v1368 {
+										v1384 := c.sameType(v1242, v1239)
+										if v1384 {
 											// compare.rules:115
 											{
-												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1226, v1223)), v1227)))
+												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1242, v1239)), v1243)))
 											}
 										}
 									}
@@ -5135,27 +5195,27 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpFcmp:
-			for v425, cursor38, ok := c.defInst(v407, 0); ok; v425, cursor38, ok = c.defInst(v407, cursor38) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpFcmp {
-					v1298 := c.arg0(v425)
-					v1301 := c.arg0(v421)
-					if v1298 == v1301 {
-						v1299 := c.arg1(v425)
-						v1302 := c.arg1(v421)
-						if v1299 == v1302 {
-							v1297 := c.floatCc(v425)
-							v1300 := c.floatCc(v421)
-							if v1304, ok := c.floatCcBoth(v1297, v1300); ok {
+			for v449, cursor38, ok := c.defInst(v431, 0); ok; v449, cursor38, ok = c.defInst(v431, cursor38) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpFcmp {
+					v1314 := c.arg0(v449)
+					v1317 := c.arg0(v445)
+					if v1314 == v1317 {
+						v1315 := c.arg1(v449)
+						v1318 := c.arg1(v445)
+						if v1315 == v1318 {
+							v1313 := c.floatCc(v449)
+							v1316 := c.floatCc(v445)
+							if v1320, ok := c.floatCcBoth(v1313, v1316); ok {
 								// compare.rules:77
 								{
-									out = append(out, c.instValue(c.makeFcmp(v1304, v1298, v1299)))
+									out = append(out, c.instValue(c.makeFcmp(v1320, v1314, v1315)))
 								}
 							}
-							if v1306, ok := c.floatCcBoth(v1300, v1297); ok {
+							if v1322, ok := c.floatCcBoth(v1316, v1313); ok {
 								// compare.rules:77
 								{
-									out = append(out, c.instValue(c.makeFcmp(v1306, v1298, v1299)))
+									out = append(out, c.instValue(c.makeFcmp(v1322, v1314, v1315)))
 								}
 							}
 						}
@@ -5163,182 +5223,182 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpSplat:
-			for v425, cursor39, ok := c.defInst(v407, 0); ok; v425, cursor39, ok = c.defInst(v407, cursor39) {
-				v426 := c.opcode(v425)
-				if v426 == ir.OpSplat {
+			for v449, cursor39, ok := c.defInst(v431, 0); ok; v449, cursor39, ok = c.defInst(v431, cursor39) {
+				v450 := c.opcode(v449)
+				if v450 == ir.OpSplat {
 					// vector.rules:24
 					{
 						v9 := c.valueType(v0)
-						v2241 := c.arg0(v425)
-						v2242 := c.arg0(v421)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2241, v2242)))))
+						v2257 := c.arg0(v449)
+						v2258 := c.arg0(v445)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2257, v2258)))))
 					}
 					// vector.rules:24
 					{
 						v9 := c.valueType(v0)
-						v2242 := c.arg0(v421)
-						v2241 := c.arg0(v425)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2242, v2241)))))
+						v2258 := c.arg0(v445)
+						v2257 := c.arg0(v449)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2258, v2257)))))
 					}
 				}
 			}
 		}
 	}
-	for v425, cursor40, ok := c.defInst(v407, 0); ok; v425, cursor40, ok = c.defInst(v407, cursor40) {
-		v426 := c.opcode(v425)
-		switch v426 {
+	for v449, cursor40, ok := c.defInst(v431, 0); ok; v449, cursor40, ok = c.defInst(v431, cursor40) {
+		v450 := c.opcode(v449)
+		switch v450 {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v427 := c.arg0(v425)
-				if v408 == v427 {
+				v451 := c.arg0(v449)
+				if v432 == v451 {
 					// bits.rules:18
 					{
 						out = append(out, c.zeroOf(v11))
 					}
 				}
 			}
-			v427 := c.arg0(v425)
-			for v508, cursor41, ok := c.defInst(v427, 0); ok; v508, cursor41, ok = c.defInst(v427, cursor41) {
-				v509 := c.opcode(v508)
-				if v509 == ir.OpBxor {
-					v517 := c.arg1(v508)
-					if v408 == v517 {
+			v451 := c.arg0(v449)
+			for v532, cursor41, ok := c.defInst(v451, 0); ok; v532, cursor41, ok = c.defInst(v451, cursor41) {
+				v533 := c.opcode(v532)
+				if v533 == ir.OpBxor {
+					v541 := c.arg1(v532)
+					if v432 == v541 {
 						// bits.rules:41
 						{
-							v516 := c.arg0(v508)
-							out = append(out, c.instValue(c.makeBand(v516, v517)))
+							v540 := c.arg0(v532)
+							out = append(out, c.instValue(c.makeBand(v540, v541)))
 						}
 					}
-					v516 := c.arg0(v508)
-					if v408 == v516 {
+					v540 := c.arg0(v532)
+					if v432 == v540 {
 						// bits.rules:41
 						{
-							out = append(out, c.instValue(c.makeBand(v517, v516)))
+							out = append(out, c.instValue(c.makeBand(v541, v540)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v440 := c.arg0(v425)
-			if v408 == v440 {
+			v464 := c.arg0(v449)
+			if v432 == v464 {
 				// bits.rules:22
 				{
-					out = append(out, v440)
+					out = append(out, v464)
 				}
 			}
-			v441 := c.arg1(v425)
-			if v408 == v441 {
+			v465 := c.arg1(v449)
+			if v432 == v465 {
 				// bits.rules:22
 				{
-					out = append(out, v441)
+					out = append(out, v465)
 				}
 			}
-			for v479, cursor42, ok := c.defInst(v441, 0); ok; v479, cursor42, ok = c.defInst(v441, cursor42) {
-				v480 := c.opcode(v479)
-				if v480 == ir.OpBnot {
-					v481 := c.arg0(v479)
-					if v408 == v481 {
+			for v503, cursor42, ok := c.defInst(v465, 0); ok; v503, cursor42, ok = c.defInst(v465, cursor42) {
+				v504 := c.opcode(v503)
+				if v504 == ir.OpBnot {
+					v505 := c.arg0(v503)
+					if v432 == v505 {
 						// bits.rules:37
 						{
-							out = append(out, c.instValue(c.makeBand(v440, v481)))
+							out = append(out, c.instValue(c.makeBand(v464, v505)))
 						}
 					}
 				}
 			}
-			for v487, cursor43, ok := c.defInst(v440, 0); ok; v487, cursor43, ok = c.defInst(v440, cursor43) {
-				v488 := c.opcode(v487)
-				if v488 == ir.OpBnot {
-					v489 := c.arg0(v487)
-					if v408 == v489 {
+			for v511, cursor43, ok := c.defInst(v464, 0); ok; v511, cursor43, ok = c.defInst(v464, cursor43) {
+				v512 := c.opcode(v511)
+				if v512 == ir.OpBnot {
+					v513 := c.arg0(v511)
+					if v432 == v513 {
 						// bits.rules:37
 						{
-							out = append(out, c.instValue(c.makeBand(v441, v489)))
+							out = append(out, c.instValue(c.makeBand(v465, v513)))
 						}
 					}
 				}
 			}
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				if v634, ok := c.uconst(v441); ok {
-					if v636, ok := c.uconst(v408); ok {
-						v638 := c.u64And(v634, v636)
-						v640 := c.u64Eq(v638, 0)
-						if v640 {
+				if v650, ok := c.uconst(v465); ok {
+					if v652, ok := c.uconst(v432); ok {
+						v654 := c.u64And(v650, v652)
+						v656 := c.u64Eq(v654, 0)
+						if v656 {
 							// bits.rules:86
 							{
-								out = append(out, c.instValue(c.makeBand(v440, v408)))
+								out = append(out, c.instValue(c.makeBand(v464, v432)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpBand:
-			v448 := c.arg0(v425)
-			if v408 == v448 {
+			v472 := c.arg0(v449)
+			if v432 == v472 {
 				// bits.rules:24
 				{
-					v449 := c.arg1(v425)
-					out = append(out, c.instValue(c.makeBand(v448, v449)))
+					v473 := c.arg1(v449)
+					out = append(out, c.instValue(c.makeBand(v472, v473)))
 				}
 			}
-			v449 := c.arg1(v425)
-			if v408 == v449 {
+			v473 := c.arg1(v449)
+			if v432 == v473 {
 				// bits.rules:24
 				{
-					out = append(out, c.instValue(c.makeBand(v449, v448)))
+					out = append(out, c.instValue(c.makeBand(v473, v472)))
 				}
 			}
-			if ok := c.konst(v449); ok {
-				if ok := c.konst(v408); ok {
+			if ok := c.konst(v473); ok {
+				if ok := c.konst(v432); ok {
 					// bits.rules:78
 					{
-						out = append(out, c.instValue(c.makeBand(v448, c.instValue(c.makeBand(v449, v408)))))
+						out = append(out, c.instValue(c.makeBand(v472, c.instValue(c.makeBand(v473, v432)))))
 					}
 				}
 			}
 		case ir.OpBxor:
-			v513 := c.arg1(v425)
-			if v408 == v513 {
+			v537 := c.arg1(v449)
+			if v432 == v537 {
 				// bits.rules:40
 				{
-					v512 := c.arg0(v425)
-					out = append(out, c.instValue(c.makeBand(v513, c.instValue(c.makeBnot(v512)))))
+					v536 := c.arg0(v449)
+					out = append(out, c.instValue(c.makeBand(v537, c.instValue(c.makeBnot(v536)))))
 				}
 			}
-			v512 := c.arg0(v425)
-			if v408 == v512 {
+			v536 := c.arg0(v449)
+			if v432 == v536 {
 				// bits.rules:40
 				{
-					out = append(out, c.instValue(c.makeBand(v512, c.instValue(c.makeBnot(v513)))))
+					out = append(out, c.instValue(c.makeBand(v536, c.instValue(c.makeBnot(v537)))))
 				}
 			}
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				if v642, ok := c.uconst(v513); ok {
-					if v636, ok := c.uconst(v408); ok {
-						v644 := c.u64And(v642, v636)
-						v646 := c.u64Eq(v644, 0)
-						if v646 {
+				if v658, ok := c.uconst(v537); ok {
+					if v652, ok := c.uconst(v432); ok {
+						v660 := c.u64And(v658, v652)
+						v662 := c.u64Eq(v660, 0)
+						if v662 {
 							// bits.rules:89
 							{
-								out = append(out, c.instValue(c.makeBand(v512, v408)))
+								out = append(out, c.instValue(c.makeBand(v536, v432)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpBmask:
-			v1158 := c.arg0(v425)
-			v1160 := c.isScalar(v1158)
-			if v1160 {
+			v1174 := c.arg0(v449)
+			v1176 := c.isScalar(v1174)
+			if v1176 {
 				v9 := c.valueType(v0)
 				if v71, ok := c.fitsIn64(v9); ok {
-					if v636, ok := c.uconst(v408); ok {
-						if v636 == 1 {
+					if v652, ok := c.uconst(v432); ok {
+						if v652 == 1 {
 							// bits.rules:261
 							{
-								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1158, c.makeConst(c.valueType(v1158), 0)))))
+								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1174, c.makeConst(c.valueType(v1174), 0)))))
 							}
 						}
 					}
@@ -5347,15 +5407,15 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1622 := c.arg1(v425)
-				if ok := c.konst(v1622); ok {
-					v1623 := c.arg2(v425)
-					if ok := c.konst(v1623); ok {
-						if ok := c.konst(v408); ok {
+				v1638 := c.arg1(v449)
+				if ok := c.konst(v1638); ok {
+					v1639 := c.arg2(v449)
+					if ok := c.konst(v1639); ok {
+						if ok := c.konst(v432); ok {
 							// compare.rules:276
 							{
-								v1621 := c.arg0(v425)
-								out = append(out, c.instValue(c.makeSelect(v1621, c.instValue(c.makeBand(v1622, v408)), c.instValue(c.makeBand(v1623, v408)))))
+								v1637 := c.arg0(v449)
+								out = append(out, c.instValue(c.makeSelect(v1637, c.instValue(c.makeBand(v1638, v432)), c.instValue(c.makeBand(v1639, v432)))))
 							}
 						}
 					}
@@ -5364,16 +5424,16 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v685 := c.arg0(v425)
-				v687 := c.valueType(v685)
-				if v1899, ok := c.fitsIn64(v687); ok {
-					if v636, ok := c.uconst(v408); ok {
-						v1901 := c.typeMask(v1899)
-						v1903 := c.u64Le(v636, v1901)
-						if v1903 {
+				v701 := c.arg0(v449)
+				v703 := c.valueType(v701)
+				if v1915, ok := c.fitsIn64(v703); ok {
+					if v652, ok := c.uconst(v432); ok {
+						v1917 := c.typeMask(v1915)
+						v1919 := c.u64Le(v652, v1917)
+						if v1919 {
 							// convert.rules:68
 							{
-								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v685, c.makeConst(v1899, v636))))))
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v701, c.makeConst(v1915, v652))))))
 							}
 						}
 					}
@@ -5382,13 +5442,13 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				v667 := c.arg0(v425)
-				v669 := c.valueType(v667)
-				if v1905, ok := c.fitsIn64(v669); ok {
-					if v636, ok := c.uconst(v408); ok {
+				v683 := c.arg0(v449)
+				v685 := c.valueType(v683)
+				if v1921, ok := c.fitsIn64(v685); ok {
+					if v652, ok := c.uconst(v432); ok {
 						// convert.rules:71
 						{
-							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v667, c.makeConst(v1905, c.u64And(v636, c.typeMask(v1905))))))))
+							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v683, c.makeConst(v1921, c.u64And(v652, c.typeMask(v1921))))))))
 						}
 					}
 				}
@@ -5397,18 +5457,18 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v648 := c.covers(v407, v408)
-		if v648 {
+		v664 := c.covers(v431, v432)
+		if v664 {
 			// bits.rules:93
 			{
-				out = append(out, v407)
+				out = append(out, v431)
 			}
 		}
-		v650 := c.covers(v408, v407)
-		if v650 {
+		v666 := c.covers(v432, v431)
+		if v666 {
 			// bits.rules:93
 			{
-				out = append(out, v408)
+				out = append(out, v432)
 			}
 		}
 	}
@@ -5417,161 +5477,161 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBor is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v409 := c.arg0(v0)
-	v410 := c.arg1(v0)
-	if v409 == v410 {
+	v433 := c.arg0(v0)
+	v434 := c.arg1(v0)
+	if v433 == v434 {
 		// bits.rules:6
 		{
-			out = append(out, v409)
+			out = append(out, v433)
 		}
 	}
-	if ok := c.zero(v410); ok {
+	if ok := c.zero(v434); ok {
 		// bits.rules:13
 		{
-			out = append(out, v409)
+			out = append(out, v433)
 		}
 	}
-	if ok := c.ones(v410); ok {
+	if ok := c.ones(v434); ok {
 		// bits.rules:14
 		{
-			out = append(out, v410)
+			out = append(out, v434)
 		}
 	}
-	for v429, cursor1, ok := c.defInst(v410, 0); ok; v429, cursor1, ok = c.defInst(v410, cursor1) {
-		v430 := c.opcode(v429)
-		switch v430 {
+	for v453, cursor1, ok := c.defInst(v434, 0); ok; v453, cursor1, ok = c.defInst(v434, cursor1) {
+		v454 := c.opcode(v453)
+		switch v454 {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v431 := c.arg0(v429)
-				if v409 == v431 {
+				v455 := c.arg0(v453)
+				if v433 == v455 {
 					// bits.rules:19
 					{
 						out = append(out, c.onesOf(v11))
 					}
 				}
 			}
-			for v433, cursor2, ok := c.defInst(v409, 0); ok; v433, cursor2, ok = c.defInst(v409, cursor2) {
-				v434 := c.opcode(v433)
-				switch v434 {
+			for v457, cursor2, ok := c.defInst(v433, 0); ok; v457, cursor2, ok = c.defInst(v433, cursor2) {
+				v458 := c.opcode(v457)
+				switch v458 {
 				case ir.OpBand:
-					v431 := c.arg0(v429)
-					for v526, cursor3, ok := c.defInst(v431, 0); ok; v526, cursor3, ok = c.defInst(v431, cursor3) {
-						v527 := c.opcode(v526)
-						switch v527 {
+					v455 := c.arg0(v453)
+					for v550, cursor3, ok := c.defInst(v455, 0); ok; v550, cursor3, ok = c.defInst(v455, cursor3) {
+						v551 := c.opcode(v550)
+						switch v551 {
 						case ir.OpBxor:
-							v444 := c.arg0(v433)
-							v528 := c.arg0(v526)
-							if v444 == v528 {
-								v445 := c.arg1(v433)
-								v529 := c.arg1(v526)
-								if v445 == v529 {
+							v468 := c.arg0(v457)
+							v552 := c.arg0(v550)
+							if v468 == v552 {
+								v469 := c.arg1(v457)
+								v553 := c.arg1(v550)
+								if v469 == v553 {
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v468, v469)))))
 									}
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v469, v468)))))
 									}
 								}
 							}
-							v445 := c.arg1(v433)
-							if v445 == v528 {
-								v529 := c.arg1(v526)
-								if v444 == v529 {
+							v469 := c.arg1(v457)
+							if v469 == v552 {
+								v553 := c.arg1(v550)
+								if v468 == v553 {
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v468, v469)))))
 									}
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v469, v468)))))
 									}
 								}
 							}
 						case ir.OpBor:
-							v445 := c.arg1(v433)
-							v593 := c.arg1(v526)
-							if v445 == v593 {
-								v444 := c.arg0(v433)
-								for v471, cursor4, ok := c.defInst(v444, 0); ok; v471, cursor4, ok = c.defInst(v444, cursor4) {
-									v472 := c.opcode(v471)
-									if v472 == ir.OpBnot {
-										v473 := c.arg0(v471)
-										v592 := c.arg0(v526)
-										if v473 == v592 {
+							v469 := c.arg1(v457)
+							v617 := c.arg1(v550)
+							if v469 == v617 {
+								v468 := c.arg0(v457)
+								for v495, cursor4, ok := c.defInst(v468, 0); ok; v495, cursor4, ok = c.defInst(v468, cursor4) {
+									v496 := c.opcode(v495)
+									if v496 == ir.OpBnot {
+										v497 := c.arg0(v495)
+										v616 := c.arg0(v550)
+										if v497 == v616 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v473)))
+												out = append(out, c.instValue(c.makeBnot(v497)))
 											}
 										}
 									}
 								}
-								v592 := c.arg0(v526)
-								if v444 == v592 {
+								v616 := c.arg0(v550)
+								if v468 == v616 {
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v468, v469)))))
 									}
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v469, v468)))))
 									}
 								}
 							}
-							v444 := c.arg0(v433)
-							if v444 == v593 {
-								for v463, cursor5, ok := c.defInst(v445, 0); ok; v463, cursor5, ok = c.defInst(v445, cursor5) {
-									v464 := c.opcode(v463)
-									if v464 == ir.OpBnot {
-										v465 := c.arg0(v463)
-										v592 := c.arg0(v526)
-										if v465 == v592 {
+							v468 := c.arg0(v457)
+							if v468 == v617 {
+								for v487, cursor5, ok := c.defInst(v469, 0); ok; v487, cursor5, ok = c.defInst(v469, cursor5) {
+									v488 := c.opcode(v487)
+									if v488 == ir.OpBnot {
+										v489 := c.arg0(v487)
+										v616 := c.arg0(v550)
+										if v489 == v616 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v465)))
+												out = append(out, c.instValue(c.makeBnot(v489)))
 											}
 										}
 									}
 								}
-								v592 := c.arg0(v526)
-								if v445 == v592 {
+								v616 := c.arg0(v550)
+								if v469 == v616 {
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v445, v444)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v469, v468)))))
 									}
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v444, v445)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v468, v469)))))
 									}
 								}
 							}
-							for v471, cursor6, ok := c.defInst(v444, 0); ok; v471, cursor6, ok = c.defInst(v444, cursor6) {
-								v472 := c.opcode(v471)
-								if v472 == ir.OpBnot {
-									v592 := c.arg0(v526)
-									if v445 == v592 {
-										v473 := c.arg0(v471)
-										if v473 == v593 {
+							for v495, cursor6, ok := c.defInst(v468, 0); ok; v495, cursor6, ok = c.defInst(v468, cursor6) {
+								v496 := c.opcode(v495)
+								if v496 == ir.OpBnot {
+									v616 := c.arg0(v550)
+									if v469 == v616 {
+										v497 := c.arg0(v495)
+										if v497 == v617 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v473)))
+												out = append(out, c.instValue(c.makeBnot(v497)))
 											}
 										}
 									}
 								}
 							}
-							for v463, cursor7, ok := c.defInst(v445, 0); ok; v463, cursor7, ok = c.defInst(v445, cursor7) {
-								v464 := c.opcode(v463)
-								if v464 == ir.OpBnot {
-									v592 := c.arg0(v526)
-									if v444 == v592 {
-										v465 := c.arg0(v463)
-										if v465 == v593 {
+							for v487, cursor7, ok := c.defInst(v469, 0); ok; v487, cursor7, ok = c.defInst(v469, cursor7) {
+								v488 := c.opcode(v487)
+								if v488 == ir.OpBnot {
+									v616 := c.arg0(v550)
+									if v468 == v616 {
+										v489 := c.arg0(v487)
+										if v489 == v617 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v465)))
+												out = append(out, c.instValue(c.makeBnot(v489)))
 											}
 										}
 									}
@@ -5579,527 +5639,527 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							}
 						}
 					}
-					v445 := c.arg1(v433)
-					if v431 == v445 {
+					v469 := c.arg1(v457)
+					if v455 == v469 {
 						// bits.rules:50
 						{
-							v444 := c.arg0(v433)
-							out = append(out, c.instValue(c.makeBor(v444, c.instValue(c.makeBnot(v445)))))
+							v468 := c.arg0(v457)
+							out = append(out, c.instValue(c.makeBor(v468, c.instValue(c.makeBnot(v469)))))
 						}
 					}
-					v444 := c.arg0(v433)
-					if v431 == v444 {
+					v468 := c.arg0(v457)
+					if v455 == v468 {
 						// bits.rules:50
 						{
-							out = append(out, c.instValue(c.makeBor(v445, c.instValue(c.makeBnot(v444)))))
+							out = append(out, c.instValue(c.makeBor(v469, c.instValue(c.makeBnot(v468)))))
 						}
 					}
 				case ir.OpBnot:
 					// bits.rules:45
 					{
-						v435 := c.arg0(v433)
-						v431 := c.arg0(v429)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v435, v431)))))
+						v459 := c.arg0(v457)
+						v455 := c.arg0(v453)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v459, v455)))))
 					}
 					// bits.rules:45
 					{
-						v431 := c.arg0(v429)
-						v435 := c.arg0(v433)
-						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v431, v435)))))
+						v455 := c.arg0(v453)
+						v459 := c.arg0(v457)
+						out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v455, v459)))))
 					}
 				}
 			}
-			v431 := c.arg0(v429)
-			for v526, cursor8, ok := c.defInst(v431, 0); ok; v526, cursor8, ok = c.defInst(v431, cursor8) {
-				v527 := c.opcode(v526)
-				if v527 == ir.OpBxor {
-					v528 := c.arg0(v526)
-					if v409 == v528 {
+			v455 := c.arg0(v453)
+			for v550, cursor8, ok := c.defInst(v455, 0); ok; v550, cursor8, ok = c.defInst(v455, cursor8) {
+				v551 := c.opcode(v550)
+				if v551 == ir.OpBxor {
+					v552 := c.arg0(v550)
+					if v433 == v552 {
 						// bits.rules:58
 						{
-							v529 := c.arg1(v526)
-							out = append(out, c.instValue(c.makeBor(v409, c.instValue(c.makeBnot(v529)))))
+							v553 := c.arg1(v550)
+							out = append(out, c.instValue(c.makeBor(v433, c.instValue(c.makeBnot(v553)))))
 						}
 					}
-					v529 := c.arg1(v526)
-					if v409 == v529 {
+					v553 := c.arg1(v550)
+					if v433 == v553 {
 						// bits.rules:58
 						{
-							out = append(out, c.instValue(c.makeBor(v409, c.instValue(c.makeBnot(v528)))))
+							out = append(out, c.instValue(c.makeBor(v433, c.instValue(c.makeBnot(v552)))))
 						}
 					}
 				}
 			}
 		case ir.OpBand:
-			v442 := c.arg0(v429)
-			if v409 == v442 {
+			v466 := c.arg0(v453)
+			if v433 == v466 {
 				// bits.rules:23
 				{
-					out = append(out, v409)
+					out = append(out, v433)
 				}
 			}
-			v443 := c.arg1(v429)
-			if v409 == v443 {
+			v467 := c.arg1(v453)
+			if v433 == v467 {
 				// bits.rules:23
 				{
-					out = append(out, v409)
+					out = append(out, v433)
 				}
 			}
-			for v433, cursor9, ok := c.defInst(v409, 0); ok; v433, cursor9, ok = c.defInst(v409, cursor9) {
-				v434 := c.opcode(v433)
-				switch v434 {
+			for v457, cursor9, ok := c.defInst(v433, 0); ok; v457, cursor9, ok = c.defInst(v433, cursor9) {
+				v458 := c.opcode(v457)
+				switch v458 {
 				case ir.OpBand:
-					for v459, cursor10, ok := c.defInst(v443, 0); ok; v459, cursor10, ok = c.defInst(v443, cursor10) {
-						v460 := c.opcode(v459)
-						if v460 == ir.OpBnot {
-							v445 := c.arg1(v433)
-							v461 := c.arg0(v459)
-							if v445 == v461 {
-								v444 := c.arg0(v433)
-								if v442 == v444 {
+					for v483, cursor10, ok := c.defInst(v467, 0); ok; v483, cursor10, ok = c.defInst(v467, cursor10) {
+						v484 := c.opcode(v483)
+						if v484 == ir.OpBnot {
+							v469 := c.arg1(v457)
+							v485 := c.arg0(v483)
+							if v469 == v485 {
+								v468 := c.arg0(v457)
+								if v466 == v468 {
 									// bits.rules:27
 									{
-										out = append(out, v444)
+										out = append(out, v468)
 									}
 								}
-								for v471, cursor11, ok := c.defInst(v444, 0); ok; v471, cursor11, ok = c.defInst(v444, cursor11) {
-									v472 := c.opcode(v471)
-									if v472 == ir.OpBnot {
-										v473 := c.arg0(v471)
-										if v442 == v473 {
+								for v495, cursor11, ok := c.defInst(v468, 0); ok; v495, cursor11, ok = c.defInst(v468, cursor11) {
+									v496 := c.opcode(v495)
+									if v496 == ir.OpBnot {
+										v497 := c.arg0(v495)
+										if v466 == v497 {
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v445, v473)))
+												out = append(out, c.instValue(c.makeBxor(v469, v497)))
 											}
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v473, v445)))
-											}
-										}
-									}
-								}
-								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
-									// bits.rules:266
-									{
-										out = append(out, c.instValue(c.makeBitselect(v445, v444, v442)))
-									}
-								}
-							}
-							v444 := c.arg0(v433)
-							if v444 == v461 {
-								if v442 == v445 {
-									// bits.rules:27
-									{
-										out = append(out, v445)
-									}
-								}
-								for v463, cursor12, ok := c.defInst(v445, 0); ok; v463, cursor12, ok = c.defInst(v445, cursor12) {
-									v464 := c.opcode(v463)
-									if v464 == ir.OpBnot {
-										v465 := c.arg0(v463)
-										if v442 == v465 {
-											// bits.rules:38
-											{
-												out = append(out, c.instValue(c.makeBxor(v444, v465)))
-											}
-											// bits.rules:38
-											{
-												out = append(out, c.instValue(c.makeBxor(v465, v444)))
+												out = append(out, c.instValue(c.makeBxor(v497, v469)))
 											}
 										}
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v444, v445, v442)))
+										out = append(out, c.instValue(c.makeBitselect(v469, v468, v466)))
 									}
 								}
 							}
-						}
-					}
-					v445 := c.arg1(v433)
-					for v463, cursor13, ok := c.defInst(v445, 0); ok; v463, cursor13, ok = c.defInst(v445, cursor13) {
-						v464 := c.opcode(v463)
-						if v464 == ir.OpBnot {
-							v465 := c.arg0(v463)
-							if v443 == v465 {
-								v444 := c.arg0(v433)
-								if v442 == v444 {
+							v468 := c.arg0(v457)
+							if v468 == v485 {
+								if v466 == v469 {
 									// bits.rules:27
 									{
-										out = append(out, v444)
+										out = append(out, v469)
 									}
 								}
-								for v467, cursor14, ok := c.defInst(v442, 0); ok; v467, cursor14, ok = c.defInst(v442, cursor14) {
-									v468 := c.opcode(v467)
-									if v468 == ir.OpBnot {
-										v469 := c.arg0(v467)
-										if v444 == v469 {
+								for v487, cursor12, ok := c.defInst(v469, 0); ok; v487, cursor12, ok = c.defInst(v469, cursor12) {
+									v488 := c.opcode(v487)
+									if v488 == ir.OpBnot {
+										v489 := c.arg0(v487)
+										if v466 == v489 {
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v465, v444)))
+												out = append(out, c.instValue(c.makeBxor(v468, v489)))
 											}
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v444, v465)))
+												out = append(out, c.instValue(c.makeBxor(v489, v468)))
 											}
 										}
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v465, v442, v444)))
-									}
-								}
-							}
-							if v442 == v465 {
-								v444 := c.arg0(v433)
-								if v443 == v444 {
-									// bits.rules:27
-									{
-										out = append(out, v444)
-									}
-								}
-								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
-									// bits.rules:266
-									{
-										out = append(out, c.instValue(c.makeBitselect(v465, v443, v444)))
+										out = append(out, c.instValue(c.makeBitselect(v468, v469, v466)))
 									}
 								}
 							}
 						}
 					}
-					for v467, cursor15, ok := c.defInst(v442, 0); ok; v467, cursor15, ok = c.defInst(v442, cursor15) {
-						v468 := c.opcode(v467)
-						if v468 == ir.OpBnot {
-							v469 := c.arg0(v467)
-							if v445 == v469 {
-								v444 := c.arg0(v433)
-								if v443 == v444 {
+					v469 := c.arg1(v457)
+					for v487, cursor13, ok := c.defInst(v469, 0); ok; v487, cursor13, ok = c.defInst(v469, cursor13) {
+						v488 := c.opcode(v487)
+						if v488 == ir.OpBnot {
+							v489 := c.arg0(v487)
+							if v467 == v489 {
+								v468 := c.arg0(v457)
+								if v466 == v468 {
 									// bits.rules:27
 									{
-										out = append(out, v444)
+										out = append(out, v468)
 									}
 								}
-								for v471, cursor16, ok := c.defInst(v444, 0); ok; v471, cursor16, ok = c.defInst(v444, cursor16) {
-									v472 := c.opcode(v471)
-									if v472 == ir.OpBnot {
-										v473 := c.arg0(v471)
-										if v443 == v473 {
+								for v491, cursor14, ok := c.defInst(v466, 0); ok; v491, cursor14, ok = c.defInst(v466, cursor14) {
+									v492 := c.opcode(v491)
+									if v492 == ir.OpBnot {
+										v493 := c.arg0(v491)
+										if v468 == v493 {
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v445, v473)))
+												out = append(out, c.instValue(c.makeBxor(v489, v468)))
 											}
 											// bits.rules:38
 											{
-												out = append(out, c.instValue(c.makeBxor(v473, v445)))
+												out = append(out, c.instValue(c.makeBxor(v468, v489)))
 											}
 										}
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v445, v444, v443)))
+										out = append(out, c.instValue(c.makeBitselect(v489, v466, v468)))
 									}
 								}
 							}
-							v444 := c.arg0(v433)
-							if v444 == v469 {
-								if v443 == v445 {
+							if v466 == v489 {
+								v468 := c.arg0(v457)
+								if v467 == v468 {
 									// bits.rules:27
 									{
-										out = append(out, v445)
+										out = append(out, v468)
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v444, v445, v443)))
+										out = append(out, c.instValue(c.makeBitselect(v489, v467, v468)))
 									}
 								}
 							}
 						}
 					}
-					v444 := c.arg0(v433)
-					for v471, cursor17, ok := c.defInst(v444, 0); ok; v471, cursor17, ok = c.defInst(v444, cursor17) {
-						v472 := c.opcode(v471)
-						if v472 == ir.OpBnot {
-							v473 := c.arg0(v471)
-							if v443 == v473 {
-								if v442 == v445 {
+					for v491, cursor15, ok := c.defInst(v466, 0); ok; v491, cursor15, ok = c.defInst(v466, cursor15) {
+						v492 := c.opcode(v491)
+						if v492 == ir.OpBnot {
+							v493 := c.arg0(v491)
+							if v469 == v493 {
+								v468 := c.arg0(v457)
+								if v467 == v468 {
 									// bits.rules:27
 									{
-										out = append(out, v445)
+										out = append(out, v468)
+									}
+								}
+								for v495, cursor16, ok := c.defInst(v468, 0); ok; v495, cursor16, ok = c.defInst(v468, cursor16) {
+									v496 := c.opcode(v495)
+									if v496 == ir.OpBnot {
+										v497 := c.arg0(v495)
+										if v467 == v497 {
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v469, v497)))
+											}
+											// bits.rules:38
+											{
+												out = append(out, c.instValue(c.makeBxor(v497, v469)))
+											}
+										}
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v473, v442, v445)))
+										out = append(out, c.instValue(c.makeBitselect(v469, v468, v467)))
 									}
 								}
 							}
-							if v442 == v473 {
-								if v443 == v445 {
+							v468 := c.arg0(v457)
+							if v468 == v493 {
+								if v467 == v469 {
 									// bits.rules:27
 									{
-										out = append(out, v445)
+										out = append(out, v469)
 									}
 								}
 								v9 := c.valueType(v0)
-								v1165 := c.isVector(v9)
-								if v1165 {
+								v1181 := c.isVector(v9)
+								if v1181 {
 									// bits.rules:266
 									{
-										out = append(out, c.instValue(c.makeBitselect(v473, v443, v445)))
+										out = append(out, c.instValue(c.makeBitselect(v468, v469, v467)))
 									}
 								}
 							}
 						}
 					}
-					if v442 == v444 {
-						// bits.rules:72
-						{
-							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v445, v443)))))
-						}
-						// bits.rules:72
-						{
-							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v443, v445)))))
+					v468 := c.arg0(v457)
+					for v495, cursor17, ok := c.defInst(v468, 0); ok; v495, cursor17, ok = c.defInst(v468, cursor17) {
+						v496 := c.opcode(v495)
+						if v496 == ir.OpBnot {
+							v497 := c.arg0(v495)
+							if v467 == v497 {
+								if v466 == v469 {
+									// bits.rules:27
+									{
+										out = append(out, v469)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1181 := c.isVector(v9)
+								if v1181 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v497, v466, v469)))
+									}
+								}
+							}
+							if v466 == v497 {
+								if v467 == v469 {
+									// bits.rules:27
+									{
+										out = append(out, v469)
+									}
+								}
+								v9 := c.valueType(v0)
+								v1181 := c.isVector(v9)
+								if v1181 {
+									// bits.rules:266
+									{
+										out = append(out, c.instValue(c.makeBitselect(v497, v467, v469)))
+									}
+								}
+							}
 						}
 					}
-					if v442 == v445 {
+					if v466 == v468 {
 						// bits.rules:72
 						{
-							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v444, v443)))))
+							out = append(out, c.instValue(c.makeBand(v468, c.instValue(c.makeBor(v469, v467)))))
 						}
 						// bits.rules:72
 						{
-							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v443, v444)))))
-						}
-					}
-					if v443 == v444 {
-						// bits.rules:72
-						{
-							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v442, v445)))))
-						}
-						// bits.rules:72
-						{
-							out = append(out, c.instValue(c.makeBand(v444, c.instValue(c.makeBor(v445, v442)))))
+							out = append(out, c.instValue(c.makeBand(v468, c.instValue(c.makeBor(v467, v469)))))
 						}
 					}
-					if v443 == v445 {
+					if v466 == v469 {
 						// bits.rules:72
 						{
-							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v444, v442)))))
+							out = append(out, c.instValue(c.makeBand(v469, c.instValue(c.makeBor(v468, v467)))))
 						}
 						// bits.rules:72
 						{
-							out = append(out, c.instValue(c.makeBand(v445, c.instValue(c.makeBor(v442, v444)))))
+							out = append(out, c.instValue(c.makeBand(v469, c.instValue(c.makeBor(v467, v468)))))
+						}
+					}
+					if v467 == v468 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v468, c.instValue(c.makeBor(v466, v469)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v468, c.instValue(c.makeBor(v469, v466)))))
+						}
+					}
+					if v467 == v469 {
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v469, c.instValue(c.makeBor(v468, v466)))))
+						}
+						// bits.rules:72
+						{
+							out = append(out, c.instValue(c.makeBand(v469, c.instValue(c.makeBor(v466, v468)))))
 						}
 					}
 				case ir.OpBxor:
-					v490 := c.arg0(v433)
-					if v442 == v490 {
-						v491 := c.arg1(v433)
-						if v443 == v491 {
+					v514 := c.arg0(v457)
+					if v466 == v514 {
+						v515 := c.arg1(v457)
+						if v467 == v515 {
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v490, v491)))
+								out = append(out, c.instValue(c.makeBor(v514, v515)))
 							}
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v491, v490)))
+								out = append(out, c.instValue(c.makeBor(v515, v514)))
 							}
 						}
-						for v459, cursor18, ok := c.defInst(v443, 0); ok; v459, cursor18, ok = c.defInst(v443, cursor18) {
-							v460 := c.opcode(v459)
-							if v460 == ir.OpBnot {
-								v461 := c.arg0(v459)
-								if v461 == v491 {
+						for v483, cursor18, ok := c.defInst(v467, 0); ok; v483, cursor18, ok = c.defInst(v467, cursor18) {
+							v484 := c.opcode(v483)
+							if v484 == ir.OpBnot {
+								v485 := c.arg0(v483)
+								if v485 == v515 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v490, v491)))
+										out = append(out, c.instValue(c.makeBxor(v514, v515)))
 									}
 								}
 							}
 						}
 					}
-					v491 := c.arg1(v433)
-					if v442 == v491 {
-						if v443 == v490 {
+					v515 := c.arg1(v457)
+					if v466 == v515 {
+						if v467 == v514 {
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v491, v490)))
+								out = append(out, c.instValue(c.makeBor(v515, v514)))
 							}
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v490, v491)))
+								out = append(out, c.instValue(c.makeBor(v514, v515)))
 							}
 						}
-						for v459, cursor19, ok := c.defInst(v443, 0); ok; v459, cursor19, ok = c.defInst(v443, cursor19) {
-							v460 := c.opcode(v459)
-							if v460 == ir.OpBnot {
-								v461 := c.arg0(v459)
-								if v461 == v490 {
+						for v483, cursor19, ok := c.defInst(v467, 0); ok; v483, cursor19, ok = c.defInst(v467, cursor19) {
+							v484 := c.opcode(v483)
+							if v484 == ir.OpBnot {
+								v485 := c.arg0(v483)
+								if v485 == v514 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v491, v490)))
+										out = append(out, c.instValue(c.makeBxor(v515, v514)))
 									}
 								}
 							}
 						}
 					}
-					for v467, cursor20, ok := c.defInst(v442, 0); ok; v467, cursor20, ok = c.defInst(v442, cursor20) {
-						v468 := c.opcode(v467)
-						if v468 == ir.OpBnot {
-							v469 := c.arg0(v467)
-							if v469 == v491 {
-								if v443 == v490 {
+					for v491, cursor20, ok := c.defInst(v466, 0); ok; v491, cursor20, ok = c.defInst(v466, cursor20) {
+						v492 := c.opcode(v491)
+						if v492 == ir.OpBnot {
+							v493 := c.arg0(v491)
+							if v493 == v515 {
+								if v467 == v514 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v490, v491)))
+										out = append(out, c.instValue(c.makeBxor(v514, v515)))
 									}
 								}
 							}
-							if v469 == v490 {
-								if v443 == v491 {
+							if v493 == v514 {
+								if v467 == v515 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v491, v490)))
+										out = append(out, c.instValue(c.makeBxor(v515, v514)))
 									}
 								}
 							}
 						}
 					}
 				case ir.OpBnot:
-					v435 := c.arg0(v433)
-					for v521, cursor21, ok := c.defInst(v435, 0); ok; v521, cursor21, ok = c.defInst(v435, cursor21) {
-						v522 := c.opcode(v521)
-						switch v522 {
+					v459 := c.arg0(v457)
+					for v545, cursor21, ok := c.defInst(v459, 0); ok; v545, cursor21, ok = c.defInst(v459, cursor21) {
+						v546 := c.opcode(v545)
+						switch v546 {
 						case ir.OpBxor:
-							v523 := c.arg0(v521)
-							if v442 == v523 {
-								v524 := c.arg1(v521)
-								if v443 == v524 {
+							v547 := c.arg0(v545)
+							if v466 == v547 {
+								v548 := c.arg1(v545)
+								if v467 == v548 {
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v523, v524)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v547, v548)))))
 									}
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v524, v523)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v548, v547)))))
 									}
 								}
 							}
-							v524 := c.arg1(v521)
-							if v442 == v524 {
-								if v443 == v523 {
+							v548 := c.arg1(v545)
+							if v466 == v548 {
+								if v467 == v547 {
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v524, v523)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v548, v547)))))
 									}
 									// bits.rules:42
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v523, v524)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v547, v548)))))
 									}
 								}
 							}
 						case ir.OpBor:
-							v595 := c.arg1(v521)
-							if v443 == v595 {
-								for v467, cursor22, ok := c.defInst(v442, 0); ok; v467, cursor22, ok = c.defInst(v442, cursor22) {
-									v468 := c.opcode(v467)
-									if v468 == ir.OpBnot {
-										v469 := c.arg0(v467)
-										v594 := c.arg0(v521)
-										if v469 == v594 {
+							v619 := c.arg1(v545)
+							if v467 == v619 {
+								for v491, cursor22, ok := c.defInst(v466, 0); ok; v491, cursor22, ok = c.defInst(v466, cursor22) {
+									v492 := c.opcode(v491)
+									if v492 == ir.OpBnot {
+										v493 := c.arg0(v491)
+										v618 := c.arg0(v545)
+										if v493 == v618 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v594)))
+												out = append(out, c.instValue(c.makeBnot(v618)))
 											}
 										}
 									}
 								}
-								v594 := c.arg0(v521)
-								if v442 == v594 {
+								v618 := c.arg0(v545)
+								if v466 == v618 {
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v594, v595)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v618, v619)))))
 									}
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v595, v594)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v619, v618)))))
 									}
 								}
 							}
-							if v442 == v595 {
-								for v459, cursor23, ok := c.defInst(v443, 0); ok; v459, cursor23, ok = c.defInst(v443, cursor23) {
-									v460 := c.opcode(v459)
-									if v460 == ir.OpBnot {
-										v461 := c.arg0(v459)
-										v594 := c.arg0(v521)
-										if v461 == v594 {
+							if v466 == v619 {
+								for v483, cursor23, ok := c.defInst(v467, 0); ok; v483, cursor23, ok = c.defInst(v467, cursor23) {
+									v484 := c.opcode(v483)
+									if v484 == ir.OpBnot {
+										v485 := c.arg0(v483)
+										v618 := c.arg0(v545)
+										if v485 == v618 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v594)))
+												out = append(out, c.instValue(c.makeBnot(v618)))
 											}
 										}
 									}
 								}
-								v594 := c.arg0(v521)
-								if v443 == v594 {
+								v618 := c.arg0(v545)
+								if v467 == v618 {
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v594, v595)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v618, v619)))))
 									}
 									// bits.rules:65
 									{
-										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v595, v594)))))
+										out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBxor(v619, v618)))))
 									}
 								}
 							}
-							for v467, cursor24, ok := c.defInst(v442, 0); ok; v467, cursor24, ok = c.defInst(v442, cursor24) {
-								v468 := c.opcode(v467)
-								if v468 == ir.OpBnot {
-									v469 := c.arg0(v467)
-									if v469 == v595 {
-										v594 := c.arg0(v521)
-										if v443 == v594 {
+							for v491, cursor24, ok := c.defInst(v466, 0); ok; v491, cursor24, ok = c.defInst(v466, cursor24) {
+								v492 := c.opcode(v491)
+								if v492 == ir.OpBnot {
+									v493 := c.arg0(v491)
+									if v493 == v619 {
+										v618 := c.arg0(v545)
+										if v467 == v618 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v595)))
+												out = append(out, c.instValue(c.makeBnot(v619)))
 											}
 										}
 									}
 								}
 							}
-							v594 := c.arg0(v521)
-							if v442 == v594 {
-								for v459, cursor25, ok := c.defInst(v443, 0); ok; v459, cursor25, ok = c.defInst(v443, cursor25) {
-									v460 := c.opcode(v459)
-									if v460 == ir.OpBnot {
-										v461 := c.arg0(v459)
-										if v461 == v595 {
+							v618 := c.arg0(v545)
+							if v466 == v618 {
+								for v483, cursor25, ok := c.defInst(v467, 0); ok; v483, cursor25, ok = c.defInst(v467, cursor25) {
+									v484 := c.opcode(v483)
+									if v484 == ir.OpBnot {
+										v485 := c.arg0(v483)
+										if v485 == v619 {
 											// bits.rules:63
 											{
-												out = append(out, c.instValue(c.makeBnot(v595)))
+												out = append(out, c.instValue(c.makeBnot(v619)))
 											}
 										}
 									}
@@ -6107,364 +6167,364 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							}
 						}
 					}
-					if v435 == v443 {
+					if v459 == v467 {
 						// bits.rules:50
 						{
-							out = append(out, c.instValue(c.makeBor(v442, c.instValue(c.makeBnot(v435)))))
+							out = append(out, c.instValue(c.makeBor(v466, c.instValue(c.makeBnot(v459)))))
 						}
 					}
-					if v435 == v442 {
+					if v459 == v466 {
 						// bits.rules:50
 						{
-							out = append(out, c.instValue(c.makeBor(v443, c.instValue(c.makeBnot(v435)))))
+							out = append(out, c.instValue(c.makeBor(v467, c.instValue(c.makeBnot(v459)))))
 						}
 					}
 				}
 			}
-			for v459, cursor26, ok := c.defInst(v443, 0); ok; v459, cursor26, ok = c.defInst(v443, cursor26) {
-				v460 := c.opcode(v459)
-				if v460 == ir.OpBnot {
-					v461 := c.arg0(v459)
-					if v409 == v461 {
+			for v483, cursor26, ok := c.defInst(v467, 0); ok; v483, cursor26, ok = c.defInst(v467, cursor26) {
+				v484 := c.opcode(v483)
+				if v484 == ir.OpBnot {
+					v485 := c.arg0(v483)
+					if v433 == v485 {
 						// bits.rules:36
 						{
-							out = append(out, c.instValue(c.makeBor(v442, v409)))
+							out = append(out, c.instValue(c.makeBor(v466, v433)))
 						}
 					}
 				}
 			}
-			for v467, cursor27, ok := c.defInst(v442, 0); ok; v467, cursor27, ok = c.defInst(v442, cursor27) {
-				v468 := c.opcode(v467)
-				if v468 == ir.OpBnot {
-					v469 := c.arg0(v467)
-					if v409 == v469 {
+			for v491, cursor27, ok := c.defInst(v466, 0); ok; v491, cursor27, ok = c.defInst(v466, cursor27) {
+				v492 := c.opcode(v491)
+				if v492 == ir.OpBnot {
+					v493 := c.arg0(v491)
+					if v433 == v493 {
 						// bits.rules:36
 						{
-							out = append(out, c.instValue(c.makeBor(v443, v409)))
+							out = append(out, c.instValue(c.makeBor(v467, v433)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v450 := c.arg0(v429)
-			if v409 == v450 {
+			v474 := c.arg0(v453)
+			if v433 == v474 {
 				// bits.rules:25
 				{
-					v451 := c.arg1(v429)
-					out = append(out, c.instValue(c.makeBor(v409, v451)))
+					v475 := c.arg1(v453)
+					out = append(out, c.instValue(c.makeBor(v433, v475)))
 				}
 			}
-			v451 := c.arg1(v429)
-			if v409 == v451 {
+			v475 := c.arg1(v453)
+			if v433 == v475 {
 				// bits.rules:25
 				{
-					out = append(out, c.instValue(c.makeBor(v409, v450)))
+					out = append(out, c.instValue(c.makeBor(v433, v474)))
 				}
 			}
-			for v433, cursor28, ok := c.defInst(v409, 0); ok; v433, cursor28, ok = c.defInst(v409, cursor28) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpBxor {
-					v490 := c.arg0(v433)
-					if v450 == v490 {
-						v491 := c.arg1(v433)
-						if v451 == v491 {
+			for v457, cursor28, ok := c.defInst(v433, 0); ok; v457, cursor28, ok = c.defInst(v433, cursor28) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpBxor {
+					v514 := c.arg0(v457)
+					if v474 == v514 {
+						v515 := c.arg1(v457)
+						if v475 == v515 {
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v490, v491)))
+								out = append(out, c.instValue(c.makeBor(v514, v515)))
 							}
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v491, v490)))
+								out = append(out, c.instValue(c.makeBor(v515, v514)))
 							}
 						}
 					}
-					v491 := c.arg1(v433)
-					if v450 == v491 {
-						if v451 == v490 {
+					v515 := c.arg1(v457)
+					if v474 == v515 {
+						if v475 == v514 {
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v490, v491)))
+								out = append(out, c.instValue(c.makeBor(v514, v515)))
 							}
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v491, v490)))
+								out = append(out, c.instValue(c.makeBor(v515, v514)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpBxor:
-			v493 := c.arg1(v429)
-			if v409 == v493 {
+			v517 := c.arg1(v453)
+			if v433 == v517 {
 				// bits.rules:29
 				{
-					v492 := c.arg0(v429)
-					out = append(out, c.instValue(c.makeBor(v492, v409)))
+					v516 := c.arg0(v453)
+					out = append(out, c.instValue(c.makeBor(v516, v433)))
 				}
 			}
-			v492 := c.arg0(v429)
-			if v409 == v492 {
+			v516 := c.arg0(v453)
+			if v433 == v516 {
 				// bits.rules:29
 				{
-					out = append(out, c.instValue(c.makeBor(v493, v409)))
+					out = append(out, c.instValue(c.makeBor(v517, v433)))
 				}
 			}
-			for v433, cursor29, ok := c.defInst(v409, 0); ok; v433, cursor29, ok = c.defInst(v409, cursor29) {
-				v434 := c.opcode(v433)
-				switch v434 {
+			for v457, cursor29, ok := c.defInst(v433, 0); ok; v457, cursor29, ok = c.defInst(v433, cursor29) {
+				v458 := c.opcode(v457)
+				switch v458 {
 				case ir.OpBand:
-					v444 := c.arg0(v433)
-					if v444 == v492 {
-						v445 := c.arg1(v433)
-						if v445 == v493 {
+					v468 := c.arg0(v457)
+					if v468 == v516 {
+						v469 := c.arg1(v457)
+						if v469 == v517 {
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v444, v445)))
+								out = append(out, c.instValue(c.makeBor(v468, v469)))
 							}
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v445, v444)))
+								out = append(out, c.instValue(c.makeBor(v469, v468)))
 							}
 						}
-						for v463, cursor30, ok := c.defInst(v445, 0); ok; v463, cursor30, ok = c.defInst(v445, cursor30) {
-							v464 := c.opcode(v463)
-							if v464 == ir.OpBnot {
-								v465 := c.arg0(v463)
-								if v465 == v493 {
+						for v487, cursor30, ok := c.defInst(v469, 0); ok; v487, cursor30, ok = c.defInst(v469, cursor30) {
+							v488 := c.opcode(v487)
+							if v488 == ir.OpBnot {
+								v489 := c.arg0(v487)
+								if v489 == v517 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v444, v465)))
+										out = append(out, c.instValue(c.makeBxor(v468, v489)))
 									}
 								}
 							}
 						}
 					}
-					v445 := c.arg1(v433)
-					if v445 == v492 {
-						if v444 == v493 {
+					v469 := c.arg1(v457)
+					if v469 == v516 {
+						if v468 == v517 {
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v444, v445)))
+								out = append(out, c.instValue(c.makeBor(v468, v469)))
 							}
 							// bits.rules:30
 							{
-								out = append(out, c.instValue(c.makeBor(v445, v444)))
+								out = append(out, c.instValue(c.makeBor(v469, v468)))
 							}
 						}
-						for v471, cursor31, ok := c.defInst(v444, 0); ok; v471, cursor31, ok = c.defInst(v444, cursor31) {
-							v472 := c.opcode(v471)
-							if v472 == ir.OpBnot {
-								v473 := c.arg0(v471)
-								if v473 == v493 {
+						for v495, cursor31, ok := c.defInst(v468, 0); ok; v495, cursor31, ok = c.defInst(v468, cursor31) {
+							v496 := c.opcode(v495)
+							if v496 == ir.OpBnot {
+								v497 := c.arg0(v495)
+								if v497 == v517 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v445, v473)))
+										out = append(out, c.instValue(c.makeBxor(v469, v497)))
 									}
 								}
 							}
 						}
 					}
-					for v463, cursor32, ok := c.defInst(v445, 0); ok; v463, cursor32, ok = c.defInst(v445, cursor32) {
-						v464 := c.opcode(v463)
-						if v464 == ir.OpBnot {
-							v465 := c.arg0(v463)
-							if v465 == v492 {
-								if v444 == v493 {
+					for v487, cursor32, ok := c.defInst(v469, 0); ok; v487, cursor32, ok = c.defInst(v469, cursor32) {
+						v488 := c.opcode(v487)
+						if v488 == ir.OpBnot {
+							v489 := c.arg0(v487)
+							if v489 == v516 {
+								if v468 == v517 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v444, v465)))
+										out = append(out, c.instValue(c.makeBxor(v468, v489)))
 									}
 								}
 							}
 						}
 					}
-					for v471, cursor33, ok := c.defInst(v444, 0); ok; v471, cursor33, ok = c.defInst(v444, cursor33) {
-						v472 := c.opcode(v471)
-						if v472 == ir.OpBnot {
-							v473 := c.arg0(v471)
-							if v473 == v492 {
-								if v445 == v493 {
+					for v495, cursor33, ok := c.defInst(v468, 0); ok; v495, cursor33, ok = c.defInst(v468, cursor33) {
+						v496 := c.opcode(v495)
+						if v496 == ir.OpBnot {
+							v497 := c.arg0(v495)
+							if v497 == v516 {
+								if v469 == v517 {
 									// bits.rules:53
 									{
-										out = append(out, c.instValue(c.makeBxor(v445, v473)))
+										out = append(out, c.instValue(c.makeBxor(v469, v497)))
 									}
 								}
 							}
 						}
 					}
 				case ir.OpBor:
-					v452 := c.arg0(v433)
-					if v452 == v492 {
-						v453 := c.arg1(v433)
-						if v453 == v493 {
+					v476 := c.arg0(v457)
+					if v476 == v516 {
+						v477 := c.arg1(v457)
+						if v477 == v517 {
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v452, v453)))
+								out = append(out, c.instValue(c.makeBor(v476, v477)))
 							}
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v453, v452)))
+								out = append(out, c.instValue(c.makeBor(v477, v476)))
 							}
 						}
 					}
-					v453 := c.arg1(v433)
-					if v453 == v492 {
-						if v452 == v493 {
+					v477 := c.arg1(v457)
+					if v477 == v516 {
+						if v476 == v517 {
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v453, v452)))
+								out = append(out, c.instValue(c.makeBor(v477, v476)))
 							}
 							// bits.rules:59
 							{
-								out = append(out, c.instValue(c.makeBor(v452, v453)))
+								out = append(out, c.instValue(c.makeBor(v476, v477)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpUextend:
-			for v433, cursor34, ok := c.defInst(v409, 0); ok; v433, cursor34, ok = c.defInst(v409, cursor34) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpUextend {
-					v673 := c.arg0(v433)
-					v675 := c.valueType(v673)
-					v676 := c.arg0(v429)
-					v678 := c.valueType(v676)
-					if v675 == v678 {
+			for v457, cursor34, ok := c.defInst(v433, 0); ok; v457, cursor34, ok = c.defInst(v433, cursor34) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpUextend {
+					v689 := c.arg0(v457)
+					v691 := c.valueType(v689)
+					v692 := c.arg0(v453)
+					v694 := c.valueType(v692)
+					if v691 == v694 {
 						// bits.rules:105
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v673, v676)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v689, v692)))))
 						}
 						// bits.rules:105
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v676, v673)))))
+							out = append(out, c.instValue(c.makeUextend(v9, c.instValue(c.makeBor(v692, v689)))))
 						}
 					}
 				}
 			}
 		case ir.OpSextend:
-			for v433, cursor35, ok := c.defInst(v409, 0); ok; v433, cursor35, ok = c.defInst(v409, cursor35) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpSextend {
-					v691 := c.arg0(v433)
-					v693 := c.valueType(v691)
-					v694 := c.arg0(v429)
-					v696 := c.valueType(v694)
-					if v693 == v696 {
+			for v457, cursor35, ok := c.defInst(v433, 0); ok; v457, cursor35, ok = c.defInst(v433, cursor35) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpSextend {
+					v707 := c.arg0(v457)
+					v709 := c.valueType(v707)
+					v710 := c.arg0(v453)
+					v712 := c.valueType(v710)
+					if v709 == v712 {
 						// bits.rules:108
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v691, v694)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v707, v710)))))
 						}
 						// bits.rules:108
 						{
 							v9 := c.valueType(v0)
-							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v694, v691)))))
+							out = append(out, c.instValue(c.makeSextend(v9, c.instValue(c.makeBor(v710, v707)))))
 						}
 					}
 				}
 			}
 		case ir.OpIshl:
-			for v433, cursor36, ok := c.defInst(v409, 0); ok; v433, cursor36, ok = c.defInst(v409, cursor36) {
-				v434 := c.opcode(v433)
-				switch v434 {
+			for v457, cursor36, ok := c.defInst(v433, 0); ok; v457, cursor36, ok = c.defInst(v433, cursor36) {
+				v458 := c.opcode(v457)
+				switch v458 {
 				case ir.OpIshl:
-					v822 := c.arg1(v433)
-					v824 := c.arg1(v429)
-					if v822 == v824 {
+					v838 := c.arg1(v457)
+					v840 := c.arg1(v453)
+					if v838 == v840 {
 						// bits.rules:157
 						{
-							v821 := c.arg0(v433)
-							v823 := c.arg0(v429)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v821, v823)), v822)))
+							v837 := c.arg0(v457)
+							v839 := c.arg0(v453)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v837, v839)), v838)))
 						}
 						// bits.rules:157
 						{
-							v823 := c.arg0(v429)
-							v821 := c.arg0(v433)
-							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v823, v821)), v822)))
+							v839 := c.arg0(v453)
+							v837 := c.arg0(v457)
+							out = append(out, c.instValue(c.makeIshl(c.instValue(c.makeBor(v839, v837)), v838)))
 						}
 					}
 				case ir.OpUshr:
 					v9 := c.valueType(v0)
 					if v71, ok := c.fitsIn64(v9); ok {
-						v823 := c.arg0(v429)
-						v833 := c.arg0(v433)
-						if v823 == v833 {
-							v834 := c.arg1(v433)
-							if v973, ok := c.uconst(v834); ok {
-								v824 := c.arg1(v429)
-								if v975, ok := c.uconst(v824); ok {
-									v977 := c.amount(v71, v975)
-									v979 := c.amount(v71, v973)
-									v981 := c.u64Add(v977, v979)
-									v283 := c.laneBits(v71)
-									v983 := c.u64Eq(v981, v283)
-									if v983 {
+						v839 := c.arg0(v453)
+						v849 := c.arg0(v457)
+						if v839 == v849 {
+							v850 := c.arg1(v457)
+							if v989, ok := c.uconst(v850); ok {
+								v840 := c.arg1(v453)
+								if v991, ok := c.uconst(v840); ok {
+									v993 := c.amount(v71, v991)
+									v995 := c.amount(v71, v989)
+									v997 := c.u64Add(v993, v995)
+									v307 := c.laneBits(v71)
+									v999 := c.u64Eq(v997, v307)
+									if v999 {
 										// bits.rules:209
 										{
-											out = append(out, c.instValue(c.makeRotl(v833, v824)))
+											out = append(out, c.instValue(c.makeRotl(v849, v840)))
 										}
 									}
 								}
 							}
-							for v1048, cursor37, ok := c.defInst(v834, 0); ok; v1048, cursor37, ok = c.defInst(v834, cursor37) {
-								v1049 := c.opcode(v1048)
-								switch v1049 {
+							for v1064, cursor37, ok := c.defInst(v850, 0); ok; v1064, cursor37, ok = c.defInst(v850, cursor37) {
+								v1065 := c.opcode(v1064)
+								switch v1065 {
 								case ir.OpIsub:
-									v1050 := c.arg0(v1048)
-									if v1053, ok := c.uconst(v1050); ok {
-										v1055 := c.amount(v71, v1053)
-										v1057 := c.u64Eq(v1055, 0)
-										if v1057 {
-											v824 := c.arg1(v429)
-											v1051 := c.arg1(v1048)
-											if v824 == v1051 {
+									v1066 := c.arg0(v1064)
+									if v1069, ok := c.uconst(v1066); ok {
+										v1071 := c.amount(v71, v1069)
+										v1073 := c.u64Eq(v1071, 0)
+										if v1073 {
+											v840 := c.arg1(v453)
+											v1067 := c.arg1(v1064)
+											if v840 == v1067 {
 												// bits.rules:218
 												{
-													out = append(out, c.instValue(c.makeRotl(v833, v1051)))
+													out = append(out, c.instValue(c.makeRotl(v849, v1067)))
 												}
 											}
 										}
 									}
 								case ir.OpIneg:
-									v824 := c.arg1(v429)
-									v1081 := c.arg0(v1048)
-									if v824 == v1081 {
+									v840 := c.arg1(v453)
+									v1097 := c.arg0(v1064)
+									if v840 == v1097 {
 										// bits.rules:224
 										{
-											out = append(out, c.instValue(c.makeRotl(v833, v1081)))
+											out = append(out, c.instValue(c.makeRotl(v849, v1097)))
 										}
 									}
 								}
 							}
-							v824 := c.arg1(v429)
-							for v1059, cursor38, ok := c.defInst(v824, 0); ok; v1059, cursor38, ok = c.defInst(v824, cursor38) {
-								v1060 := c.opcode(v1059)
-								switch v1060 {
+							v840 := c.arg1(v453)
+							for v1075, cursor38, ok := c.defInst(v840, 0); ok; v1075, cursor38, ok = c.defInst(v840, cursor38) {
+								v1076 := c.opcode(v1075)
+								switch v1076 {
 								case ir.OpIsub:
-									v1061 := c.arg0(v1059)
-									if v1064, ok := c.uconst(v1061); ok {
-										v1066 := c.amount(v71, v1064)
-										v1068 := c.u64Eq(v1066, 0)
-										if v1068 {
-											v1062 := c.arg1(v1059)
-											if v834 == v1062 {
+									v1077 := c.arg0(v1075)
+									if v1080, ok := c.uconst(v1077); ok {
+										v1082 := c.amount(v71, v1080)
+										v1084 := c.u64Eq(v1082, 0)
+										if v1084 {
+											v1078 := c.arg1(v1075)
+											if v850 == v1078 {
 												// bits.rules:221
 												{
-													out = append(out, c.instValue(c.makeRotr(v833, v834)))
+													out = append(out, c.instValue(c.makeRotr(v849, v850)))
 												}
 											}
 										}
 									}
 								case ir.OpIneg:
-									v1082 := c.arg0(v1059)
-									if v834 == v1082 {
+									v1098 := c.arg0(v1075)
+									if v850 == v1098 {
 										// bits.rules:225
 										{
-											out = append(out, c.instValue(c.makeRotr(v833, v834)))
+											out = append(out, c.instValue(c.makeRotr(v849, v850)))
 										}
 									}
 								}
@@ -6474,102 +6534,102 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpUshr:
-			for v433, cursor39, ok := c.defInst(v409, 0); ok; v433, cursor39, ok = c.defInst(v409, cursor39) {
-				v434 := c.opcode(v433)
-				switch v434 {
+			for v457, cursor39, ok := c.defInst(v433, 0); ok; v457, cursor39, ok = c.defInst(v433, cursor39) {
+				v458 := c.opcode(v457)
+				switch v458 {
 				case ir.OpUshr:
-					v834 := c.arg1(v433)
-					v836 := c.arg1(v429)
-					if v834 == v836 {
+					v850 := c.arg1(v457)
+					v852 := c.arg1(v453)
+					if v850 == v852 {
 						// bits.rules:160
 						{
-							v833 := c.arg0(v433)
-							v835 := c.arg0(v429)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v833, v835)), v834)))
+							v849 := c.arg0(v457)
+							v851 := c.arg0(v453)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v849, v851)), v850)))
 						}
 						// bits.rules:160
 						{
-							v835 := c.arg0(v429)
-							v833 := c.arg0(v433)
-							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v835, v833)), v834)))
+							v851 := c.arg0(v453)
+							v849 := c.arg0(v457)
+							out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeBor(v851, v849)), v850)))
 						}
 					}
 				case ir.OpIshl:
 					v9 := c.valueType(v0)
 					if v71, ok := c.fitsIn64(v9); ok {
-						v821 := c.arg0(v433)
-						v835 := c.arg0(v429)
-						if v821 == v835 {
-							v822 := c.arg1(v433)
-							if v961, ok := c.uconst(v822); ok {
-								v836 := c.arg1(v429)
-								if v963, ok := c.uconst(v836); ok {
-									v965 := c.amount(v71, v961)
-									v967 := c.amount(v71, v963)
-									v969 := c.u64Add(v965, v967)
-									v283 := c.laneBits(v71)
-									v971 := c.u64Eq(v969, v283)
-									if v971 {
+						v837 := c.arg0(v457)
+						v851 := c.arg0(v453)
+						if v837 == v851 {
+							v838 := c.arg1(v457)
+							if v977, ok := c.uconst(v838); ok {
+								v852 := c.arg1(v453)
+								if v979, ok := c.uconst(v852); ok {
+									v981 := c.amount(v71, v977)
+									v983 := c.amount(v71, v979)
+									v985 := c.u64Add(v981, v983)
+									v307 := c.laneBits(v71)
+									v987 := c.u64Eq(v985, v307)
+									if v987 {
 										// bits.rules:209
 										{
-											out = append(out, c.instValue(c.makeRotl(v821, v822)))
+											out = append(out, c.instValue(c.makeRotl(v837, v838)))
 										}
 									}
 								}
 							}
-							v836 := c.arg1(v429)
-							for v1037, cursor40, ok := c.defInst(v836, 0); ok; v1037, cursor40, ok = c.defInst(v836, cursor40) {
-								v1038 := c.opcode(v1037)
-								switch v1038 {
+							v852 := c.arg1(v453)
+							for v1053, cursor40, ok := c.defInst(v852, 0); ok; v1053, cursor40, ok = c.defInst(v852, cursor40) {
+								v1054 := c.opcode(v1053)
+								switch v1054 {
 								case ir.OpIsub:
-									v1039 := c.arg0(v1037)
-									if v1042, ok := c.uconst(v1039); ok {
-										v1044 := c.amount(v71, v1042)
-										v1046 := c.u64Eq(v1044, 0)
-										if v1046 {
-											v1040 := c.arg1(v1037)
-											if v822 == v1040 {
+									v1055 := c.arg0(v1053)
+									if v1058, ok := c.uconst(v1055); ok {
+										v1060 := c.amount(v71, v1058)
+										v1062 := c.u64Eq(v1060, 0)
+										if v1062 {
+											v1056 := c.arg1(v1053)
+											if v838 == v1056 {
 												// bits.rules:218
 												{
-													out = append(out, c.instValue(c.makeRotl(v821, v822)))
+													out = append(out, c.instValue(c.makeRotl(v837, v838)))
 												}
 											}
 										}
 									}
 								case ir.OpIneg:
-									v1080 := c.arg0(v1037)
-									if v822 == v1080 {
+									v1096 := c.arg0(v1053)
+									if v838 == v1096 {
 										// bits.rules:224
 										{
-											out = append(out, c.instValue(c.makeRotl(v821, v822)))
+											out = append(out, c.instValue(c.makeRotl(v837, v838)))
 										}
 									}
 								}
 							}
-							for v1070, cursor41, ok := c.defInst(v822, 0); ok; v1070, cursor41, ok = c.defInst(v822, cursor41) {
-								v1071 := c.opcode(v1070)
-								switch v1071 {
+							for v1086, cursor41, ok := c.defInst(v838, 0); ok; v1086, cursor41, ok = c.defInst(v838, cursor41) {
+								v1087 := c.opcode(v1086)
+								switch v1087 {
 								case ir.OpIsub:
-									v1072 := c.arg0(v1070)
-									if v1075, ok := c.uconst(v1072); ok {
-										v1077 := c.amount(v71, v1075)
-										v1079 := c.u64Eq(v1077, 0)
-										if v1079 {
-											v1073 := c.arg1(v1070)
-											if v836 == v1073 {
+									v1088 := c.arg0(v1086)
+									if v1091, ok := c.uconst(v1088); ok {
+										v1093 := c.amount(v71, v1091)
+										v1095 := c.u64Eq(v1093, 0)
+										if v1095 {
+											v1089 := c.arg1(v1086)
+											if v852 == v1089 {
 												// bits.rules:221
 												{
-													out = append(out, c.instValue(c.makeRotr(v821, v1073)))
+													out = append(out, c.instValue(c.makeRotr(v837, v1089)))
 												}
 											}
 										}
 									}
 								case ir.OpIneg:
-									v1083 := c.arg0(v1070)
-									if v836 == v1083 {
+									v1099 := c.arg0(v1086)
+									if v852 == v1099 {
 										// bits.rules:225
 										{
-											out = append(out, c.instValue(c.makeRotr(v821, v1083)))
+											out = append(out, c.instValue(c.makeRotr(v837, v1099)))
 										}
 									}
 								}
@@ -6579,62 +6639,62 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpSshr:
-			for v433, cursor42, ok := c.defInst(v409, 0); ok; v433, cursor42, ok = c.defInst(v409, cursor42) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpSshr {
-					v846 := c.arg1(v433)
-					v848 := c.arg1(v429)
-					if v846 == v848 {
+			for v457, cursor42, ok := c.defInst(v433, 0); ok; v457, cursor42, ok = c.defInst(v433, cursor42) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpSshr {
+					v862 := c.arg1(v457)
+					v864 := c.arg1(v453)
+					if v862 == v864 {
 						// bits.rules:163
 						{
-							v845 := c.arg0(v433)
-							v847 := c.arg0(v429)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v845, v847)), v846)))
+							v861 := c.arg0(v457)
+							v863 := c.arg0(v453)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v861, v863)), v862)))
 						}
 						// bits.rules:163
 						{
-							v847 := c.arg0(v429)
-							v845 := c.arg0(v433)
-							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v847, v845)), v846)))
+							v863 := c.arg0(v453)
+							v861 := c.arg0(v457)
+							out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeBor(v863, v861)), v862)))
 						}
 					}
 				}
 			}
 		case ir.OpIcmp:
-			for v433, cursor43, ok := c.defInst(v409, 0); ok; v433, cursor43, ok = c.defInst(v409, cursor43) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpIcmp {
-					v1237 := c.arg0(v433)
-					v1240 := c.arg0(v429)
-					if v1237 == v1240 {
-						v1238 := c.arg1(v433)
-						v1241 := c.arg1(v429)
-						if v1238 == v1241 {
-							v1236 := c.intCc(v433)
-							v1239 := c.intCc(v429)
-							v1243 := c.ccOr(v1236, v1239)
-							if v1245, ok := c.ccOf(v1243, v1236, v1239); ok {
+			for v457, cursor43, ok := c.defInst(v433, 0); ok; v457, cursor43, ok = c.defInst(v433, cursor43) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpIcmp {
+					v1253 := c.arg0(v457)
+					v1256 := c.arg0(v453)
+					if v1253 == v1256 {
+						v1254 := c.arg1(v457)
+						v1257 := c.arg1(v453)
+						if v1254 == v1257 {
+							v1252 := c.intCc(v457)
+							v1255 := c.intCc(v453)
+							v1259 := c.ccOr(v1252, v1255)
+							if v1261, ok := c.ccOf(v1259, v1252, v1255); ok {
 								// compare.rules:58
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1245, v1237, v1238)))
+									out = append(out, c.instValue(c.makeIcmp(v1261, v1253, v1254)))
 								}
 							}
-							v1247 := c.ccOr(v1239, v1236)
-							if v1249, ok := c.ccOf(v1247, v1239, v1236); ok {
+							v1263 := c.ccOr(v1255, v1252)
+							if v1265, ok := c.ccOf(v1263, v1255, v1252); ok {
 								// compare.rules:58
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1249, v1237, v1238)))
+									out = append(out, c.instValue(c.makeIcmp(v1265, v1253, v1254)))
 								}
 							}
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
-								if v1243 == 7 {
+								if v1259 == 7 {
 									// compare.rules:61
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
-								if v1247 == 7 {
+								if v1263 == 7 {
 									// compare.rules:61
 									{
 										out = append(out, c.truthOf(v11))
@@ -6644,38 +6704,38 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v9 := c.valueType(v0)
 						if v9 == ir.I8 {
-							if v1338, ok := c.uconst(v1238); ok {
-								if v1340, ok := c.uconst(v1241); ok {
-									v1334 := c.valueType(v1237)
-									if v1336, ok := c.fitsIn64(v1334); ok {
-										v1236 := c.intCc(v433)
-										v1239 := c.intCc(v429)
-										if v1342, ok := c.rangeEither(v1336, v1236, v1338, v1239, v1340); ok {
+							if v1354, ok := c.uconst(v1254); ok {
+								if v1356, ok := c.uconst(v1257); ok {
+									v1350 := c.valueType(v1253)
+									if v1352, ok := c.fitsIn64(v1350); ok {
+										v1252 := c.intCc(v457)
+										v1255 := c.intCc(v453)
+										if v1358, ok := c.rangeEither(v1352, v1252, v1354, v1255, v1356); ok {
 											// compare.rules:87
 											{
-												out = append(out, c.inRange(v1237, v1342))
+												out = append(out, c.inRange(v1253, v1358))
 											}
 										}
-										v1354 := c.alwaysEither(v1336, v1236, v1338, v1239, v1340)
-										if v1354 {
+										v1370 := c.alwaysEither(v1352, v1252, v1354, v1255, v1356)
+										if v1370 {
 											// compare.rules:93
 											{
 												out = append(out, c.makeConst(ir.I8, 1))
 											}
 										}
 									}
-									v1344 := c.valueType(v1240)
-									if v1346, ok := c.fitsIn64(v1344); ok {
-										v1239 := c.intCc(v429)
-										v1236 := c.intCc(v433)
-										if v1348, ok := c.rangeEither(v1346, v1239, v1340, v1236, v1338); ok {
+									v1360 := c.valueType(v1256)
+									if v1362, ok := c.fitsIn64(v1360); ok {
+										v1255 := c.intCc(v453)
+										v1252 := c.intCc(v457)
+										if v1364, ok := c.rangeEither(v1362, v1255, v1356, v1252, v1354); ok {
 											// compare.rules:87
 											{
-												out = append(out, c.inRange(v1237, v1348))
+												out = append(out, c.inRange(v1253, v1364))
 											}
 										}
-										v1356 := c.alwaysEither(v1346, v1239, v1340, v1236, v1338)
-										if v1356 {
+										v1372 := c.alwaysEither(v1362, v1255, v1356, v1252, v1354)
+										if v1372 {
 											// compare.rules:93
 											{
 												out = append(out, c.makeConst(ir.I8, 1))
@@ -6686,37 +6746,37 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							}
 						}
 					}
-					v1238 := c.arg1(v433)
-					if v1238 == v1240 {
-						v1241 := c.arg1(v429)
-						if v1237 == v1241 {
-							v1236 := c.intCc(v433)
-							v1239 := c.intCc(v429)
-							v1274 := c.ccSwap(v1239)
-							v1276 := c.ccOr(v1236, v1274)
-							if v1278, ok := c.ccOf(v1276, v1236, v1239); ok {
+					v1254 := c.arg1(v457)
+					if v1254 == v1256 {
+						v1257 := c.arg1(v453)
+						if v1253 == v1257 {
+							v1252 := c.intCc(v457)
+							v1255 := c.intCc(v453)
+							v1290 := c.ccSwap(v1255)
+							v1292 := c.ccOr(v1252, v1290)
+							if v1294, ok := c.ccOf(v1292, v1252, v1255); ok {
 								// compare.rules:64
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1278, v1237, v1238)))
+									out = append(out, c.instValue(c.makeIcmp(v1294, v1253, v1254)))
 								}
 							}
-							v1280 := c.ccSwap(v1236)
-							v1282 := c.ccOr(v1239, v1280)
-							if v1284, ok := c.ccOf(v1282, v1239, v1236); ok {
+							v1296 := c.ccSwap(v1252)
+							v1298 := c.ccOr(v1255, v1296)
+							if v1300, ok := c.ccOf(v1298, v1255, v1252); ok {
 								// compare.rules:64
 								{
-									out = append(out, c.instValue(c.makeIcmp(v1284, v1238, v1237)))
+									out = append(out, c.instValue(c.makeIcmp(v1300, v1254, v1253)))
 								}
 							}
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
-								if v1276 == 7 {
+								if v1292 == 7 {
 									// compare.rules:67
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
-								if v1282 == 7 {
+								if v1298 == 7 {
 									// compare.rules:67
 									{
 										out = append(out, c.truthOf(v11))
@@ -6727,25 +6787,25 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 					v9 := c.valueType(v0)
 					if v9 == ir.I8 {
-						v1236 := c.intCc(v433)
-						if v1236 == ir.NotEqual {
-							v1239 := c.intCc(v429)
-							if v1239 == ir.NotEqual {
-								if ok := c.zero(v1238); ok {
-									v1241 := c.arg1(v429)
-									if ok := c.zero(v1241); ok {
-										v1372 := c.sameType(v1237, v1240)
-										if v1372 {
+						v1252 := c.intCc(v457)
+						if v1252 == ir.NotEqual {
+							v1255 := c.intCc(v453)
+							if v1255 == ir.NotEqual {
+								if ok := c.zero(v1254); ok {
+									v1257 := c.arg1(v453)
+									if ok := c.zero(v1257); ok {
+										v1388 := c.sameType(v1253, v1256)
+										if v1388 {
 											// compare.rules:118
 											{
-												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1237, v1240)), v1238)))
+												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1253, v1256)), v1254)))
 											}
 										}
-										v1374 := c.sameType(v1240, v1237)
-										if v1374 {
+										v1390 := c.sameType(v1256, v1253)
+										if v1390 {
 											// compare.rules:118
 											{
-												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1240, v1237)), v1241)))
+												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1256, v1253)), v1257)))
 											}
 										}
 									}
@@ -6756,27 +6816,27 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpFcmp:
-			for v433, cursor44, ok := c.defInst(v409, 0); ok; v433, cursor44, ok = c.defInst(v409, cursor44) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpFcmp {
-					v1308 := c.arg0(v433)
-					v1311 := c.arg0(v429)
-					if v1308 == v1311 {
-						v1309 := c.arg1(v433)
-						v1312 := c.arg1(v429)
-						if v1309 == v1312 {
-							v1307 := c.floatCc(v433)
-							v1310 := c.floatCc(v429)
-							if v1314, ok := c.floatCcEither(v1307, v1310); ok {
+			for v457, cursor44, ok := c.defInst(v433, 0); ok; v457, cursor44, ok = c.defInst(v433, cursor44) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpFcmp {
+					v1324 := c.arg0(v457)
+					v1327 := c.arg0(v453)
+					if v1324 == v1327 {
+						v1325 := c.arg1(v457)
+						v1328 := c.arg1(v453)
+						if v1325 == v1328 {
+							v1323 := c.floatCc(v457)
+							v1326 := c.floatCc(v453)
+							if v1330, ok := c.floatCcEither(v1323, v1326); ok {
 								// compare.rules:78
 								{
-									out = append(out, c.instValue(c.makeFcmp(v1314, v1308, v1309)))
+									out = append(out, c.instValue(c.makeFcmp(v1330, v1324, v1325)))
 								}
 							}
-							if v1316, ok := c.floatCcEither(v1310, v1307); ok {
+							if v1332, ok := c.floatCcEither(v1326, v1323); ok {
 								// compare.rules:78
 								{
-									out = append(out, c.instValue(c.makeFcmp(v1316, v1308, v1309)))
+									out = append(out, c.instValue(c.makeFcmp(v1332, v1324, v1325)))
 								}
 							}
 						}
@@ -6784,169 +6844,169 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpSplat:
-			for v433, cursor45, ok := c.defInst(v409, 0); ok; v433, cursor45, ok = c.defInst(v409, cursor45) {
-				v434 := c.opcode(v433)
-				if v434 == ir.OpSplat {
+			for v457, cursor45, ok := c.defInst(v433, 0); ok; v457, cursor45, ok = c.defInst(v433, cursor45) {
+				v458 := c.opcode(v457)
+				if v458 == ir.OpSplat {
 					// vector.rules:25
 					{
 						v9 := c.valueType(v0)
-						v2243 := c.arg0(v433)
-						v2244 := c.arg0(v429)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2243, v2244)))))
+						v2259 := c.arg0(v457)
+						v2260 := c.arg0(v453)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2259, v2260)))))
 					}
 					// vector.rules:25
 					{
 						v9 := c.valueType(v0)
-						v2244 := c.arg0(v429)
-						v2243 := c.arg0(v433)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2244, v2243)))))
+						v2260 := c.arg0(v453)
+						v2259 := c.arg0(v457)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2260, v2259)))))
 					}
 				}
 			}
 		}
 	}
-	for v433, cursor46, ok := c.defInst(v409, 0); ok; v433, cursor46, ok = c.defInst(v409, cursor46) {
-		v434 := c.opcode(v433)
-		switch v434 {
+	for v457, cursor46, ok := c.defInst(v433, 0); ok; v457, cursor46, ok = c.defInst(v433, cursor46) {
+		v458 := c.opcode(v457)
+		switch v458 {
 		case ir.OpBnot:
 			v9 := c.valueType(v0)
 			if v11, ok := c.intLanes(v9); ok {
-				v435 := c.arg0(v433)
-				if v410 == v435 {
+				v459 := c.arg0(v457)
+				if v434 == v459 {
 					// bits.rules:19
 					{
 						out = append(out, c.onesOf(v11))
 					}
 				}
 			}
-			v435 := c.arg0(v433)
-			for v521, cursor47, ok := c.defInst(v435, 0); ok; v521, cursor47, ok = c.defInst(v435, cursor47) {
-				v522 := c.opcode(v521)
-				if v522 == ir.OpBxor {
-					v523 := c.arg0(v521)
-					if v410 == v523 {
+			v459 := c.arg0(v457)
+			for v545, cursor47, ok := c.defInst(v459, 0); ok; v545, cursor47, ok = c.defInst(v459, cursor47) {
+				v546 := c.opcode(v545)
+				if v546 == ir.OpBxor {
+					v547 := c.arg0(v545)
+					if v434 == v547 {
 						// bits.rules:58
 						{
-							v524 := c.arg1(v521)
-							out = append(out, c.instValue(c.makeBor(v523, c.instValue(c.makeBnot(v524)))))
+							v548 := c.arg1(v545)
+							out = append(out, c.instValue(c.makeBor(v547, c.instValue(c.makeBnot(v548)))))
 						}
 					}
-					v524 := c.arg1(v521)
-					if v410 == v524 {
+					v548 := c.arg1(v545)
+					if v434 == v548 {
 						// bits.rules:58
 						{
-							out = append(out, c.instValue(c.makeBor(v524, c.instValue(c.makeBnot(v523)))))
+							out = append(out, c.instValue(c.makeBor(v548, c.instValue(c.makeBnot(v547)))))
 						}
 					}
 				}
 			}
 		case ir.OpBand:
-			v444 := c.arg0(v433)
-			if v410 == v444 {
+			v468 := c.arg0(v457)
+			if v434 == v468 {
 				// bits.rules:23
 				{
-					out = append(out, v444)
+					out = append(out, v468)
 				}
 			}
-			v445 := c.arg1(v433)
-			if v410 == v445 {
+			v469 := c.arg1(v457)
+			if v434 == v469 {
 				// bits.rules:23
 				{
-					out = append(out, v445)
+					out = append(out, v469)
 				}
 			}
-			for v463, cursor48, ok := c.defInst(v445, 0); ok; v463, cursor48, ok = c.defInst(v445, cursor48) {
-				v464 := c.opcode(v463)
-				if v464 == ir.OpBnot {
-					v465 := c.arg0(v463)
-					if v410 == v465 {
+			for v487, cursor48, ok := c.defInst(v469, 0); ok; v487, cursor48, ok = c.defInst(v469, cursor48) {
+				v488 := c.opcode(v487)
+				if v488 == ir.OpBnot {
+					v489 := c.arg0(v487)
+					if v434 == v489 {
 						// bits.rules:36
 						{
-							out = append(out, c.instValue(c.makeBor(v444, v465)))
+							out = append(out, c.instValue(c.makeBor(v468, v489)))
 						}
 					}
 				}
 			}
-			for v471, cursor49, ok := c.defInst(v444, 0); ok; v471, cursor49, ok = c.defInst(v444, cursor49) {
-				v472 := c.opcode(v471)
-				if v472 == ir.OpBnot {
-					v473 := c.arg0(v471)
-					if v410 == v473 {
+			for v495, cursor49, ok := c.defInst(v468, 0); ok; v495, cursor49, ok = c.defInst(v468, cursor49) {
+				v496 := c.opcode(v495)
+				if v496 == ir.OpBnot {
+					v497 := c.arg0(v495)
+					if v434 == v497 {
 						// bits.rules:36
 						{
-							out = append(out, c.instValue(c.makeBor(v445, v473)))
+							out = append(out, c.instValue(c.makeBor(v469, v497)))
 						}
 					}
 				}
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if v624, ok := c.uconst(v445); ok {
-					if v626, ok := c.uconst(v410); ok {
-						v628 := c.u64Or(v624, v626)
-						v630 := c.typeMask(v71)
-						v632 := c.u64Eq(v628, v630)
-						if v632 {
+				if v640, ok := c.uconst(v469); ok {
+					if v642, ok := c.uconst(v434); ok {
+						v644 := c.u64Or(v640, v642)
+						v646 := c.typeMask(v71)
+						v648 := c.u64Eq(v644, v646)
+						if v648 {
 							// bits.rules:83
 							{
-								out = append(out, c.instValue(c.makeBor(v444, v410)))
+								out = append(out, c.instValue(c.makeBor(v468, v434)))
 							}
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v452 := c.arg0(v433)
-			if v410 == v452 {
+			v476 := c.arg0(v457)
+			if v434 == v476 {
 				// bits.rules:25
 				{
-					v453 := c.arg1(v433)
-					out = append(out, c.instValue(c.makeBor(v452, v453)))
+					v477 := c.arg1(v457)
+					out = append(out, c.instValue(c.makeBor(v476, v477)))
 				}
 			}
-			v453 := c.arg1(v433)
-			if v410 == v453 {
+			v477 := c.arg1(v457)
+			if v434 == v477 {
 				// bits.rules:25
 				{
-					out = append(out, c.instValue(c.makeBor(v453, v452)))
+					out = append(out, c.instValue(c.makeBor(v477, v476)))
 				}
 			}
-			if ok := c.konst(v453); ok {
-				if ok := c.konst(v410); ok {
+			if ok := c.konst(v477); ok {
+				if ok := c.konst(v434); ok {
 					// bits.rules:79
 					{
-						out = append(out, c.instValue(c.makeBor(v452, c.instValue(c.makeBor(v453, v410)))))
+						out = append(out, c.instValue(c.makeBor(v476, c.instValue(c.makeBor(v477, v434)))))
 					}
 				}
 			}
 		case ir.OpBxor:
-			v491 := c.arg1(v433)
-			if v410 == v491 {
+			v515 := c.arg1(v457)
+			if v434 == v515 {
 				// bits.rules:29
 				{
-					v490 := c.arg0(v433)
-					out = append(out, c.instValue(c.makeBor(v490, v491)))
+					v514 := c.arg0(v457)
+					out = append(out, c.instValue(c.makeBor(v514, v515)))
 				}
 			}
-			v490 := c.arg0(v433)
-			if v410 == v490 {
+			v514 := c.arg0(v457)
+			if v434 == v514 {
 				// bits.rules:29
 				{
-					out = append(out, c.instValue(c.makeBor(v491, v490)))
+					out = append(out, c.instValue(c.makeBor(v515, v514)))
 				}
 			}
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1627 := c.arg1(v433)
-				if ok := c.konst(v1627); ok {
-					v1628 := c.arg2(v433)
-					if ok := c.konst(v1628); ok {
-						if ok := c.konst(v410); ok {
+				v1643 := c.arg1(v457)
+				if ok := c.konst(v1643); ok {
+					v1644 := c.arg2(v457)
+					if ok := c.konst(v1644); ok {
+						if ok := c.konst(v434); ok {
 							// compare.rules:277
 							{
-								v1626 := c.arg0(v433)
-								out = append(out, c.instValue(c.makeSelect(v1626, c.instValue(c.makeBor(v1627, v410)), c.instValue(c.makeBor(v1628, v410)))))
+								v1642 := c.arg0(v457)
+								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeBor(v1643, v434)), c.instValue(c.makeBor(v1644, v434)))))
 							}
 						}
 					}
@@ -6956,30 +7016,30 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v652 := c.covers(v409, v410)
-		if v652 {
+		v668 := c.covers(v433, v434)
+		if v668 {
 			// bits.rules:94
 			{
-				out = append(out, v410)
+				out = append(out, v434)
 			}
 		}
-		v654 := c.covers(v410, v409)
-		if v654 {
+		v670 := c.covers(v434, v433)
+		if v670 {
 			// bits.rules:94
 			{
-				out = append(out, v409)
+				out = append(out, v433)
 			}
 		}
-		if v1124, ok := c.reversed(v409, v410); ok {
+		if v1140, ok := c.reversed(v433, v434); ok {
 			// bits.rules:247
 			{
-				out = append(out, c.instValue(c.makeBswap(v1124)))
+				out = append(out, c.instValue(c.makeBswap(v1140)))
 			}
 		}
-		if v1126, ok := c.reversed(v410, v409); ok {
+		if v1142, ok := c.reversed(v434, v433); ok {
 			// bits.rules:247
 			{
-				out = append(out, c.instValue(c.makeBswap(v1126)))
+				out = append(out, c.instValue(c.makeBswap(v1142)))
 			}
 		}
 	}
@@ -6990,39 +7050,39 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v655 := c.arg0(v0)
-		v662 := c.maxBitsU64(v655)
-		v283 := c.laneBits(v71)
-		v664 := c.u64Lt(v662, v283)
-		if v664 {
-			v658 := c.valueType(v655)
-			if _, ok := c.fitsIn64(v658); ok {
+		v671 := c.arg0(v0)
+		v678 := c.maxBitsU64(v671)
+		v307 := c.laneBits(v71)
+		v680 := c.u64Lt(v678, v307)
+		if v680 {
+			v674 := c.valueType(v671)
+			if _, ok := c.fitsIn64(v674); ok {
 				// bits.rules:98
 				{
-					v656 := c.arg1(v0)
-					out = append(out, c.instValue(c.makeUshr(v655, v656)))
+					v672 := c.arg1(v0)
+					out = append(out, c.instValue(c.makeUshr(v671, v672)))
 				}
 			}
 		}
-		for v789, cursor1, ok := c.defInst(v655, 0); ok; v789, cursor1, ok = c.defInst(v655, cursor1) {
-			v790 := c.opcode(v789)
-			switch v790 {
+		for v805, cursor1, ok := c.defInst(v671, 0); ok; v805, cursor1, ok = c.defInst(v671, cursor1) {
+			v806 := c.opcode(v805)
+			switch v806 {
 			case ir.OpIshl:
-				v890 := c.arg1(v789)
-				if v892, ok := c.uconst(v890); ok {
-					v894 := c.amount(v71, v892)
-					v896 := c.u64Sub(v283, v894)
-					v898 := c.narrowWidth(v896)
-					if v898 {
-						v900 := c.u64Lt(v896, v283)
-						if v900 {
-							v656 := c.arg1(v0)
-							if v716, ok := c.uconst(v656); ok {
-								if v716 == v892 {
+				v906 := c.arg1(v805)
+				if v908, ok := c.uconst(v906); ok {
+					v910 := c.amount(v71, v908)
+					v912 := c.u64Sub(v307, v910)
+					v914 := c.narrowWidth(v912)
+					if v914 {
+						v916 := c.u64Lt(v912, v307)
+						if v916 {
+							v672 := c.arg1(v0)
+							if v732, ok := c.uconst(v672); ok {
+								if v732 == v908 {
 									// bits.rules:175
 									{
-										v889 := c.arg0(v789)
-										out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeIreduce(c.intType(v896), v889)))))
+										v905 := c.arg0(v805)
+										out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeIreduce(c.intType(v912), v905)))))
 									}
 								}
 							}
@@ -7030,35 +7090,35 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpBor:
-				v656 := c.arg1(v0)
-				if v716, ok := c.uconst(v656); ok {
-					v1134 := c.amount(v71, v716)
-					v1136 := c.u64Add(v1134, 1)
-					v1138 := c.u64Eq(v1136, v283)
-					if v1138 {
-						v1128 := c.arg1(v789)
-						for v1130, cursor2, ok := c.defInst(v1128, 0); ok; v1130, cursor2, ok = c.defInst(v1128, cursor2) {
-							v1131 := c.opcode(v1130)
-							if v1131 == ir.OpIneg {
-								v1127 := c.arg0(v789)
-								v1132 := c.arg0(v1130)
-								if v1127 == v1132 {
+				v672 := c.arg1(v0)
+				if v732, ok := c.uconst(v672); ok {
+					v1150 := c.amount(v71, v732)
+					v1152 := c.u64Add(v1150, 1)
+					v1154 := c.u64Eq(v1152, v307)
+					if v1154 {
+						v1144 := c.arg1(v805)
+						for v1146, cursor2, ok := c.defInst(v1144, 0); ok; v1146, cursor2, ok = c.defInst(v1144, cursor2) {
+							v1147 := c.opcode(v1146)
+							if v1147 == ir.OpIneg {
+								v1143 := c.arg0(v805)
+								v1148 := c.arg0(v1146)
+								if v1143 == v1148 {
 									// bits.rules:254
 									{
-										out = append(out, c.instValue(c.makeBmask(v71, v1127)))
+										out = append(out, c.instValue(c.makeBmask(v71, v1143)))
 									}
 								}
 							}
 						}
-						v1127 := c.arg0(v789)
-						for v1140, cursor3, ok := c.defInst(v1127, 0); ok; v1140, cursor3, ok = c.defInst(v1127, cursor3) {
-							v1141 := c.opcode(v1140)
-							if v1141 == ir.OpIneg {
-								v1142 := c.arg0(v1140)
-								if v1128 == v1142 {
+						v1143 := c.arg0(v805)
+						for v1156, cursor3, ok := c.defInst(v1143, 0); ok; v1156, cursor3, ok = c.defInst(v1143, cursor3) {
+							v1157 := c.opcode(v1156)
+							if v1157 == ir.OpIneg {
+								v1158 := c.arg0(v1156)
+								if v1144 == v1158 {
 									// bits.rules:254
 									{
-										out = append(out, c.instValue(c.makeBmask(v71, v1142)))
+										out = append(out, c.instValue(c.makeBmask(v71, v1158)))
 									}
 								}
 							}
@@ -7068,60 +7128,60 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v656 := c.arg1(v0)
-	if v716, ok := c.uconst(v656); ok {
-		v718 := c.amount(v9, v716)
-		v720 := c.u64Eq(v718, 0)
-		if v720 {
+	v672 := c.arg1(v0)
+	if v732, ok := c.uconst(v672); ok {
+		v734 := c.amount(v9, v732)
+		v736 := c.u64Eq(v734, 0)
+		if v736 {
 			// bits.rules:115
 			{
-				v655 := c.arg0(v0)
-				out = append(out, v655)
+				v671 := c.arg0(v0)
+				out = append(out, v671)
 			}
 		}
-		v655 := c.arg0(v0)
-		for v789, cursor4, ok := c.defInst(v655, 0); ok; v789, cursor4, ok = c.defInst(v655, cursor4) {
-			v790 := c.opcode(v789)
-			switch v790 {
+		v671 := c.arg0(v0)
+		for v805, cursor4, ok := c.defInst(v671, 0); ok; v805, cursor4, ok = c.defInst(v671, cursor4) {
+			v806 := c.opcode(v805)
+			switch v806 {
 			case ir.OpSshr:
-				v792 := c.arg1(v789)
-				if v794, ok := c.uconst(v792); ok {
+				v808 := c.arg1(v805)
+				if v810, ok := c.uconst(v808); ok {
 					// bits.rules:141
 					{
-						v791 := c.arg0(v789)
-						v754 := c.laneBits(v9)
-						v796 := c.u64Sub(v754, 1)
-						out = append(out, c.instValue(c.makeSshr(v791, c.makeConst(ir.I32, c.u64Min(v796, c.u64Add(c.amount(v9, v794), c.amount(v9, v716)))))))
+						v807 := c.arg0(v805)
+						v770 := c.laneBits(v9)
+						v812 := c.u64Sub(v770, 1)
+						out = append(out, c.instValue(c.makeSshr(v807, c.makeConst(ir.I32, c.u64Min(v812, c.u64Add(c.amount(v9, v810), c.amount(v9, v732)))))))
 					}
 				}
-				v791 := c.arg0(v789)
-				if _, ok := c.uconst(v791); ok {
+				v807 := c.arg0(v805)
+				if _, ok := c.uconst(v807); ok {
 					// bits.rules:154
 					{
-						out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeSshr(v791, v656)), v792)))
+						out = append(out, c.instValue(c.makeSshr(c.instValue(c.makeSshr(v807, v672)), v808)))
 					}
 				}
 			case ir.OpIreduce:
-				v1798 := c.arg0(v789)
-				for v1802, cursor5, ok := c.defInst(v1798, 0); ok; v1802, cursor5, ok = c.defInst(v1798, cursor5) {
-					v1803 := c.opcode(v1802)
-					if v1803 == ir.OpSshr {
-						v1805 := c.arg1(v1802)
-						if v1807, ok := c.uconst(v1805); ok {
-							v1800 := c.valueType(v1798)
-							v1809 := c.amount(v1800, v1807)
-							v754 := c.laneBits(v9)
-							v1813 := c.u64Add(v1809, v754)
-							v1815 := c.laneBits(v1800)
-							v1817 := c.u64Eq(v1813, v1815)
-							if v1817 {
-								v1811 := c.u64Add(v1809, v718)
-								v1819 := c.u64Lt(v1811, v1815)
-								if v1819 {
+				v1814 := c.arg0(v805)
+				for v1818, cursor5, ok := c.defInst(v1814, 0); ok; v1818, cursor5, ok = c.defInst(v1814, cursor5) {
+					v1819 := c.opcode(v1818)
+					if v1819 == ir.OpSshr {
+						v1821 := c.arg1(v1818)
+						if v1823, ok := c.uconst(v1821); ok {
+							v1816 := c.valueType(v1814)
+							v1825 := c.amount(v1816, v1823)
+							v770 := c.laneBits(v9)
+							v1829 := c.u64Add(v1825, v770)
+							v1831 := c.laneBits(v1816)
+							v1833 := c.u64Eq(v1829, v1831)
+							if v1833 {
+								v1827 := c.u64Add(v1825, v734)
+								v1835 := c.u64Lt(v1827, v1831)
+								if v1835 {
 									// convert.rules:41
 									{
-										v1804 := c.arg0(v1802)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1804, c.makeConst(ir.I32, v1811))))))
+										v1820 := c.arg0(v1818)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1820, c.makeConst(ir.I32, v1827))))))
 									}
 								}
 							}
@@ -7131,55 +7191,55 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v655 := c.arg0(v0)
-	if ok := c.zero(v655); ok {
+	v671 := c.arg0(v0)
+	if ok := c.zero(v671); ok {
 		// bits.rules:120
 		{
-			out = append(out, v655)
+			out = append(out, v671)
 		}
 	}
-	if ok := c.ones(v655); ok {
+	if ok := c.ones(v671); ok {
 		// bits.rules:123
 		{
-			out = append(out, v655)
+			out = append(out, v671)
 		}
 	}
-	for v924, cursor6, ok := c.defInst(v656, 0); ok; v924, cursor6, ok = c.defInst(v656, cursor6) {
-		v925 := c.opcode(v924)
-		switch v925 {
+	for v940, cursor6, ok := c.defInst(v672, 0); ok; v940, cursor6, ok = c.defInst(v672, cursor6) {
+		v941 := c.opcode(v940)
+		switch v941 {
 		case ir.OpBand:
-			v927 := c.arg1(v924)
-			if v929, ok := c.uconst(v927); ok {
-				v931 := c.coversAmount(v9, v929)
-				if v931 {
+			v943 := c.arg1(v940)
+			if v945, ok := c.uconst(v943); ok {
+				v947 := c.coversAmount(v9, v945)
+				if v947 {
 					// bits.rules:191
 					{
-						v926 := c.arg0(v924)
-						out = append(out, c.instValue(c.makeSshr(v655, v926)))
+						v942 := c.arg0(v940)
+						out = append(out, c.instValue(c.makeSshr(v671, v942)))
 					}
 				}
 			}
 		case ir.OpUextend:
 			// bits.rules:198
 			{
-				v952 := c.arg0(v924)
-				out = append(out, c.instValue(c.makeSshr(v655, v952)))
+				v968 := c.arg0(v940)
+				out = append(out, c.instValue(c.makeSshr(v671, v968)))
 			}
 		case ir.OpSextend:
 			// bits.rules:203
 			{
-				v957 := c.arg0(v924)
-				out = append(out, c.instValue(c.makeSshr(v655, v957)))
+				v973 := c.arg0(v940)
+				out = append(out, c.instValue(c.makeSshr(v671, v973)))
 			}
 		}
 	}
-	for v789, cursor7, ok := c.defInst(v655, 0); ok; v789, cursor7, ok = c.defInst(v655, cursor7) {
-		v790 := c.opcode(v789)
-		if v790 == ir.OpSplat {
+	for v805, cursor7, ok := c.defInst(v671, 0); ok; v805, cursor7, ok = c.defInst(v671, cursor7) {
+		v806 := c.opcode(v805)
+		if v806 == ir.OpSplat {
 			// vector.rules:35
 			{
-				v2261 := c.arg0(v789)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSshr(v2261, v656)))))
+				v2277 := c.arg0(v805)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSshr(v2277, v672)))))
 			}
 		}
 	}
@@ -7190,52 +7250,52 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if _, ok := c.fitsIn64(v9); ok {
-		v665 := c.arg0(v0)
-		if ok := c.boolean(v665); ok {
+		v681 := c.arg0(v0)
+		if ok := c.boolean(v681); ok {
 			// bits.rules:101
 			{
-				out = append(out, v665)
+				out = append(out, v681)
 			}
 		}
-		for v1095, cursor1, ok := c.defInst(v665, 0); ok; v1095, cursor1, ok = c.defInst(v665, cursor1) {
-			v1096 := c.opcode(v1095)
-			switch v1096 {
+		for v1111, cursor1, ok := c.defInst(v681, 0); ok; v1111, cursor1, ok = c.defInst(v681, cursor1) {
+			v1112 := c.opcode(v1111)
+			switch v1112 {
 			case ir.OpRotl:
 				// bits.rules:233
 				{
-					v1099 := c.arg0(v1095)
-					out = append(out, c.instValue(c.makePopcnt(v1099)))
+					v1115 := c.arg0(v1111)
+					out = append(out, c.instValue(c.makePopcnt(v1115)))
 				}
 			case ir.OpRotr:
 				// bits.rules:234
 				{
-					v1101 := c.arg0(v1095)
-					out = append(out, c.instValue(c.makePopcnt(v1101)))
+					v1117 := c.arg0(v1111)
+					out = append(out, c.instValue(c.makePopcnt(v1117)))
 				}
 			}
 		}
 	}
-	v665 := c.arg0(v0)
-	for v1095, cursor2, ok := c.defInst(v665, 0); ok; v1095, cursor2, ok = c.defInst(v665, cursor2) {
-		v1096 := c.opcode(v1095)
-		switch v1096 {
+	v681 := c.arg0(v0)
+	for v1111, cursor2, ok := c.defInst(v681, 0); ok; v1111, cursor2, ok = c.defInst(v681, cursor2) {
+		v1112 := c.opcode(v1111)
+		switch v1112 {
 		case ir.OpBswap:
 			// bits.rules:231
 			{
-				v1097 := c.arg0(v1095)
-				out = append(out, c.instValue(c.makePopcnt(v1097)))
+				v1113 := c.arg0(v1111)
+				out = append(out, c.instValue(c.makePopcnt(v1113)))
 			}
 		case ir.OpBitrev:
 			// bits.rules:232
 			{
-				v1098 := c.arg0(v1095)
-				out = append(out, c.instValue(c.makePopcnt(v1098)))
+				v1114 := c.arg0(v1111)
+				out = append(out, c.instValue(c.makePopcnt(v1114)))
 			}
 		case ir.OpSplat:
 			// vector.rules:41
 			{
-				v2285 := c.arg0(v1095)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makePopcnt(v2285)))))
+				v2301 := c.arg0(v1111)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makePopcnt(v2301)))))
 			}
 		}
 	}
@@ -7244,43 +7304,43 @@ func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUshr is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
-	v708 := c.arg1(v0)
-	if v710, ok := c.uconst(v708); ok {
+	v724 := c.arg1(v0)
+	if v726, ok := c.uconst(v724); ok {
 		v9 := c.valueType(v0)
-		v712 := c.amount(v9, v710)
-		v714 := c.u64Eq(v712, 0)
-		if v714 {
+		v728 := c.amount(v9, v726)
+		v730 := c.u64Eq(v728, 0)
+		if v730 {
 			// bits.rules:114
 			{
-				v707 := c.arg0(v0)
-				out = append(out, v707)
+				v723 := c.arg0(v0)
+				out = append(out, v723)
 			}
 		}
-		v707 := c.arg0(v0)
-		for v768, cursor1, ok := c.defInst(v707, 0); ok; v768, cursor1, ok = c.defInst(v707, cursor1) {
-			v769 := c.opcode(v768)
-			switch v769 {
+		v723 := c.arg0(v0)
+		for v784, cursor1, ok := c.defInst(v723, 0); ok; v784, cursor1, ok = c.defInst(v723, cursor1) {
+			v785 := c.opcode(v784)
+			switch v785 {
 			case ir.OpUshr:
-				v771 := c.arg1(v768)
-				if v773, ok := c.uconst(v771); ok {
-					v775 := c.amount(v9, v773)
-					v777 := c.u64Add(v775, v712)
-					v754 := c.laneBits(v9)
-					v779 := c.u64Lt(v777, v754)
-					if v779 {
+				v787 := c.arg1(v784)
+				if v789, ok := c.uconst(v787); ok {
+					v791 := c.amount(v9, v789)
+					v793 := c.u64Add(v791, v728)
+					v770 := c.laneBits(v9)
+					v795 := c.u64Lt(v793, v770)
+					if v795 {
 						// bits.rules:134
 						{
-							v770 := c.arg0(v768)
-							out = append(out, c.instValue(c.makeUshr(v770, c.makeConst(ir.I32, v777))))
+							v786 := c.arg0(v784)
+							out = append(out, c.instValue(c.makeUshr(v786, c.makeConst(ir.I32, v793))))
 						}
 					}
 					if v11, ok := c.intLanes(v9); ok {
-						v758 := c.laneBits(v11)
-						v781 := c.amount(v11, v773)
-						v783 := c.amount(v11, v710)
-						v785 := c.u64Add(v781, v783)
-						v787 := c.u64Le(v758, v785)
-						if v787 {
+						v774 := c.laneBits(v11)
+						v797 := c.amount(v11, v789)
+						v799 := c.amount(v11, v726)
+						v801 := c.u64Add(v797, v799)
+						v803 := c.u64Le(v774, v801)
+						if v803 {
 							// bits.rules:138
 							{
 								out = append(out, c.zeroOf(v11))
@@ -7288,95 +7348,95 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-				v770 := c.arg0(v768)
-				if _, ok := c.uconst(v770); ok {
+				v786 := c.arg0(v784)
+				if _, ok := c.uconst(v786); ok {
 					// bits.rules:153
 					{
-						out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeUshr(v770, v708)), v771)))
+						out = append(out, c.instValue(c.makeUshr(c.instValue(c.makeUshr(v786, v724)), v787)))
 					}
 				}
 			case ir.OpIshl:
 				if v71, ok := c.fitsIn64(v9); ok {
-					v878 := c.arg1(v768)
-					if v880, ok := c.uconst(v878); ok {
-						if v710 == v880 {
+					v894 := c.arg1(v784)
+					if v896, ok := c.uconst(v894); ok {
+						if v726 == v896 {
 							// bits.rules:169
 							{
-								v877 := c.arg0(v768)
-								out = append(out, c.instValue(c.makeBand(v877, c.makeConst(v71, c.u64Shr(c.typeMask(v71), c.amount(v71, v880))))))
+								v893 := c.arg0(v784)
+								out = append(out, c.instValue(c.makeBand(v893, c.makeConst(v71, c.u64Shr(c.typeMask(v71), c.amount(v71, v896))))))
 							}
 						}
 					}
 				}
 			case ir.OpBand:
 				if v71, ok := c.fitsIn64(v9); ok {
-					v854 := c.arg1(v768)
-					if _, ok := c.uconst(v854); ok {
+					v870 := c.arg1(v784)
+					if _, ok := c.uconst(v870); ok {
 						// bits.rules:183
 						{
-							v853 := c.arg0(v768)
-							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeUshr(v853, v708)), c.instValue(c.makeUshr(v854, c.makeConst(ir.I32, c.amount(v71, v710)))))))
+							v869 := c.arg0(v784)
+							out = append(out, c.instValue(c.makeBand(c.instValue(c.makeUshr(v869, v724)), c.instValue(c.makeUshr(v870, c.makeConst(ir.I32, c.amount(v71, v726)))))))
 						}
 					}
 				}
 			case ir.OpClz:
 				if v71, ok := c.fitsIn64(v9); ok {
-					v1110 := c.amount(v71, v710)
-					v1112 := c.u64Shl(1, v1110)
-					v283 := c.laneBits(v71)
-					v1114 := c.u64Eq(v1112, v283)
-					if v1114 {
+					v1126 := c.amount(v71, v726)
+					v1128 := c.u64Shl(1, v1126)
+					v307 := c.laneBits(v71)
+					v1130 := c.u64Eq(v1128, v307)
+					if v1130 {
 						// bits.rules:237
 						{
-							v1108 := c.arg0(v768)
-							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1108, c.makeConst(v71, 0)))))
+							v1124 := c.arg0(v784)
+							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1124, c.makeConst(v71, 0)))))
 						}
 					}
 				}
 			case ir.OpCtz:
 				if v71, ok := c.fitsIn64(v9); ok {
-					v1110 := c.amount(v71, v710)
-					v1112 := c.u64Shl(1, v1110)
-					v283 := c.laneBits(v71)
-					v1114 := c.u64Eq(v1112, v283)
-					if v1114 {
+					v1126 := c.amount(v71, v726)
+					v1128 := c.u64Shl(1, v1126)
+					v307 := c.laneBits(v71)
+					v1130 := c.u64Eq(v1128, v307)
+					if v1130 {
 						// bits.rules:240
 						{
-							v1115 := c.arg0(v768)
-							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1115, c.makeConst(v71, 0)))))
+							v1131 := c.arg0(v784)
+							out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.Equal, v1131, c.makeConst(v71, 0)))))
 						}
 					}
 				}
 			case ir.OpBor:
 				if v71, ok := c.fitsIn64(v9); ok {
-					v1110 := c.amount(v71, v710)
-					v1150 := c.u64Add(v1110, 1)
-					v283 := c.laneBits(v71)
-					v1152 := c.u64Eq(v1150, v283)
-					if v1152 {
-						v1144 := c.arg1(v768)
-						for v1146, cursor2, ok := c.defInst(v1144, 0); ok; v1146, cursor2, ok = c.defInst(v1144, cursor2) {
-							v1147 := c.opcode(v1146)
-							if v1147 == ir.OpIneg {
-								v1143 := c.arg0(v768)
-								v1148 := c.arg0(v1146)
-								if v1143 == v1148 {
+					v1126 := c.amount(v71, v726)
+					v1166 := c.u64Add(v1126, 1)
+					v307 := c.laneBits(v71)
+					v1168 := c.u64Eq(v1166, v307)
+					if v1168 {
+						v1160 := c.arg1(v784)
+						for v1162, cursor2, ok := c.defInst(v1160, 0); ok; v1162, cursor2, ok = c.defInst(v1160, cursor2) {
+							v1163 := c.opcode(v1162)
+							if v1163 == ir.OpIneg {
+								v1159 := c.arg0(v784)
+								v1164 := c.arg0(v1162)
+								if v1159 == v1164 {
 									// bits.rules:257
 									{
-										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1143, c.makeConst(v71, 0)))))
+										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1159, c.makeConst(v71, 0)))))
 									}
 								}
 							}
 						}
-						v1143 := c.arg0(v768)
-						for v1154, cursor3, ok := c.defInst(v1143, 0); ok; v1154, cursor3, ok = c.defInst(v1143, cursor3) {
-							v1155 := c.opcode(v1154)
-							if v1155 == ir.OpIneg {
-								v1156 := c.arg0(v1154)
-								if v1144 == v1156 {
+						v1159 := c.arg0(v784)
+						for v1170, cursor3, ok := c.defInst(v1159, 0); ok; v1170, cursor3, ok = c.defInst(v1159, cursor3) {
+							v1171 := c.opcode(v1170)
+							if v1171 == ir.OpIneg {
+								v1172 := c.arg0(v1170)
+								if v1160 == v1172 {
 									// bits.rules:257
 									{
-										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1156, c.makeConst(v71, 0)))))
+										out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(ir.NotEqual, v1172, c.makeConst(v71, 0)))))
 									}
 								}
 							}
@@ -7384,26 +7444,26 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpIreduce:
-				v1776 := c.arg0(v768)
-				for v1780, cursor4, ok := c.defInst(v1776, 0); ok; v1780, cursor4, ok = c.defInst(v1776, cursor4) {
-					v1781 := c.opcode(v1780)
-					if v1781 == ir.OpUshr {
-						v1783 := c.arg1(v1780)
-						if v1785, ok := c.uconst(v1783); ok {
-							v1778 := c.valueType(v1776)
-							v1787 := c.amount(v1778, v1785)
-							v754 := c.laneBits(v9)
-							v1791 := c.u64Add(v1787, v754)
-							v1793 := c.laneBits(v1778)
-							v1795 := c.u64Eq(v1791, v1793)
-							if v1795 {
-								v1789 := c.u64Add(v1787, v712)
-								v1797 := c.u64Lt(v1789, v1793)
-								if v1797 {
+				v1792 := c.arg0(v784)
+				for v1796, cursor4, ok := c.defInst(v1792, 0); ok; v1796, cursor4, ok = c.defInst(v1792, cursor4) {
+					v1797 := c.opcode(v1796)
+					if v1797 == ir.OpUshr {
+						v1799 := c.arg1(v1796)
+						if v1801, ok := c.uconst(v1799); ok {
+							v1794 := c.valueType(v1792)
+							v1803 := c.amount(v1794, v1801)
+							v770 := c.laneBits(v9)
+							v1807 := c.u64Add(v1803, v770)
+							v1809 := c.laneBits(v1794)
+							v1811 := c.u64Eq(v1807, v1809)
+							if v1811 {
+								v1805 := c.u64Add(v1803, v728)
+								v1813 := c.u64Lt(v1805, v1809)
+								if v1813 {
 									// convert.rules:36
 									{
-										v1782 := c.arg0(v1780)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1782, c.makeConst(ir.I32, v1789))))))
+										v1798 := c.arg0(v1796)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1798, c.makeConst(ir.I32, v1805))))))
 									}
 								}
 							}
@@ -7413,44 +7473,44 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v707 := c.arg0(v0)
-	if ok := c.zero(v707); ok {
+	v723 := c.arg0(v0)
+	if ok := c.zero(v723); ok {
 		// bits.rules:119
 		{
-			out = append(out, v707)
+			out = append(out, v723)
 		}
 	}
-	for v768, cursor5, ok := c.defInst(v707, 0); ok; v768, cursor5, ok = c.defInst(v707, cursor5) {
-		v769 := c.opcode(v768)
-		switch v769 {
+	for v784, cursor5, ok := c.defInst(v723, 0); ok; v784, cursor5, ok = c.defInst(v723, cursor5) {
+		v785 := c.opcode(v784)
+		switch v785 {
 		case ir.OpBand:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v853 := c.arg0(v768)
-				for v856, cursor6, ok := c.defInst(v853, 0); ok; v856, cursor6, ok = c.defInst(v853, cursor6) {
-					v857 := c.opcode(v856)
-					if v857 == ir.OpIshl {
-						v859 := c.arg1(v856)
-						if v708 == v859 {
+				v869 := c.arg0(v784)
+				for v872, cursor6, ok := c.defInst(v869, 0); ok; v872, cursor6, ok = c.defInst(v869, cursor6) {
+					v873 := c.opcode(v872)
+					if v873 == ir.OpIshl {
+						v875 := c.arg1(v872)
+						if v724 == v875 {
 							// bits.rules:165
 							{
-								v858 := c.arg0(v856)
-								v854 := c.arg1(v768)
-								out = append(out, c.instValue(c.makeBand(v858, c.instValue(c.makeUshr(v854, v859)))))
+								v874 := c.arg0(v872)
+								v870 := c.arg1(v784)
+								out = append(out, c.instValue(c.makeBand(v874, c.instValue(c.makeUshr(v870, v875)))))
 							}
 						}
 					}
 				}
-				v854 := c.arg1(v768)
-				for v861, cursor7, ok := c.defInst(v854, 0); ok; v861, cursor7, ok = c.defInst(v854, cursor7) {
-					v862 := c.opcode(v861)
-					if v862 == ir.OpIshl {
-						v864 := c.arg1(v861)
-						if v708 == v864 {
+				v870 := c.arg1(v784)
+				for v877, cursor7, ok := c.defInst(v870, 0); ok; v877, cursor7, ok = c.defInst(v870, cursor7) {
+					v878 := c.opcode(v877)
+					if v878 == ir.OpIshl {
+						v880 := c.arg1(v877)
+						if v724 == v880 {
 							// bits.rules:165
 							{
-								v863 := c.arg0(v861)
-								out = append(out, c.instValue(c.makeBand(v863, c.instValue(c.makeUshr(v853, v864)))))
+								v879 := c.arg0(v877)
+								out = append(out, c.instValue(c.makeBand(v879, c.instValue(c.makeUshr(v869, v880)))))
 							}
 						}
 					}
@@ -7459,15 +7519,15 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1643 := c.arg1(v768)
-				if ok := c.konst(v1643); ok {
-					v1644 := c.arg2(v768)
-					if ok := c.konst(v1644); ok {
-						if ok := c.konst(v708); ok {
+				v1659 := c.arg1(v784)
+				if ok := c.konst(v1659); ok {
+					v1660 := c.arg2(v784)
+					if ok := c.konst(v1660); ok {
+						if ok := c.konst(v724); ok {
 							// compare.rules:280
 							{
-								v1642 := c.arg0(v768)
-								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeUshr(v1643, v708)), c.instValue(c.makeUshr(v1644, v708)))))
+								v1658 := c.arg0(v784)
+								out = append(out, c.instValue(c.makeSelect(v1658, c.instValue(c.makeUshr(v1659, v724)), c.instValue(c.makeUshr(v1660, v724)))))
 							}
 						}
 					}
@@ -7477,38 +7537,38 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:34
 			{
 				v9 := c.valueType(v0)
-				v2260 := c.arg0(v768)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUshr(v2260, v708)))))
+				v2276 := c.arg0(v784)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUshr(v2276, v724)))))
 			}
 		}
 	}
-	for v915, cursor8, ok := c.defInst(v708, 0); ok; v915, cursor8, ok = c.defInst(v708, cursor8) {
-		v916 := c.opcode(v915)
-		switch v916 {
+	for v931, cursor8, ok := c.defInst(v724, 0); ok; v931, cursor8, ok = c.defInst(v724, cursor8) {
+		v932 := c.opcode(v931)
+		switch v932 {
 		case ir.OpBand:
-			v918 := c.arg1(v915)
-			if v920, ok := c.uconst(v918); ok {
+			v934 := c.arg1(v931)
+			if v936, ok := c.uconst(v934); ok {
 				v9 := c.valueType(v0)
-				v922 := c.coversAmount(v9, v920)
-				if v922 {
+				v938 := c.coversAmount(v9, v936)
+				if v938 {
 					// bits.rules:190
 					{
-						v917 := c.arg0(v915)
-						out = append(out, c.instValue(c.makeUshr(v707, v917)))
+						v933 := c.arg0(v931)
+						out = append(out, c.instValue(c.makeUshr(v723, v933)))
 					}
 				}
 			}
 		case ir.OpUextend:
 			// bits.rules:197
 			{
-				v951 := c.arg0(v915)
-				out = append(out, c.instValue(c.makeUshr(v707, v951)))
+				v967 := c.arg0(v931)
+				out = append(out, c.instValue(c.makeUshr(v723, v967)))
 			}
 		case ir.OpSextend:
 			// bits.rules:202
 			{
-				v956 := c.arg0(v915)
-				out = append(out, c.instValue(c.makeUshr(v707, v956)))
+				v972 := c.arg0(v931)
+				out = append(out, c.instValue(c.makeUshr(v723, v972)))
 			}
 		}
 	}
@@ -7517,105 +7577,105 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpRotl is the part of simplify for one case.
 func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
-	v722 := c.arg1(v0)
-	if v724, ok := c.uconst(v722); ok {
+	v738 := c.arg1(v0)
+	if v740, ok := c.uconst(v738); ok {
 		v9 := c.valueType(v0)
-		v726 := c.amount(v9, v724)
-		v728 := c.u64Eq(v726, 0)
-		if v728 {
+		v742 := c.amount(v9, v740)
+		v744 := c.u64Eq(v742, 0)
+		if v744 {
 			// bits.rules:116
 			{
-				v721 := c.arg0(v0)
-				out = append(out, v721)
+				v737 := c.arg0(v0)
+				out = append(out, v737)
 			}
 		}
-		v721 := c.arg0(v0)
-		for v798, cursor1, ok := c.defInst(v721, 0); ok; v798, cursor1, ok = c.defInst(v721, cursor1) {
-			v799 := c.opcode(v798)
-			if v799 == ir.OpRotl {
-				v801 := c.arg1(v798)
-				if v803, ok := c.uconst(v801); ok {
+		v737 := c.arg0(v0)
+		for v814, cursor1, ok := c.defInst(v737, 0); ok; v814, cursor1, ok = c.defInst(v737, cursor1) {
+			v815 := c.opcode(v814)
+			if v815 == ir.OpRotl {
+				v817 := c.arg1(v814)
+				if v819, ok := c.uconst(v817); ok {
 					// bits.rules:144
 					{
-						v800 := c.arg0(v798)
-						out = append(out, c.instValue(c.makeRotl(v800, c.makeConst(ir.I32, c.amount(v9, c.u64Add(v803, v724))))))
+						v816 := c.arg0(v814)
+						out = append(out, c.instValue(c.makeRotl(v816, c.makeConst(ir.I32, c.amount(v9, c.u64Add(v819, v740))))))
 					}
 				}
 			}
 		}
 		if v9 == ir.I16 {
-			v1122 := c.valueType(v721)
-			if v1122 == ir.I16 {
-				if v724 == 8 {
+			v1138 := c.valueType(v737)
+			if v1138 == ir.I16 {
+				if v740 == 8 {
 					// bits.rules:244
 					{
-						out = append(out, c.instValue(c.makeBswap(v721)))
+						out = append(out, c.instValue(c.makeBswap(v737)))
 					}
 				}
 			}
 		}
 	}
-	v721 := c.arg0(v0)
-	if ok := c.zero(v721); ok {
+	v737 := c.arg0(v0)
+	if ok := c.zero(v737); ok {
 		// bits.rules:121
 		{
-			out = append(out, v721)
+			out = append(out, v737)
 		}
 	}
-	if ok := c.ones(v721); ok {
+	if ok := c.ones(v737); ok {
 		// bits.rules:124
 		{
-			out = append(out, v721)
+			out = append(out, v737)
 		}
 	}
-	for v798, cursor2, ok := c.defInst(v721, 0); ok; v798, cursor2, ok = c.defInst(v721, cursor2) {
-		v799 := c.opcode(v798)
-		switch v799 {
+	for v814, cursor2, ok := c.defInst(v737, 0); ok; v814, cursor2, ok = c.defInst(v737, cursor2) {
+		v815 := c.opcode(v814)
+		switch v815 {
 		case ir.OpRotr:
-			v805 := c.arg1(v798)
-			if v722 == v805 {
+			v821 := c.arg1(v814)
+			if v738 == v821 {
 				// bits.rules:148
 				{
-					v804 := c.arg0(v798)
-					out = append(out, v804)
+					v820 := c.arg0(v814)
+					out = append(out, v820)
 				}
 			}
 		case ir.OpSplat:
 			// vector.rules:38
 			{
 				v9 := c.valueType(v0)
-				v2282 := c.arg0(v798)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotl(v2282, v722)))))
+				v2298 := c.arg0(v814)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotl(v2298, v738)))))
 			}
 		}
 	}
-	for v933, cursor3, ok := c.defInst(v722, 0); ok; v933, cursor3, ok = c.defInst(v722, cursor3) {
-		v934 := c.opcode(v933)
-		switch v934 {
+	for v949, cursor3, ok := c.defInst(v738, 0); ok; v949, cursor3, ok = c.defInst(v738, cursor3) {
+		v950 := c.opcode(v949)
+		switch v950 {
 		case ir.OpBand:
-			v936 := c.arg1(v933)
-			if v938, ok := c.uconst(v936); ok {
+			v952 := c.arg1(v949)
+			if v954, ok := c.uconst(v952); ok {
 				v9 := c.valueType(v0)
-				v940 := c.coversAmount(v9, v938)
-				if v940 {
+				v956 := c.coversAmount(v9, v954)
+				if v956 {
 					// bits.rules:192
 					{
-						v935 := c.arg0(v933)
-						out = append(out, c.instValue(c.makeRotl(v721, v935)))
+						v951 := c.arg0(v949)
+						out = append(out, c.instValue(c.makeRotl(v737, v951)))
 					}
 				}
 			}
 		case ir.OpUextend:
 			// bits.rules:199
 			{
-				v953 := c.arg0(v933)
-				out = append(out, c.instValue(c.makeRotl(v721, v953)))
+				v969 := c.arg0(v949)
+				out = append(out, c.instValue(c.makeRotl(v737, v969)))
 			}
 		case ir.OpSextend:
 			// bits.rules:204
 			{
-				v958 := c.arg0(v933)
-				out = append(out, c.instValue(c.makeRotl(v721, v958)))
+				v974 := c.arg0(v949)
+				out = append(out, c.instValue(c.makeRotl(v737, v974)))
 			}
 		}
 	}
@@ -7624,85 +7684,85 @@ func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpRotr is the part of simplify for one case.
 func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
-	v730 := c.arg1(v0)
-	if v732, ok := c.uconst(v730); ok {
+	v746 := c.arg1(v0)
+	if v748, ok := c.uconst(v746); ok {
 		v9 := c.valueType(v0)
-		v734 := c.amount(v9, v732)
-		v736 := c.u64Eq(v734, 0)
-		if v736 {
+		v750 := c.amount(v9, v748)
+		v752 := c.u64Eq(v750, 0)
+		if v752 {
 			// bits.rules:117
 			{
-				v729 := c.arg0(v0)
-				out = append(out, v729)
+				v745 := c.arg0(v0)
+				out = append(out, v745)
 			}
 		}
 		// bits.rules:146
 		{
-			v729 := c.arg0(v0)
-			out = append(out, c.instValue(c.makeRotl(v729, c.makeConst(ir.I32, c.amount(v9, c.u64Sub(c.laneBits(v9), c.amount(v9, v732)))))))
+			v745 := c.arg0(v0)
+			out = append(out, c.instValue(c.makeRotl(v745, c.makeConst(ir.I32, c.amount(v9, c.u64Sub(c.laneBits(v9), c.amount(v9, v748)))))))
 		}
 	}
-	v729 := c.arg0(v0)
-	if ok := c.zero(v729); ok {
+	v745 := c.arg0(v0)
+	if ok := c.zero(v745); ok {
 		// bits.rules:122
 		{
-			out = append(out, v729)
+			out = append(out, v745)
 		}
 	}
-	if ok := c.ones(v729); ok {
+	if ok := c.ones(v745); ok {
 		// bits.rules:125
 		{
-			out = append(out, v729)
+			out = append(out, v745)
 		}
 	}
-	for v807, cursor1, ok := c.defInst(v729, 0); ok; v807, cursor1, ok = c.defInst(v729, cursor1) {
-		v808 := c.opcode(v807)
-		switch v808 {
+	for v823, cursor1, ok := c.defInst(v745, 0); ok; v823, cursor1, ok = c.defInst(v745, cursor1) {
+		v824 := c.opcode(v823)
+		switch v824 {
 		case ir.OpRotl:
-			v810 := c.arg1(v807)
-			if v730 == v810 {
+			v826 := c.arg1(v823)
+			if v746 == v826 {
 				// bits.rules:149
 				{
-					v809 := c.arg0(v807)
-					out = append(out, v809)
+					v825 := c.arg0(v823)
+					out = append(out, v825)
 				}
 			}
 		case ir.OpSplat:
 			// vector.rules:39
 			{
 				v9 := c.valueType(v0)
-				v2283 := c.arg0(v807)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotr(v2283, v730)))))
+				v2299 := c.arg0(v823)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotr(v2299, v746)))))
 			}
 		}
 	}
-	for v942, cursor2, ok := c.defInst(v730, 0); ok; v942, cursor2, ok = c.defInst(v730, cursor2) {
-		v943 := c.opcode(v942)
-		switch v943 {
+	for v958, cursor2, ok := c.defInst(v746, 0); ok; v958, cursor2, ok = c.defInst(v746, cursor2) {
+		v959 := c.opcode(v958)
+		switch v959 {
 		case ir.OpBand:
-			v945 := c.arg1(v942)
-			if v947, ok := c.uconst(v945); ok {
+			v961 := c.arg1(v958)
+			if v963, ok := c.uconst(v961); ok {
 				v9 := c.valueType(v0)
-				v949 := c.coversAmount(v9, v947)
-				if v949 {
+				v965 := c.coversAmount(v9, v963)
+				if v965 {
 					// bits.rules:193
 					{
-						v944 := c.arg0(v942)
-						out = append(out, c.instValue(c.makeRotr(v729, v944)))
+						v960 := c.arg0(v958)
+						out = append(out, c.instValue(c.makeRotr(v745, v960)))
 					}
 				}
 			}
 		case ir.OpUextend:
 			// bits.rules:200
 			{
-				v954 := c.arg0(v942)
-				out = append(out, c.instValue(c.makeRotr(v729, v954)))
+				v970 := c.arg0(v958)
+				out = append(out, c.instValue(c.makeRotr(v745, v970)))
 			}
 		case ir.OpSextend:
 			// bits.rules:205
 			{
-				v959 := c.arg0(v942)
-				out = append(out, c.instValue(c.makeRotr(v729, v959)))
+				v975 := c.arg0(v958)
+				out = append(out, c.instValue(c.makeRotr(v745, v975)))
 			}
 		}
 	}
@@ -7711,225 +7771,225 @@ func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpBitselect is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitselect(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1166 := c.arg0(v0)
-	for v1170, cursor1, ok := c.defInst(v1166, 0); ok; v1170, cursor1, ok = c.defInst(v1166, cursor1) {
-		v1171 := c.opcode(v1170)
-		switch v1171 {
+	v1182 := c.arg0(v0)
+	for v1186, cursor1, ok := c.defInst(v1182, 0); ok; v1186, cursor1, ok = c.defInst(v1182, cursor1) {
+		v1187 := c.opcode(v1186)
+		switch v1187 {
 		case ir.OpIcmp:
-			v1172 := c.intCc(v1170)
-			switch v1172 {
+			v1188 := c.intCc(v1186)
+			switch v1188 {
 			case ir.SignedGreaterThan:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:267
 							{
-								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmax(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:275
 							{
-								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmin(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.SignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:268
 							{
-								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmax(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:276
 							{
-								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmin(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.UnsignedGreaterThan:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:269
 							{
-								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmax(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:277
 							{
-								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmin(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.UnsignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:270
 							{
-								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmax(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:278
 							{
-								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmin(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.SignedLessThan:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:271
 							{
-								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmin(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:279
 							{
-								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmax(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.SignedLessThanOrEqual:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:272
 							{
-								out = append(out, c.instValue(c.makeSmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmin(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:280
 							{
-								out = append(out, c.instValue(c.makeSmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeSmax(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.UnsignedLessThan:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:273
 							{
-								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmin(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:281
 							{
-								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmax(v1189, v1190)))
 							}
 						}
 					}
 				}
 			case ir.UnsignedLessThanOrEqual:
 				v9 := c.valueType(v0)
-				v1165 := c.isVector(v9)
-				if v1165 {
-					v1167 := c.arg1(v0)
-					v1173 := c.arg0(v1170)
-					if v1167 == v1173 {
-						v1168 := c.arg2(v0)
-						v1174 := c.arg1(v1170)
-						if v1168 == v1174 {
+				v1181 := c.isVector(v9)
+				if v1181 {
+					v1183 := c.arg1(v0)
+					v1189 := c.arg0(v1186)
+					if v1183 == v1189 {
+						v1184 := c.arg2(v0)
+						v1190 := c.arg1(v1186)
+						if v1184 == v1190 {
 							// bits.rules:274
 							{
-								out = append(out, c.instValue(c.makeUmin(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmin(v1189, v1190)))
 							}
 						}
 					}
-					v1174 := c.arg1(v1170)
-					if v1167 == v1174 {
-						v1168 := c.arg2(v0)
-						if v1168 == v1173 {
+					v1190 := c.arg1(v1186)
+					if v1183 == v1190 {
+						v1184 := c.arg2(v0)
+						if v1184 == v1189 {
 							// bits.rules:282
 							{
-								out = append(out, c.instValue(c.makeUmax(v1173, v1174)))
+								out = append(out, c.instValue(c.makeUmax(v1189, v1190)))
 							}
 						}
 					}
@@ -7938,51 +7998,51 @@ func (c *Optimizer) simplify_OpBitselect(v0 ir.Value, out []ir.Value) []ir.Value
 		case ir.OpBnot:
 			// bits.rules:287
 			{
-				v1177 := c.arg0(v1170)
-				v1168 := c.arg2(v0)
-				v1167 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeBitselect(v1177, v1168, v1167)))
+				v1193 := c.arg0(v1186)
+				v1184 := c.arg2(v0)
+				v1183 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeBitselect(v1193, v1184, v1183)))
 			}
 		}
 	}
-	v1167 := c.arg1(v0)
-	v1168 := c.arg2(v0)
-	if v1167 == v1168 {
+	v1183 := c.arg1(v0)
+	v1184 := c.arg2(v0)
+	if v1183 == v1184 {
 		// bits.rules:284
 		{
-			out = append(out, v1167)
+			out = append(out, v1183)
 		}
 	}
-	if ok := c.zero(v1166); ok {
+	if ok := c.zero(v1182); ok {
 		// bits.rules:285
 		{
-			out = append(out, v1168)
+			out = append(out, v1184)
 		}
 	}
-	if ok := c.ones(v1166); ok {
+	if ok := c.ones(v1182); ok {
 		// bits.rules:286
 		{
-			out = append(out, v1167)
+			out = append(out, v1183)
 		}
 	}
 	v9 := c.valueType(v0)
 	if _, ok := c.intLanes(v9); ok {
-		if ok := c.ones(v1167); ok {
-			if ok := c.zero(v1168); ok {
+		if ok := c.ones(v1183); ok {
+			if ok := c.zero(v1184); ok {
 				// bits.rules:288
 				{
-					out = append(out, v1166)
+					out = append(out, v1182)
 				}
 			}
 			// bits.rules:290
 			{
-				out = append(out, c.instValue(c.makeBor(v1166, v1168)))
+				out = append(out, c.instValue(c.makeBor(v1182, v1184)))
 			}
 		}
-		if ok := c.zero(v1168); ok {
+		if ok := c.zero(v1184); ok {
 			// bits.rules:289
 			{
-				out = append(out, c.instValue(c.makeBand(v1166, v1167)))
+				out = append(out, c.instValue(c.makeBand(v1182, v1183)))
 			}
 		}
 	}
@@ -7993,46 +8053,46 @@ func (c *Optimizer) simplify_OpBitselect(v0 ir.Value, out []ir.Value) []ir.Value
 func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v11, ok := c.intLanes(v9); ok {
-		v1181 := c.arg0(v0)
-		v1182 := c.arg1(v0)
-		if v1181 == v1182 {
-			v1180 := c.intCc(v0)
-			v1184 := c.reflexive(v1180)
-			if v1184 {
+		v1197 := c.arg0(v0)
+		v1198 := c.arg1(v0)
+		if v1197 == v1198 {
+			v1196 := c.intCc(v0)
+			v1200 := c.reflexive(v1196)
+			if v1200 {
 				// compare.rules:5
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			v1186 := c.irreflexive(v1180)
-			if v1186 {
+			v1202 := c.irreflexive(v1196)
+			if v1202 {
 				// compare.rules:6
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
 		}
-		v1180 := c.intCc(v0)
-		switch v1180 {
+		v1196 := c.intCc(v0)
+		switch v1196 {
 		case ir.UnsignedLessThan:
-			if ok := c.zero(v1182); ok {
+			if ok := c.zero(v1198); ok {
 				// compare.rules:15
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
-			for v1390, cursor1, ok := c.defInst(v1182, 0); ok; v1390, cursor1, ok = c.defInst(v1182, cursor1) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpBand {
-					v1441 := c.arg0(v1390)
-					if v1181 == v1441 {
+			for v1406, cursor1, ok := c.defInst(v1198, 0); ok; v1406, cursor1, ok = c.defInst(v1198, cursor1) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpBand {
+					v1457 := c.arg0(v1406)
+					if v1197 == v1457 {
 						// compare.rules:168
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1442 := c.arg1(v1390)
-					if v1181 == v1442 {
+					v1458 := c.arg1(v1406)
+					if v1197 == v1458 {
 						// compare.rules:168
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8040,34 +8100,34 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-			for v1199, cursor2, ok := c.defInst(v1181, 0); ok; v1199, cursor2, ok = c.defInst(v1181, cursor2) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor2, ok := c.defInst(v1197, 0); ok; v1215, cursor2, ok = c.defInst(v1197, cursor2) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpBor:
-					v1443 := c.arg0(v1199)
-					if v1182 == v1443 {
+					v1459 := c.arg0(v1215)
+					if v1198 == v1459 {
 						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1444 := c.arg1(v1199)
-					if v1182 == v1444 {
+					v1460 := c.arg1(v1215)
+					if v1198 == v1460 {
 						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 				case ir.OpUmax:
-					v1453 := c.arg0(v1199)
-					if v1182 == v1453 {
+					v1469 := c.arg0(v1215)
+					if v1198 == v1469 {
 						// compare.rules:177
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1454 := c.arg1(v1199)
-					if v1182 == v1454 {
+					v1470 := c.arg1(v1215)
+					if v1198 == v1470 {
 						// compare.rules:177
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8076,24 +8136,24 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.UnsignedGreaterThanOrEqual:
-			if ok := c.zero(v1182); ok {
+			if ok := c.zero(v1198); ok {
 				// compare.rules:16
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			for v1390, cursor3, ok := c.defInst(v1182, 0); ok; v1390, cursor3, ok = c.defInst(v1182, cursor3) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpBand {
-					v1441 := c.arg0(v1390)
-					if v1181 == v1441 {
+			for v1406, cursor3, ok := c.defInst(v1198, 0); ok; v1406, cursor3, ok = c.defInst(v1198, cursor3) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpBand {
+					v1457 := c.arg0(v1406)
+					if v1197 == v1457 {
 						// compare.rules:166
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1442 := c.arg1(v1390)
-					if v1181 == v1442 {
+					v1458 := c.arg1(v1406)
+					if v1197 == v1458 {
 						// compare.rules:166
 						{
 							out = append(out, c.truthOf(v11))
@@ -8101,34 +8161,34 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-			for v1199, cursor4, ok := c.defInst(v1181, 0); ok; v1199, cursor4, ok = c.defInst(v1181, cursor4) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor4, ok := c.defInst(v1197, 0); ok; v1215, cursor4, ok = c.defInst(v1197, cursor4) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpBor:
-					v1443 := c.arg0(v1199)
-					if v1182 == v1443 {
+					v1459 := c.arg0(v1215)
+					if v1198 == v1459 {
 						// compare.rules:169
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1444 := c.arg1(v1199)
-					if v1182 == v1444 {
+					v1460 := c.arg1(v1215)
+					if v1198 == v1460 {
 						// compare.rules:169
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 				case ir.OpUmax:
-					v1453 := c.arg0(v1199)
-					if v1182 == v1453 {
+					v1469 := c.arg0(v1215)
+					if v1198 == v1469 {
 						// compare.rules:181
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1454 := c.arg1(v1199)
-					if v1182 == v1454 {
+					v1470 := c.arg1(v1215)
+					if v1198 == v1470 {
 						// compare.rules:181
 						{
 							out = append(out, c.truthOf(v11))
@@ -8137,40 +8197,40 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.UnsignedGreaterThan:
-			if ok := c.ones(v1182); ok {
+			if ok := c.ones(v1198); ok {
 				// compare.rules:17
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
-			for v1199, cursor5, ok := c.defInst(v1181, 0); ok; v1199, cursor5, ok = c.defInst(v1181, cursor5) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor5, ok := c.defInst(v1197, 0); ok; v1215, cursor5, ok = c.defInst(v1197, cursor5) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpBand:
-					v1427 := c.arg0(v1199)
-					if v1182 == v1427 {
+					v1443 := c.arg0(v1215)
+					if v1198 == v1443 {
 						// compare.rules:167
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1428 := c.arg1(v1199)
-					if v1182 == v1428 {
+					v1444 := c.arg1(v1215)
+					if v1198 == v1444 {
 						// compare.rules:167
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 				case ir.OpUmin:
-					v1449 := c.arg0(v1199)
-					if v1182 == v1449 {
+					v1465 := c.arg0(v1215)
+					if v1198 == v1465 {
 						// compare.rules:175
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1450 := c.arg1(v1199)
-					if v1182 == v1450 {
+					v1466 := c.arg1(v1215)
+					if v1198 == v1466 {
 						// compare.rules:175
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8178,18 +8238,18 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-			for v1390, cursor6, ok := c.defInst(v1182, 0); ok; v1390, cursor6, ok = c.defInst(v1182, cursor6) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpBor {
-					v1445 := c.arg0(v1390)
-					if v1181 == v1445 {
+			for v1406, cursor6, ok := c.defInst(v1198, 0); ok; v1406, cursor6, ok = c.defInst(v1198, cursor6) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpBor {
+					v1461 := c.arg0(v1406)
+					if v1197 == v1461 {
 						// compare.rules:172
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1446 := c.arg1(v1390)
-					if v1181 == v1446 {
+					v1462 := c.arg1(v1406)
+					if v1197 == v1462 {
 						// compare.rules:172
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8198,40 +8258,40 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.UnsignedLessThanOrEqual:
-			if ok := c.ones(v1182); ok {
+			if ok := c.ones(v1198); ok {
 				// compare.rules:18
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			for v1199, cursor7, ok := c.defInst(v1181, 0); ok; v1199, cursor7, ok = c.defInst(v1181, cursor7) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor7, ok := c.defInst(v1197, 0); ok; v1215, cursor7, ok = c.defInst(v1197, cursor7) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpBand:
-					v1427 := c.arg0(v1199)
-					if v1182 == v1427 {
+					v1443 := c.arg0(v1215)
+					if v1198 == v1443 {
 						// compare.rules:165
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1428 := c.arg1(v1199)
-					if v1182 == v1428 {
+					v1444 := c.arg1(v1215)
+					if v1198 == v1444 {
 						// compare.rules:165
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 				case ir.OpUmin:
-					v1449 := c.arg0(v1199)
-					if v1182 == v1449 {
+					v1465 := c.arg0(v1215)
+					if v1198 == v1465 {
 						// compare.rules:179
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1450 := c.arg1(v1199)
-					if v1182 == v1450 {
+					v1466 := c.arg1(v1215)
+					if v1198 == v1466 {
 						// compare.rules:179
 						{
 							out = append(out, c.truthOf(v11))
@@ -8239,18 +8299,18 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-			for v1390, cursor8, ok := c.defInst(v1182, 0); ok; v1390, cursor8, ok = c.defInst(v1182, cursor8) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpBor {
-					v1445 := c.arg0(v1390)
-					if v1181 == v1445 {
+			for v1406, cursor8, ok := c.defInst(v1198, 0); ok; v1406, cursor8, ok = c.defInst(v1198, cursor8) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpBor {
+					v1461 := c.arg0(v1406)
+					if v1197 == v1461 {
 						// compare.rules:170
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1446 := c.arg1(v1390)
-					if v1181 == v1446 {
+					v1462 := c.arg1(v1406)
+					if v1197 == v1462 {
 						// compare.rules:170
 						{
 							out = append(out, c.truthOf(v11))
@@ -8259,24 +8319,24 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.SignedLessThan:
-			if ok := c.least(v1182); ok {
+			if ok := c.least(v1198); ok {
 				// compare.rules:19
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
-			for v1199, cursor9, ok := c.defInst(v1181, 0); ok; v1199, cursor9, ok = c.defInst(v1181, cursor9) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSmax {
-					v1451 := c.arg0(v1199)
-					if v1182 == v1451 {
+			for v1215, cursor9, ok := c.defInst(v1197, 0); ok; v1215, cursor9, ok = c.defInst(v1197, cursor9) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSmax {
+					v1467 := c.arg0(v1215)
+					if v1198 == v1467 {
 						// compare.rules:176
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1452 := c.arg1(v1199)
-					if v1182 == v1452 {
+					v1468 := c.arg1(v1215)
+					if v1198 == v1468 {
 						// compare.rules:176
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8285,24 +8345,24 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.SignedGreaterThanOrEqual:
-			if ok := c.least(v1182); ok {
+			if ok := c.least(v1198); ok {
 				// compare.rules:20
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			for v1199, cursor10, ok := c.defInst(v1181, 0); ok; v1199, cursor10, ok = c.defInst(v1181, cursor10) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSmax {
-					v1451 := c.arg0(v1199)
-					if v1182 == v1451 {
+			for v1215, cursor10, ok := c.defInst(v1197, 0); ok; v1215, cursor10, ok = c.defInst(v1197, cursor10) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSmax {
+					v1467 := c.arg0(v1215)
+					if v1198 == v1467 {
 						// compare.rules:180
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1452 := c.arg1(v1199)
-					if v1182 == v1452 {
+					v1468 := c.arg1(v1215)
+					if v1198 == v1468 {
 						// compare.rules:180
 						{
 							out = append(out, c.truthOf(v11))
@@ -8311,24 +8371,24 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.SignedGreaterThan:
-			if ok := c.greatest(v1182); ok {
+			if ok := c.greatest(v1198); ok {
 				// compare.rules:21
 				{
 					out = append(out, c.zeroOf(v11))
 				}
 			}
-			for v1199, cursor11, ok := c.defInst(v1181, 0); ok; v1199, cursor11, ok = c.defInst(v1181, cursor11) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSmin {
-					v1447 := c.arg0(v1199)
-					if v1182 == v1447 {
+			for v1215, cursor11, ok := c.defInst(v1197, 0); ok; v1215, cursor11, ok = c.defInst(v1197, cursor11) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSmin {
+					v1463 := c.arg0(v1215)
+					if v1198 == v1463 {
 						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1448 := c.arg1(v1199)
-					if v1182 == v1448 {
+					v1464 := c.arg1(v1215)
+					if v1198 == v1464 {
 						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8337,24 +8397,24 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.SignedLessThanOrEqual:
-			if ok := c.greatest(v1182); ok {
+			if ok := c.greatest(v1198); ok {
 				// compare.rules:22
 				{
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			for v1199, cursor12, ok := c.defInst(v1181, 0); ok; v1199, cursor12, ok = c.defInst(v1181, cursor12) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSmin {
-					v1447 := c.arg0(v1199)
-					if v1182 == v1447 {
+			for v1215, cursor12, ok := c.defInst(v1197, 0); ok; v1215, cursor12, ok = c.defInst(v1197, cursor12) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSmin {
+					v1463 := c.arg0(v1215)
+					if v1198 == v1463 {
 						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1448 := c.arg1(v1199)
-					if v1182 == v1448 {
+					v1464 := c.arg1(v1215)
+					if v1198 == v1464 {
 						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
@@ -8363,11 +8423,11 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.Equal:
-			for v1199, cursor13, ok := c.defInst(v1181, 0); ok; v1199, cursor13, ok = c.defInst(v1181, cursor13) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpBnot {
-					v1388 := c.arg0(v1199)
-					if v1182 == v1388 {
+			for v1215, cursor13, ok := c.defInst(v1197, 0); ok; v1215, cursor13, ok = c.defInst(v1197, cursor13) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpBnot {
+					v1404 := c.arg0(v1215)
+					if v1198 == v1404 {
 						// compare.rules:157
 						{
 							out = append(out, c.zeroOf(v11))
@@ -8376,11 +8436,11 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.NotEqual:
-			for v1199, cursor14, ok := c.defInst(v1181, 0); ok; v1199, cursor14, ok = c.defInst(v1181, cursor14) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpBnot {
-					v1388 := c.arg0(v1199)
-					if v1182 == v1388 {
+			for v1215, cursor14, ok := c.defInst(v1197, 0); ok; v1215, cursor14, ok = c.defInst(v1197, cursor14) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpBnot {
+					v1404 := c.arg0(v1215)
+					if v1198 == v1404 {
 						// compare.rules:158
 						{
 							out = append(out, c.truthOf(v11))
@@ -8390,889 +8450,889 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v1180 := c.intCc(v0)
-	switch v1180 {
+	v1196 := c.intCc(v0)
+	switch v1196 {
 	case ir.UnsignedGreaterThan:
-		v1182 := c.arg1(v0)
-		if ok := c.zero(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.zero(v1198); ok {
 			// compare.rules:25
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1197, v1198)))
 			}
 		}
-		v1181 := c.arg0(v0)
-		for v1199, cursor15, ok := c.defInst(v1181, 0); ok; v1199, cursor15, ok = c.defInst(v1181, cursor15) {
-			v1200 := c.opcode(v1199)
-			if v1200 == ir.OpIsub {
-				v1378 := c.arg0(v1199)
-				if v1182 == v1378 {
+		v1197 := c.arg0(v0)
+		for v1215, cursor15, ok := c.defInst(v1197, 0); ok; v1215, cursor15, ok = c.defInst(v1197, cursor15) {
+			v1216 := c.opcode(v1215)
+			if v1216 == ir.OpIsub {
+				v1394 := c.arg0(v1215)
+				if v1198 == v1394 {
 					// compare.rules:160
 					{
-						v1379 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1379, v1378)))
+						v1395 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1395, v1394)))
 					}
 				}
 			}
 		}
 	case ir.UnsignedLessThanOrEqual:
-		v1182 := c.arg1(v0)
-		if ok := c.zero(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.zero(v1198); ok {
 			// compare.rules:26
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, v1198)))
 			}
 		}
-		v1181 := c.arg0(v0)
-		for v1199, cursor16, ok := c.defInst(v1181, 0); ok; v1199, cursor16, ok = c.defInst(v1181, cursor16) {
-			v1200 := c.opcode(v1199)
-			if v1200 == ir.OpIsub {
-				v1378 := c.arg0(v1199)
-				if v1182 == v1378 {
+		v1197 := c.arg0(v0)
+		for v1215, cursor16, ok := c.defInst(v1197, 0); ok; v1215, cursor16, ok = c.defInst(v1197, cursor16) {
+			v1216 := c.opcode(v1215)
+			if v1216 == ir.OpIsub {
+				v1394 := c.arg0(v1215)
+				if v1198 == v1394 {
 					// compare.rules:161
 					{
-						v1379 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1379, v1378)))
+						v1395 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1395, v1394)))
 					}
 				}
 			}
 		}
 	case ir.UnsignedLessThan:
-		v1182 := c.arg1(v0)
-		if ok := c.ones(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.ones(v1198); ok {
 			// compare.rules:27
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1197, v1198)))
 			}
 		}
-		if v1192, ok := c.uconst(v1182); ok {
-			if v1192 == 1 {
+		if v1208, ok := c.uconst(v1198); ok {
+			if v1208 == 1 {
 				// compare.rules:29
 				{
-					v1181 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+					v1197 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 				}
 			}
 		}
-		for v1390, cursor17, ok := c.defInst(v1182, 0); ok; v1390, cursor17, ok = c.defInst(v1182, cursor17) {
-			v1391 := c.opcode(v1390)
-			if v1391 == ir.OpIsub {
-				v1181 := c.arg0(v0)
-				v1400 := c.arg0(v1390)
-				if v1181 == v1400 {
+		for v1406, cursor17, ok := c.defInst(v1198, 0); ok; v1406, cursor17, ok = c.defInst(v1198, cursor17) {
+			v1407 := c.opcode(v1406)
+			if v1407 == ir.OpIsub {
+				v1197 := c.arg0(v0)
+				v1416 := c.arg0(v1406)
+				if v1197 == v1416 {
 					// compare.rules:162
 					{
-						v1401 := c.arg1(v1390)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1401, v1181)))
+						v1417 := c.arg1(v1406)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1417, v1197)))
 					}
 				}
 			}
 		}
-		v1181 := c.arg0(v0)
-		v1194 := c.valueType(v1181)
-		if v1197, ok := c.fitsIn64(v1194); ok {
-			if ok := c.least(v1182); ok {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1213, ok := c.fitsIn64(v1210); ok {
+			if ok := c.least(v1198); ok {
 				// compare.rules:207
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1181, c.makeConst(v1197, 0))))
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1197, c.makeConst(v1213, 0))))
 				}
 			}
 		}
 	case ir.UnsignedGreaterThanOrEqual:
-		v1182 := c.arg1(v0)
-		if ok := c.ones(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.ones(v1198); ok {
 			// compare.rules:28
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, v1198)))
 			}
 		}
-		if v1192, ok := c.uconst(v1182); ok {
-			if v1192 == 1 {
+		if v1208, ok := c.uconst(v1198); ok {
+			if v1208 == 1 {
 				// compare.rules:30
 				{
-					v1181 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+					v1197 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 				}
 			}
 		}
-		for v1390, cursor18, ok := c.defInst(v1182, 0); ok; v1390, cursor18, ok = c.defInst(v1182, cursor18) {
-			v1391 := c.opcode(v1390)
-			if v1391 == ir.OpIsub {
-				v1181 := c.arg0(v0)
-				v1400 := c.arg0(v1390)
-				if v1181 == v1400 {
+		for v1406, cursor18, ok := c.defInst(v1198, 0); ok; v1406, cursor18, ok = c.defInst(v1198, cursor18) {
+			v1407 := c.opcode(v1406)
+			if v1407 == ir.OpIsub {
+				v1197 := c.arg0(v0)
+				v1416 := c.arg0(v1406)
+				if v1197 == v1416 {
 					// compare.rules:163
 					{
-						v1401 := c.arg1(v1390)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1401, v1181)))
+						v1417 := c.arg1(v1406)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1417, v1197)))
 					}
 				}
 			}
 		}
-		v1181 := c.arg0(v0)
-		v1194 := c.valueType(v1181)
-		if v1197, ok := c.fitsIn64(v1194); ok {
-			if ok := c.least(v1182); ok {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1213, ok := c.fitsIn64(v1210); ok {
+			if ok := c.least(v1198); ok {
 				// compare.rules:206
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1181, c.makeConst(v1197, 0))))
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1197, c.makeConst(v1213, 0))))
 				}
 			}
 		}
 	case ir.SignedLessThan:
-		v1182 := c.arg1(v0)
-		if v1192, ok := c.uconst(v1182); ok {
-			if v1192 == 1 {
+		v1198 := c.arg1(v0)
+		if v1208, ok := c.uconst(v1198); ok {
+			if v1208 == 1 {
 				// compare.rules:31
 				{
-					v1181 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+					v1197 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 				}
 			}
 		}
-		if ok := c.greatest(v1182); ok {
+		if ok := c.greatest(v1198); ok {
 			// compare.rules:35
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1197, v1198)))
 			}
 		}
-		v1181 := c.arg0(v0)
-		v1194 := c.valueType(v1181)
-		if v1197, ok := c.fitsIn64(v1194); ok {
-			for v1199, cursor19, ok := c.defInst(v1181, 0); ok; v1199, cursor19, ok = c.defInst(v1181, cursor19) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSshr {
-					if ok := c.zero(v1182); ok {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1213, ok := c.fitsIn64(v1210); ok {
+			for v1215, cursor19, ok := c.defInst(v1197, 0); ok; v1215, cursor19, ok = c.defInst(v1197, cursor19) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSshr {
+					if ok := c.zero(v1198); ok {
 						// compare.rules:210
 						{
-							v1470 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1470, c.makeConst(v1197, 0))))
+							v1486 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1486, c.makeConst(v1213, 0))))
 						}
 					}
 				}
 			}
 		}
 	case ir.SignedGreaterThanOrEqual:
-		v1182 := c.arg1(v0)
-		if v1192, ok := c.uconst(v1182); ok {
-			if v1192 == 1 {
+		v1198 := c.arg1(v0)
+		if v1208, ok := c.uconst(v1198); ok {
+			if v1208 == 1 {
 				// compare.rules:32
 				{
-					v1181 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+					v1197 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 				}
 			}
 		}
-		if ok := c.greatest(v1182); ok {
+		if ok := c.greatest(v1198); ok {
 			// compare.rules:36
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, v1198)))
 			}
 		}
-		v1181 := c.arg0(v0)
-		v1194 := c.valueType(v1181)
-		if v1197, ok := c.fitsIn64(v1194); ok {
-			for v1199, cursor20, ok := c.defInst(v1181, 0); ok; v1199, cursor20, ok = c.defInst(v1181, cursor20) {
-				v1200 := c.opcode(v1199)
-				if v1200 == ir.OpSshr {
-					if ok := c.zero(v1182); ok {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1213, ok := c.fitsIn64(v1210); ok {
+			for v1215, cursor20, ok := c.defInst(v1197, 0); ok; v1215, cursor20, ok = c.defInst(v1197, cursor20) {
+				v1216 := c.opcode(v1215)
+				if v1216 == ir.OpSshr {
+					if ok := c.zero(v1198); ok {
 						// compare.rules:211
 						{
-							v1470 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1470, c.makeConst(v1197, 0))))
+							v1486 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1486, c.makeConst(v1213, 0))))
 						}
 					}
 				}
 			}
 		}
 	case ir.SignedGreaterThan:
-		v1182 := c.arg1(v0)
-		if ok := c.ones(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.ones(v1198); ok {
 			// compare.rules:33
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 			}
 		}
-		if ok := c.least(v1182); ok {
+		if ok := c.least(v1198); ok {
 			// compare.rules:37
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v1197, v1198)))
 			}
 		}
 	case ir.SignedLessThanOrEqual:
-		v1182 := c.arg1(v0)
-		if ok := c.ones(v1182); ok {
+		v1198 := c.arg1(v0)
+		if ok := c.ones(v1198); ok {
 			// compare.rules:34
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1181, c.instValue(c.makeIsub(v1182, v1182)))))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1197, c.instValue(c.makeIsub(v1198, v1198)))))
 			}
 		}
-		if ok := c.least(v1182); ok {
+		if ok := c.least(v1198); ok {
 			// compare.rules:38
 			{
-				v1181 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, v1182)))
+				v1197 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, v1198)))
 			}
 		}
 	case ir.NotEqual:
-		v1182 := c.arg1(v0)
-		if ok := c.zero(v1182); ok {
-			v1181 := c.arg0(v0)
-			if ok := c.boolean(v1181); ok {
-				v1194 := c.valueType(v1181)
-				if v1194 == ir.I8 {
+		v1198 := c.arg1(v0)
+		if ok := c.zero(v1198); ok {
+			v1197 := c.arg0(v0)
+			if ok := c.boolean(v1197); ok {
+				v1210 := c.valueType(v1197)
+				if v1210 == ir.I8 {
 					// compare.rules:42
 					{
-						out = append(out, v1181)
+						out = append(out, v1197)
 					}
 				}
-				if _, ok := c.fitsIn64(v1194); ok {
+				if _, ok := c.fitsIn64(v1210); ok {
 					// compare.rules:44
 					{
-						out = append(out, c.extendBool(ir.I8, v1181))
+						out = append(out, c.extendBool(ir.I8, v1197))
 					}
 				}
 			}
-			v1194 := c.valueType(v1181)
-			if v1197, ok := c.fitsIn64(v1194); ok {
-				for v1199, cursor21, ok := c.defInst(v1181, 0); ok; v1199, cursor21, ok = c.defInst(v1181, cursor21) {
-					v1200 := c.opcode(v1199)
-					switch v1200 {
+			v1210 := c.valueType(v1197)
+			if v1213, ok := c.fitsIn64(v1210); ok {
+				for v1215, cursor21, ok := c.defInst(v1197, 0); ok; v1215, cursor21, ok = c.defInst(v1197, cursor21) {
+					v1216 := c.opcode(v1215)
+					switch v1216 {
 					case ir.OpClz:
 						// compare.rules:192
 						{
-							v1455 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1455, v1182)))
+							v1471 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1471, v1198)))
 						}
 					case ir.OpUshr:
-						v1462 := c.arg1(v1199)
-						if v1464, ok := c.uconst(v1462); ok {
-							v1466 := c.amount(v1197, v1464)
-							v1468 := c.u64Lt(0, v1466)
-							if v1468 {
+						v1478 := c.arg1(v1215)
+						if v1480, ok := c.uconst(v1478); ok {
+							v1482 := c.amount(v1213, v1480)
+							v1484 := c.u64Lt(0, v1482)
+							if v1484 {
 								// compare.rules:203
 								{
-									v1461 := c.arg0(v1199)
-									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1461, c.makeConst(v1197, c.u64Shl(1, c.amount(v1197, v1464))))))
+									v1477 := c.arg0(v1215)
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
 								}
 							}
 						}
 					case ir.OpBand:
-						v1428 := c.arg1(v1199)
-						if ok := c.least(v1428); ok {
+						v1444 := c.arg1(v1215)
+						if ok := c.least(v1444); ok {
 							// compare.rules:208
 							{
-								v1427 := c.arg0(v1199)
-								out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1427, v1182)))
+								v1443 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1443, v1198)))
 							}
 						}
 					}
 				}
 			}
 		}
-		if v1192, ok := c.uconst(v1182); ok {
-			if v1192 == 1 {
-				v1181 := c.arg0(v0)
-				v1194 := c.valueType(v1181)
-				if v1197, ok := c.fitsIn64(v1194); ok {
-					if ok := c.boolean(v1181); ok {
+		if v1208, ok := c.uconst(v1198); ok {
+			if v1208 == 1 {
+				v1197 := c.arg0(v0)
+				v1210 := c.valueType(v1197)
+				if v1213, ok := c.fitsIn64(v1210); ok {
+					if ok := c.boolean(v1197); ok {
 						// compare.rules:46
 						{
-							out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1181, c.makeConst(v1197, 0))))
+							out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, c.makeConst(v1213, 0))))
 						}
 					}
 				}
-				if v1194 == ir.I8 {
-					for v1199, cursor22, ok := c.defInst(v1181, 0); ok; v1199, cursor22, ok = c.defInst(v1181, cursor22) {
-						v1200 := c.opcode(v1199)
-						if v1200 == ir.OpIcmp {
+				if v1210 == ir.I8 {
+					for v1215, cursor22, ok := c.defInst(v1197, 0); ok; v1215, cursor22, ok = c.defInst(v1197, cursor22) {
+						v1216 := c.opcode(v1215)
+						if v1216 == ir.OpIcmp {
 							// compare.rules:49
 							{
-								v1201 := c.intCc(v1199)
-								v1202 := c.arg0(v1199)
-								v1203 := c.arg1(v1199)
-								out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1201), v1202, v1203)))
+								v1217 := c.intCc(v1215)
+								v1218 := c.arg0(v1215)
+								v1219 := c.arg1(v1215)
+								out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
 							}
 						}
 					}
 				}
 			}
 		}
-		v1181 := c.arg0(v0)
-		for v1199, cursor23, ok := c.defInst(v1181, 0); ok; v1199, cursor23, ok = c.defInst(v1181, cursor23) {
-			v1200 := c.opcode(v1199)
-			switch v1200 {
+		v1197 := c.arg0(v0)
+		for v1215, cursor23, ok := c.defInst(v1197, 0); ok; v1215, cursor23, ok = c.defInst(v1197, cursor23) {
+			v1216 := c.opcode(v1215)
+			switch v1216 {
 			case ir.OpSmin:
-				v1447 := c.arg0(v1199)
-				if v1182 == v1447 {
+				v1463 := c.arg0(v1215)
+				if v1198 == v1463 {
 					// compare.rules:186
 					{
-						v1448 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1447, v1448)))
+						v1464 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1463, v1464)))
 					}
 				}
-				v1448 := c.arg1(v1199)
-				if v1182 == v1448 {
+				v1464 := c.arg1(v1215)
+				if v1198 == v1464 {
 					// compare.rules:186
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1448, v1447)))
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1464, v1463)))
 					}
 				}
 			case ir.OpUmin:
-				v1449 := c.arg0(v1199)
-				if v1182 == v1449 {
+				v1465 := c.arg0(v1215)
+				if v1198 == v1465 {
 					// compare.rules:187
 					{
-						v1450 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1449, v1450)))
+						v1466 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1465, v1466)))
 					}
 				}
-				v1450 := c.arg1(v1199)
-				if v1182 == v1450 {
+				v1466 := c.arg1(v1215)
+				if v1198 == v1466 {
 					// compare.rules:187
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1450, v1449)))
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1466, v1465)))
 					}
 				}
 			case ir.OpSmax:
-				v1451 := c.arg0(v1199)
-				if v1182 == v1451 {
+				v1467 := c.arg0(v1215)
+				if v1198 == v1467 {
 					// compare.rules:188
 					{
-						v1452 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1451, v1452)))
+						v1468 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1467, v1468)))
 					}
 				}
-				v1452 := c.arg1(v1199)
-				if v1182 == v1452 {
+				v1468 := c.arg1(v1215)
+				if v1198 == v1468 {
 					// compare.rules:188
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1452, v1451)))
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1468, v1467)))
 					}
 				}
 			case ir.OpUmax:
-				v1453 := c.arg0(v1199)
-				if v1182 == v1453 {
+				v1469 := c.arg0(v1215)
+				if v1198 == v1469 {
 					// compare.rules:189
 					{
-						v1454 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1453, v1454)))
+						v1470 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1469, v1470)))
 					}
 				}
-				v1454 := c.arg1(v1199)
-				if v1182 == v1454 {
+				v1470 := c.arg1(v1215)
+				if v1198 == v1470 {
 					// compare.rules:189
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1454, v1453)))
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1470, v1469)))
 					}
 				}
 			case ir.OpBand:
-				v1428 := c.arg1(v1199)
-				if _, ok := c.powerOfTwo(v1428); ok {
-					if v1182 == v1428 {
+				v1444 := c.arg1(v1215)
+				if _, ok := c.powerOfTwo(v1444); ok {
+					if v1198 == v1444 {
 						// compare.rules:214
 						{
-							v1427 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v1427, v1428)), c.instValue(c.makeIsub(v1428, v1428)))))
+							v1443 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
 						}
 					}
 				}
 			}
 		}
 	case ir.Equal:
-		v1181 := c.arg0(v0)
-		v1194 := c.valueType(v1181)
-		if v1194 == ir.I8 {
-			if ok := c.boolean(v1181); ok {
-				v1182 := c.arg1(v0)
-				if v1192, ok := c.uconst(v1182); ok {
-					if v1192 == 1 {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1210 == ir.I8 {
+			if ok := c.boolean(v1197); ok {
+				v1198 := c.arg1(v0)
+				if v1208, ok := c.uconst(v1198); ok {
+					if v1208 == 1 {
 						// compare.rules:43
 						{
-							out = append(out, v1181)
+							out = append(out, v1197)
 						}
 					}
 				}
 			}
-			for v1199, cursor24, ok := c.defInst(v1181, 0); ok; v1199, cursor24, ok = c.defInst(v1181, cursor24) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor24, ok := c.defInst(v1197, 0); ok; v1215, cursor24, ok = c.defInst(v1197, cursor24) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpIcmp:
-					v1182 := c.arg1(v0)
-					if ok := c.zero(v1182); ok {
+					v1198 := c.arg1(v0)
+					if ok := c.zero(v1198); ok {
 						// compare.rules:47
 						{
-							v1201 := c.intCc(v1199)
-							v1202 := c.arg0(v1199)
-							v1203 := c.arg1(v1199)
-							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1201), v1202, v1203)))
+							v1217 := c.intCc(v1215)
+							v1218 := c.arg0(v1215)
+							v1219 := c.arg1(v1215)
+							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
 						}
 					}
 				case ir.OpFcmp:
-					v1182 := c.arg1(v0)
-					if ok := c.zero(v1182); ok {
+					v1198 := c.arg1(v0)
+					if ok := c.zero(v1198); ok {
 						// compare.rules:48
 						{
-							v1204 := c.floatCc(v1199)
-							v1205 := c.arg0(v1199)
-							v1206 := c.arg1(v1199)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1204), v1205, v1206)))
+							v1220 := c.floatCc(v1215)
+							v1221 := c.arg0(v1215)
+							v1222 := c.arg1(v1215)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1220), v1221, v1222)))
 						}
 					}
 				}
 			}
 		}
-		if v1197, ok := c.fitsIn64(v1194); ok {
-			if ok := c.boolean(v1181); ok {
-				v1182 := c.arg1(v0)
-				if v1192, ok := c.uconst(v1182); ok {
-					if v1192 == 1 {
+		if v1213, ok := c.fitsIn64(v1210); ok {
+			if ok := c.boolean(v1197); ok {
+				v1198 := c.arg1(v0)
+				if v1208, ok := c.uconst(v1198); ok {
+					if v1208 == 1 {
 						// compare.rules:45
 						{
-							out = append(out, c.extendBool(ir.I8, v1181))
+							out = append(out, c.extendBool(ir.I8, v1197))
 						}
 					}
 				}
 			}
-			for v1199, cursor25, ok := c.defInst(v1181, 0); ok; v1199, cursor25, ok = c.defInst(v1181, cursor25) {
-				v1200 := c.opcode(v1199)
-				switch v1200 {
+			for v1215, cursor25, ok := c.defInst(v1197, 0); ok; v1215, cursor25, ok = c.defInst(v1197, cursor25) {
+				v1216 := c.opcode(v1215)
+				switch v1216 {
 				case ir.OpClz:
-					v1182 := c.arg1(v0)
-					if ok := c.zero(v1182); ok {
+					v1198 := c.arg1(v0)
+					if ok := c.zero(v1198); ok {
 						// compare.rules:191
 						{
-							v1455 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1455, v1182)))
+							v1471 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1471, v1198)))
 						}
 					}
 				case ir.OpUshr:
-					v1462 := c.arg1(v1199)
-					if v1464, ok := c.uconst(v1462); ok {
-						v1466 := c.amount(v1197, v1464)
-						v1468 := c.u64Lt(0, v1466)
-						if v1468 {
-							v1182 := c.arg1(v0)
-							if ok := c.zero(v1182); ok {
+					v1478 := c.arg1(v1215)
+					if v1480, ok := c.uconst(v1478); ok {
+						v1482 := c.amount(v1213, v1480)
+						v1484 := c.u64Lt(0, v1482)
+						if v1484 {
+							v1198 := c.arg1(v0)
+							if ok := c.zero(v1198); ok {
 								// compare.rules:200
 								{
-									v1461 := c.arg0(v1199)
-									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1461, c.makeConst(v1197, c.u64Shl(1, c.amount(v1197, v1464))))))
+									v1477 := c.arg0(v1215)
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
 								}
 							}
 						}
 					}
 				case ir.OpBand:
-					v1428 := c.arg1(v1199)
-					if ok := c.least(v1428); ok {
-						v1182 := c.arg1(v0)
-						if ok := c.zero(v1182); ok {
+					v1444 := c.arg1(v1215)
+					if ok := c.least(v1444); ok {
+						v1198 := c.arg1(v0)
+						if ok := c.zero(v1198); ok {
 							// compare.rules:209
 							{
-								v1427 := c.arg0(v1199)
-								out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1427, v1182)))
+								v1443 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1443, v1198)))
 							}
 						}
 					}
 				}
 			}
 		}
-		for v1199, cursor26, ok := c.defInst(v1181, 0); ok; v1199, cursor26, ok = c.defInst(v1181, cursor26) {
-			v1200 := c.opcode(v1199)
-			switch v1200 {
+		for v1215, cursor26, ok := c.defInst(v1197, 0); ok; v1215, cursor26, ok = c.defInst(v1197, cursor26) {
+			v1216 := c.opcode(v1215)
+			switch v1216 {
 			case ir.OpSmin:
-				v1182 := c.arg1(v0)
-				v1447 := c.arg0(v1199)
-				if v1182 == v1447 {
+				v1198 := c.arg1(v0)
+				v1463 := c.arg0(v1215)
+				if v1198 == v1463 {
 					// compare.rules:182
 					{
-						v1448 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1447, v1448)))
+						v1464 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1463, v1464)))
 					}
 				}
-				v1448 := c.arg1(v1199)
-				if v1182 == v1448 {
+				v1464 := c.arg1(v1215)
+				if v1198 == v1464 {
 					// compare.rules:182
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1448, v1447)))
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1464, v1463)))
 					}
 				}
 			case ir.OpUmin:
-				v1182 := c.arg1(v0)
-				v1449 := c.arg0(v1199)
-				if v1182 == v1449 {
+				v1198 := c.arg1(v0)
+				v1465 := c.arg0(v1215)
+				if v1198 == v1465 {
 					// compare.rules:183
 					{
-						v1450 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1449, v1450)))
+						v1466 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1465, v1466)))
 					}
 				}
-				v1450 := c.arg1(v1199)
-				if v1182 == v1450 {
+				v1466 := c.arg1(v1215)
+				if v1198 == v1466 {
 					// compare.rules:183
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1450, v1449)))
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1466, v1465)))
 					}
 				}
 			case ir.OpSmax:
-				v1182 := c.arg1(v0)
-				v1451 := c.arg0(v1199)
-				if v1182 == v1451 {
+				v1198 := c.arg1(v0)
+				v1467 := c.arg0(v1215)
+				if v1198 == v1467 {
 					// compare.rules:184
 					{
-						v1452 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1451, v1452)))
+						v1468 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1467, v1468)))
 					}
 				}
-				v1452 := c.arg1(v1199)
-				if v1182 == v1452 {
+				v1468 := c.arg1(v1215)
+				if v1198 == v1468 {
 					// compare.rules:184
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1452, v1451)))
+						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1468, v1467)))
 					}
 				}
 			case ir.OpUmax:
-				v1182 := c.arg1(v0)
-				v1453 := c.arg0(v1199)
-				if v1182 == v1453 {
+				v1198 := c.arg1(v0)
+				v1469 := c.arg0(v1215)
+				if v1198 == v1469 {
 					// compare.rules:185
 					{
-						v1454 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1453, v1454)))
+						v1470 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1469, v1470)))
 					}
 				}
-				v1454 := c.arg1(v1199)
-				if v1182 == v1454 {
+				v1470 := c.arg1(v1215)
+				if v1198 == v1470 {
 					// compare.rules:185
 					{
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1454, v1453)))
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1470, v1469)))
 					}
 				}
 			case ir.OpBand:
-				v1428 := c.arg1(v1199)
-				if _, ok := c.powerOfTwo(v1428); ok {
-					v1182 := c.arg1(v0)
-					if v1182 == v1428 {
+				v1444 := c.arg1(v1215)
+				if _, ok := c.powerOfTwo(v1444); ok {
+					v1198 := c.arg1(v0)
+					if v1198 == v1444 {
 						// compare.rules:213
 						{
-							v1427 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v1427, v1428)), c.instValue(c.makeIsub(v1428, v1428)))))
+							v1443 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
 						}
 					}
 				}
 			}
 		}
 	}
-	if ok := c.equality(v1180); ok {
-		v1181 := c.arg0(v0)
-		for v1199, cursor27, ok := c.defInst(v1181, 0); ok; v1199, cursor27, ok = c.defInst(v1181, cursor27) {
-			v1200 := c.opcode(v1199)
-			switch v1200 {
+	if ok := c.equality(v1196); ok {
+		v1197 := c.arg0(v0)
+		for v1215, cursor27, ok := c.defInst(v1197, 0); ok; v1215, cursor27, ok = c.defInst(v1197, cursor27) {
+			v1216 := c.opcode(v1215)
+			switch v1216 {
 			case ir.OpBxor:
-				v1182 := c.arg1(v0)
-				if ok := c.zero(v1182); ok {
+				v1198 := c.arg1(v0)
+				if ok := c.zero(v1198); ok {
 					// compare.rules:126
 					{
-						v1376 := c.arg0(v1199)
-						v1377 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1377)))
+						v1392 := c.arg0(v1215)
+						v1393 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1393)))
 					}
 				}
-				v1377 := c.arg1(v1199)
-				if ok := c.konst(v1377); ok {
-					if ok := c.konst(v1182); ok {
+				v1393 := c.arg1(v1215)
+				if ok := c.konst(v1393); ok {
+					if ok := c.konst(v1198); ok {
 						// compare.rules:133
 						{
-							v1376 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1376, c.instValue(c.makeBxor(v1182, v1377)))))
+							v1392 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1392, c.instValue(c.makeBxor(v1198, v1393)))))
 						}
 					}
 				}
-				v1376 := c.arg0(v1199)
-				if v1182 == v1376 {
+				v1392 := c.arg0(v1215)
+				if v1198 == v1392 {
 					// compare.rules:141
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1377, c.instValue(c.makeIsub(v1376, v1376)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1393, c.instValue(c.makeIsub(v1392, v1392)))))
 					}
 				}
-				if v1182 == v1377 {
+				if v1198 == v1393 {
 					// compare.rules:141
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1376, c.instValue(c.makeIsub(v1377, v1377)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1392, c.instValue(c.makeIsub(v1393, v1393)))))
 					}
 				}
-				for v1390, cursor28, ok := c.defInst(v1182, 0); ok; v1390, cursor28, ok = c.defInst(v1182, cursor28) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpBxor {
-						v1398 := c.arg0(v1390)
-						if v1376 == v1398 {
+				for v1406, cursor28, ok := c.defInst(v1198, 0); ok; v1406, cursor28, ok = c.defInst(v1198, cursor28) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpBxor {
+						v1414 := c.arg0(v1406)
+						if v1392 == v1414 {
 							// compare.rules:147
 							{
-								v1399 := c.arg1(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1377, v1399)))
+								v1415 := c.arg1(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1415)))
 							}
 						}
-						if v1377 == v1398 {
+						if v1393 == v1414 {
 							// compare.rules:147
 							{
-								v1399 := c.arg1(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1399)))
+								v1415 := c.arg1(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1415)))
 							}
 						}
-						v1399 := c.arg1(v1390)
-						if v1376 == v1399 {
+						v1415 := c.arg1(v1406)
+						if v1392 == v1415 {
 							// compare.rules:147
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1377, v1398)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1414)))
 							}
 						}
-						if v1377 == v1399 {
+						if v1393 == v1415 {
 							// compare.rules:147
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1376, v1398)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1414)))
 							}
 						}
 					}
 				}
 			case ir.OpIsub:
-				v1182 := c.arg1(v0)
-				if ok := c.zero(v1182); ok {
+				v1198 := c.arg1(v0)
+				if ok := c.zero(v1198); ok {
 					// compare.rules:127
 					{
-						v1378 := c.arg0(v1199)
-						v1379 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1378, v1379)))
+						v1394 := c.arg0(v1215)
+						v1395 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1394, v1395)))
 					}
 				}
-				v1378 := c.arg0(v1199)
-				if ok := c.konst(v1378); ok {
-					if ok := c.konst(v1182); ok {
+				v1394 := c.arg0(v1215)
+				if ok := c.konst(v1394); ok {
+					if ok := c.konst(v1198); ok {
 						// compare.rules:134
 						{
-							v1379 := c.arg1(v1199)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIsub(v1378, v1182)))))
+							v1395 := c.arg1(v1215)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1198)))))
 						}
 					}
-					for v1390, cursor29, ok := c.defInst(v1182, 0); ok; v1390, cursor29, ok = c.defInst(v1182, cursor29) {
-						v1391 := c.opcode(v1390)
-						if v1391 == ir.OpIsub {
-							v1400 := c.arg0(v1390)
-							if ok := c.konst(v1400); ok {
+					for v1406, cursor29, ok := c.defInst(v1198, 0); ok; v1406, cursor29, ok = c.defInst(v1198, cursor29) {
+						v1407 := c.opcode(v1406)
+						if v1407 == ir.OpIsub {
+							v1416 := c.arg0(v1406)
+							if ok := c.konst(v1416); ok {
 								// compare.rules:153
 								{
-									v1379 := c.arg1(v1199)
-									v1401 := c.arg1(v1390)
-									out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIadd(v1401, c.instValue(c.makeIsub(v1378, v1400)))))))
+									v1395 := c.arg1(v1215)
+									v1417 := c.arg1(v1406)
+									out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIadd(v1417, c.instValue(c.makeIsub(v1394, v1416)))))))
 								}
 							}
 						}
 					}
 				}
-				if v1182 == v1378 {
+				if v1198 == v1394 {
 					// compare.rules:143
 					{
-						v1379 := c.arg1(v1199)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1379, c.instValue(c.makeIsub(v1378, v1378)))))
+						v1395 := c.arg1(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1394)))))
 					}
 				}
-				for v1390, cursor30, ok := c.defInst(v1182, 0); ok; v1390, cursor30, ok = c.defInst(v1182, cursor30) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpIsub {
-						v1400 := c.arg0(v1390)
-						if v1378 == v1400 {
+				for v1406, cursor30, ok := c.defInst(v1198, 0); ok; v1406, cursor30, ok = c.defInst(v1198, cursor30) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpIsub {
+						v1416 := c.arg0(v1406)
+						if v1394 == v1416 {
 							// compare.rules:145
 							{
-								v1379 := c.arg1(v1199)
-								v1401 := c.arg1(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1379, v1401)))
+								v1395 := c.arg1(v1215)
+								v1417 := c.arg1(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1395, v1417)))
 							}
 						}
-						v1379 := c.arg1(v1199)
-						v1401 := c.arg1(v1390)
-						if v1379 == v1401 {
+						v1395 := c.arg1(v1215)
+						v1417 := c.arg1(v1406)
+						if v1395 == v1417 {
 							// compare.rules:146
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1378, v1400)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1394, v1416)))
 							}
 						}
 					}
 				}
 			case ir.OpIadd:
-				v1383 := c.arg1(v1199)
-				if ok := c.konst(v1383); ok {
-					v1182 := c.arg1(v0)
-					if ok := c.konst(v1182); ok {
+				v1399 := c.arg1(v1215)
+				if ok := c.konst(v1399); ok {
+					v1198 := c.arg1(v0)
+					if ok := c.konst(v1198); ok {
 						// compare.rules:132
 						{
-							v1382 := c.arg0(v1199)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIsub(v1182, v1383)))))
+							v1398 := c.arg0(v1215)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1198, v1399)))))
 						}
 					}
-					for v1390, cursor31, ok := c.defInst(v1182, 0); ok; v1390, cursor31, ok = c.defInst(v1182, cursor31) {
-						v1391 := c.opcode(v1390)
-						if v1391 == ir.OpIadd {
-							v1393 := c.arg1(v1390)
-							if ok := c.konst(v1393); ok {
+					for v1406, cursor31, ok := c.defInst(v1198, 0); ok; v1406, cursor31, ok = c.defInst(v1198, cursor31) {
+						v1407 := c.opcode(v1406)
+						if v1407 == ir.OpIadd {
+							v1409 := c.arg1(v1406)
+							if ok := c.konst(v1409); ok {
 								// compare.rules:152
 								{
-									v1382 := c.arg0(v1199)
-									v1392 := c.arg0(v1390)
-									out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIadd(v1392, c.instValue(c.makeIsub(v1393, v1383)))))))
+									v1398 := c.arg0(v1215)
+									v1408 := c.arg0(v1406)
+									out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIadd(v1408, c.instValue(c.makeIsub(v1409, v1399)))))))
 								}
 							}
 						}
 					}
 				}
-				v1182 := c.arg1(v0)
-				for v1390, cursor32, ok := c.defInst(v1182, 0); ok; v1390, cursor32, ok = c.defInst(v1182, cursor32) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpIadd {
-						v1382 := c.arg0(v1199)
-						v1392 := c.arg0(v1390)
-						if v1382 == v1392 {
+				v1198 := c.arg1(v0)
+				for v1406, cursor32, ok := c.defInst(v1198, 0); ok; v1406, cursor32, ok = c.defInst(v1198, cursor32) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpIadd {
+						v1398 := c.arg0(v1215)
+						v1408 := c.arg0(v1406)
+						if v1398 == v1408 {
 							// compare.rules:136
 							{
-								v1393 := c.arg1(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1383, v1393)))
+								v1409 := c.arg1(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1409)))
 							}
 						}
-						if v1383 == v1392 {
+						if v1399 == v1408 {
 							// compare.rules:136
 							{
-								v1393 := c.arg1(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1382, v1393)))
+								v1409 := c.arg1(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1409)))
 							}
 						}
-						v1393 := c.arg1(v1390)
-						if v1382 == v1393 {
+						v1409 := c.arg1(v1406)
+						if v1398 == v1409 {
 							// compare.rules:136
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1383, v1392)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1408)))
 							}
 						}
-						if v1383 == v1393 {
+						if v1399 == v1409 {
 							// compare.rules:136
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1382, v1392)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1408)))
 							}
 						}
 					}
 				}
-				v1382 := c.arg0(v1199)
-				if v1182 == v1382 {
+				v1398 := c.arg0(v1215)
+				if v1198 == v1398 {
 					// compare.rules:137
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1383, c.instValue(c.makeIsub(v1382, v1382)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1399, c.instValue(c.makeIsub(v1398, v1398)))))
 					}
 				}
-				if v1182 == v1383 {
+				if v1198 == v1399 {
 					// compare.rules:137
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1382, c.instValue(c.makeIsub(v1383, v1383)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1399, v1399)))))
 					}
 				}
 			case ir.OpBnot:
-				v1182 := c.arg1(v0)
-				if ok := c.konst(v1182); ok {
+				v1198 := c.arg1(v0)
+				if ok := c.konst(v1198); ok {
 					// compare.rules:135
 					{
-						v1388 := c.arg0(v1199)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1388, c.instValue(c.makeBnot(v1182)))))
+						v1404 := c.arg0(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1404, c.instValue(c.makeBnot(v1198)))))
 					}
 				}
 			case ir.OpBswap:
-				v1182 := c.arg1(v0)
-				for v1390, cursor33, ok := c.defInst(v1182, 0); ok; v1390, cursor33, ok = c.defInst(v1182, cursor33) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpBswap {
+				v1198 := c.arg1(v0)
+				for v1406, cursor33, ok := c.defInst(v1198, 0); ok; v1406, cursor33, ok = c.defInst(v1198, cursor33) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpBswap {
 						// compare.rules:138
 						{
-							v1394 := c.arg0(v1199)
-							v1395 := c.arg0(v1390)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1394, v1395)))
+							v1410 := c.arg0(v1215)
+							v1411 := c.arg0(v1406)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1410, v1411)))
 						}
 					}
 				}
 			case ir.OpRotl:
-				v1182 := c.arg1(v0)
-				if ok := c.zero(v1182); ok {
+				v1198 := c.arg1(v0)
+				if ok := c.zero(v1198); ok {
 					// compare.rules:139
 					{
-						v1396 := c.arg0(v1199)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1396, v1182)))
+						v1412 := c.arg0(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1412, v1198)))
 					}
 				}
-				for v1390, cursor34, ok := c.defInst(v1182, 0); ok; v1390, cursor34, ok = c.defInst(v1182, cursor34) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpRotl {
-						v1397 := c.arg1(v1199)
-						v1405 := c.arg1(v1390)
-						if v1397 == v1405 {
+				for v1406, cursor34, ok := c.defInst(v1198, 0); ok; v1406, cursor34, ok = c.defInst(v1198, cursor34) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpRotl {
+						v1413 := c.arg1(v1215)
+						v1421 := c.arg1(v1406)
+						if v1413 == v1421 {
 							// compare.rules:149
 							{
-								v1396 := c.arg0(v1199)
-								v1404 := c.arg0(v1390)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1396, v1404)))
+								v1412 := c.arg0(v1215)
+								v1420 := c.arg0(v1406)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1412, v1420)))
 							}
 						}
 					}
 				}
 			case ir.OpIneg:
-				v1182 := c.arg1(v0)
-				for v1390, cursor35, ok := c.defInst(v1182, 0); ok; v1390, cursor35, ok = c.defInst(v1182, cursor35) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpIneg {
+				v1198 := c.arg1(v0)
+				for v1406, cursor35, ok := c.defInst(v1198, 0); ok; v1406, cursor35, ok = c.defInst(v1198, cursor35) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpIneg {
 						// compare.rules:148
 						{
-							v1402 := c.arg0(v1199)
-							v1403 := c.arg0(v1390)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1402, v1403)))
+							v1418 := c.arg0(v1215)
+							v1419 := c.arg0(v1406)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1418, v1419)))
 						}
 					}
 				}
 			case ir.OpBitrev:
-				v1182 := c.arg1(v0)
-				for v1390, cursor36, ok := c.defInst(v1182, 0); ok; v1390, cursor36, ok = c.defInst(v1182, cursor36) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpBitrev {
+				v1198 := c.arg1(v0)
+				for v1406, cursor36, ok := c.defInst(v1198, 0); ok; v1406, cursor36, ok = c.defInst(v1198, cursor36) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpBitrev {
 						// compare.rules:150
 						{
-							v1406 := c.arg0(v1199)
-							v1407 := c.arg0(v1390)
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1406, v1407)))
+							v1422 := c.arg0(v1215)
+							v1423 := c.arg0(v1406)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1422, v1423)))
 						}
 					}
 				}
 			case ir.OpIshl:
-				v1409 := c.arg1(v1199)
-				if v1411, ok := c.uconst(v1409); ok {
-					if v1411 == 1 {
-						v1182 := c.arg1(v0)
-						for v1390, cursor37, ok := c.defInst(v1182, 0); ok; v1390, cursor37, ok = c.defInst(v1182, cursor37) {
-							v1391 := c.opcode(v1390)
-							if v1391 == ir.OpIadd {
-								v1392 := c.arg0(v1390)
-								v1408 := c.arg0(v1199)
-								if v1392 == v1408 {
+				v1425 := c.arg1(v1215)
+				if v1427, ok := c.uconst(v1425); ok {
+					if v1427 == 1 {
+						v1198 := c.arg1(v0)
+						for v1406, cursor37, ok := c.defInst(v1198, 0); ok; v1406, cursor37, ok = c.defInst(v1198, cursor37) {
+							v1407 := c.opcode(v1406)
+							if v1407 == ir.OpIadd {
+								v1408 := c.arg0(v1406)
+								v1424 := c.arg0(v1215)
+								if v1408 == v1424 {
 									// compare.rules:151
 									{
-										v1393 := c.arg1(v1390)
-										out = append(out, c.instValue(c.makeIcmp(v1180, v1408, v1393)))
+										v1409 := c.arg1(v1406)
+										out = append(out, c.instValue(c.makeIcmp(v1196, v1424, v1409)))
 									}
 								}
-								v1393 := c.arg1(v1390)
-								if v1393 == v1408 {
+								v1409 := c.arg1(v1406)
+								if v1409 == v1424 {
 									// compare.rules:151
 									{
-										out = append(out, c.instValue(c.makeIcmp(v1180, v1408, v1392)))
+										out = append(out, c.instValue(c.makeIcmp(v1196, v1424, v1408)))
 									}
 								}
 							}
@@ -9280,23 +9340,23 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpImul:
-				v1415 := c.arg1(v1199)
-				if v1417, ok := c.uconst(v1415); ok {
-					v1423 := c.u64And(v1417, 1)
-					v1425 := c.u64Eq(v1423, 1)
-					if v1425 {
-						v1182 := c.arg1(v0)
-						for v1390, cursor38, ok := c.defInst(v1182, 0); ok; v1390, cursor38, ok = c.defInst(v1182, cursor38) {
-							v1391 := c.opcode(v1390)
-							if v1391 == ir.OpImul {
-								v1419 := c.arg1(v1390)
-								if v1421, ok := c.uconst(v1419); ok {
-									if v1417 == v1421 {
+				v1431 := c.arg1(v1215)
+				if v1433, ok := c.uconst(v1431); ok {
+					v1439 := c.u64And(v1433, 1)
+					v1441 := c.u64Eq(v1439, 1)
+					if v1441 {
+						v1198 := c.arg1(v0)
+						for v1406, cursor38, ok := c.defInst(v1198, 0); ok; v1406, cursor38, ok = c.defInst(v1198, cursor38) {
+							v1407 := c.opcode(v1406)
+							if v1407 == ir.OpImul {
+								v1435 := c.arg1(v1406)
+								if v1437, ok := c.uconst(v1435); ok {
+									if v1433 == v1437 {
 										// compare.rules:154
 										{
-											v1414 := c.arg0(v1199)
-											v1418 := c.arg0(v1390)
-											out = append(out, c.instValue(c.makeIcmp(v1180, v1414, v1418)))
+											v1430 := c.arg0(v1215)
+											v1434 := c.arg0(v1406)
+											out = append(out, c.instValue(c.makeIcmp(v1196, v1430, v1434)))
 										}
 									}
 								}
@@ -9305,40 +9365,40 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpBand:
-				v1182 := c.arg1(v0)
-				for v1390, cursor39, ok := c.defInst(v1182, 0); ok; v1390, cursor39, ok = c.defInst(v1182, cursor39) {
-					v1391 := c.opcode(v1390)
-					if v1391 == ir.OpBnot {
-						v1427 := c.arg0(v1199)
-						v1434 := c.isScalar(v1427)
-						if v1434 {
-							v1428 := c.arg1(v1199)
-							for v1430, cursor40, ok := c.defInst(v1428, 0); ok; v1430, cursor40, ok = c.defInst(v1428, cursor40) {
-								v1431 := c.opcode(v1430)
-								if v1431 == ir.OpBnot {
-									v1426 := c.arg0(v1390)
-									v1432 := c.arg0(v1430)
-									if v1426 == v1432 {
+				v1198 := c.arg1(v0)
+				for v1406, cursor39, ok := c.defInst(v1198, 0); ok; v1406, cursor39, ok = c.defInst(v1198, cursor39) {
+					v1407 := c.opcode(v1406)
+					if v1407 == ir.OpBnot {
+						v1443 := c.arg0(v1215)
+						v1450 := c.isScalar(v1443)
+						if v1450 {
+							v1444 := c.arg1(v1215)
+							for v1446, cursor40, ok := c.defInst(v1444, 0); ok; v1446, cursor40, ok = c.defInst(v1444, cursor40) {
+								v1447 := c.opcode(v1446)
+								if v1447 == ir.OpBnot {
+									v1442 := c.arg0(v1406)
+									v1448 := c.arg0(v1446)
+									if v1442 == v1448 {
 										// compare.rules:159
 										{
-											out = append(out, c.instValue(c.makeIcmp(v1180, c.instValue(c.makeBor(v1427, v1432)), c.onesOf(c.valueType(v1427)))))
+											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1443, v1448)), c.onesOf(c.valueType(v1443)))))
 										}
 									}
 								}
 							}
 						}
-						v1428 := c.arg1(v1199)
-						v1440 := c.isScalar(v1428)
-						if v1440 {
-							for v1436, cursor41, ok := c.defInst(v1427, 0); ok; v1436, cursor41, ok = c.defInst(v1427, cursor41) {
-								v1437 := c.opcode(v1436)
-								if v1437 == ir.OpBnot {
-									v1426 := c.arg0(v1390)
-									v1438 := c.arg0(v1436)
-									if v1426 == v1438 {
+						v1444 := c.arg1(v1215)
+						v1456 := c.isScalar(v1444)
+						if v1456 {
+							for v1452, cursor41, ok := c.defInst(v1443, 0); ok; v1452, cursor41, ok = c.defInst(v1443, cursor41) {
+								v1453 := c.opcode(v1452)
+								if v1453 == ir.OpBnot {
+									v1442 := c.arg0(v1406)
+									v1454 := c.arg0(v1452)
+									if v1442 == v1454 {
 										// compare.rules:159
 										{
-											out = append(out, c.instValue(c.makeIcmp(v1180, c.instValue(c.makeBor(v1428, v1438)), c.onesOf(c.valueType(v1428)))))
+											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1444, v1454)), c.onesOf(c.valueType(v1444)))))
 										}
 									}
 								}
@@ -9347,195 +9407,195 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpClz:
-				v1194 := c.valueType(v1181)
-				if v1197, ok := c.fitsIn64(v1194); ok {
-					v1182 := c.arg1(v0)
-					if v1192, ok := c.uconst(v1182); ok {
-						v1457 := c.laneBits(v1197)
-						v1459 := c.u64Eq(v1192, v1457)
-						if v1459 {
+				v1210 := c.valueType(v1197)
+				if v1213, ok := c.fitsIn64(v1210); ok {
+					v1198 := c.arg1(v0)
+					if v1208, ok := c.uconst(v1198); ok {
+						v1473 := c.laneBits(v1213)
+						v1475 := c.u64Eq(v1208, v1473)
+						if v1475 {
 							// compare.rules:193
 							{
-								v1455 := c.arg0(v1199)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1455, c.makeConst(v1197, 0))))
+								v1471 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1471, c.makeConst(v1213, 0))))
 							}
 						}
 					}
 				}
 			case ir.OpCtz:
-				v1194 := c.valueType(v1181)
-				if v1197, ok := c.fitsIn64(v1194); ok {
-					v1182 := c.arg1(v0)
-					if v1192, ok := c.uconst(v1182); ok {
-						v1457 := c.laneBits(v1197)
-						v1459 := c.u64Eq(v1192, v1457)
-						if v1459 {
+				v1210 := c.valueType(v1197)
+				if v1213, ok := c.fitsIn64(v1210); ok {
+					v1198 := c.arg1(v0)
+					if v1208, ok := c.uconst(v1198); ok {
+						v1473 := c.laneBits(v1213)
+						v1475 := c.u64Eq(v1208, v1473)
+						if v1475 {
 							// compare.rules:196
 							{
-								v1460 := c.arg0(v1199)
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1460, c.makeConst(v1197, 0))))
+								v1476 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1476, c.makeConst(v1213, 0))))
 							}
 						}
 					}
 				}
 			case ir.OpSextend:
-				v1480 := c.arg0(v1199)
-				v1482 := c.valueType(v1480)
-				if v1493, ok := c.fitsIn64(v1482); ok {
-					v1182 := c.arg1(v0)
-					if v1495, ok := c.sconst(v1182); ok {
-						v1497 := c.fitsSigned(v1493, v1495)
-						if v1497 {
+				v1496 := c.arg0(v1215)
+				v1498 := c.valueType(v1496)
+				if v1509, ok := c.fitsIn64(v1498); ok {
+					v1198 := c.arg1(v0)
+					if v1511, ok := c.sconst(v1198); ok {
+						v1513 := c.fitsSigned(v1509, v1511)
+						if v1513 {
 							// compare.rules:224
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1180, v1480, c.constSigned(v1493, v1495))))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1496, c.constSigned(v1509, v1511))))
 							}
 						}
 					}
 				}
 			}
 		}
-		if v1381, ok := c.truthy(v1181); ok {
-			v1182 := c.arg1(v0)
-			if ok := c.zero(v1182); ok {
+		if v1397, ok := c.truthy(v1197); ok {
+			v1198 := c.arg1(v0)
+			if ok := c.zero(v1198); ok {
 				// compare.rules:128
 				{
-					out = append(out, c.instValue(c.makeIcmp(v1180, v1381, c.makeConst(c.valueType(v1381), 0))))
+					out = append(out, c.instValue(c.makeIcmp(v1196, v1397, c.makeConst(c.valueType(v1397), 0))))
 				}
 			}
 		}
-		v1182 := c.arg1(v0)
-		for v1390, cursor42, ok := c.defInst(v1182, 0); ok; v1390, cursor42, ok = c.defInst(v1182, cursor42) {
-			v1391 := c.opcode(v1390)
-			switch v1391 {
+		v1198 := c.arg1(v0)
+		for v1406, cursor42, ok := c.defInst(v1198, 0); ok; v1406, cursor42, ok = c.defInst(v1198, cursor42) {
+			v1407 := c.opcode(v1406)
+			switch v1407 {
 			case ir.OpBxor:
-				v1398 := c.arg0(v1390)
-				if v1181 == v1398 {
+				v1414 := c.arg0(v1406)
+				if v1197 == v1414 {
 					// compare.rules:140
 					{
-						v1399 := c.arg1(v1390)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1399, c.instValue(c.makeIsub(v1181, v1181)))))
+						v1415 := c.arg1(v1406)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1415, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
-				v1399 := c.arg1(v1390)
-				if v1181 == v1399 {
+				v1415 := c.arg1(v1406)
+				if v1197 == v1415 {
 					// compare.rules:140
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1398, c.instValue(c.makeIsub(v1181, v1181)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1414, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
 			case ir.OpIadd:
-				v1392 := c.arg0(v1390)
-				if v1181 == v1392 {
+				v1408 := c.arg0(v1406)
+				if v1197 == v1408 {
 					// compare.rules:142
 					{
-						v1393 := c.arg1(v1390)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1393, c.instValue(c.makeIsub(v1181, v1181)))))
+						v1409 := c.arg1(v1406)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1409, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
-				v1393 := c.arg1(v1390)
-				if v1181 == v1393 {
+				v1409 := c.arg1(v1406)
+				if v1197 == v1409 {
 					// compare.rules:142
 					{
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1392, c.instValue(c.makeIsub(v1181, v1181)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1408, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
 			case ir.OpIsub:
-				v1400 := c.arg0(v1390)
-				if v1181 == v1400 {
+				v1416 := c.arg0(v1406)
+				if v1197 == v1416 {
 					// compare.rules:144
 					{
-						v1401 := c.arg1(v1390)
-						out = append(out, c.instValue(c.makeIcmp(v1180, v1401, c.instValue(c.makeIsub(v1181, v1181)))))
+						v1417 := c.arg1(v1406)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1417, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
 			}
 		}
 	}
-	v1181 := c.arg0(v0)
-	for v1199, cursor43, ok := c.defInst(v1181, 0); ok; v1199, cursor43, ok = c.defInst(v1181, cursor43) {
-		v1200 := c.opcode(v1199)
-		switch v1200 {
+	v1197 := c.arg0(v0)
+	for v1215, cursor43, ok := c.defInst(v1197, 0); ok; v1215, cursor43, ok = c.defInst(v1197, cursor43) {
+		v1216 := c.opcode(v1215)
+		switch v1216 {
 		case ir.OpBnot:
-			v1182 := c.arg1(v0)
-			for v1390, cursor44, ok := c.defInst(v1182, 0); ok; v1390, cursor44, ok = c.defInst(v1182, cursor44) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpBnot {
+			v1198 := c.arg1(v0)
+			for v1406, cursor44, ok := c.defInst(v1198, 0); ok; v1406, cursor44, ok = c.defInst(v1198, cursor44) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpBnot {
 					// compare.rules:155
 					{
-						v1388 := c.arg0(v1199)
-						v1426 := c.arg0(v1390)
-						out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1180), v1388, v1426)))
+						v1404 := c.arg0(v1215)
+						v1442 := c.arg0(v1406)
+						out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1404, v1442)))
 					}
 				}
 			}
-			if ok := c.konst(v1182); ok {
+			if ok := c.konst(v1198); ok {
 				// compare.rules:156
 				{
-					v1388 := c.arg0(v1199)
-					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1180), v1388, c.instValue(c.makeBnot(v1182)))))
+					v1404 := c.arg0(v1215)
+					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1404, c.instValue(c.makeBnot(v1198)))))
 				}
 			}
 		case ir.OpUextend:
-			v1182 := c.arg1(v0)
-			for v1390, cursor45, ok := c.defInst(v1182, 0); ok; v1390, cursor45, ok = c.defInst(v1182, cursor45) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpUextend {
-					v1474 := c.arg0(v1199)
-					v1476 := c.valueType(v1474)
-					v1477 := c.arg0(v1390)
-					v1479 := c.valueType(v1477)
-					if v1476 == v1479 {
+			v1198 := c.arg1(v0)
+			for v1406, cursor45, ok := c.defInst(v1198, 0); ok; v1406, cursor45, ok = c.defInst(v1198, cursor45) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpUextend {
+					v1490 := c.arg0(v1215)
+					v1492 := c.valueType(v1490)
+					v1493 := c.arg0(v1406)
+					v1495 := c.valueType(v1493)
+					if v1492 == v1495 {
 						// compare.rules:219
 						{
-							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1180), v1474, v1477)))
+							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, v1493)))
 						}
 					}
 				}
 			}
-			v1474 := c.arg0(v1199)
-			v1476 := c.valueType(v1474)
-			if v1487, ok := c.fitsIn64(v1476); ok {
-				if v1192, ok := c.uconst(v1182); ok {
-					v1489 := c.typeMask(v1487)
-					v1491 := c.u64Le(v1192, v1489)
-					if v1491 {
+			v1490 := c.arg0(v1215)
+			v1492 := c.valueType(v1490)
+			if v1503, ok := c.fitsIn64(v1492); ok {
+				if v1208, ok := c.uconst(v1198); ok {
+					v1505 := c.typeMask(v1503)
+					v1507 := c.u64Le(v1208, v1505)
+					if v1507 {
 						// compare.rules:221
 						{
-							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1180), v1474, c.makeConst(v1487, v1192))))
+							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, c.makeConst(v1503, v1208))))
 						}
 					}
 				}
 			}
 		case ir.OpSextend:
-			v1182 := c.arg1(v0)
-			for v1390, cursor46, ok := c.defInst(v1182, 0); ok; v1390, cursor46, ok = c.defInst(v1182, cursor46) {
-				v1391 := c.opcode(v1390)
-				if v1391 == ir.OpSextend {
-					v1480 := c.arg0(v1199)
-					v1482 := c.valueType(v1480)
-					v1483 := c.arg0(v1390)
-					v1485 := c.valueType(v1483)
-					if v1482 == v1485 {
+			v1198 := c.arg1(v0)
+			for v1406, cursor46, ok := c.defInst(v1198, 0); ok; v1406, cursor46, ok = c.defInst(v1198, cursor46) {
+				v1407 := c.opcode(v1406)
+				if v1407 == ir.OpSextend {
+					v1496 := c.arg0(v1215)
+					v1498 := c.valueType(v1496)
+					v1499 := c.arg0(v1406)
+					v1501 := c.valueType(v1499)
+					if v1498 == v1501 {
 						// compare.rules:220
 						{
-							out = append(out, c.instValue(c.makeIcmp(v1180, v1480, v1483)))
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1496, v1499)))
 						}
 					}
 				}
 			}
 		case ir.OpSelect:
 			if v9 == ir.I8 {
-				v1657 := c.arg1(v1199)
-				if _, ok := c.uconst(v1657); ok {
-					v1658 := c.arg2(v1199)
-					if _, ok := c.uconst(v1658); ok {
-						v1182 := c.arg1(v0)
-						if _, ok := c.uconst(v1182); ok {
+				v1673 := c.arg1(v1215)
+				if _, ok := c.uconst(v1673); ok {
+					v1674 := c.arg2(v1215)
+					if _, ok := c.uconst(v1674); ok {
+						v1198 := c.arg1(v0)
+						if _, ok := c.uconst(v1198); ok {
 							// compare.rules:282
 							{
-								v1656 := c.arg0(v1199)
-								out = append(out, c.instValue(c.makeSelect(v1656, c.instValue(c.makeIcmp(v1180, v1657, v1182)), c.instValue(c.makeIcmp(v1180, v1658, v1182)))))
+								v1672 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeSelect(v1672, c.instValue(c.makeIcmp(v1196, v1673, v1198)), c.instValue(c.makeIcmp(v1196, v1674, v1198)))))
 							}
 						}
 					}
@@ -9548,99 +9608,99 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSelect is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1499 := c.arg1(v0)
-	v1500 := c.arg2(v0)
-	if v1499 == v1500 {
+	v1515 := c.arg1(v0)
+	v1516 := c.arg2(v0)
+	if v1515 == v1516 {
 		// compare.rules:236
 		{
-			out = append(out, v1499)
+			out = append(out, v1515)
 		}
 	}
-	v1498 := c.arg0(v0)
-	if v1502, ok := c.uconst(v1498); ok {
-		v1504 := c.u64Lt(0, v1502)
-		if v1504 {
+	v1514 := c.arg0(v0)
+	if v1518, ok := c.uconst(v1514); ok {
+		v1520 := c.u64Lt(0, v1518)
+		if v1520 {
 			// compare.rules:237
 			{
-				out = append(out, v1499)
+				out = append(out, v1515)
 			}
 		}
 	}
-	if ok := c.zero(v1498); ok {
+	if ok := c.zero(v1514); ok {
 		// compare.rules:238
 		{
-			out = append(out, v1500)
+			out = append(out, v1516)
 		}
 	}
-	for v1507, cursor1, ok := c.defInst(v1498, 0); ok; v1507, cursor1, ok = c.defInst(v1498, cursor1) {
-		v1508 := c.opcode(v1507)
-		switch v1508 {
+	for v1523, cursor1, ok := c.defInst(v1514, 0); ok; v1523, cursor1, ok = c.defInst(v1514, cursor1) {
+		v1524 := c.opcode(v1523)
+		switch v1524 {
 		case ir.OpIcmp:
-			v1509 := c.intCc(v1507)
-			switch v1509 {
+			v1525 := c.intCc(v1523)
+			switch v1525 {
 			case ir.Equal:
-				v1510 := c.arg0(v1507)
-				v1514 := c.isScalar(v1510)
-				if v1514 {
-					v1511 := c.arg1(v1507)
-					if ok := c.zero(v1511); ok {
+				v1526 := c.arg0(v1523)
+				v1530 := c.isScalar(v1526)
+				if v1530 {
+					v1527 := c.arg1(v1523)
+					if ok := c.zero(v1527); ok {
 						// compare.rules:239
 						{
-							out = append(out, c.instValue(c.makeSelect(v1510, v1500, v1499)))
+							out = append(out, c.instValue(c.makeSelect(v1526, v1516, v1515)))
 						}
 					}
 				}
-				if v1499 == v1510 {
-					v1511 := c.arg1(v1507)
-					if v1500 == v1511 {
+				if v1515 == v1526 {
+					v1527 := c.arg1(v1523)
+					if v1516 == v1527 {
 						// compare.rules:247
 						{
-							out = append(out, v1511)
+							out = append(out, v1527)
 						}
 					}
-					for v1529, cursor2, ok := c.defInst(v1500, 0); ok; v1529, cursor2, ok = c.defInst(v1500, cursor2) {
-						v1530 := c.opcode(v1529)
-						if v1530 == ir.OpBor {
-							v1534 := c.arg0(v1529)
-							if v1510 == v1534 {
-								v1535 := c.arg1(v1529)
-								if v1511 == v1535 {
+					for v1545, cursor2, ok := c.defInst(v1516, 0); ok; v1545, cursor2, ok = c.defInst(v1516, cursor2) {
+						v1546 := c.opcode(v1545)
+						if v1546 == ir.OpBor {
+							v1550 := c.arg0(v1545)
+							if v1526 == v1550 {
+								v1551 := c.arg1(v1545)
+								if v1527 == v1551 {
 									// compare.rules:249
 									{
-										out = append(out, c.instValue(c.makeBor(v1510, v1511)))
+										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
 								}
 							}
-							if v1511 == v1534 {
-								v1535 := c.arg1(v1529)
-								if v1510 == v1535 {
+							if v1527 == v1550 {
+								v1551 := c.arg1(v1545)
+								if v1526 == v1551 {
 									// compare.rules:249
 									{
-										out = append(out, c.instValue(c.makeBor(v1510, v1511)))
+										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
 								}
 							}
 						}
 					}
 				}
-				v1511 := c.arg1(v1507)
-				if ok := c.konst(v1511); ok {
-					for v1523, cursor3, ok := c.defInst(v1499, 0); ok; v1523, cursor3, ok = c.defInst(v1499, cursor3) {
-						v1524 := c.opcode(v1523)
-						if v1524 == ir.OpIsub {
-							v1540 := c.arg1(v1523)
-							if v1511 == v1540 {
-								for v1529, cursor4, ok := c.defInst(v1500, 0); ok; v1529, cursor4, ok = c.defInst(v1500, cursor4) {
-									v1530 := c.opcode(v1529)
-									if v1530 == ir.OpIsub {
-										v1539 := c.arg0(v1523)
-										v1541 := c.arg0(v1529)
-										if v1539 == v1541 {
-											v1542 := c.arg1(v1529)
-											if v1510 == v1542 {
+				v1527 := c.arg1(v1523)
+				if ok := c.konst(v1527); ok {
+					for v1539, cursor3, ok := c.defInst(v1515, 0); ok; v1539, cursor3, ok = c.defInst(v1515, cursor3) {
+						v1540 := c.opcode(v1539)
+						if v1540 == ir.OpIsub {
+							v1556 := c.arg1(v1539)
+							if v1527 == v1556 {
+								for v1545, cursor4, ok := c.defInst(v1516, 0); ok; v1545, cursor4, ok = c.defInst(v1516, cursor4) {
+									v1546 := c.opcode(v1545)
+									if v1546 == ir.OpIsub {
+										v1555 := c.arg0(v1539)
+										v1557 := c.arg0(v1545)
+										if v1555 == v1557 {
+											v1558 := c.arg1(v1545)
+											if v1526 == v1558 {
 												// compare.rules:251
 												{
-													out = append(out, c.instValue(c.makeIsub(v1539, v1510)))
+													out = append(out, c.instValue(c.makeIsub(v1555, v1526)))
 												}
 											}
 										}
@@ -9651,44 +9711,44 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.NotEqual:
-				v1510 := c.arg0(v1507)
-				v1514 := c.isScalar(v1510)
-				if v1514 {
-					v1511 := c.arg1(v1507)
-					if ok := c.zero(v1511); ok {
+				v1526 := c.arg0(v1523)
+				v1530 := c.isScalar(v1526)
+				if v1530 {
+					v1527 := c.arg1(v1523)
+					if ok := c.zero(v1527); ok {
 						// compare.rules:240
 						{
-							out = append(out, c.instValue(c.makeSelect(v1510, v1499, v1500)))
+							out = append(out, c.instValue(c.makeSelect(v1526, v1515, v1516)))
 						}
 					}
 				}
-				v1511 := c.arg1(v1507)
-				if v1500 == v1511 {
-					if v1499 == v1510 {
+				v1527 := c.arg1(v1523)
+				if v1516 == v1527 {
+					if v1515 == v1526 {
 						// compare.rules:248
 						{
-							out = append(out, v1510)
+							out = append(out, v1526)
 						}
 					}
-					for v1523, cursor5, ok := c.defInst(v1499, 0); ok; v1523, cursor5, ok = c.defInst(v1499, cursor5) {
-						v1524 := c.opcode(v1523)
-						if v1524 == ir.OpBand {
-							v1536 := c.arg0(v1523)
-							if v1510 == v1536 {
-								v1537 := c.arg1(v1523)
-								if v1511 == v1537 {
+					for v1539, cursor5, ok := c.defInst(v1515, 0); ok; v1539, cursor5, ok = c.defInst(v1515, cursor5) {
+						v1540 := c.opcode(v1539)
+						if v1540 == ir.OpBand {
+							v1552 := c.arg0(v1539)
+							if v1526 == v1552 {
+								v1553 := c.arg1(v1539)
+								if v1527 == v1553 {
 									// compare.rules:250
 									{
-										out = append(out, c.instValue(c.makeBand(v1510, v1511)))
+										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
 								}
 							}
-							if v1511 == v1536 {
-								v1537 := c.arg1(v1523)
-								if v1510 == v1537 {
+							if v1527 == v1552 {
+								v1553 := c.arg1(v1539)
+								if v1526 == v1553 {
 									// compare.rules:250
 									{
-										out = append(out, c.instValue(c.makeBand(v1510, v1511)))
+										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
 								}
 							}
@@ -9698,33 +9758,33 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedLessThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:303
 							{
-								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
 						}
 					}
-					if v1500 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1499 == v1511 {
+					if v1516 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1515 == v1527 {
 							// compare.rules:311
 							{
-								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
 						}
-						if ok := c.zero(v1511); ok {
-							for v1523, cursor6, ok := c.defInst(v1499, 0); ok; v1523, cursor6, ok = c.defInst(v1499, cursor6) {
-								v1524 := c.opcode(v1523)
-								if v1524 == ir.OpIneg {
-									v1685 := c.arg0(v1523)
-									if v1510 == v1685 {
+						if ok := c.zero(v1527); ok {
+							for v1539, cursor6, ok := c.defInst(v1515, 0); ok; v1539, cursor6, ok = c.defInst(v1515, cursor6) {
+								v1540 := c.opcode(v1539)
+								if v1540 == ir.OpIneg {
+									v1701 := c.arg0(v1539)
+									if v1526 == v1701 {
 										// compare.rules:320
 										{
-											out = append(out, c.instValue(c.makeIabs(v1510)))
+											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
 									}
 								}
@@ -9735,22 +9795,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedLessThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:304
 							{
-								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:312
 							{
-								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
 						}
 					}
@@ -9758,36 +9818,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedGreaterThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:305
 							{
-								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
 						}
-						if ok := c.zero(v1511); ok {
-							for v1529, cursor7, ok := c.defInst(v1500, 0); ok; v1529, cursor7, ok = c.defInst(v1500, cursor7) {
-								v1530 := c.opcode(v1529)
-								if v1530 == ir.OpIneg {
-									v1686 := c.arg0(v1529)
-									if v1510 == v1686 {
+						if ok := c.zero(v1527); ok {
+							for v1545, cursor7, ok := c.defInst(v1516, 0); ok; v1545, cursor7, ok = c.defInst(v1516, cursor7) {
+								v1546 := c.opcode(v1545)
+								if v1546 == ir.OpIneg {
+									v1702 := c.arg0(v1545)
+									if v1526 == v1702 {
 										// compare.rules:321
 										{
-											out = append(out, c.instValue(c.makeIabs(v1510)))
+											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
 									}
 								}
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:313
 							{
-								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
 						}
 					}
@@ -9795,36 +9855,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.SignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:306
 							{
-								out = append(out, c.instValue(c.makeSmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
 						}
-						if ok := c.zero(v1511); ok {
-							for v1529, cursor8, ok := c.defInst(v1500, 0); ok; v1529, cursor8, ok = c.defInst(v1500, cursor8) {
-								v1530 := c.opcode(v1529)
-								if v1530 == ir.OpIneg {
-									v1686 := c.arg0(v1529)
-									if v1510 == v1686 {
+						if ok := c.zero(v1527); ok {
+							for v1545, cursor8, ok := c.defInst(v1516, 0); ok; v1545, cursor8, ok = c.defInst(v1516, cursor8) {
+								v1546 := c.opcode(v1545)
+								if v1546 == ir.OpIneg {
+									v1702 := c.arg0(v1545)
+									if v1526 == v1702 {
 										// compare.rules:322
 										{
-											out = append(out, c.instValue(c.makeIabs(v1510)))
+											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
 									}
 								}
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:314
 							{
-								out = append(out, c.instValue(c.makeSmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
 						}
 					}
@@ -9832,22 +9892,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedLessThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:307
 							{
-								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:315
 							{
-								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
@@ -9855,22 +9915,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedLessThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:308
 							{
-								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:316
 							{
-								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
@@ -9878,22 +9938,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedGreaterThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:309
 							{
-								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:317
 							{
-								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
@@ -9901,22 +9961,22 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.UnsignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
-					v1510 := c.arg0(v1507)
-					if v1499 == v1510 {
-						v1511 := c.arg1(v1507)
-						if v1500 == v1511 {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
 							// compare.rules:310
 							{
-								out = append(out, c.instValue(c.makeUmax(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
-					v1511 := c.arg1(v1507)
-					if v1499 == v1511 {
-						if v1500 == v1510 {
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
 							// compare.rules:318
 							{
-								out = append(out, c.instValue(c.makeUmin(v1510, v1511)))
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
@@ -9924,36 +9984,36 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if ok := c.zero(v1499); ok {
-					if v1667, ok := c.uconst(v1500); ok {
-						if v1667 == 1 {
+				if ok := c.zero(v1515); ok {
+					if v1683, ok := c.uconst(v1516); ok {
+						if v1683 == 1 {
 							// compare.rules:295
 							{
-								v1510 := c.arg0(v1507)
-								v1511 := c.arg1(v1507)
-								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(c.ccInverse(v1509), v1510, v1511))))
+								v1526 := c.arg0(v1523)
+								v1527 := c.arg1(v1523)
+								out = append(out, c.extendBool(v71, c.instValue(c.makeIcmp(c.ccInverse(v1525), v1526, v1527))))
 							}
 						}
 					}
-					if ok := c.ones(v1500); ok {
+					if ok := c.ones(v1516); ok {
 						// compare.rules:298
 						{
-							v1510 := c.arg0(v1507)
-							v1511 := c.arg1(v1507)
-							out = append(out, c.instValue(c.makeBmask(v71, c.instValue(c.makeIcmp(c.ccInverse(v1509), v1510, v1511)))))
+							v1526 := c.arg0(v1523)
+							v1527 := c.arg1(v1523)
+							out = append(out, c.instValue(c.makeBmask(v71, c.instValue(c.makeIcmp(c.ccInverse(v1525), v1526, v1527)))))
 						}
 					}
 				}
 			}
 		case ir.OpBxor:
-			v1517 := c.arg0(v1507)
-			if ok := c.boolean(v1517); ok {
-				v1518 := c.arg1(v1507)
-				if v1521, ok := c.uconst(v1518); ok {
-					if v1521 == 1 {
+			v1533 := c.arg0(v1523)
+			if ok := c.boolean(v1533); ok {
+				v1534 := c.arg1(v1523)
+				if v1537, ok := c.uconst(v1534); ok {
+					if v1537 == 1 {
 						// compare.rules:242
 						{
-							out = append(out, c.instValue(c.makeSelect(v1517, v1500, v1499)))
+							out = append(out, c.instValue(c.makeSelect(v1533, v1516, v1515)))
 						}
 					}
 				}
@@ -9961,38 +10021,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBor:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1544 := c.arg1(v1507)
-				for v1546, cursor9, ok := c.defInst(v1544, 0); ok; v1546, cursor9, ok = c.defInst(v1544, cursor9) {
-					v1547 := c.opcode(v1546)
-					if v1547 == ir.OpIcmp {
-						v1548 := c.intCc(v1546)
-						if v1548 == ir.NotEqual {
-							v1549 := c.arg0(v1546)
-							if v1499 == v1549 {
-								v1550 := c.arg1(v1546)
-								if v1500 == v1550 {
+				v1560 := c.arg1(v1523)
+				for v1562, cursor9, ok := c.defInst(v1560, 0); ok; v1562, cursor9, ok = c.defInst(v1560, cursor9) {
+					v1563 := c.opcode(v1562)
+					if v1563 == ir.OpIcmp {
+						v1564 := c.intCc(v1562)
+						if v1564 == ir.NotEqual {
+							v1565 := c.arg0(v1562)
+							if v1515 == v1565 {
+								v1566 := c.arg1(v1562)
+								if v1516 == v1566 {
 									// compare.rules:252
 									{
-										out = append(out, v1549)
+										out = append(out, v1565)
 									}
 								}
 							}
 						}
 					}
 				}
-				v1543 := c.arg0(v1507)
-				for v1552, cursor10, ok := c.defInst(v1543, 0); ok; v1552, cursor10, ok = c.defInst(v1543, cursor10) {
-					v1553 := c.opcode(v1552)
-					if v1553 == ir.OpIcmp {
-						v1554 := c.intCc(v1552)
-						if v1554 == ir.NotEqual {
-							v1555 := c.arg0(v1552)
-							if v1499 == v1555 {
-								v1556 := c.arg1(v1552)
-								if v1500 == v1556 {
+				v1559 := c.arg0(v1523)
+				for v1568, cursor10, ok := c.defInst(v1559, 0); ok; v1568, cursor10, ok = c.defInst(v1559, cursor10) {
+					v1569 := c.opcode(v1568)
+					if v1569 == ir.OpIcmp {
+						v1570 := c.intCc(v1568)
+						if v1570 == ir.NotEqual {
+							v1571 := c.arg0(v1568)
+							if v1515 == v1571 {
+								v1572 := c.arg1(v1568)
+								if v1516 == v1572 {
 									// compare.rules:252
 									{
-										out = append(out, v1555)
+										out = append(out, v1571)
 									}
 								}
 							}
@@ -10003,38 +10063,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBand:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1558 := c.arg1(v1507)
-				for v1560, cursor11, ok := c.defInst(v1558, 0); ok; v1560, cursor11, ok = c.defInst(v1558, cursor11) {
-					v1561 := c.opcode(v1560)
-					if v1561 == ir.OpIcmp {
-						v1562 := c.intCc(v1560)
-						if v1562 == ir.Equal {
-							v1563 := c.arg0(v1560)
-							if v1499 == v1563 {
-								v1564 := c.arg1(v1560)
-								if v1500 == v1564 {
+				v1574 := c.arg1(v1523)
+				for v1576, cursor11, ok := c.defInst(v1574, 0); ok; v1576, cursor11, ok = c.defInst(v1574, cursor11) {
+					v1577 := c.opcode(v1576)
+					if v1577 == ir.OpIcmp {
+						v1578 := c.intCc(v1576)
+						if v1578 == ir.Equal {
+							v1579 := c.arg0(v1576)
+							if v1515 == v1579 {
+								v1580 := c.arg1(v1576)
+								if v1516 == v1580 {
 									// compare.rules:253
 									{
-										out = append(out, v1564)
+										out = append(out, v1580)
 									}
 								}
 							}
 						}
 					}
 				}
-				v1557 := c.arg0(v1507)
-				for v1566, cursor12, ok := c.defInst(v1557, 0); ok; v1566, cursor12, ok = c.defInst(v1557, cursor12) {
-					v1567 := c.opcode(v1566)
-					if v1567 == ir.OpIcmp {
-						v1568 := c.intCc(v1566)
-						if v1568 == ir.Equal {
-							v1569 := c.arg0(v1566)
-							if v1499 == v1569 {
-								v1570 := c.arg1(v1566)
-								if v1500 == v1570 {
+				v1573 := c.arg0(v1523)
+				for v1582, cursor12, ok := c.defInst(v1573, 0); ok; v1582, cursor12, ok = c.defInst(v1573, cursor12) {
+					v1583 := c.opcode(v1582)
+					if v1583 == ir.OpIcmp {
+						v1584 := c.intCc(v1582)
+						if v1584 == ir.Equal {
+							v1585 := c.arg0(v1582)
+							if v1515 == v1585 {
+								v1586 := c.arg1(v1582)
+								if v1516 == v1586 {
 									// compare.rules:253
 									{
-										out = append(out, v1570)
+										out = append(out, v1586)
 									}
 								}
 							}
@@ -10045,15 +10105,15 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpFcmp:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if ok := c.zero(v1499); ok {
-					if v1667, ok := c.uconst(v1500); ok {
-						if v1667 == 1 {
+				if ok := c.zero(v1515); ok {
+					if v1683, ok := c.uconst(v1516); ok {
+						if v1683 == 1 {
 							// compare.rules:296
 							{
-								v1680 := c.floatCc(v1507)
-								v1681 := c.arg0(v1507)
-								v1682 := c.arg1(v1507)
-								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v1680), v1681, v1682))))
+								v1696 := c.floatCc(v1523)
+								v1697 := c.arg0(v1523)
+								v1698 := c.arg1(v1523)
+								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v1696), v1697, v1698))))
 							}
 						}
 					}
@@ -10061,59 +10121,59 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	if v1516, ok := c.truthy(v1498); ok {
+	if v1532, ok := c.truthy(v1514); ok {
 		// compare.rules:241
 		{
-			out = append(out, c.instValue(c.makeSelect(v1516, v1499, v1500)))
+			out = append(out, c.instValue(c.makeSelect(v1532, v1515, v1516)))
 		}
 	}
-	for v1523, cursor13, ok := c.defInst(v1499, 0); ok; v1523, cursor13, ok = c.defInst(v1499, cursor13) {
-		v1524 := c.opcode(v1523)
-		switch v1524 {
+	for v1539, cursor13, ok := c.defInst(v1515, 0); ok; v1539, cursor13, ok = c.defInst(v1515, cursor13) {
+		v1540 := c.opcode(v1539)
+		switch v1540 {
 		case ir.OpSelect:
-			v1525 := c.arg0(v1523)
-			if v1498 == v1525 {
+			v1541 := c.arg0(v1539)
+			if v1514 == v1541 {
 				// compare.rules:245
 				{
-					v1526 := c.arg1(v1523)
-					out = append(out, c.instValue(c.makeSelect(v1498, v1526, v1500)))
+					v1542 := c.arg1(v1539)
+					out = append(out, c.instValue(c.makeSelect(v1514, v1542, v1516)))
 				}
 			}
 		case ir.OpIadd:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor14, ok := c.defInst(v1500, 0); ok; v1529, cursor14, ok = c.defInst(v1500, cursor14) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpIadd {
-						v1573 := c.arg0(v1529)
-						v1575 := c.arg0(v1523)
-						if v1573 == v1575 {
+				for v1545, cursor14, ok := c.defInst(v1516, 0); ok; v1545, cursor14, ok = c.defInst(v1516, cursor14) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpIadd {
+						v1589 := c.arg0(v1545)
+						v1591 := c.arg0(v1539)
+						if v1589 == v1591 {
 							// compare.rules:259
 							{
-								v1576 := c.arg1(v1523)
-								v1574 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeIadd(v1575, c.instValue(c.makeSelect(v1498, v1576, v1574)))))
+								v1592 := c.arg1(v1539)
+								v1590 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeIadd(v1591, c.instValue(c.makeSelect(v1514, v1592, v1590)))))
 							}
 						}
-						v1576 := c.arg1(v1523)
-						if v1573 == v1576 {
+						v1592 := c.arg1(v1539)
+						if v1589 == v1592 {
 							// compare.rules:259
 							{
-								v1574 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeIadd(v1576, c.instValue(c.makeSelect(v1498, v1575, v1574)))))
+								v1590 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1590)))))
 							}
 						}
-						v1574 := c.arg1(v1529)
-						if v1574 == v1575 {
+						v1590 := c.arg1(v1545)
+						if v1590 == v1591 {
 							// compare.rules:259
 							{
-								out = append(out, c.instValue(c.makeIadd(v1575, c.instValue(c.makeSelect(v1498, v1576, v1573)))))
+								out = append(out, c.instValue(c.makeIadd(v1591, c.instValue(c.makeSelect(v1514, v1592, v1589)))))
 							}
 						}
-						if v1574 == v1576 {
+						if v1590 == v1592 {
 							// compare.rules:259
 							{
-								out = append(out, c.instValue(c.makeIadd(v1576, c.instValue(c.makeSelect(v1498, v1575, v1573)))))
+								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1589)))))
 							}
 						}
 					}
@@ -10122,25 +10182,25 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIsub:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor15, ok := c.defInst(v1500, 0); ok; v1529, cursor15, ok = c.defInst(v1500, cursor15) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpIsub {
-						v1539 := c.arg0(v1523)
-						v1541 := c.arg0(v1529)
-						if v1539 == v1541 {
+				for v1545, cursor15, ok := c.defInst(v1516, 0); ok; v1545, cursor15, ok = c.defInst(v1516, cursor15) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpIsub {
+						v1555 := c.arg0(v1539)
+						v1557 := c.arg0(v1545)
+						if v1555 == v1557 {
 							// compare.rules:260
 							{
-								v1540 := c.arg1(v1523)
-								v1542 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeIsub(v1539, c.instValue(c.makeSelect(v1498, v1540, v1542)))))
+								v1556 := c.arg1(v1539)
+								v1558 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeIsub(v1555, c.instValue(c.makeSelect(v1514, v1556, v1558)))))
 							}
 						}
-						v1540 := c.arg1(v1523)
-						v1542 := c.arg1(v1529)
-						if v1540 == v1542 {
+						v1556 := c.arg1(v1539)
+						v1558 := c.arg1(v1545)
+						if v1556 == v1558 {
 							// compare.rules:261
 							{
-								out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeSelect(v1498, v1539, v1541)), v1540)))
+								out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeSelect(v1514, v1555, v1557)), v1556)))
 							}
 						}
 					}
@@ -10149,38 +10209,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpImul:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor16, ok := c.defInst(v1500, 0); ok; v1529, cursor16, ok = c.defInst(v1500, cursor16) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpImul {
-						v1577 := c.arg0(v1523)
-						v1579 := c.arg0(v1529)
-						if v1577 == v1579 {
+				for v1545, cursor16, ok := c.defInst(v1516, 0); ok; v1545, cursor16, ok = c.defInst(v1516, cursor16) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpImul {
+						v1593 := c.arg0(v1539)
+						v1595 := c.arg0(v1545)
+						if v1593 == v1595 {
 							// compare.rules:262
 							{
-								v1578 := c.arg1(v1523)
-								v1580 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeImul(v1577, c.instValue(c.makeSelect(v1498, v1578, v1580)))))
+								v1594 := c.arg1(v1539)
+								v1596 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeImul(v1593, c.instValue(c.makeSelect(v1514, v1594, v1596)))))
 							}
 						}
-						v1578 := c.arg1(v1523)
-						if v1578 == v1579 {
+						v1594 := c.arg1(v1539)
+						if v1594 == v1595 {
 							// compare.rules:262
 							{
-								v1580 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeImul(v1578, c.instValue(c.makeSelect(v1498, v1577, v1580)))))
+								v1596 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1596)))))
 							}
 						}
-						v1580 := c.arg1(v1529)
-						if v1577 == v1580 {
+						v1596 := c.arg1(v1545)
+						if v1593 == v1596 {
 							// compare.rules:262
 							{
-								out = append(out, c.instValue(c.makeImul(v1577, c.instValue(c.makeSelect(v1498, v1578, v1579)))))
+								out = append(out, c.instValue(c.makeImul(v1593, c.instValue(c.makeSelect(v1514, v1594, v1595)))))
 							}
 						}
-						if v1578 == v1580 {
+						if v1594 == v1596 {
 							// compare.rules:262
 							{
-								out = append(out, c.instValue(c.makeImul(v1578, c.instValue(c.makeSelect(v1498, v1577, v1579)))))
+								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1595)))))
 							}
 						}
 					}
@@ -10189,38 +10249,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBand:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor17, ok := c.defInst(v1500, 0); ok; v1529, cursor17, ok = c.defInst(v1500, cursor17) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpBand {
-						v1536 := c.arg0(v1523)
-						v1581 := c.arg0(v1529)
-						if v1536 == v1581 {
+				for v1545, cursor17, ok := c.defInst(v1516, 0); ok; v1545, cursor17, ok = c.defInst(v1516, cursor17) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpBand {
+						v1552 := c.arg0(v1539)
+						v1597 := c.arg0(v1545)
+						if v1552 == v1597 {
 							// compare.rules:263
 							{
-								v1537 := c.arg1(v1523)
-								v1582 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBand(v1536, c.instValue(c.makeSelect(v1498, v1537, v1582)))))
+								v1553 := c.arg1(v1539)
+								v1598 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBand(v1552, c.instValue(c.makeSelect(v1514, v1553, v1598)))))
 							}
 						}
-						v1537 := c.arg1(v1523)
-						if v1537 == v1581 {
+						v1553 := c.arg1(v1539)
+						if v1553 == v1597 {
 							// compare.rules:263
 							{
-								v1582 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBand(v1537, c.instValue(c.makeSelect(v1498, v1536, v1582)))))
+								v1598 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1598)))))
 							}
 						}
-						v1582 := c.arg1(v1529)
-						if v1536 == v1582 {
+						v1598 := c.arg1(v1545)
+						if v1552 == v1598 {
 							// compare.rules:263
 							{
-								out = append(out, c.instValue(c.makeBand(v1536, c.instValue(c.makeSelect(v1498, v1537, v1581)))))
+								out = append(out, c.instValue(c.makeBand(v1552, c.instValue(c.makeSelect(v1514, v1553, v1597)))))
 							}
 						}
-						if v1537 == v1582 {
+						if v1553 == v1598 {
 							// compare.rules:263
 							{
-								out = append(out, c.instValue(c.makeBand(v1537, c.instValue(c.makeSelect(v1498, v1536, v1581)))))
+								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1597)))))
 							}
 						}
 					}
@@ -10229,38 +10289,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBor:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor18, ok := c.defInst(v1500, 0); ok; v1529, cursor18, ok = c.defInst(v1500, cursor18) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpBor {
-						v1534 := c.arg0(v1529)
-						v1583 := c.arg0(v1523)
-						if v1534 == v1583 {
+				for v1545, cursor18, ok := c.defInst(v1516, 0); ok; v1545, cursor18, ok = c.defInst(v1516, cursor18) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpBor {
+						v1550 := c.arg0(v1545)
+						v1599 := c.arg0(v1539)
+						if v1550 == v1599 {
 							// compare.rules:264
 							{
-								v1584 := c.arg1(v1523)
-								v1535 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBor(v1583, c.instValue(c.makeSelect(v1498, v1584, v1535)))))
+								v1600 := c.arg1(v1539)
+								v1551 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBor(v1599, c.instValue(c.makeSelect(v1514, v1600, v1551)))))
 							}
 						}
-						v1584 := c.arg1(v1523)
-						if v1534 == v1584 {
+						v1600 := c.arg1(v1539)
+						if v1550 == v1600 {
 							// compare.rules:264
 							{
-								v1535 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBor(v1584, c.instValue(c.makeSelect(v1498, v1583, v1535)))))
+								v1551 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1551)))))
 							}
 						}
-						v1535 := c.arg1(v1529)
-						if v1535 == v1583 {
+						v1551 := c.arg1(v1545)
+						if v1551 == v1599 {
 							// compare.rules:264
 							{
-								out = append(out, c.instValue(c.makeBor(v1583, c.instValue(c.makeSelect(v1498, v1584, v1534)))))
+								out = append(out, c.instValue(c.makeBor(v1599, c.instValue(c.makeSelect(v1514, v1600, v1550)))))
 							}
 						}
-						if v1535 == v1584 {
+						if v1551 == v1600 {
 							// compare.rules:264
 							{
-								out = append(out, c.instValue(c.makeBor(v1584, c.instValue(c.makeSelect(v1498, v1583, v1534)))))
+								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1550)))))
 							}
 						}
 					}
@@ -10269,38 +10329,38 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor19, ok := c.defInst(v1500, 0); ok; v1529, cursor19, ok = c.defInst(v1500, cursor19) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpBxor {
-						v1571 := c.arg0(v1529)
-						v1585 := c.arg0(v1523)
-						if v1571 == v1585 {
+				for v1545, cursor19, ok := c.defInst(v1516, 0); ok; v1545, cursor19, ok = c.defInst(v1516, cursor19) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpBxor {
+						v1587 := c.arg0(v1545)
+						v1601 := c.arg0(v1539)
+						if v1587 == v1601 {
 							// compare.rules:265
 							{
-								v1586 := c.arg1(v1523)
-								v1572 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBxor(v1585, c.instValue(c.makeSelect(v1498, v1586, v1572)))))
+								v1602 := c.arg1(v1539)
+								v1588 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBxor(v1601, c.instValue(c.makeSelect(v1514, v1602, v1588)))))
 							}
 						}
-						v1586 := c.arg1(v1523)
-						if v1571 == v1586 {
+						v1602 := c.arg1(v1539)
+						if v1587 == v1602 {
 							// compare.rules:265
 							{
-								v1572 := c.arg1(v1529)
-								out = append(out, c.instValue(c.makeBxor(v1586, c.instValue(c.makeSelect(v1498, v1585, v1572)))))
+								v1588 := c.arg1(v1545)
+								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1588)))))
 							}
 						}
-						v1572 := c.arg1(v1529)
-						if v1572 == v1585 {
+						v1588 := c.arg1(v1545)
+						if v1588 == v1601 {
 							// compare.rules:265
 							{
-								out = append(out, c.instValue(c.makeBxor(v1585, c.instValue(c.makeSelect(v1498, v1586, v1571)))))
+								out = append(out, c.instValue(c.makeBxor(v1601, c.instValue(c.makeSelect(v1514, v1602, v1587)))))
 							}
 						}
-						if v1572 == v1586 {
+						if v1588 == v1602 {
 							// compare.rules:265
 							{
-								out = append(out, c.instValue(c.makeBxor(v1586, c.instValue(c.makeSelect(v1498, v1585, v1571)))))
+								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1587)))))
 							}
 						}
 					}
@@ -10309,17 +10369,17 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor20, ok := c.defInst(v1500, 0); ok; v1529, cursor20, ok = c.defInst(v1500, cursor20) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpUextend {
-						v1587 := c.arg0(v1523)
-						v1589 := c.valueType(v1587)
-						v1590 := c.arg0(v1529)
-						v1592 := c.valueType(v1590)
-						if v1589 == v1592 {
+				for v1545, cursor20, ok := c.defInst(v1516, 0); ok; v1545, cursor20, ok = c.defInst(v1516, cursor20) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpUextend {
+						v1603 := c.arg0(v1539)
+						v1605 := c.valueType(v1603)
+						v1606 := c.arg0(v1545)
+						v1608 := c.valueType(v1606)
+						if v1605 == v1608 {
 							// compare.rules:266
 							{
-								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeSelect(v1498, v1587, v1590)))))
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeSelect(v1514, v1603, v1606)))))
 							}
 						}
 					}
@@ -10328,17 +10388,17 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				for v1529, cursor21, ok := c.defInst(v1500, 0); ok; v1529, cursor21, ok = c.defInst(v1500, cursor21) {
-					v1530 := c.opcode(v1529)
-					if v1530 == ir.OpSextend {
-						v1593 := c.arg0(v1523)
-						v1595 := c.valueType(v1593)
-						v1596 := c.arg0(v1529)
-						v1598 := c.valueType(v1596)
-						if v1595 == v1598 {
+				for v1545, cursor21, ok := c.defInst(v1516, 0); ok; v1545, cursor21, ok = c.defInst(v1516, cursor21) {
+					v1546 := c.opcode(v1545)
+					if v1546 == ir.OpSextend {
+						v1609 := c.arg0(v1539)
+						v1611 := c.valueType(v1609)
+						v1612 := c.arg0(v1545)
+						v1614 := c.valueType(v1612)
+						if v1611 == v1614 {
 							// compare.rules:267
 							{
-								out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeSelect(v1498, v1593, v1596)))))
+								out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeSelect(v1514, v1609, v1612)))))
 							}
 						}
 					}
@@ -10347,41 +10407,41 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIcmp:
 			v9 := c.valueType(v0)
 			if v9 == ir.I8 {
-				v1599 := c.intCc(v1523)
-				if ok := c.equality(v1599); ok {
-					for v1529, cursor22, ok := c.defInst(v1500, 0); ok; v1529, cursor22, ok = c.defInst(v1500, cursor22) {
-						v1530 := c.opcode(v1529)
-						if v1530 == ir.OpIcmp {
-							v1603 := c.intCc(v1529)
-							if v1599 == v1603 {
-								v1601 := c.arg1(v1523)
-								v1605 := c.arg1(v1529)
-								if v1601 == v1605 {
+				v1615 := c.intCc(v1539)
+				if ok := c.equality(v1615); ok {
+					for v1545, cursor22, ok := c.defInst(v1516, 0); ok; v1545, cursor22, ok = c.defInst(v1516, cursor22) {
+						v1546 := c.opcode(v1545)
+						if v1546 == ir.OpIcmp {
+							v1619 := c.intCc(v1545)
+							if v1615 == v1619 {
+								v1617 := c.arg1(v1539)
+								v1621 := c.arg1(v1545)
+								if v1617 == v1621 {
 									// compare.rules:268
 									{
-										v1600 := c.arg0(v1523)
-										v1604 := c.arg0(v1529)
-										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1600, v1604)), v1601)))
+										v1616 := c.arg0(v1539)
+										v1620 := c.arg0(v1545)
+										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1616, v1620)), v1617)))
 									}
 								}
-								v1600 := c.arg0(v1523)
-								v1604 := c.arg0(v1529)
-								if v1600 == v1604 {
+								v1616 := c.arg0(v1539)
+								v1620 := c.arg0(v1545)
+								if v1616 == v1620 {
 									// compare.rules:269
 									{
-										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1601, v1605)), v1600)))
+										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1621)), v1616)))
 									}
 								}
-								if v1601 == v1604 {
+								if v1617 == v1620 {
 									// compare.rules:270
 									{
-										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1600, v1605)), v1601)))
+										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1616, v1621)), v1617)))
 									}
 								}
-								if v1600 == v1605 {
+								if v1616 == v1621 {
 									// compare.rules:271
 									{
-										out = append(out, c.instValue(c.makeIcmp(v1599, c.instValue(c.makeSelect(v1498, v1601, v1604)), v1600)))
+										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1620)), v1616)))
 									}
 								}
 							}
@@ -10391,119 +10451,119 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	for v1529, cursor23, ok := c.defInst(v1500, 0); ok; v1529, cursor23, ok = c.defInst(v1500, cursor23) {
-		v1530 := c.opcode(v1529)
-		switch v1530 {
+	for v1545, cursor23, ok := c.defInst(v1516, 0); ok; v1545, cursor23, ok = c.defInst(v1516, cursor23) {
+		v1546 := c.opcode(v1545)
+		switch v1546 {
 		case ir.OpSelect:
-			v1531 := c.arg0(v1529)
-			if v1498 == v1531 {
+			v1547 := c.arg0(v1545)
+			if v1514 == v1547 {
 				// compare.rules:246
 				{
-					v1533 := c.arg2(v1529)
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1533)))
+					v1549 := c.arg2(v1545)
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1549)))
 				}
 			}
 		case ir.OpBor:
-			v1534 := c.arg0(v1529)
-			if v1498 == v1534 {
+			v1550 := c.arg0(v1545)
+			if v1514 == v1550 {
 				// compare.rules:255
 				{
-					v1535 := c.arg1(v1529)
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1535)))
+					v1551 := c.arg1(v1545)
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1551)))
 				}
 			}
-			v1535 := c.arg1(v1529)
-			if v1498 == v1535 {
+			v1551 := c.arg1(v1545)
+			if v1514 == v1551 {
 				// compare.rules:255
 				{
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1534)))
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1550)))
 				}
 			}
 		case ir.OpBxor:
-			v1571 := c.arg0(v1529)
-			if v1498 == v1571 {
+			v1587 := c.arg0(v1545)
+			if v1514 == v1587 {
 				// compare.rules:256
 				{
-					v1572 := c.arg1(v1529)
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1572)))
+					v1588 := c.arg1(v1545)
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1588)))
 				}
 			}
-			v1572 := c.arg1(v1529)
-			if v1498 == v1572 {
+			v1588 := c.arg1(v1545)
+			if v1514 == v1588 {
 				// compare.rules:256
 				{
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1571)))
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1587)))
 				}
 			}
 		case ir.OpIadd:
-			v1573 := c.arg0(v1529)
-			if v1498 == v1573 {
+			v1589 := c.arg0(v1545)
+			if v1514 == v1589 {
 				// compare.rules:257
 				{
-					v1574 := c.arg1(v1529)
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1574)))
+					v1590 := c.arg1(v1545)
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1590)))
 				}
 			}
-			v1574 := c.arg1(v1529)
-			if v1498 == v1574 {
+			v1590 := c.arg1(v1545)
+			if v1514 == v1590 {
 				// compare.rules:257
 				{
-					out = append(out, c.instValue(c.makeSelect(v1498, v1499, v1573)))
+					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1589)))
 				}
 			}
 		}
 	}
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		if ok := c.boolean(v1498); ok {
-			if v1665, ok := c.uconst(v1499); ok {
-				if v1667, ok := c.uconst(v1500); ok {
-					v1669 := c.u64Add(v1667, 1)
-					v630 := c.typeMask(v71)
-					v1671 := c.u64And(v1669, v630)
-					v1673 := c.u64Eq(v1665, v1671)
-					if v1673 {
+		if ok := c.boolean(v1514); ok {
+			if v1681, ok := c.uconst(v1515); ok {
+				if v1683, ok := c.uconst(v1516); ok {
+					v1685 := c.u64Add(v1683, 1)
+					v646 := c.typeMask(v71)
+					v1687 := c.u64And(v1685, v646)
+					v1689 := c.u64Eq(v1681, v1687)
+					if v1689 {
 						// compare.rules:285
 						{
-							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1498), v1500)))
+							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1514), v1516)))
 						}
 					}
 				}
-				if v1665 == 1 {
-					if ok := c.boolean(v1500); ok {
+				if v1681 == 1 {
+					if ok := c.boolean(v1516); ok {
 						// compare.rules:291
 						{
-							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1498), v1500)))
+							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1514), v1516)))
 						}
 					}
-					if ok := c.zero(v1500); ok {
+					if ok := c.zero(v1516); ok {
 						// compare.rules:294
 						{
-							out = append(out, c.extendBool(v71, v1498))
+							out = append(out, c.extendBool(v71, v1514))
 						}
 					}
 				}
 			}
-			if ok := c.zero(v1500); ok {
-				if v1675, ok := c.powerOfTwo(v1499); ok {
+			if ok := c.zero(v1516); ok {
+				if v1691, ok := c.powerOfTwo(v1515); ok {
 					// compare.rules:288
 					{
-						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1498), c.makeConst(ir.I32, v1675))))
+						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1514), c.makeConst(ir.I32, v1691))))
 					}
 				}
-				if ok := c.boolean(v1499); ok {
+				if ok := c.boolean(v1515); ok {
 					// compare.rules:292
 					{
-						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1498), v1499)))
+						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1514), v1515)))
 					}
 				}
 			}
 		}
-		if ok := c.ones(v1499); ok {
-			if ok := c.zero(v1500); ok {
+		if ok := c.ones(v1515); ok {
+			if ok := c.zero(v1516); ok {
 				// compare.rules:297
 				{
-					out = append(out, c.instValue(c.makeBmask(v71, v1498)))
+					out = append(out, c.instValue(c.makeBmask(v71, v1514)))
 				}
 			}
 		}
@@ -10513,31 +10573,31 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUextend is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUextend(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1690 := c.arg0(v0)
-	for v1692, cursor1, ok := c.defInst(v1690, 0); ok; v1692, cursor1, ok = c.defInst(v1690, cursor1) {
-		v1693 := c.opcode(v1692)
-		switch v1693 {
+	v1706 := c.arg0(v0)
+	for v1708, cursor1, ok := c.defInst(v1706, 0); ok; v1708, cursor1, ok = c.defInst(v1706, cursor1) {
+		v1709 := c.opcode(v1708)
+		switch v1709 {
 		case ir.OpUextend:
 			// convert.rules:3
 			{
 				v9 := c.valueType(v0)
-				v1694 := c.arg0(v1692)
-				out = append(out, c.instValue(c.makeUextend(v9, v1694)))
+				v1710 := c.arg0(v1708)
+				out = append(out, c.instValue(c.makeUextend(v9, v1710)))
 			}
 		case ir.OpIreduce:
-			v1840 := c.valueType(v1690)
-			if v1842, ok := c.fitsIn64(v1840); ok {
-				v1843 := c.arg0(v1692)
-				v1847 := c.maxBitsU64(v1843)
-				v1849 := c.laneBits(v1842)
-				v1851 := c.u64Le(v1847, v1849)
-				if v1851 {
+			v1856 := c.valueType(v1706)
+			if v1858, ok := c.fitsIn64(v1856); ok {
+				v1859 := c.arg0(v1708)
+				v1863 := c.maxBitsU64(v1859)
+				v1865 := c.laneBits(v1858)
+				v1867 := c.u64Le(v1863, v1865)
+				if v1867 {
 					v9 := c.valueType(v0)
-					v1845 := c.valueType(v1843)
-					if v9 == v1845 {
+					v1861 := c.valueType(v1859)
+					if v9 == v1861 {
 						// convert.rules:54
 						{
-							out = append(out, v1843)
+							out = append(out, v1859)
 						}
 					}
 				}
@@ -10549,52 +10609,52 @@ func (c *Optimizer) simplify_OpUextend(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSextend is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1695 := c.arg0(v0)
-	for v1697, cursor1, ok := c.defInst(v1695, 0); ok; v1697, cursor1, ok = c.defInst(v1695, cursor1) {
-		v1698 := c.opcode(v1697)
-		switch v1698 {
+	v1711 := c.arg0(v0)
+	for v1713, cursor1, ok := c.defInst(v1711, 0); ok; v1713, cursor1, ok = c.defInst(v1711, cursor1) {
+		v1714 := c.opcode(v1713)
+		switch v1714 {
 		case ir.OpSextend:
 			// convert.rules:4
 			{
 				v9 := c.valueType(v0)
-				v1699 := c.arg0(v1697)
-				out = append(out, c.instValue(c.makeSextend(v9, v1699)))
+				v1715 := c.arg0(v1713)
+				out = append(out, c.instValue(c.makeSextend(v9, v1715)))
 			}
 		case ir.OpUextend:
 			// convert.rules:5
 			{
 				v9 := c.valueType(v0)
-				v1700 := c.arg0(v1697)
-				out = append(out, c.instValue(c.makeUextend(v9, v1700)))
+				v1716 := c.arg0(v1713)
+				out = append(out, c.instValue(c.makeUextend(v9, v1716)))
 			}
 		case ir.OpIreduce:
-			v1702 := c.valueType(v1695)
-			if v1704, ok := c.fitsIn64(v1702); ok {
-				v1852 := c.arg0(v1697)
-				v1856 := c.spanFits(v1704, v1852)
-				if v1856 {
+			v1718 := c.valueType(v1711)
+			if v1720, ok := c.fitsIn64(v1718); ok {
+				v1868 := c.arg0(v1713)
+				v1872 := c.spanFits(v1720, v1868)
+				if v1872 {
 					v9 := c.valueType(v0)
-					v1854 := c.valueType(v1852)
-					if v9 == v1854 {
+					v1870 := c.valueType(v1868)
+					if v9 == v1870 {
 						// convert.rules:57
 						{
-							out = append(out, v1852)
+							out = append(out, v1868)
 						}
 					}
 				}
 			}
 		}
 	}
-	v1702 := c.valueType(v1695)
-	if v1704, ok := c.fitsIn64(v1702); ok {
-		v1706 := c.maxBitsU64(v1695)
-		v1708 := c.laneBits(v1704)
-		v1710 := c.u64Lt(v1706, v1708)
-		if v1710 {
+	v1718 := c.valueType(v1711)
+	if v1720, ok := c.fitsIn64(v1718); ok {
+		v1722 := c.maxBitsU64(v1711)
+		v1724 := c.laneBits(v1720)
+		v1726 := c.u64Lt(v1722, v1724)
+		if v1726 {
 			// convert.rules:7
 			{
 				v9 := c.valueType(v0)
-				out = append(out, c.instValue(c.makeUextend(v9, v1695)))
+				out = append(out, c.instValue(c.makeUextend(v9, v1711)))
 			}
 		}
 	}
@@ -10603,223 +10663,223 @@ func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIreduce is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1711 := c.arg0(v0)
-	for v1713, cursor1, ok := c.defInst(v1711, 0); ok; v1713, cursor1, ok = c.defInst(v1711, cursor1) {
-		v1714 := c.opcode(v1713)
-		switch v1714 {
+	v1727 := c.arg0(v0)
+	for v1729, cursor1, ok := c.defInst(v1727, 0); ok; v1729, cursor1, ok = c.defInst(v1727, cursor1) {
+		v1730 := c.opcode(v1729)
+		switch v1730 {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
-			v1715 := c.arg0(v1713)
-			v1717 := c.valueType(v1715)
-			if v9 == v1717 {
+			v1731 := c.arg0(v1729)
+			v1733 := c.valueType(v1731)
+			if v9 == v1733 {
 				// convert.rules:11
 				{
-					out = append(out, v1715)
+					out = append(out, v1731)
 				}
 			}
-			v1722 := c.wider(v1717, v9)
-			if v1722 {
+			v1738 := c.wider(v1733, v9)
+			if v1738 {
 				// convert.rules:13
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1715)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1731)))
 				}
 			}
-			v1726 := c.wider(v9, v1717)
-			if v1726 {
+			v1742 := c.wider(v9, v1733)
+			if v1742 {
 				// convert.rules:15
 				{
-					out = append(out, c.instValue(c.makeUextend(v9, v1715)))
+					out = append(out, c.instValue(c.makeUextend(v9, v1731)))
 				}
 			}
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
-			v1718 := c.arg0(v1713)
-			v1720 := c.valueType(v1718)
-			if v9 == v1720 {
+			v1734 := c.arg0(v1729)
+			v1736 := c.valueType(v1734)
+			if v9 == v1736 {
 				// convert.rules:12
 				{
-					out = append(out, v1718)
+					out = append(out, v1734)
 				}
 			}
-			v1724 := c.wider(v1720, v9)
-			if v1724 {
+			v1740 := c.wider(v1736, v9)
+			if v1740 {
 				// convert.rules:14
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1718)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1734)))
 				}
 			}
-			v1728 := c.wider(v9, v1720)
-			if v1728 {
+			v1744 := c.wider(v9, v1736)
+			if v1744 {
 				// convert.rules:16
 				{
-					out = append(out, c.instValue(c.makeSextend(v9, v1718)))
+					out = append(out, c.instValue(c.makeSextend(v9, v1734)))
 				}
 			}
 		case ir.OpIreduce:
 			// convert.rules:17
 			{
 				v9 := c.valueType(v0)
-				v1729 := c.arg0(v1713)
-				out = append(out, c.instValue(c.makeIreduce(v9, v1729)))
+				v1745 := c.arg0(v1729)
+				out = append(out, c.instValue(c.makeIreduce(v9, v1745)))
 			}
 		case ir.OpIadd:
-			v1730 := c.arg0(v1713)
-			v1731 := c.arg1(v1713)
-			v1733 := c.worthNarrowing(v1730, v1731)
-			if v1733 {
-				// convert.rules:20
-				{
-					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1730)), c.instValue(c.makeIreduce(v9, v1731)))))
-				}
-			}
-			v1735 := c.worthNarrowing(v1731, v1730)
-			if v1735 {
-				// convert.rules:20
-				{
-					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1731)), c.instValue(c.makeIreduce(v9, v1730)))))
-				}
-			}
-		case ir.OpIsub:
-			v1736 := c.arg0(v1713)
-			v1737 := c.arg1(v1713)
-			v1739 := c.worthNarrowing(v1736, v1737)
-			if v1739 {
-				// convert.rules:21
-				{
-					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1736)), c.instValue(c.makeIreduce(v9, v1737)))))
-				}
-			}
-		case ir.OpImul:
-			v1740 := c.arg0(v1713)
-			v1741 := c.arg1(v1713)
-			v1743 := c.worthNarrowing(v1740, v1741)
-			if v1743 {
-				// convert.rules:22
-				{
-					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1740)), c.instValue(c.makeIreduce(v9, v1741)))))
-				}
-			}
-			v1745 := c.worthNarrowing(v1741, v1740)
-			if v1745 {
-				// convert.rules:22
-				{
-					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1741)), c.instValue(c.makeIreduce(v9, v1740)))))
-				}
-			}
-		case ir.OpBand:
-			v1746 := c.arg0(v1713)
-			v1747 := c.arg1(v1713)
+			v1746 := c.arg0(v1729)
+			v1747 := c.arg1(v1729)
 			v1749 := c.worthNarrowing(v1746, v1747)
 			if v1749 {
-				// convert.rules:23
+				// convert.rules:20
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1746)), c.instValue(c.makeIreduce(v9, v1747)))))
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1746)), c.instValue(c.makeIreduce(v9, v1747)))))
 				}
 			}
 			v1751 := c.worthNarrowing(v1747, v1746)
 			if v1751 {
+				// convert.rules:20
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1747)), c.instValue(c.makeIreduce(v9, v1746)))))
+				}
+			}
+		case ir.OpIsub:
+			v1752 := c.arg0(v1729)
+			v1753 := c.arg1(v1729)
+			v1755 := c.worthNarrowing(v1752, v1753)
+			if v1755 {
+				// convert.rules:21
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1752)), c.instValue(c.makeIreduce(v9, v1753)))))
+				}
+			}
+		case ir.OpImul:
+			v1756 := c.arg0(v1729)
+			v1757 := c.arg1(v1729)
+			v1759 := c.worthNarrowing(v1756, v1757)
+			if v1759 {
+				// convert.rules:22
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1756)), c.instValue(c.makeIreduce(v9, v1757)))))
+				}
+			}
+			v1761 := c.worthNarrowing(v1757, v1756)
+			if v1761 {
+				// convert.rules:22
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1757)), c.instValue(c.makeIreduce(v9, v1756)))))
+				}
+			}
+		case ir.OpBand:
+			v1762 := c.arg0(v1729)
+			v1763 := c.arg1(v1729)
+			v1765 := c.worthNarrowing(v1762, v1763)
+			if v1765 {
 				// convert.rules:23
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1747)), c.instValue(c.makeIreduce(v9, v1746)))))
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1762)), c.instValue(c.makeIreduce(v9, v1763)))))
+				}
+			}
+			v1767 := c.worthNarrowing(v1763, v1762)
+			if v1767 {
+				// convert.rules:23
+				{
+					v9 := c.valueType(v0)
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1763)), c.instValue(c.makeIreduce(v9, v1762)))))
 				}
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if v1771, ok := c.uconst(v1747); ok {
-					v630 := c.typeMask(v71)
-					v1773 := c.u64And(v1771, v630)
-					v1775 := c.u64Eq(v1773, v630)
-					if v1775 {
+				if v1787, ok := c.uconst(v1763); ok {
+					v646 := c.typeMask(v71)
+					v1789 := c.u64And(v1787, v646)
+					v1791 := c.u64Eq(v1789, v646)
+					if v1791 {
 						// convert.rules:32
 						{
-							out = append(out, c.instValue(c.makeIreduce(v71, v1746)))
+							out = append(out, c.instValue(c.makeIreduce(v71, v1762)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v1752 := c.arg0(v1713)
-			v1753 := c.arg1(v1713)
-			v1755 := c.worthNarrowing(v1752, v1753)
-			if v1755 {
+			v1768 := c.arg0(v1729)
+			v1769 := c.arg1(v1729)
+			v1771 := c.worthNarrowing(v1768, v1769)
+			if v1771 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1752)), c.instValue(c.makeIreduce(v9, v1753)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1768)), c.instValue(c.makeIreduce(v9, v1769)))))
 				}
 			}
-			v1757 := c.worthNarrowing(v1753, v1752)
-			if v1757 {
+			v1773 := c.worthNarrowing(v1769, v1768)
+			if v1773 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1753)), c.instValue(c.makeIreduce(v9, v1752)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1769)), c.instValue(c.makeIreduce(v9, v1768)))))
 				}
 			}
 		case ir.OpBxor:
-			v1758 := c.arg0(v1713)
-			v1759 := c.arg1(v1713)
-			v1761 := c.worthNarrowing(v1758, v1759)
-			if v1761 {
+			v1774 := c.arg0(v1729)
+			v1775 := c.arg1(v1729)
+			v1777 := c.worthNarrowing(v1774, v1775)
+			if v1777 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1758)), c.instValue(c.makeIreduce(v9, v1759)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1774)), c.instValue(c.makeIreduce(v9, v1775)))))
 				}
 			}
-			v1763 := c.worthNarrowing(v1759, v1758)
-			if v1763 {
+			v1779 := c.worthNarrowing(v1775, v1774)
+			if v1779 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1759)), c.instValue(c.makeIreduce(v9, v1758)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1775)), c.instValue(c.makeIreduce(v9, v1774)))))
 				}
 			}
 		case ir.OpIneg:
-			v1764 := c.arg0(v1713)
-			v1766 := c.worthNarrowing(v1764, v1764)
-			if v1766 {
+			v1780 := c.arg0(v1729)
+			v1782 := c.worthNarrowing(v1780, v1780)
+			if v1782 {
 				// convert.rules:26
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1764)))))
+					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1780)))))
 				}
 			}
 		case ir.OpBnot:
-			v1767 := c.arg0(v1713)
-			v1769 := c.worthNarrowing(v1767, v1767)
-			if v1769 {
+			v1783 := c.arg0(v1729)
+			v1785 := c.worthNarrowing(v1783, v1783)
+			if v1785 {
 				// convert.rules:27
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1767)))))
+					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1783)))))
 				}
 			}
 		case ir.OpUshr:
-			v1820 := c.arg0(v1713)
-			for v1823, cursor2, ok := c.defInst(v1820, 0); ok; v1823, cursor2, ok = c.defInst(v1820, cursor2) {
-				v1824 := c.opcode(v1823)
-				switch v1824 {
+			v1836 := c.arg0(v1729)
+			for v1839, cursor2, ok := c.defInst(v1836, 0); ok; v1839, cursor2, ok = c.defInst(v1836, cursor2) {
+				v1840 := c.opcode(v1839)
+				switch v1840 {
 				case ir.OpIconcat:
 					v9 := c.valueType(v0)
-					v1826 := c.arg1(v1823)
-					v1828 := c.valueType(v1826)
-					if v9 == v1828 {
-						v1821 := c.arg1(v1713)
-						if v1830, ok := c.uconst(v1821); ok {
-							v754 := c.laneBits(v9)
-							v1832 := c.u64Eq(v1830, v754)
-							if v1832 {
+					v1842 := c.arg1(v1839)
+					v1844 := c.valueType(v1842)
+					if v9 == v1844 {
+						v1837 := c.arg1(v1729)
+						if v1846, ok := c.uconst(v1837); ok {
+							v770 := c.laneBits(v9)
+							v1848 := c.u64Eq(v1846, v770)
+							if v1848 {
 								// convert.rules:47
 								{
-									out = append(out, v1826)
+									out = append(out, v1842)
 								}
 							}
 						}
@@ -10827,31 +10887,31 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpImul:
 					v9 := c.valueType(v0)
 					if v9 == ir.I64 {
-						v1857 := c.arg0(v1823)
-						for v1860, cursor3, ok := c.defInst(v1857, 0); ok; v1860, cursor3, ok = c.defInst(v1857, cursor3) {
-							v1861 := c.opcode(v1860)
-							switch v1861 {
+						v1873 := c.arg0(v1839)
+						for v1876, cursor3, ok := c.defInst(v1873, 0); ok; v1876, cursor3, ok = c.defInst(v1873, cursor3) {
+							v1877 := c.opcode(v1876)
+							switch v1877 {
 							case ir.OpUextend:
-								v1862 := c.arg0(v1860)
-								v1864 := c.valueType(v1862)
-								if v1864 == ir.I64 {
-									v1858 := c.arg1(v1823)
-									for v1866, cursor4, ok := c.defInst(v1858, 0); ok; v1866, cursor4, ok = c.defInst(v1858, cursor4) {
-										v1867 := c.opcode(v1866)
-										if v1867 == ir.OpUextend {
-											v1868 := c.arg0(v1866)
-											v1870 := c.valueType(v1868)
-											if v1870 == ir.I64 {
-												v1821 := c.arg1(v1713)
-												if v1830, ok := c.uconst(v1821); ok {
-													if v1830 == 64 {
+								v1878 := c.arg0(v1876)
+								v1880 := c.valueType(v1878)
+								if v1880 == ir.I64 {
+									v1874 := c.arg1(v1839)
+									for v1882, cursor4, ok := c.defInst(v1874, 0); ok; v1882, cursor4, ok = c.defInst(v1874, cursor4) {
+										v1883 := c.opcode(v1882)
+										if v1883 == ir.OpUextend {
+											v1884 := c.arg0(v1882)
+											v1886 := c.valueType(v1884)
+											if v1886 == ir.I64 {
+												v1837 := c.arg1(v1729)
+												if v1846, ok := c.uconst(v1837); ok {
+													if v1846 == 64 {
 														// convert.rules:63
 														{
-															out = append(out, c.instValue(c.makeUmulhi(v1862, v1868)))
+															out = append(out, c.instValue(c.makeUmulhi(v1878, v1884)))
 														}
 														// convert.rules:63
 														{
-															out = append(out, c.instValue(c.makeUmulhi(v1868, v1862)))
+															out = append(out, c.instValue(c.makeUmulhi(v1884, v1878)))
 														}
 													}
 												}
@@ -10860,26 +10920,26 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 									}
 								}
 							case ir.OpSextend:
-								v1892 := c.arg0(v1860)
-								v1894 := c.valueType(v1892)
-								if v1894 == ir.I64 {
-									v1858 := c.arg1(v1823)
-									for v1866, cursor5, ok := c.defInst(v1858, 0); ok; v1866, cursor5, ok = c.defInst(v1858, cursor5) {
-										v1867 := c.opcode(v1866)
-										if v1867 == ir.OpSextend {
-											v1895 := c.arg0(v1866)
-											v1897 := c.valueType(v1895)
-											if v1897 == ir.I64 {
-												v1821 := c.arg1(v1713)
-												if v1830, ok := c.uconst(v1821); ok {
-													if v1830 == 64 {
+								v1908 := c.arg0(v1876)
+								v1910 := c.valueType(v1908)
+								if v1910 == ir.I64 {
+									v1874 := c.arg1(v1839)
+									for v1882, cursor5, ok := c.defInst(v1874, 0); ok; v1882, cursor5, ok = c.defInst(v1874, cursor5) {
+										v1883 := c.opcode(v1882)
+										if v1883 == ir.OpSextend {
+											v1911 := c.arg0(v1882)
+											v1913 := c.valueType(v1911)
+											if v1913 == ir.I64 {
+												v1837 := c.arg1(v1729)
+												if v1846, ok := c.uconst(v1837); ok {
+													if v1846 == 64 {
 														// convert.rules:65
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1892, v1895)))
+															out = append(out, c.instValue(c.makeSmulhi(v1908, v1911)))
 														}
 														// convert.rules:65
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1895, v1892)))
+															out = append(out, c.instValue(c.makeSmulhi(v1911, v1908)))
 														}
 													}
 												}
@@ -10894,52 +10954,52 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpIconcat:
 			v9 := c.valueType(v0)
-			v1833 := c.arg0(v1713)
-			v1836 := c.valueType(v1833)
-			if v9 == v1836 {
+			v1849 := c.arg0(v1729)
+			v1852 := c.valueType(v1849)
+			if v9 == v1852 {
 				// convert.rules:50
 				{
-					out = append(out, v1833)
+					out = append(out, v1849)
 				}
 			}
-			v1838 := c.wider(v1836, v9)
-			if v1838 {
+			v1854 := c.wider(v1852, v9)
+			if v1854 {
 				// convert.rules:51
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1833)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1849)))
 				}
 			}
 		case ir.OpSshr:
 			v9 := c.valueType(v0)
 			if v9 == ir.I64 {
-				v1871 := c.arg0(v1713)
-				for v1874, cursor6, ok := c.defInst(v1871, 0); ok; v1874, cursor6, ok = c.defInst(v1871, cursor6) {
-					v1875 := c.opcode(v1874)
-					if v1875 == ir.OpImul {
-						v1876 := c.arg0(v1874)
-						for v1879, cursor7, ok := c.defInst(v1876, 0); ok; v1879, cursor7, ok = c.defInst(v1876, cursor7) {
-							v1880 := c.opcode(v1879)
-							if v1880 == ir.OpSextend {
-								v1881 := c.arg0(v1879)
-								v1883 := c.valueType(v1881)
-								if v1883 == ir.I64 {
-									v1877 := c.arg1(v1874)
-									for v1885, cursor8, ok := c.defInst(v1877, 0); ok; v1885, cursor8, ok = c.defInst(v1877, cursor8) {
-										v1886 := c.opcode(v1885)
-										if v1886 == ir.OpSextend {
-											v1887 := c.arg0(v1885)
-											v1889 := c.valueType(v1887)
-											if v1889 == ir.I64 {
-												v1872 := c.arg1(v1713)
-												if v1891, ok := c.uconst(v1872); ok {
-													if v1891 == 64 {
+				v1887 := c.arg0(v1729)
+				for v1890, cursor6, ok := c.defInst(v1887, 0); ok; v1890, cursor6, ok = c.defInst(v1887, cursor6) {
+					v1891 := c.opcode(v1890)
+					if v1891 == ir.OpImul {
+						v1892 := c.arg0(v1890)
+						for v1895, cursor7, ok := c.defInst(v1892, 0); ok; v1895, cursor7, ok = c.defInst(v1892, cursor7) {
+							v1896 := c.opcode(v1895)
+							if v1896 == ir.OpSextend {
+								v1897 := c.arg0(v1895)
+								v1899 := c.valueType(v1897)
+								if v1899 == ir.I64 {
+									v1893 := c.arg1(v1890)
+									for v1901, cursor8, ok := c.defInst(v1893, 0); ok; v1901, cursor8, ok = c.defInst(v1893, cursor8) {
+										v1902 := c.opcode(v1901)
+										if v1902 == ir.OpSextend {
+											v1903 := c.arg0(v1901)
+											v1905 := c.valueType(v1903)
+											if v1905 == ir.I64 {
+												v1888 := c.arg1(v1729)
+												if v1907, ok := c.uconst(v1888); ok {
+													if v1907 == 64 {
 														// convert.rules:64
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1881, v1887)))
+															out = append(out, c.instValue(c.makeSmulhi(v1897, v1903)))
 														}
 														// convert.rules:64
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1887, v1881)))
+															out = append(out, c.instValue(c.makeSmulhi(v1903, v1897)))
 														}
 													}
 												}
@@ -10960,63 +11020,63 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 // simplify_OpBitcast is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	v1907 := c.arg0(v0)
-	v1909 := c.valueType(v1907)
-	if v9 == v1909 {
+	v1923 := c.arg0(v0)
+	v1925 := c.valueType(v1923)
+	if v9 == v1925 {
 		// convert.rules:75
 		{
-			out = append(out, v1907)
+			out = append(out, v1923)
 		}
 	}
-	for v1911, cursor1, ok := c.defInst(v1907, 0); ok; v1911, cursor1, ok = c.defInst(v1907, cursor1) {
-		v1912 := c.opcode(v1911)
-		switch v1912 {
+	for v1927, cursor1, ok := c.defInst(v1923, 0); ok; v1927, cursor1, ok = c.defInst(v1923, cursor1) {
+		v1928 := c.opcode(v1927)
+		switch v1928 {
 		case ir.OpBitcast:
-			v1906 := c.memFlags(v0)
-			v1913 := c.memFlags(v1911)
-			if v1906 == v1913 {
-				v1914 := c.arg0(v1911)
-				v1916 := c.valueType(v1914)
-				if v9 == v1916 {
+			v1922 := c.memFlags(v0)
+			v1929 := c.memFlags(v1927)
+			if v1922 == v1929 {
+				v1930 := c.arg0(v1927)
+				v1932 := c.valueType(v1930)
+				if v9 == v1932 {
 					// convert.rules:76
 					{
-						out = append(out, v1914)
+						out = append(out, v1930)
 					}
 				}
 			}
 		case ir.OpBand:
 			switch v9 {
 			case ir.F32:
-				v1917 := c.arg0(v1911)
-				for v1920, cursor2, ok := c.defInst(v1917, 0); ok; v1920, cursor2, ok = c.defInst(v1917, cursor2) {
-					v1921 := c.opcode(v1920)
-					if v1921 == ir.OpBitcast {
-						v1923 := c.arg0(v1920)
-						v1925 := c.valueType(v1923)
-						if v1925 == ir.F32 {
-							v1918 := c.arg1(v1911)
-							if ok := c.greatest(v1918); ok {
+				v1933 := c.arg0(v1927)
+				for v1936, cursor2, ok := c.defInst(v1933, 0); ok; v1936, cursor2, ok = c.defInst(v1933, cursor2) {
+					v1937 := c.opcode(v1936)
+					if v1937 == ir.OpBitcast {
+						v1939 := c.arg0(v1936)
+						v1941 := c.valueType(v1939)
+						if v1941 == ir.F32 {
+							v1934 := c.arg1(v1927)
+							if ok := c.greatest(v1934); ok {
 								// convert.rules:79
 								{
-									out = append(out, c.instValue(c.makeFabs(v1923)))
+									out = append(out, c.instValue(c.makeFabs(v1939)))
 								}
 							}
 						}
 					}
 				}
 			case ir.F64:
-				v1917 := c.arg0(v1911)
-				for v1920, cursor3, ok := c.defInst(v1917, 0); ok; v1920, cursor3, ok = c.defInst(v1917, cursor3) {
-					v1921 := c.opcode(v1920)
-					if v1921 == ir.OpBitcast {
-						v1923 := c.arg0(v1920)
-						v1925 := c.valueType(v1923)
-						if v1925 == ir.F64 {
-							v1918 := c.arg1(v1911)
-							if ok := c.greatest(v1918); ok {
+				v1933 := c.arg0(v1927)
+				for v1936, cursor3, ok := c.defInst(v1933, 0); ok; v1936, cursor3, ok = c.defInst(v1933, cursor3) {
+					v1937 := c.opcode(v1936)
+					if v1937 == ir.OpBitcast {
+						v1939 := c.arg0(v1936)
+						v1941 := c.valueType(v1939)
+						if v1941 == ir.F64 {
+							v1934 := c.arg1(v1927)
+							if ok := c.greatest(v1934); ok {
 								// convert.rules:80
 								{
-									out = append(out, c.instValue(c.makeFabs(v1923)))
+									out = append(out, c.instValue(c.makeFabs(v1939)))
 								}
 							}
 						}
@@ -11026,36 +11086,36 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			switch v9 {
 			case ir.F32:
-				v1927 := c.arg0(v1911)
-				for v1930, cursor4, ok := c.defInst(v1927, 0); ok; v1930, cursor4, ok = c.defInst(v1927, cursor4) {
-					v1931 := c.opcode(v1930)
-					if v1931 == ir.OpBitcast {
-						v1933 := c.arg0(v1930)
-						v1935 := c.valueType(v1933)
-						if v1935 == ir.F32 {
-							v1928 := c.arg1(v1911)
-							if ok := c.least(v1928); ok {
+				v1943 := c.arg0(v1927)
+				for v1946, cursor4, ok := c.defInst(v1943, 0); ok; v1946, cursor4, ok = c.defInst(v1943, cursor4) {
+					v1947 := c.opcode(v1946)
+					if v1947 == ir.OpBitcast {
+						v1949 := c.arg0(v1946)
+						v1951 := c.valueType(v1949)
+						if v1951 == ir.F32 {
+							v1944 := c.arg1(v1927)
+							if ok := c.least(v1944); ok {
 								// convert.rules:81
 								{
-									out = append(out, c.instValue(c.makeFneg(v1933)))
+									out = append(out, c.instValue(c.makeFneg(v1949)))
 								}
 							}
 						}
 					}
 				}
 			case ir.F64:
-				v1927 := c.arg0(v1911)
-				for v1930, cursor5, ok := c.defInst(v1927, 0); ok; v1930, cursor5, ok = c.defInst(v1927, cursor5) {
-					v1931 := c.opcode(v1930)
-					if v1931 == ir.OpBitcast {
-						v1933 := c.arg0(v1930)
-						v1935 := c.valueType(v1933)
-						if v1935 == ir.F64 {
-							v1928 := c.arg1(v1911)
-							if ok := c.least(v1928); ok {
+				v1943 := c.arg0(v1927)
+				for v1946, cursor5, ok := c.defInst(v1943, 0); ok; v1946, cursor5, ok = c.defInst(v1943, cursor5) {
+					v1947 := c.opcode(v1946)
+					if v1947 == ir.OpBitcast {
+						v1949 := c.arg0(v1946)
+						v1951 := c.valueType(v1949)
+						if v1951 == ir.F64 {
+							v1944 := c.arg1(v1927)
+							if ok := c.least(v1944); ok {
 								// convert.rules:82
 								{
-									out = append(out, c.instValue(c.makeFneg(v1933)))
+									out = append(out, c.instValue(c.makeFneg(v1949)))
 								}
 							}
 						}
@@ -11071,19 +11131,19 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v9 == ir.I128 {
-		v1938 := c.arg1(v0)
-		for v1940, cursor1, ok := c.defInst(v1938, 0); ok; v1940, cursor1, ok = c.defInst(v1938, cursor1) {
-			v1941 := c.opcode(v1940)
-			if v1941 == ir.OpSshr {
-				v1937 := c.arg0(v0)
-				v1942 := c.arg0(v1940)
-				if v1937 == v1942 {
-					v1943 := c.arg1(v1940)
-					if v1945, ok := c.uconst(v1943); ok {
-						if v1945 == 63 {
+		v1954 := c.arg1(v0)
+		for v1956, cursor1, ok := c.defInst(v1954, 0); ok; v1956, cursor1, ok = c.defInst(v1954, cursor1) {
+			v1957 := c.opcode(v1956)
+			if v1957 == ir.OpSshr {
+				v1953 := c.arg0(v0)
+				v1958 := c.arg0(v1956)
+				if v1953 == v1958 {
+					v1959 := c.arg1(v1956)
+					if v1961, ok := c.uconst(v1959); ok {
+						if v1961 == 63 {
 							// convert.rules:85
 							{
-								out = append(out, c.instValue(c.makeSextend(ir.I128, v1937)))
+								out = append(out, c.instValue(c.makeSextend(ir.I128, v1953)))
 							}
 						}
 					}
@@ -11091,12 +11151,12 @@ func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v1938 := c.arg1(v0)
-	if ok := c.zero(v1938); ok {
+	v1954 := c.arg1(v0)
+	if ok := c.zero(v1954); ok {
 		// convert.rules:86
 		{
-			v1937 := c.arg0(v0)
-			out = append(out, c.instValue(c.makeUextend(v9, v1937)))
+			v1953 := c.arg0(v0)
+			out = append(out, c.instValue(c.makeUextend(v9, v1953)))
 		}
 	}
 	return out
@@ -11106,110 +11166,110 @@ func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1948 := c.arg1(v0)
-		if v1950, ok := c.uconst(v1948); ok {
-			if v1950 == 1 {
+		v1964 := c.arg1(v0)
+		if v1966, ok := c.uconst(v1964); ok {
+			if v1966 == 1 {
 				// divide.rules:3
 				{
-					v1947 := c.arg0(v0)
-					out = append(out, v1947)
+					v1963 := c.arg0(v0)
+					out = append(out, v1963)
 				}
 			}
-			v1947 := c.arg0(v0)
-			for v1985, cursor1, ok := c.defInst(v1947, 0); ok; v1985, cursor1, ok = c.defInst(v1947, cursor1) {
-				v1986 := c.opcode(v1985)
-				if v1986 == ir.OpUdiv {
-					v1988 := c.arg1(v1985)
-					if v1990, ok := c.uconst(v1988); ok {
-						if v1992, ok := c.u64Product(v1990, v1950); ok {
-							v630 := c.typeMask(v71)
-							v1994 := c.u64Le(v1992, v630)
-							if v1994 {
+			v1963 := c.arg0(v0)
+			for v2001, cursor1, ok := c.defInst(v1963, 0); ok; v2001, cursor1, ok = c.defInst(v1963, cursor1) {
+				v2002 := c.opcode(v2001)
+				if v2002 == ir.OpUdiv {
+					v2004 := c.arg1(v2001)
+					if v2006, ok := c.uconst(v2004); ok {
+						if v2008, ok := c.u64Product(v2006, v1966); ok {
+							v646 := c.typeMask(v71)
+							v2010 := c.u64Le(v2008, v646)
+							if v2010 {
 								// divide.rules:17
 								{
-									v1987 := c.arg0(v1985)
-									out = append(out, c.instValue(c.makeUdiv(v1987, c.makeConst(v71, v1992))))
+									v2003 := c.arg0(v2001)
+									out = append(out, c.instValue(c.makeUdiv(v2003, c.makeConst(v71, v2008))))
 								}
 							}
 						}
 					}
 				}
 			}
-			v283 := c.laneBits(v71)
-			v2018 := c.u64Lt(v283, 32)
-			if v2018 {
-				if ok := c.divisor(v1948); ok {
+			v307 := c.laneBits(v71)
+			v2034 := c.u64Lt(v307, 32)
+			if v2034 {
+				if ok := c.divisor(v1964); ok {
 					// divide.rules:39
 					{
-						out = append(out, c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1947)), v1950))))
+						out = append(out, c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1963)), v1966))))
 					}
 				}
 			}
 		}
-		if v1965, ok := c.powerOfTwo(v1948); ok {
+		if v1981, ok := c.powerOfTwo(v1964); ok {
 			// divide.rules:9
 			{
-				v1947 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUshr(v1947, c.makeConst(ir.I32, v1965))))
+				v1963 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeUshr(v1963, c.makeConst(ir.I32, v1981))))
 			}
 		}
-		for v1969, cursor2, ok := c.defInst(v1948, 0); ok; v1969, cursor2, ok = c.defInst(v1948, cursor2) {
-			v1970 := c.opcode(v1969)
-			switch v1970 {
+		for v1985, cursor2, ok := c.defInst(v1964, 0); ok; v1985, cursor2, ok = c.defInst(v1964, cursor2) {
+			v1986 := c.opcode(v1985)
+			switch v1986 {
 			case ir.OpIshl:
-				v1971 := c.arg0(v1969)
-				if v1974, ok := c.uconst(v1971); ok {
-					if v1974 == 1 {
+				v1987 := c.arg0(v1985)
+				if v1990, ok := c.uconst(v1987); ok {
+					if v1990 == 1 {
 						// divide.rules:12
 						{
-							v1947 := c.arg0(v0)
-							v1972 := c.arg1(v1969)
-							out = append(out, c.instValue(c.makeUshr(v1947, v1972)))
+							v1963 := c.arg0(v0)
+							v1988 := c.arg1(v1985)
+							out = append(out, c.instValue(c.makeUshr(v1963, v1988)))
 						}
 					}
 				}
 			case ir.OpSelect:
-				v1977 := c.arg2(v1969)
-				if v1981, ok := c.powerOfTwo(v1977); ok {
-					v1976 := c.arg1(v1969)
-					if v1979, ok := c.powerOfTwo(v1976); ok {
+				v1993 := c.arg2(v1985)
+				if v1997, ok := c.powerOfTwo(v1993); ok {
+					v1992 := c.arg1(v1985)
+					if v1995, ok := c.powerOfTwo(v1992); ok {
 						// divide.rules:13
 						{
-							v1947 := c.arg0(v0)
-							v1975 := c.arg0(v1969)
-							out = append(out, c.instValue(c.makeUshr(v1947, c.instValue(c.makeSelect(v1975, c.makeConst(v71, v1979), c.makeConst(v71, v1981))))))
+							v1963 := c.arg0(v0)
+							v1991 := c.arg0(v1985)
+							out = append(out, c.instValue(c.makeUshr(v1963, c.instValue(c.makeSelect(v1991, c.makeConst(v71, v1995), c.makeConst(v71, v1997))))))
 						}
 					}
-					if v1983, ok := c.uconst(v1976); ok {
-						if v1983 == 1 {
+					if v1999, ok := c.uconst(v1992); ok {
+						if v1999 == 1 {
 							// divide.rules:15
 							{
-								v1947 := c.arg0(v0)
-								v1975 := c.arg0(v1969)
-								out = append(out, c.instValue(c.makeUshr(v1947, c.instValue(c.makeSelect(v1975, c.makeConst(v71, 0), c.makeConst(v71, v1981))))))
+								v1963 := c.arg0(v0)
+								v1991 := c.arg0(v1985)
+								out = append(out, c.instValue(c.makeUshr(v1963, c.instValue(c.makeSelect(v1991, c.makeConst(v71, 0), c.makeConst(v71, v1997))))))
 							}
 						}
 					}
 				}
 			}
 		}
-		v1947 := c.arg0(v0)
-		v1998 := c.less(v1947, v1948)
-		if v1998 {
+		v1963 := c.arg0(v0)
+		v2014 := c.less(v1963, v1964)
+		if v2014 {
 			// divide.rules:26
 			{
 				out = append(out, c.makeConst(v71, 0))
 			}
 		}
 	}
-	if v2027, ok := c.ty32Or64(v9); ok {
-		v1948 := c.arg1(v0)
-		if v1950, ok := c.uconst(v1948); ok {
-			if ok := c.divisor(v1948); ok {
+	if v2043, ok := c.ty32Or64(v9); ok {
+		v1964 := c.arg1(v0)
+		if v1966, ok := c.uconst(v1964); ok {
+			if ok := c.divisor(v1964); ok {
 				// divide.rules:53
 				{
-					v1947 := c.arg0(v0)
-					out = append(out, c.unsignedQuotient(v2027, v1947, v1950))
+					v1963 := c.arg0(v0)
+					out = append(out, c.unsignedQuotient(v2043, v1963, v1966))
 				}
 			}
 		}
@@ -11221,50 +11281,50 @@ func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1952 := c.arg1(v0)
-		if v1954, ok := c.uconst(v1952); ok {
-			if v1954 == 1 {
+		v1968 := c.arg1(v0)
+		if v1970, ok := c.uconst(v1968); ok {
+			if v1970 == 1 {
 				// divide.rules:4
 				{
-					v1951 := c.arg0(v0)
-					out = append(out, v1951)
+					v1967 := c.arg0(v0)
+					out = append(out, v1967)
 				}
 			}
 		}
-		v1951 := c.arg0(v0)
-		v2000 := c.maxBitsU64(v1951)
-		v283 := c.laneBits(v71)
-		v2002 := c.u64Lt(v2000, v283)
-		if v2002 {
-			v2004 := c.maxBitsU64(v1952)
-			v2006 := c.u64Lt(v2004, v283)
-			if v2006 {
+		v1967 := c.arg0(v0)
+		v2016 := c.maxBitsU64(v1967)
+		v307 := c.laneBits(v71)
+		v2018 := c.u64Lt(v2016, v307)
+		if v2018 {
+			v2020 := c.maxBitsU64(v1968)
+			v2022 := c.u64Lt(v2020, v307)
+			if v2022 {
 				// divide.rules:27
 				{
-					out = append(out, c.instValue(c.makeUdiv(v1951, v1952)))
+					out = append(out, c.instValue(c.makeUdiv(v1967, v1968)))
 				}
 			}
 		}
-		v2018 := c.u64Lt(v283, 32)
-		if v2018 {
-			if v2020, ok := c.sconst(v1952); ok {
-				if ok := c.signedDivisor(v1952); ok {
+		v2034 := c.u64Lt(v307, 32)
+		if v2034 {
+			if v2036, ok := c.sconst(v1968); ok {
+				if ok := c.signedDivisor(v1968); ok {
 					// divide.rules:42
 					{
-						out = append(out, c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1951)), v2020))))
+						out = append(out, c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1967)), v2036))))
 					}
 				}
 			}
 		}
 	}
-	if v2027, ok := c.ty32Or64(v9); ok {
-		v1952 := c.arg1(v0)
-		if v2020, ok := c.sconst(v1952); ok {
-			if ok := c.signedDivisor(v1952); ok {
+	if v2043, ok := c.ty32Or64(v9); ok {
+		v1968 := c.arg1(v0)
+		if v2036, ok := c.sconst(v1968); ok {
+			if ok := c.signedDivisor(v1968); ok {
 				// divide.rules:55
 				{
-					v1951 := c.arg0(v0)
-					out = append(out, c.signedQuotient(v2027, v1951, v2020))
+					v1967 := c.arg0(v0)
+					out = append(out, c.signedQuotient(v2043, v1967, v2036))
 				}
 			}
 		}
@@ -11276,50 +11336,50 @@ func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1956 := c.arg1(v0)
-		if v1958, ok := c.uconst(v1956); ok {
-			if v1958 == 1 {
+		v1972 := c.arg1(v0)
+		if v1974, ok := c.uconst(v1972); ok {
+			if v1974 == 1 {
 				// divide.rules:5
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
-			if _, ok := c.powerOfTwo(v1956); ok {
+			if _, ok := c.powerOfTwo(v1972); ok {
 				// divide.rules:10
 				{
-					v1955 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeBand(v1955, c.makeConst(v71, c.u64Sub(v1958, 1)))))
+					v1971 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeBand(v1971, c.makeConst(v71, c.u64Sub(v1974, 1)))))
 				}
 			}
-			v283 := c.laneBits(v71)
-			v2018 := c.u64Lt(v283, 32)
-			if v2018 {
-				if ok := c.divisor(v1956); ok {
+			v307 := c.laneBits(v71)
+			v2034 := c.u64Lt(v307, 32)
+			if v2034 {
+				if ok := c.divisor(v1972); ok {
 					// divide.rules:45
 					{
-						v1955 := c.arg0(v0)
-						out = append(out, c.instValue(c.makeIsub(v1955, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1955)), v1958))), v1956)))))
+						v1971 := c.arg0(v0)
+						out = append(out, c.instValue(c.makeIsub(v1971, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1971)), v1974))), v1972)))))
 					}
 				}
 			}
 		}
-		v1955 := c.arg0(v0)
-		v1996 := c.less(v1955, v1956)
-		if v1996 {
+		v1971 := c.arg0(v0)
+		v2012 := c.less(v1971, v1972)
+		if v2012 {
 			// divide.rules:25
 			{
-				out = append(out, v1955)
+				out = append(out, v1971)
 			}
 		}
 	}
-	if v2027, ok := c.ty32Or64(v9); ok {
-		v1956 := c.arg1(v0)
-		if v1958, ok := c.uconst(v1956); ok {
-			if ok := c.divisor(v1956); ok {
+	if v2043, ok := c.ty32Or64(v9); ok {
+		v1972 := c.arg1(v0)
+		if v1974, ok := c.uconst(v1972); ok {
+			if ok := c.divisor(v1972); ok {
 				// divide.rules:54
 				{
-					v1955 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1955, c.instValue(c.makeImul(c.unsignedQuotient(v2027, v1955, v1958), v1956)))))
+					v1971 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1971, c.instValue(c.makeImul(c.unsignedQuotient(v2043, v1971, v1974), v1972)))))
 				}
 			}
 		}
@@ -11331,55 +11391,55 @@ func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1960 := c.arg1(v0)
-		if v1962, ok := c.uconst(v1960); ok {
-			if v1962 == 1 {
+		v1976 := c.arg1(v0)
+		if v1978, ok := c.uconst(v1976); ok {
+			if v1978 == 1 {
 				// divide.rules:6
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
 		}
-		if ok := c.ones(v1960); ok {
+		if ok := c.ones(v1976); ok {
 			// divide.rules:7
 			{
 				out = append(out, c.zeroOf(v71))
 			}
 		}
-		v1959 := c.arg0(v0)
-		v2008 := c.maxBitsU64(v1959)
-		v283 := c.laneBits(v71)
-		v2010 := c.u64Lt(v2008, v283)
-		if v2010 {
-			v2012 := c.maxBitsU64(v1960)
-			v2014 := c.u64Lt(v2012, v283)
-			if v2014 {
+		v1975 := c.arg0(v0)
+		v2024 := c.maxBitsU64(v1975)
+		v307 := c.laneBits(v71)
+		v2026 := c.u64Lt(v2024, v307)
+		if v2026 {
+			v2028 := c.maxBitsU64(v1976)
+			v2030 := c.u64Lt(v2028, v307)
+			if v2030 {
 				// divide.rules:31
 				{
-					out = append(out, c.instValue(c.makeUrem(v1959, v1960)))
+					out = append(out, c.instValue(c.makeUrem(v1975, v1976)))
 				}
 			}
 		}
-		v2018 := c.u64Lt(v283, 32)
-		if v2018 {
-			if v2024, ok := c.sconst(v1960); ok {
-				if ok := c.signedDivisor(v1960); ok {
+		v2034 := c.u64Lt(v307, 32)
+		if v2034 {
+			if v2040, ok := c.sconst(v1976); ok {
+				if ok := c.signedDivisor(v1976); ok {
 					// divide.rules:48
 					{
-						out = append(out, c.instValue(c.makeIsub(v1959, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1959)), v2024))), v1960)))))
+						out = append(out, c.instValue(c.makeIsub(v1975, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1975)), v2040))), v1976)))))
 					}
 				}
 			}
 		}
 	}
-	if v2027, ok := c.ty32Or64(v9); ok {
-		v1960 := c.arg1(v0)
-		if v2024, ok := c.sconst(v1960); ok {
-			if ok := c.signedDivisor(v1960); ok {
+	if v2043, ok := c.ty32Or64(v9); ok {
+		v1976 := c.arg1(v0)
+		if v2040, ok := c.sconst(v1976); ok {
+			if ok := c.signedDivisor(v1976); ok {
 				// divide.rules:56
 				{
-					v1959 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1959, c.instValue(c.makeImul(c.signedQuotient(v2027, v1959, v2024), v1960)))))
+					v1975 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1975, c.instValue(c.makeImul(c.signedQuotient(v2043, v1975, v2040), v1976)))))
 				}
 			}
 		}
@@ -11389,22 +11449,22 @@ func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFneg is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFneg(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2028 := c.arg0(v0)
-	for v2030, cursor1, ok := c.defInst(v2028, 0); ok; v2030, cursor1, ok = c.defInst(v2028, cursor1) {
-		v2031 := c.opcode(v2030)
-		switch v2031 {
+	v2044 := c.arg0(v0)
+	for v2046, cursor1, ok := c.defInst(v2044, 0); ok; v2046, cursor1, ok = c.defInst(v2044, cursor1) {
+		v2047 := c.opcode(v2046)
+		switch v2047 {
 		case ir.OpFneg:
 			// float.rules:3
 			{
-				v2032 := c.arg0(v2030)
-				out = append(out, v2032)
+				v2048 := c.arg0(v2046)
+				out = append(out, v2048)
 			}
 		case ir.OpSplat:
 			// vector.rules:43
 			{
 				v9 := c.valueType(v0)
-				v2287 := c.arg0(v2030)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFneg(v2287)))))
+				v2303 := c.arg0(v2046)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFneg(v2303)))))
 			}
 		}
 	}
@@ -11413,34 +11473,34 @@ func (c *Optimizer) simplify_OpFneg(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2033 := c.arg0(v0)
-	for v2035, cursor1, ok := c.defInst(v2033, 0); ok; v2035, cursor1, ok = c.defInst(v2033, cursor1) {
-		v2036 := c.opcode(v2035)
-		switch v2036 {
+	v2049 := c.arg0(v0)
+	for v2051, cursor1, ok := c.defInst(v2049, 0); ok; v2051, cursor1, ok = c.defInst(v2049, cursor1) {
+		v2052 := c.opcode(v2051)
+		switch v2052 {
 		case ir.OpFneg:
 			// float.rules:4
 			{
-				v2037 := c.arg0(v2035)
-				out = append(out, c.instValue(c.makeFabs(v2037)))
+				v2053 := c.arg0(v2051)
+				out = append(out, c.instValue(c.makeFabs(v2053)))
 			}
 		case ir.OpFabs:
 			// float.rules:5
 			{
-				v2038 := c.arg0(v2035)
-				out = append(out, c.instValue(c.makeFabs(v2038)))
+				v2054 := c.arg0(v2051)
+				out = append(out, c.instValue(c.makeFabs(v2054)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:6
 			{
-				v2039 := c.arg0(v2035)
-				out = append(out, c.instValue(c.makeFabs(v2039)))
+				v2055 := c.arg0(v2051)
+				out = append(out, c.instValue(c.makeFabs(v2055)))
 			}
 		case ir.OpSplat:
 			// vector.rules:42
 			{
 				v9 := c.valueType(v0)
-				v2286 := c.arg0(v2035)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFabs(v2286)))))
+				v2302 := c.arg0(v2051)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFabs(v2302)))))
 			}
 		}
 	}
@@ -11449,59 +11509,59 @@ func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFcopysign is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2041 := c.arg0(v0)
-	for v2044, cursor1, ok := c.defInst(v2041, 0); ok; v2044, cursor1, ok = c.defInst(v2041, cursor1) {
-		v2045 := c.opcode(v2044)
-		switch v2045 {
+	v2057 := c.arg0(v0)
+	for v2060, cursor1, ok := c.defInst(v2057, 0); ok; v2060, cursor1, ok = c.defInst(v2057, cursor1) {
+		v2061 := c.opcode(v2060)
+		switch v2061 {
 		case ir.OpFneg:
 			// float.rules:7
 			{
-				v2046 := c.arg0(v2044)
-				v2042 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2046, v2042)))
+				v2062 := c.arg0(v2060)
+				v2058 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2062, v2058)))
 			}
 		case ir.OpFabs:
 			// float.rules:8
 			{
-				v2047 := c.arg0(v2044)
-				v2042 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2047, v2042)))
+				v2063 := c.arg0(v2060)
+				v2058 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2063, v2058)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:10
 			{
-				v2048 := c.arg0(v2044)
-				v2042 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2048, v2042)))
+				v2064 := c.arg0(v2060)
+				v2058 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2064, v2058)))
 			}
 		}
 	}
-	v2042 := c.arg1(v0)
-	if v2041 == v2042 {
+	v2058 := c.arg1(v0)
+	if v2057 == v2058 {
 		// float.rules:9
 		{
-			out = append(out, v2041)
+			out = append(out, v2057)
 		}
 	}
-	for v2051, cursor2, ok := c.defInst(v2042, 0); ok; v2051, cursor2, ok = c.defInst(v2042, cursor2) {
-		v2052 := c.opcode(v2051)
-		if v2052 == ir.OpFabs {
+	for v2067, cursor2, ok := c.defInst(v2058, 0); ok; v2067, cursor2, ok = c.defInst(v2058, cursor2) {
+		v2068 := c.opcode(v2067)
+		if v2068 == ir.OpFabs {
 			// float.rules:11
 			{
-				out = append(out, c.instValue(c.makeFabs(v2041)))
+				out = append(out, c.instValue(c.makeFabs(v2057)))
 			}
 		}
 	}
-	if ok := c.floatPositive(v2042); ok {
+	if ok := c.floatPositive(v2058); ok {
 		// float.rules:64
 		{
-			out = append(out, c.instValue(c.makeFabs(v2041)))
+			out = append(out, c.instValue(c.makeFabs(v2057)))
 		}
 	}
-	if ok := c.floatNegative(v2042); ok {
+	if ok := c.floatNegative(v2058); ok {
 		// float.rules:65
 		{
-			out = append(out, c.instValue(c.makeFneg(c.instValue(c.makeFabs(v2041)))))
+			out = append(out, c.instValue(c.makeFneg(c.instValue(c.makeFabs(v2057)))))
 		}
 	}
 	return out
@@ -11509,48 +11569,48 @@ func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value
 
 // simplify_OpFadd is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2055 := c.arg1(v0)
-	for v2057, cursor1, ok := c.defInst(v2055, 0); ok; v2057, cursor1, ok = c.defInst(v2055, cursor1) {
-		v2058 := c.opcode(v2057)
-		switch v2058 {
+	v2071 := c.arg1(v0)
+	for v2073, cursor1, ok := c.defInst(v2071, 0); ok; v2073, cursor1, ok = c.defInst(v2071, cursor1) {
+		v2074 := c.opcode(v2073)
+		switch v2074 {
 		case ir.OpFneg:
 			// float.rules:13
 			{
-				v2054 := c.arg0(v0)
-				v2059 := c.arg0(v2057)
-				out = append(out, c.instValue(c.makeFsub(v2054, v2059)))
+				v2070 := c.arg0(v0)
+				v2075 := c.arg0(v2073)
+				out = append(out, c.instValue(c.makeFsub(v2070, v2075)))
 			}
 		case ir.OpSplat:
-			v2054 := c.arg0(v0)
-			for v2061, cursor2, ok := c.defInst(v2054, 0); ok; v2061, cursor2, ok = c.defInst(v2054, cursor2) {
-				v2062 := c.opcode(v2061)
-				if v2062 == ir.OpSplat {
+			v2070 := c.arg0(v0)
+			for v2077, cursor2, ok := c.defInst(v2070, 0); ok; v2077, cursor2, ok = c.defInst(v2070, cursor2) {
+				v2078 := c.opcode(v2077)
+				if v2078 == ir.OpSplat {
 					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2293 := c.arg0(v2061)
-						v2294 := c.arg0(v2057)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2293, v2294)))))
+						v2309 := c.arg0(v2077)
+						v2310 := c.arg0(v2073)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2309, v2310)))))
 					}
 					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2294 := c.arg0(v2057)
-						v2293 := c.arg0(v2061)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2294, v2293)))))
+						v2310 := c.arg0(v2073)
+						v2309 := c.arg0(v2077)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2310, v2309)))))
 					}
 				}
 			}
 		}
 	}
-	v2054 := c.arg0(v0)
-	for v2061, cursor3, ok := c.defInst(v2054, 0); ok; v2061, cursor3, ok = c.defInst(v2054, cursor3) {
-		v2062 := c.opcode(v2061)
-		if v2062 == ir.OpFneg {
+	v2070 := c.arg0(v0)
+	for v2077, cursor3, ok := c.defInst(v2070, 0); ok; v2077, cursor3, ok = c.defInst(v2070, cursor3) {
+		v2078 := c.opcode(v2077)
+		if v2078 == ir.OpFneg {
 			// float.rules:13
 			{
-				v2063 := c.arg0(v2061)
-				out = append(out, c.instValue(c.makeFsub(v2055, v2063)))
+				v2079 := c.arg0(v2077)
+				out = append(out, c.instValue(c.makeFsub(v2071, v2079)))
 			}
 		}
 	}
@@ -11559,28 +11619,28 @@ func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFsub is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2065 := c.arg1(v0)
-	for v2067, cursor1, ok := c.defInst(v2065, 0); ok; v2067, cursor1, ok = c.defInst(v2065, cursor1) {
-		v2068 := c.opcode(v2067)
-		switch v2068 {
+	v2081 := c.arg1(v0)
+	for v2083, cursor1, ok := c.defInst(v2081, 0); ok; v2083, cursor1, ok = c.defInst(v2081, cursor1) {
+		v2084 := c.opcode(v2083)
+		switch v2084 {
 		case ir.OpFneg:
 			// float.rules:14
 			{
-				v2064 := c.arg0(v0)
-				v2069 := c.arg0(v2067)
-				out = append(out, c.instValue(c.makeFadd(v2064, v2069)))
+				v2080 := c.arg0(v0)
+				v2085 := c.arg0(v2083)
+				out = append(out, c.instValue(c.makeFadd(v2080, v2085)))
 			}
 		case ir.OpSplat:
-			v2064 := c.arg0(v0)
-			for v2296, cursor2, ok := c.defInst(v2064, 0); ok; v2296, cursor2, ok = c.defInst(v2064, cursor2) {
-				v2297 := c.opcode(v2296)
-				if v2297 == ir.OpSplat {
+			v2080 := c.arg0(v0)
+			for v2312, cursor2, ok := c.defInst(v2080, 0); ok; v2312, cursor2, ok = c.defInst(v2080, cursor2) {
+				v2313 := c.opcode(v2312)
+				if v2313 == ir.OpSplat {
 					// vector.rules:46
 					{
 						v9 := c.valueType(v0)
-						v2298 := c.arg0(v2296)
-						v2299 := c.arg0(v2067)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2298, v2299)))))
+						v2314 := c.arg0(v2312)
+						v2315 := c.arg0(v2083)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2314, v2315)))))
 					}
 				}
 			}
@@ -11591,88 +11651,88 @@ func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFmul is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2070 := c.arg0(v0)
-	for v2073, cursor1, ok := c.defInst(v2070, 0); ok; v2073, cursor1, ok = c.defInst(v2070, cursor1) {
-		v2074 := c.opcode(v2073)
-		switch v2074 {
+	v2086 := c.arg0(v0)
+	for v2089, cursor1, ok := c.defInst(v2086, 0); ok; v2089, cursor1, ok = c.defInst(v2086, cursor1) {
+		v2090 := c.opcode(v2089)
+		switch v2090 {
 		case ir.OpFneg:
-			v2071 := c.arg1(v0)
-			for v2077, cursor2, ok := c.defInst(v2071, 0); ok; v2077, cursor2, ok = c.defInst(v2071, cursor2) {
-				v2078 := c.opcode(v2077)
-				if v2078 == ir.OpFneg {
+			v2087 := c.arg1(v0)
+			for v2093, cursor2, ok := c.defInst(v2087, 0); ok; v2093, cursor2, ok = c.defInst(v2087, cursor2) {
+				v2094 := c.opcode(v2093)
+				if v2094 == ir.OpFneg {
 					// float.rules:15
 					{
-						v2075 := c.arg0(v2073)
-						v2079 := c.arg0(v2077)
-						out = append(out, c.instValue(c.makeFmul(v2075, v2079)))
+						v2091 := c.arg0(v2089)
+						v2095 := c.arg0(v2093)
+						out = append(out, c.instValue(c.makeFmul(v2091, v2095)))
 					}
 					// float.rules:15
 					{
-						v2079 := c.arg0(v2077)
-						v2075 := c.arg0(v2073)
-						out = append(out, c.instValue(c.makeFmul(v2079, v2075)))
+						v2095 := c.arg0(v2093)
+						v2091 := c.arg0(v2089)
+						out = append(out, c.instValue(c.makeFmul(v2095, v2091)))
 					}
-					v2075 := c.arg0(v2073)
-					v2079 := c.arg0(v2077)
-					if v2075 == v2079 {
+					v2091 := c.arg0(v2089)
+					v2095 := c.arg0(v2093)
+					if v2091 == v2095 {
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v2075, v2075)))
+							out = append(out, c.instValue(c.makeFmul(v2091, v2091)))
 						}
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v2075, v2075)))
+							out = append(out, c.instValue(c.makeFmul(v2091, v2091)))
 						}
 					}
 				}
 			}
 		case ir.OpFabs:
-			v2071 := c.arg1(v0)
-			for v2077, cursor3, ok := c.defInst(v2071, 0); ok; v2077, cursor3, ok = c.defInst(v2071, cursor3) {
-				v2078 := c.opcode(v2077)
-				if v2078 == ir.OpFabs {
-					v2090 := c.arg0(v2073)
-					v2091 := c.arg0(v2077)
-					if v2090 == v2091 {
+			v2087 := c.arg1(v0)
+			for v2093, cursor3, ok := c.defInst(v2087, 0); ok; v2093, cursor3, ok = c.defInst(v2087, cursor3) {
+				v2094 := c.opcode(v2093)
+				if v2094 == ir.OpFabs {
+					v2106 := c.arg0(v2089)
+					v2107 := c.arg0(v2093)
+					if v2106 == v2107 {
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v2090, v2090)))
+							out = append(out, c.instValue(c.makeFmul(v2106, v2106)))
 						}
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v2090, v2090)))
+							out = append(out, c.instValue(c.makeFmul(v2106, v2106)))
 						}
 					}
 				}
 			}
 		case ir.OpSplat:
-			v2071 := c.arg1(v0)
-			for v2077, cursor4, ok := c.defInst(v2071, 0); ok; v2077, cursor4, ok = c.defInst(v2071, cursor4) {
-				v2078 := c.opcode(v2077)
-				if v2078 == ir.OpSplat {
+			v2087 := c.arg1(v0)
+			for v2093, cursor4, ok := c.defInst(v2087, 0); ok; v2093, cursor4, ok = c.defInst(v2087, cursor4) {
+				v2094 := c.opcode(v2093)
+				if v2094 == ir.OpSplat {
 					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2300 := c.arg0(v2073)
-						v2301 := c.arg0(v2077)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2300, v2301)))))
+						v2316 := c.arg0(v2089)
+						v2317 := c.arg0(v2093)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2316, v2317)))))
 					}
 					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2301 := c.arg0(v2077)
-						v2300 := c.arg0(v2073)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2301, v2300)))))
+						v2317 := c.arg0(v2093)
+						v2316 := c.arg0(v2089)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2317, v2316)))))
 					}
 				}
 			}
 		}
 	}
-	v2071 := c.arg1(v0)
-	if ok := c.floatTwo(v2071); ok {
+	v2087 := c.arg1(v0)
+	if ok := c.floatTwo(v2087); ok {
 		// float.rules:22
 		{
-			out = append(out, c.instValue(c.makeFadd(v2070, v2070)))
+			out = append(out, c.instValue(c.makeFadd(v2086, v2086)))
 		}
 	}
 	return out
@@ -11680,45 +11740,45 @@ func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFdiv is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2080 := c.arg0(v0)
-	for v2083, cursor1, ok := c.defInst(v2080, 0); ok; v2083, cursor1, ok = c.defInst(v2080, cursor1) {
-		v2084 := c.opcode(v2083)
-		switch v2084 {
+	v2096 := c.arg0(v0)
+	for v2099, cursor1, ok := c.defInst(v2096, 0); ok; v2099, cursor1, ok = c.defInst(v2096, cursor1) {
+		v2100 := c.opcode(v2099)
+		switch v2100 {
 		case ir.OpFneg:
-			v2081 := c.arg1(v0)
-			for v2087, cursor2, ok := c.defInst(v2081, 0); ok; v2087, cursor2, ok = c.defInst(v2081, cursor2) {
-				v2088 := c.opcode(v2087)
-				if v2088 == ir.OpFneg {
+			v2097 := c.arg1(v0)
+			for v2103, cursor2, ok := c.defInst(v2097, 0); ok; v2103, cursor2, ok = c.defInst(v2097, cursor2) {
+				v2104 := c.opcode(v2103)
+				if v2104 == ir.OpFneg {
 					// float.rules:16
 					{
-						v2085 := c.arg0(v2083)
-						v2089 := c.arg0(v2087)
-						out = append(out, c.instValue(c.makeFdiv(v2085, v2089)))
+						v2101 := c.arg0(v2099)
+						v2105 := c.arg0(v2103)
+						out = append(out, c.instValue(c.makeFdiv(v2101, v2105)))
 					}
 				}
 			}
 		case ir.OpSplat:
-			v2081 := c.arg1(v0)
-			for v2087, cursor3, ok := c.defInst(v2081, 0); ok; v2087, cursor3, ok = c.defInst(v2081, cursor3) {
-				v2088 := c.opcode(v2087)
-				if v2088 == ir.OpSplat {
+			v2097 := c.arg1(v0)
+			for v2103, cursor3, ok := c.defInst(v2097, 0); ok; v2103, cursor3, ok = c.defInst(v2097, cursor3) {
+				v2104 := c.opcode(v2103)
+				if v2104 == ir.OpSplat {
 					// vector.rules:48
 					{
 						v9 := c.valueType(v0)
-						v2302 := c.arg0(v2083)
-						v2303 := c.arg0(v2087)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2302, v2303)))))
+						v2318 := c.arg0(v2099)
+						v2319 := c.arg0(v2103)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2318, v2319)))))
 					}
 				}
 			}
 		}
 	}
-	v2081 := c.arg1(v0)
-	if v2105, ok := c.exactReciprocal(v2081); ok {
+	v2097 := c.arg1(v0)
+	if v2121, ok := c.exactReciprocal(v2097); ok {
 		// float.rules:23
 		{
 			v9 := c.valueType(v0)
-			out = append(out, c.instValue(c.makeFmul(v2080, c.floatConst(v9, v2105))))
+			out = append(out, c.instValue(c.makeFmul(v2096, c.floatConst(v9, v2121))))
 		}
 	}
 	return out
@@ -11726,24 +11786,24 @@ func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpCeil is the part of simplify for one case.
 func (c *Optimizer) simplify_OpCeil(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2117 := c.arg0(v0)
-	for v2119, cursor1, ok := c.defInst(v2117, 0); ok; v2119, cursor1, ok = c.defInst(v2117, cursor1) {
-		v2120 := c.opcode(v2119)
-		switch v2120 {
+	v2133 := c.arg0(v0)
+	for v2135, cursor1, ok := c.defInst(v2133, 0); ok; v2135, cursor1, ok = c.defInst(v2133, cursor1) {
+		v2136 := c.opcode(v2135)
+		switch v2136 {
 		case ir.OpCeil:
 			// float.rules:39
 			{
-				out = append(out, v2117)
+				out = append(out, v2133)
 			}
 		case ir.OpFloor:
 			// float.rules:43
 			{
-				out = append(out, v2117)
+				out = append(out, v2133)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:49
 			{
-				out = append(out, v2117)
+				out = append(out, v2133)
 			}
 		}
 	}
@@ -11752,24 +11812,24 @@ func (c *Optimizer) simplify_OpCeil(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFloor is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFloor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2122 := c.arg0(v0)
-	for v2124, cursor1, ok := c.defInst(v2122, 0); ok; v2124, cursor1, ok = c.defInst(v2122, cursor1) {
-		v2125 := c.opcode(v2124)
-		switch v2125 {
+	v2138 := c.arg0(v0)
+	for v2140, cursor1, ok := c.defInst(v2138, 0); ok; v2140, cursor1, ok = c.defInst(v2138, cursor1) {
+		v2141 := c.opcode(v2140)
+		switch v2141 {
 		case ir.OpFloor:
 			// float.rules:40
 			{
-				out = append(out, v2122)
+				out = append(out, v2138)
 			}
 		case ir.OpCeil:
 			// float.rules:44
 			{
-				out = append(out, v2122)
+				out = append(out, v2138)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:50
 			{
-				out = append(out, v2122)
+				out = append(out, v2138)
 			}
 		}
 	}
@@ -11778,39 +11838,39 @@ func (c *Optimizer) simplify_OpFloor(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpTrunc is the part of simplify for one case.
 func (c *Optimizer) simplify_OpTrunc(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2127 := c.arg0(v0)
-	for v2129, cursor1, ok := c.defInst(v2127, 0); ok; v2129, cursor1, ok = c.defInst(v2127, cursor1) {
-		v2130 := c.opcode(v2129)
-		switch v2130 {
+	v2143 := c.arg0(v0)
+	for v2145, cursor1, ok := c.defInst(v2143, 0); ok; v2145, cursor1, ok = c.defInst(v2143, cursor1) {
+		v2146 := c.opcode(v2145)
+		switch v2146 {
 		case ir.OpTrunc:
 			// float.rules:41
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		case ir.OpFloor:
 			// float.rules:45
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		case ir.OpCeil:
 			// float.rules:46
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		case ir.OpNearest:
 			// float.rules:47
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:51
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		case ir.OpFcvtFromUint:
 			// float.rules:53
 			{
-				out = append(out, v2127)
+				out = append(out, v2143)
 			}
 		}
 	}
@@ -11819,24 +11879,24 @@ func (c *Optimizer) simplify_OpTrunc(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpNearest is the part of simplify for one case.
 func (c *Optimizer) simplify_OpNearest(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2132 := c.arg0(v0)
-	for v2134, cursor1, ok := c.defInst(v2132, 0); ok; v2134, cursor1, ok = c.defInst(v2132, cursor1) {
-		v2135 := c.opcode(v2134)
-		switch v2135 {
+	v2148 := c.arg0(v0)
+	for v2150, cursor1, ok := c.defInst(v2148, 0); ok; v2150, cursor1, ok = c.defInst(v2148, cursor1) {
+		v2151 := c.opcode(v2150)
+		switch v2151 {
 		case ir.OpNearest:
 			// float.rules:42
 			{
-				out = append(out, v2132)
+				out = append(out, v2148)
 			}
 		case ir.OpTrunc:
 			// float.rules:48
 			{
-				out = append(out, v2132)
+				out = append(out, v2148)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:52
 			{
-				out = append(out, v2132)
+				out = append(out, v2148)
 			}
 		}
 	}
@@ -11845,54 +11905,54 @@ func (c *Optimizer) simplify_OpNearest(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpExtractlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2189 := c.arg0(v0)
-	for v2192, cursor1, ok := c.defInst(v2189, 0); ok; v2192, cursor1, ok = c.defInst(v2189, cursor1) {
-		v2193 := c.opcode(v2192)
-		switch v2193 {
+	v2205 := c.arg0(v0)
+	for v2208, cursor1, ok := c.defInst(v2205, 0); ok; v2208, cursor1, ok = c.defInst(v2205, cursor1) {
+		v2209 := c.opcode(v2208)
+		switch v2209 {
 		case ir.OpSplat:
 			v9 := c.valueType(v0)
-			v2194 := c.arg0(v2192)
-			v2196 := c.valueType(v2194)
-			if v9 == v2196 {
+			v2210 := c.arg0(v2208)
+			v2212 := c.valueType(v2210)
+			if v9 == v2212 {
 				// vector.rules:3
 				{
-					out = append(out, v2194)
+					out = append(out, v2210)
 				}
 			}
 		case ir.OpInsertlane:
 			v9 := c.valueType(v0)
-			v2198 := c.arg1(v2192)
-			v2201 := c.valueType(v2198)
-			if v9 == v2201 {
-				v2190 := c.lane(v0)
-				v2199 := c.lane(v2192)
-				if v2190 == v2199 {
+			v2214 := c.arg1(v2208)
+			v2217 := c.valueType(v2214)
+			if v9 == v2217 {
+				v2206 := c.lane(v0)
+				v2215 := c.lane(v2208)
+				if v2206 == v2215 {
 					// vector.rules:4
 					{
-						out = append(out, v2198)
+						out = append(out, v2214)
 					}
 				}
 			}
-			v2199 := c.lane(v2192)
-			v2190 := c.lane(v0)
-			v2220 := c.differ(v2199, v2190)
-			if v2220 {
+			v2215 := c.lane(v2208)
+			v2206 := c.lane(v0)
+			v2236 := c.differ(v2215, v2206)
+			if v2236 {
 				// vector.rules:10
 				{
-					v2197 := c.arg0(v2192)
-					out = append(out, c.makeExtractlane(v2197, v2190))
+					v2213 := c.arg0(v2208)
+					out = append(out, c.makeExtractlane(v2213, v2206))
 				}
 			}
 		case ir.OpScalarToVector:
-			v2190 := c.lane(v0)
-			if v2190 == 0 {
+			v2206 := c.lane(v0)
+			if v2206 == 0 {
 				v9 := c.valueType(v0)
-				v2202 := c.arg0(v2192)
-				v2204 := c.valueType(v2202)
-				if v9 == v2204 {
+				v2218 := c.arg0(v2208)
+				v2220 := c.valueType(v2218)
+				if v9 == v2220 {
 					// vector.rules:5
 					{
-						out = append(out, v2202)
+						out = append(out, v2218)
 					}
 				}
 			}
@@ -11903,28 +11963,28 @@ func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Val
 
 // simplify_OpVanyTrue is the part of simplify for one case.
 func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2205 := c.arg0(v0)
-	for v2207, cursor1, ok := c.defInst(v2205, 0); ok; v2207, cursor1, ok = c.defInst(v2205, cursor1) {
-		v2208 := c.opcode(v2207)
-		switch v2208 {
+	v2221 := c.arg0(v0)
+	for v2223, cursor1, ok := c.defInst(v2221, 0); ok; v2223, cursor1, ok = c.defInst(v2221, cursor1) {
+		v2224 := c.opcode(v2223)
+		switch v2224 {
 		case ir.OpSplat:
-			v2209 := c.arg0(v2207)
-			v2211 := c.isScalarInt(v2209)
-			if v2211 {
+			v2225 := c.arg0(v2223)
+			v2227 := c.isScalarInt(v2225)
+			if v2227 {
 				// vector.rules:6
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2209, c.zeroOf(c.valueType(v2209)))))
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2225, c.zeroOf(c.valueType(v2225)))))
 				}
 			}
 		case ir.OpIcmp:
-			v2324 := c.intCc(v2207)
-			if v2324 == ir.NotEqual {
-				v2326 := c.arg1(v2207)
-				if ok := c.zero(v2326); ok {
+			v2340 := c.intCc(v2223)
+			if v2340 == ir.NotEqual {
+				v2342 := c.arg1(v2223)
+				if ok := c.zero(v2342); ok {
 					// vector.rules:57
 					{
-						v2325 := c.arg0(v2207)
-						out = append(out, c.instValue(c.makeVanyTrue(v2325)))
+						v2341 := c.arg0(v2223)
+						out = append(out, c.instValue(c.makeVanyTrue(v2341)))
 					}
 				}
 			}
@@ -11935,28 +11995,28 @@ func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 
 // simplify_OpVallTrue is the part of simplify for one case.
 func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2212 := c.arg0(v0)
-	for v2214, cursor1, ok := c.defInst(v2212, 0); ok; v2214, cursor1, ok = c.defInst(v2212, cursor1) {
-		v2215 := c.opcode(v2214)
-		switch v2215 {
+	v2228 := c.arg0(v0)
+	for v2230, cursor1, ok := c.defInst(v2228, 0); ok; v2230, cursor1, ok = c.defInst(v2228, cursor1) {
+		v2231 := c.opcode(v2230)
+		switch v2231 {
 		case ir.OpSplat:
-			v2216 := c.arg0(v2214)
-			v2218 := c.isScalarInt(v2216)
-			if v2218 {
+			v2232 := c.arg0(v2230)
+			v2234 := c.isScalarInt(v2232)
+			if v2234 {
 				// vector.rules:7
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2216, c.zeroOf(c.valueType(v2216)))))
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2232, c.zeroOf(c.valueType(v2232)))))
 				}
 			}
 		case ir.OpIcmp:
-			v2328 := c.intCc(v2214)
-			if v2328 == ir.NotEqual {
-				v2330 := c.arg1(v2214)
-				if ok := c.zero(v2330); ok {
+			v2344 := c.intCc(v2230)
+			if v2344 == ir.NotEqual {
+				v2346 := c.arg1(v2230)
+				if ok := c.zero(v2346); ok {
 					// vector.rules:58
 					{
-						v2329 := c.arg0(v2214)
-						out = append(out, c.instValue(c.makeVallTrue(v2329)))
+						v2345 := c.arg0(v2230)
+						out = append(out, c.instValue(c.makeVallTrue(v2345)))
 					}
 				}
 			}
@@ -11967,34 +12027,34 @@ func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 
 // simplify_OpInsertlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2221 := c.arg0(v0)
-	for v2225, cursor1, ok := c.defInst(v2221, 0); ok; v2225, cursor1, ok = c.defInst(v2221, cursor1) {
-		v2226 := c.opcode(v2225)
-		if v2226 == ir.OpInsertlane {
-			v2223 := c.lane(v0)
-			v2229 := c.lane(v2225)
-			if v2223 == v2229 {
+	v2237 := c.arg0(v0)
+	for v2241, cursor1, ok := c.defInst(v2237, 0); ok; v2241, cursor1, ok = c.defInst(v2237, cursor1) {
+		v2242 := c.opcode(v2241)
+		if v2242 == ir.OpInsertlane {
+			v2239 := c.lane(v0)
+			v2245 := c.lane(v2241)
+			if v2239 == v2245 {
 				// vector.rules:11
 				{
-					v2227 := c.arg0(v2225)
-					v2222 := c.arg1(v0)
-					out = append(out, c.makeInsertlane(v2227, v2222, v2229))
+					v2243 := c.arg0(v2241)
+					v2238 := c.arg1(v0)
+					out = append(out, c.makeInsertlane(v2243, v2238, v2245))
 				}
 			}
 		}
 	}
-	v2222 := c.arg1(v0)
-	for v2231, cursor2, ok := c.defInst(v2222, 0); ok; v2231, cursor2, ok = c.defInst(v2222, cursor2) {
-		v2232 := c.opcode(v2231)
-		if v2232 == ir.OpExtractlane {
-			v2233 := c.arg0(v2231)
-			if v2221 == v2233 {
-				v2223 := c.lane(v0)
-				v2234 := c.lane(v2231)
-				if v2223 == v2234 {
+	v2238 := c.arg1(v0)
+	for v2247, cursor2, ok := c.defInst(v2238, 0); ok; v2247, cursor2, ok = c.defInst(v2238, cursor2) {
+		v2248 := c.opcode(v2247)
+		if v2248 == ir.OpExtractlane {
+			v2249 := c.arg0(v2247)
+			if v2237 == v2249 {
+				v2239 := c.lane(v0)
+				v2250 := c.lane(v2247)
+				if v2239 == v2250 {
 					// vector.rules:12
 					{
-						out = append(out, v2221)
+						out = append(out, v2237)
 					}
 				}
 			}
@@ -12005,27 +12065,27 @@ func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Valu
 
 // simplify_OpUmulhi is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2262 := c.arg0(v0)
-	for v2265, cursor1, ok := c.defInst(v2262, 0); ok; v2265, cursor1, ok = c.defInst(v2262, cursor1) {
-		v2266 := c.opcode(v2265)
-		if v2266 == ir.OpSplat {
-			v2263 := c.arg1(v0)
-			for v2269, cursor2, ok := c.defInst(v2263, 0); ok; v2269, cursor2, ok = c.defInst(v2263, cursor2) {
-				v2270 := c.opcode(v2269)
-				if v2270 == ir.OpSplat {
+	v2278 := c.arg0(v0)
+	for v2281, cursor1, ok := c.defInst(v2278, 0); ok; v2281, cursor1, ok = c.defInst(v2278, cursor1) {
+		v2282 := c.opcode(v2281)
+		if v2282 == ir.OpSplat {
+			v2279 := c.arg1(v0)
+			for v2285, cursor2, ok := c.defInst(v2279, 0); ok; v2285, cursor2, ok = c.defInst(v2279, cursor2) {
+				v2286 := c.opcode(v2285)
+				if v2286 == ir.OpSplat {
 					// vector.rules:36
 					{
 						v9 := c.valueType(v0)
-						v2267 := c.arg0(v2265)
-						v2271 := c.arg0(v2269)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2267, v2271)))))
+						v2283 := c.arg0(v2281)
+						v2287 := c.arg0(v2285)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2283, v2287)))))
 					}
 					// vector.rules:36
 					{
 						v9 := c.valueType(v0)
-						v2271 := c.arg0(v2269)
-						v2267 := c.arg0(v2265)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2271, v2267)))))
+						v2287 := c.arg0(v2285)
+						v2283 := c.arg0(v2281)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2287, v2283)))))
 					}
 				}
 			}
@@ -12036,27 +12096,27 @@ func (c *Optimizer) simplify_OpUmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmulhi is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2272 := c.arg0(v0)
-	for v2275, cursor1, ok := c.defInst(v2272, 0); ok; v2275, cursor1, ok = c.defInst(v2272, cursor1) {
-		v2276 := c.opcode(v2275)
-		if v2276 == ir.OpSplat {
-			v2273 := c.arg1(v0)
-			for v2279, cursor2, ok := c.defInst(v2273, 0); ok; v2279, cursor2, ok = c.defInst(v2273, cursor2) {
-				v2280 := c.opcode(v2279)
-				if v2280 == ir.OpSplat {
+	v2288 := c.arg0(v0)
+	for v2291, cursor1, ok := c.defInst(v2288, 0); ok; v2291, cursor1, ok = c.defInst(v2288, cursor1) {
+		v2292 := c.opcode(v2291)
+		if v2292 == ir.OpSplat {
+			v2289 := c.arg1(v0)
+			for v2295, cursor2, ok := c.defInst(v2289, 0); ok; v2295, cursor2, ok = c.defInst(v2289, cursor2) {
+				v2296 := c.opcode(v2295)
+				if v2296 == ir.OpSplat {
 					// vector.rules:37
 					{
 						v9 := c.valueType(v0)
-						v2277 := c.arg0(v2275)
-						v2281 := c.arg0(v2279)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2277, v2281)))))
+						v2293 := c.arg0(v2291)
+						v2297 := c.arg0(v2295)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2293, v2297)))))
 					}
 					// vector.rules:37
 					{
 						v9 := c.valueType(v0)
-						v2281 := c.arg0(v2279)
-						v2277 := c.arg0(v2275)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2281, v2277)))))
+						v2297 := c.arg0(v2295)
+						v2293 := c.arg0(v2291)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2297, v2293)))))
 					}
 				}
 			}
