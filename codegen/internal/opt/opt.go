@@ -106,7 +106,7 @@ type value struct {
 	as ir.Value
 	// calls is how many calls the walk had seen when it came to the value.
 	calls uint32
-	// uses is how often the function uses the value, capped at 2.
+	// uses is how many instructions of the function use the value, capped at 2.
 	uses uint8
 	// cost is what computing the value costs, with all that it needs.
 	cost uint32
@@ -198,8 +198,11 @@ func (o *Optimizer) countUses() {
 	}
 	for b := f.Entry(); b != ir.NoBlock; b = f.NextBlock(b) {
 		for inst := f.FirstInst(b); inst != ir.NoInst; inst = f.NextInst(inst) {
-			for _, v := range f.Args(inst) {
-				use(v)
+			args := f.Args(inst)
+			for i, v := range args {
+				if i == 0 || v != args[i-1] { // x*x needs x once
+					use(v)
+				}
 			}
 		}
 		last := f.LastInst(b)

@@ -52,7 +52,7 @@ var costs = func() (c [ir.NumOpcodes]uint8) {
 		ir.OpIadd: 3, ir.OpIsub: 3, ir.OpBand: 3, ir.OpBor: 3, ir.OpBxor: 3, ir.OpBnot: 3, ir.OpIneg: 3,
 		ir.OpBandNot: 5, ir.OpBorNot: 5, ir.OpBxorNot: 5,
 		ir.OpIshl: 3, ir.OpUshr: 3, ir.OpSshr: 3, ir.OpRotl: 3, ir.OpRotr: 3, ir.OpBswap: 3,
-		ir.OpIcmp: 4, ir.OpFcmp: 5, ir.OpSelect: 5, ir.OpBmask: 5, ir.OpSmin: 5, ir.OpSmax: 5, ir.OpUmin: 5, ir.OpUmax: 5, ir.OpIabs: 6,
+		ir.OpIcmp: 4, ir.OpFcmp: 5, ir.OpSelect: 5, ir.OpBmask: 5, ir.OpSmin: 5, ir.OpSmax: 5, ir.OpUmin: 5, ir.OpUmax: 5, ir.OpIabs: 5,
 		ir.OpImul: 8, ir.OpUmulhi: 9, ir.OpSmulhi: 9, ir.OpUdiv: 60, ir.OpSdiv: 60, ir.OpUrem: 80, ir.OpSrem: 80,
 		ir.OpFneg: 3, ir.OpFabs: 3, ir.OpBitcast: 2, ir.OpFdiv: 25, ir.OpSqrt: 30, ir.OpFma: 9, ir.OpFcvtFromUint: 10,
 	} {
@@ -472,7 +472,7 @@ func (o *Optimizer) constantBits(v ir.Value) (b interp.Value, ok bool) {
 			return b, false
 		}
 		return interp.Value{Lo: uint64(d.Imm) & mask(o.f.ValueType(v))}, true
-	case ir.OpVconst:
+	case ir.OpVconst, ir.OpF128const:
 		k := o.f.Constant(ir.Constant(d.Ref))
 		if len(k) > 16 {
 			return b, false
@@ -500,14 +500,21 @@ func (o *Optimizer) constantOf(t ir.Type, b interp.Value) (v ir.Value, ok bool) 
 		return o.make(ir.InstData{Op: ir.OpF32const, Imm: int64(b.Lo)}), true
 	case t == ir.F64:
 		return o.make(ir.InstData{Op: ir.OpF64const, Imm: int64(b.Lo)}), true
+	case t == ir.F128:
+		return o.make(ir.InstData{Op: ir.OpF128const, Ref: o.addConstant(b, 16)}), true
 	case t.IsVector() && !t.IsDynamic() && t.Bits() <= 128:
-		var k [16]byte
-		for i := range 8 {
-			k[i], k[8+i] = byte(b.Lo>>(8*i)), byte(b.Hi>>(8*i))
-		}
-		return o.make(ir.InstData{Op: ir.OpVconst, Type: t, Ref: uint32(o.f.AddConstant(k[:t.Bits()/8]))}), true
+		return o.make(ir.InstData{Op: ir.OpVconst, Type: t, Ref: o.addConstant(b, t.Bits()/8)}), true
 	}
 	return ir.NoValue, false
+}
+
+// addConstant makes the low n bytes of b a constant of the function's pool.
+func (o *Optimizer) addConstant(b interp.Value, n int) uint32 {
+	var k [16]byte
+	for i := range 8 {
+		k[i], k[8+i] = byte(b.Lo>>(8*i)), byte(b.Hi>>(8*i))
+	}
+	return uint32(o.f.AddConstant(k[:n]))
 }
 
 // trapsNever reports whether an instruction that can trap is seen not to.

@@ -105,7 +105,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpBmask:
 		v1703 := c.arg0(v0)
 		if v1705, ok := c.truthy(v1703); ok {
-			// compare.rules:324
+			// compare.rules:323
 			{
 				v9 := c.valueType(v0)
 				out = append(out, c.instValue(c.makeBmask(v9, v1705)))
@@ -798,7 +798,7 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1624 := c.arg2(v27)
 					if ok := c.konst(v1624); ok {
 						if ok := c.konst(v3); ok {
-							// compare.rules:273
+							// compare.rules:272
 							{
 								v1622 := c.arg0(v27)
 								out = append(out, c.instValue(c.makeSelect(v1622, c.instValue(c.makeIadd(v1623, v3)), c.instValue(c.makeIadd(v1624, v3)))))
@@ -1217,7 +1217,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1628); ok {
 						v1629 := c.arg2(v31)
 						if ok := c.konst(v1629); ok {
-							// compare.rules:274
+							// compare.rules:273
 							{
 								v1627 := c.arg0(v31)
 								out = append(out, c.instValue(c.makeSelect(v1627, c.instValue(c.makeIsub(v5, v1628)), c.instValue(c.makeIsub(v5, v1629)))))
@@ -1457,7 +1457,7 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1634 := c.arg2(v63)
 					if ok := c.konst(v1634); ok {
 						if ok := c.konst(v13); ok {
-							// compare.rules:275
+							// compare.rules:274
 							{
 								v1632 := c.arg0(v63)
 								out = append(out, c.instValue(c.makeSelect(v1632, c.instValue(c.makeImul(v1633, v13)), c.instValue(c.makeImul(v1634, v13)))))
@@ -1748,7 +1748,7 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1654); ok {
 						v88 := c.arg1(v0)
 						if ok := c.konst(v88); ok {
-							// compare.rules:279
+							// compare.rules:278
 							{
 								v1652 := c.arg0(v90)
 								out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIshl(v1653, v88)), c.instValue(c.makeIshl(v1654, v88)))))
@@ -1821,7 +1821,7 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 					if _, ok := c.uconst(v1666); ok {
 						v1667 := c.arg2(v922)
 						if _, ok := c.uconst(v1667); ok {
-							// compare.rules:281
+							// compare.rules:280
 							{
 								v1665 := c.arg0(v922)
 								out = append(out, c.instValue(c.makeSelect(v1665, c.instValue(c.makeIshl(v87, v1666)), c.instValue(c.makeIshl(v87, v1667)))))
@@ -2796,14 +2796,14 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 						// bits.rules:56
 						{
 							v521 := c.arg1(v344)
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v461, c.instValue(c.makeBnot(v521)))))))
+							out = append(out, c.instValue(c.makeBor(c.instValue(c.makeBnot(v461)), v521)))
 						}
 					}
 					v521 := c.arg1(v344)
 					if v461 == v521 {
 						// bits.rules:56
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v461, c.instValue(c.makeBnot(v520)))))))
+							out = append(out, c.instValue(c.makeBor(c.instValue(c.makeBnot(v461)), v520)))
 						}
 					}
 				}
@@ -3350,14 +3350,14 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 						// bits.rules:56
 						{
 							v523 := c.arg1(v326)
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v522, c.instValue(c.makeBnot(v523)))))))
+							out = append(out, c.instValue(c.makeBor(c.instValue(c.makeBnot(v522)), v523)))
 						}
 					}
 					v523 := c.arg1(v326)
 					if v460 == v523 {
 						// bits.rules:56
 						{
-							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v523, c.instValue(c.makeBnot(v522)))))))
+							out = append(out, c.instValue(c.makeBor(c.instValue(c.makeBnot(v523)), v522)))
 						}
 					}
 				case ir.OpBand:
@@ -3728,7 +3728,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1649); ok {
 						v324 := c.arg1(v0)
 						if ok := c.konst(v324); ok {
-							// compare.rules:278
+							// compare.rules:277
 							{
 								v1647 := c.arg0(v326)
 								out = append(out, c.instValue(c.makeSelect(v1647, c.instValue(c.makeBxor(v1648, v324)), c.instValue(c.makeBxor(v1649, v324)))))
@@ -5412,7 +5412,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1639 := c.arg2(v449)
 					if ok := c.konst(v1639); ok {
 						if ok := c.konst(v432); ok {
-							// compare.rules:276
+							// compare.rules:275
 							{
 								v1637 := c.arg0(v449)
 								out = append(out, c.instValue(c.makeSelect(v1637, c.instValue(c.makeBand(v1638, v432)), c.instValue(c.makeBand(v1639, v432)))))
@@ -7003,7 +7003,7 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1644 := c.arg2(v457)
 					if ok := c.konst(v1644); ok {
 						if ok := c.konst(v434); ok {
-							// compare.rules:277
+							// compare.rules:276
 							{
 								v1642 := c.arg0(v457)
 								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeBor(v1643, v434)), c.instValue(c.makeBor(v1644, v434)))))
@@ -7524,7 +7524,7 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1660 := c.arg2(v784)
 					if ok := c.konst(v1660); ok {
 						if ok := c.konst(v724); ok {
-							// compare.rules:280
+							// compare.rules:279
 							{
 								v1658 := c.arg0(v784)
 								out = append(out, c.instValue(c.makeSelect(v1658, c.instValue(c.makeUshr(v1659, v724)), c.instValue(c.makeUshr(v1660, v724)))))
@@ -8081,19 +8081,19 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					out = append(out, c.zeroOf(v11))
 				}
 			}
-			for v1406, cursor1, ok := c.defInst(v1198, 0); ok; v1406, cursor1, ok = c.defInst(v1198, cursor1) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpBand {
-					v1457 := c.arg0(v1406)
+			for v1405, cursor1, ok := c.defInst(v1198, 0); ok; v1405, cursor1, ok = c.defInst(v1198, cursor1) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpBand {
+					v1457 := c.arg0(v1405)
 					if v1197 == v1457 {
-						// compare.rules:168
+						// compare.rules:167
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1458 := c.arg1(v1406)
+					v1458 := c.arg1(v1405)
 					if v1197 == v1458 {
-						// compare.rules:168
+						// compare.rules:167
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8106,14 +8106,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBor:
 					v1459 := c.arg0(v1215)
 					if v1198 == v1459 {
-						// compare.rules:171
+						// compare.rules:170
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1460 := c.arg1(v1215)
 					if v1198 == v1460 {
-						// compare.rules:171
+						// compare.rules:170
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8121,14 +8121,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmax:
 					v1469 := c.arg0(v1215)
 					if v1198 == v1469 {
-						// compare.rules:177
+						// compare.rules:176
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1470 := c.arg1(v1215)
 					if v1198 == v1470 {
-						// compare.rules:177
+						// compare.rules:176
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8142,19 +8142,19 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					out = append(out, c.truthOf(v11))
 				}
 			}
-			for v1406, cursor3, ok := c.defInst(v1198, 0); ok; v1406, cursor3, ok = c.defInst(v1198, cursor3) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpBand {
-					v1457 := c.arg0(v1406)
+			for v1405, cursor3, ok := c.defInst(v1198, 0); ok; v1405, cursor3, ok = c.defInst(v1198, cursor3) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpBand {
+					v1457 := c.arg0(v1405)
 					if v1197 == v1457 {
-						// compare.rules:166
+						// compare.rules:165
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1458 := c.arg1(v1406)
+					v1458 := c.arg1(v1405)
 					if v1197 == v1458 {
-						// compare.rules:166
+						// compare.rules:165
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8167,14 +8167,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBor:
 					v1459 := c.arg0(v1215)
 					if v1198 == v1459 {
-						// compare.rules:169
+						// compare.rules:168
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1460 := c.arg1(v1215)
 					if v1198 == v1460 {
-						// compare.rules:169
+						// compare.rules:168
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8182,14 +8182,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmax:
 					v1469 := c.arg0(v1215)
 					if v1198 == v1469 {
-						// compare.rules:181
+						// compare.rules:180
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1470 := c.arg1(v1215)
 					if v1198 == v1470 {
-						// compare.rules:181
+						// compare.rules:180
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8209,14 +8209,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBand:
 					v1443 := c.arg0(v1215)
 					if v1198 == v1443 {
-						// compare.rules:167
+						// compare.rules:166
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1444 := c.arg1(v1215)
 					if v1198 == v1444 {
-						// compare.rules:167
+						// compare.rules:166
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8224,33 +8224,33 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmin:
 					v1465 := c.arg0(v1215)
 					if v1198 == v1465 {
-						// compare.rules:175
+						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1466 := c.arg1(v1215)
 					if v1198 == v1466 {
-						// compare.rules:175
+						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 				}
 			}
-			for v1406, cursor6, ok := c.defInst(v1198, 0); ok; v1406, cursor6, ok = c.defInst(v1198, cursor6) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpBor {
-					v1461 := c.arg0(v1406)
+			for v1405, cursor6, ok := c.defInst(v1198, 0); ok; v1405, cursor6, ok = c.defInst(v1198, cursor6) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpBor {
+					v1461 := c.arg0(v1405)
 					if v1197 == v1461 {
-						// compare.rules:172
+						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
-					v1462 := c.arg1(v1406)
+					v1462 := c.arg1(v1405)
 					if v1197 == v1462 {
-						// compare.rules:172
+						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8270,14 +8270,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBand:
 					v1443 := c.arg0(v1215)
 					if v1198 == v1443 {
-						// compare.rules:165
+						// compare.rules:164
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1444 := c.arg1(v1215)
 					if v1198 == v1444 {
-						// compare.rules:165
+						// compare.rules:164
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8285,33 +8285,33 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmin:
 					v1465 := c.arg0(v1215)
 					if v1198 == v1465 {
-						// compare.rules:179
+						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1466 := c.arg1(v1215)
 					if v1198 == v1466 {
-						// compare.rules:179
+						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 				}
 			}
-			for v1406, cursor8, ok := c.defInst(v1198, 0); ok; v1406, cursor8, ok = c.defInst(v1198, cursor8) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpBor {
-					v1461 := c.arg0(v1406)
+			for v1405, cursor8, ok := c.defInst(v1198, 0); ok; v1405, cursor8, ok = c.defInst(v1198, cursor8) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpBor {
+					v1461 := c.arg0(v1405)
 					if v1197 == v1461 {
-						// compare.rules:170
+						// compare.rules:169
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
-					v1462 := c.arg1(v1406)
+					v1462 := c.arg1(v1405)
 					if v1197 == v1462 {
-						// compare.rules:170
+						// compare.rules:169
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8330,14 +8330,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmax {
 					v1467 := c.arg0(v1215)
 					if v1198 == v1467 {
-						// compare.rules:176
+						// compare.rules:175
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1468 := c.arg1(v1215)
 					if v1198 == v1468 {
-						// compare.rules:176
+						// compare.rules:175
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8356,14 +8356,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmax {
 					v1467 := c.arg0(v1215)
 					if v1198 == v1467 {
-						// compare.rules:180
+						// compare.rules:179
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1468 := c.arg1(v1215)
 					if v1198 == v1468 {
-						// compare.rules:180
+						// compare.rules:179
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8382,14 +8382,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmin {
 					v1463 := c.arg0(v1215)
 					if v1198 == v1463 {
-						// compare.rules:174
+						// compare.rules:173
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1464 := c.arg1(v1215)
 					if v1198 == v1464 {
-						// compare.rules:174
+						// compare.rules:173
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8408,14 +8408,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmin {
 					v1463 := c.arg0(v1215)
 					if v1198 == v1463 {
-						// compare.rules:178
+						// compare.rules:177
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1464 := c.arg1(v1215)
 					if v1198 == v1464 {
-						// compare.rules:178
+						// compare.rules:177
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8426,9 +8426,9 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v1215, cursor13, ok := c.defInst(v1197, 0); ok; v1215, cursor13, ok = c.defInst(v1197, cursor13) {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpBnot {
-					v1404 := c.arg0(v1215)
-					if v1198 == v1404 {
-						// compare.rules:157
+					v1441 := c.arg0(v1215)
+					if v1198 == v1441 {
+						// compare.rules:156
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8439,9 +8439,9 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			for v1215, cursor14, ok := c.defInst(v1197, 0); ok; v1215, cursor14, ok = c.defInst(v1197, cursor14) {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpBnot {
-					v1404 := c.arg0(v1215)
-					if v1198 == v1404 {
-						// compare.rules:158
+					v1441 := c.arg0(v1215)
+					if v1198 == v1441 {
+						// compare.rules:157
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8467,7 +8467,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v1216 == ir.OpIsub {
 				v1394 := c.arg0(v1215)
 				if v1198 == v1394 {
-					// compare.rules:160
+					// compare.rules:159
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1395, v1394)))
@@ -8490,7 +8490,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v1216 == ir.OpIsub {
 				v1394 := c.arg0(v1215)
 				if v1198 == v1394 {
-					// compare.rules:161
+					// compare.rules:160
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1395, v1394)))
@@ -8516,16 +8516,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		}
-		for v1406, cursor17, ok := c.defInst(v1198, 0); ok; v1406, cursor17, ok = c.defInst(v1198, cursor17) {
-			v1407 := c.opcode(v1406)
-			if v1407 == ir.OpIsub {
+		for v1405, cursor17, ok := c.defInst(v1198, 0); ok; v1405, cursor17, ok = c.defInst(v1198, cursor17) {
+			v1406 := c.opcode(v1405)
+			if v1406 == ir.OpIsub {
 				v1197 := c.arg0(v0)
-				v1416 := c.arg0(v1406)
-				if v1197 == v1416 {
-					// compare.rules:162
+				v1415 := c.arg0(v1405)
+				if v1197 == v1415 {
+					// compare.rules:161
 					{
-						v1417 := c.arg1(v1406)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1417, v1197)))
+						v1416 := c.arg1(v1405)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1416, v1197)))
 					}
 				}
 			}
@@ -8534,7 +8534,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		v1210 := c.valueType(v1197)
 		if v1213, ok := c.fitsIn64(v1210); ok {
 			if ok := c.least(v1198); ok {
-				// compare.rules:207
+				// compare.rules:206
 				{
 					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1197, c.makeConst(v1213, 0))))
 				}
@@ -8558,16 +8558,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		}
-		for v1406, cursor18, ok := c.defInst(v1198, 0); ok; v1406, cursor18, ok = c.defInst(v1198, cursor18) {
-			v1407 := c.opcode(v1406)
-			if v1407 == ir.OpIsub {
+		for v1405, cursor18, ok := c.defInst(v1198, 0); ok; v1405, cursor18, ok = c.defInst(v1198, cursor18) {
+			v1406 := c.opcode(v1405)
+			if v1406 == ir.OpIsub {
 				v1197 := c.arg0(v0)
-				v1416 := c.arg0(v1406)
-				if v1197 == v1416 {
-					// compare.rules:163
+				v1415 := c.arg0(v1405)
+				if v1197 == v1415 {
+					// compare.rules:162
 					{
-						v1417 := c.arg1(v1406)
-						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1417, v1197)))
+						v1416 := c.arg1(v1405)
+						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1416, v1197)))
 					}
 				}
 			}
@@ -8576,7 +8576,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		v1210 := c.valueType(v1197)
 		if v1213, ok := c.fitsIn64(v1210); ok {
 			if ok := c.least(v1198); ok {
-				// compare.rules:206
+				// compare.rules:205
 				{
 					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1197, c.makeConst(v1213, 0))))
 				}
@@ -8607,7 +8607,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpSshr {
 					if ok := c.zero(v1198); ok {
-						// compare.rules:210
+						// compare.rules:209
 						{
 							v1486 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1486, c.makeConst(v1213, 0))))
@@ -8641,7 +8641,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpSshr {
 					if ok := c.zero(v1198); ok {
-						// compare.rules:211
+						// compare.rules:210
 						{
 							v1486 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1486, c.makeConst(v1213, 0))))
@@ -8707,7 +8707,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1216 := c.opcode(v1215)
 					switch v1216 {
 					case ir.OpClz:
-						// compare.rules:192
+						// compare.rules:191
 						{
 							v1471 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1471, v1198)))
@@ -8718,7 +8718,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1482 := c.amount(v1213, v1480)
 							v1484 := c.u64Lt(0, v1482)
 							if v1484 {
-								// compare.rules:203
+								// compare.rules:202
 								{
 									v1477 := c.arg0(v1215)
 									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
@@ -8728,7 +8728,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					case ir.OpBand:
 						v1444 := c.arg1(v1215)
 						if ok := c.least(v1444); ok {
-							// compare.rules:208
+							// compare.rules:207
 							{
 								v1443 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1443, v1198)))
@@ -8773,7 +8773,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpSmin:
 				v1463 := c.arg0(v1215)
 				if v1198 == v1463 {
-					// compare.rules:186
+					// compare.rules:185
 					{
 						v1464 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1463, v1464)))
@@ -8781,7 +8781,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1464 := c.arg1(v1215)
 				if v1198 == v1464 {
-					// compare.rules:186
+					// compare.rules:185
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1464, v1463)))
 					}
@@ -8789,7 +8789,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpUmin:
 				v1465 := c.arg0(v1215)
 				if v1198 == v1465 {
-					// compare.rules:187
+					// compare.rules:186
 					{
 						v1466 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1465, v1466)))
@@ -8797,7 +8797,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1466 := c.arg1(v1215)
 				if v1198 == v1466 {
-					// compare.rules:187
+					// compare.rules:186
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1466, v1465)))
 					}
@@ -8805,7 +8805,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpSmax:
 				v1467 := c.arg0(v1215)
 				if v1198 == v1467 {
-					// compare.rules:188
+					// compare.rules:187
 					{
 						v1468 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1467, v1468)))
@@ -8813,7 +8813,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1468 := c.arg1(v1215)
 				if v1198 == v1468 {
-					// compare.rules:188
+					// compare.rules:187
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1468, v1467)))
 					}
@@ -8821,7 +8821,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpUmax:
 				v1469 := c.arg0(v1215)
 				if v1198 == v1469 {
-					// compare.rules:189
+					// compare.rules:188
 					{
 						v1470 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1469, v1470)))
@@ -8829,7 +8829,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1470 := c.arg1(v1215)
 				if v1198 == v1470 {
-					// compare.rules:189
+					// compare.rules:188
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1470, v1469)))
 					}
@@ -8838,7 +8838,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1444 := c.arg1(v1215)
 				if _, ok := c.powerOfTwo(v1444); ok {
 					if v1198 == v1444 {
-						// compare.rules:214
+						// compare.rules:213
 						{
 							v1443 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
@@ -8908,7 +8908,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpClz:
 					v1198 := c.arg1(v0)
 					if ok := c.zero(v1198); ok {
-						// compare.rules:191
+						// compare.rules:190
 						{
 							v1471 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1471, v1198)))
@@ -8922,7 +8922,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						if v1484 {
 							v1198 := c.arg1(v0)
 							if ok := c.zero(v1198); ok {
-								// compare.rules:200
+								// compare.rules:199
 								{
 									v1477 := c.arg0(v1215)
 									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
@@ -8935,7 +8935,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.least(v1444); ok {
 						v1198 := c.arg1(v0)
 						if ok := c.zero(v1198); ok {
-							// compare.rules:209
+							// compare.rules:208
 							{
 								v1443 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1443, v1198)))
@@ -8952,7 +8952,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1463 := c.arg0(v1215)
 				if v1198 == v1463 {
-					// compare.rules:182
+					// compare.rules:181
 					{
 						v1464 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1463, v1464)))
@@ -8960,7 +8960,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1464 := c.arg1(v1215)
 				if v1198 == v1464 {
-					// compare.rules:182
+					// compare.rules:181
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1464, v1463)))
 					}
@@ -8969,7 +8969,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1465 := c.arg0(v1215)
 				if v1198 == v1465 {
-					// compare.rules:183
+					// compare.rules:182
 					{
 						v1466 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1465, v1466)))
@@ -8977,7 +8977,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1466 := c.arg1(v1215)
 				if v1198 == v1466 {
-					// compare.rules:183
+					// compare.rules:182
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1466, v1465)))
 					}
@@ -8986,7 +8986,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1467 := c.arg0(v1215)
 				if v1198 == v1467 {
-					// compare.rules:184
+					// compare.rules:183
 					{
 						v1468 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1467, v1468)))
@@ -8994,7 +8994,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1468 := c.arg1(v1215)
 				if v1198 == v1468 {
-					// compare.rules:184
+					// compare.rules:183
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1468, v1467)))
 					}
@@ -9003,7 +9003,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1469 := c.arg0(v1215)
 				if v1198 == v1469 {
-					// compare.rules:185
+					// compare.rules:184
 					{
 						v1470 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1469, v1470)))
@@ -9011,7 +9011,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1470 := c.arg1(v1215)
 				if v1198 == v1470 {
-					// compare.rules:185
+					// compare.rules:184
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1470, v1469)))
 					}
@@ -9021,7 +9021,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if _, ok := c.powerOfTwo(v1444); ok {
 					v1198 := c.arg1(v0)
 					if v1198 == v1444 {
-						// compare.rules:213
+						// compare.rules:212
 						{
 							v1443 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
@@ -9058,46 +9058,46 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1392 := c.arg0(v1215)
 				if v1198 == v1392 {
-					// compare.rules:141
+					// compare.rules:140
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1393, c.instValue(c.makeIsub(v1392, v1392)))))
 					}
 				}
 				if v1198 == v1393 {
-					// compare.rules:141
+					// compare.rules:140
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1392, c.instValue(c.makeIsub(v1393, v1393)))))
 					}
 				}
-				for v1406, cursor28, ok := c.defInst(v1198, 0); ok; v1406, cursor28, ok = c.defInst(v1198, cursor28) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpBxor {
-						v1414 := c.arg0(v1406)
-						if v1392 == v1414 {
-							// compare.rules:147
+				for v1405, cursor28, ok := c.defInst(v1198, 0); ok; v1405, cursor28, ok = c.defInst(v1198, cursor28) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpBxor {
+						v1413 := c.arg0(v1405)
+						if v1392 == v1413 {
+							// compare.rules:146
 							{
-								v1415 := c.arg1(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1415)))
-							}
-						}
-						if v1393 == v1414 {
-							// compare.rules:147
-							{
-								v1415 := c.arg1(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1415)))
-							}
-						}
-						v1415 := c.arg1(v1406)
-						if v1392 == v1415 {
-							// compare.rules:147
-							{
+								v1414 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1414)))
 							}
 						}
-						if v1393 == v1415 {
-							// compare.rules:147
+						if v1393 == v1413 {
+							// compare.rules:146
 							{
+								v1414 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1414)))
+							}
+						}
+						v1414 := c.arg1(v1405)
+						if v1392 == v1414 {
+							// compare.rules:146
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1413)))
+							}
+						}
+						if v1393 == v1414 {
+							// compare.rules:146
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1413)))
 							}
 						}
 					}
@@ -9121,46 +9121,46 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1198)))))
 						}
 					}
-					for v1406, cursor29, ok := c.defInst(v1198, 0); ok; v1406, cursor29, ok = c.defInst(v1198, cursor29) {
-						v1407 := c.opcode(v1406)
-						if v1407 == ir.OpIsub {
-							v1416 := c.arg0(v1406)
-							if ok := c.konst(v1416); ok {
-								// compare.rules:153
+					for v1405, cursor29, ok := c.defInst(v1198, 0); ok; v1405, cursor29, ok = c.defInst(v1198, cursor29) {
+						v1406 := c.opcode(v1405)
+						if v1406 == ir.OpIsub {
+							v1415 := c.arg0(v1405)
+							if ok := c.konst(v1415); ok {
+								// compare.rules:152
 								{
 									v1395 := c.arg1(v1215)
-									v1417 := c.arg1(v1406)
-									out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIadd(v1417, c.instValue(c.makeIsub(v1394, v1416)))))))
+									v1416 := c.arg1(v1405)
+									out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIadd(v1416, c.instValue(c.makeIsub(v1394, v1415)))))))
 								}
 							}
 						}
 					}
 				}
 				if v1198 == v1394 {
-					// compare.rules:143
+					// compare.rules:142
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1394)))))
 					}
 				}
-				for v1406, cursor30, ok := c.defInst(v1198, 0); ok; v1406, cursor30, ok = c.defInst(v1198, cursor30) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpIsub {
-						v1416 := c.arg0(v1406)
-						if v1394 == v1416 {
-							// compare.rules:145
+				for v1405, cursor30, ok := c.defInst(v1198, 0); ok; v1405, cursor30, ok = c.defInst(v1198, cursor30) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpIsub {
+						v1415 := c.arg0(v1405)
+						if v1394 == v1415 {
+							// compare.rules:144
 							{
 								v1395 := c.arg1(v1215)
-								v1417 := c.arg1(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1395, v1417)))
+								v1416 := c.arg1(v1405)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1395, v1416)))
 							}
 						}
 						v1395 := c.arg1(v1215)
-						v1417 := c.arg1(v1406)
-						if v1395 == v1417 {
-							// compare.rules:146
+						v1416 := c.arg1(v1405)
+						if v1395 == v1416 {
+							// compare.rules:145
 							{
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1394, v1416)))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1394, v1415)))
 							}
 						}
 					}
@@ -9176,163 +9176,154 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1198, v1399)))))
 						}
 					}
-					for v1406, cursor31, ok := c.defInst(v1198, 0); ok; v1406, cursor31, ok = c.defInst(v1198, cursor31) {
-						v1407 := c.opcode(v1406)
-						if v1407 == ir.OpIadd {
-							v1409 := c.arg1(v1406)
-							if ok := c.konst(v1409); ok {
-								// compare.rules:152
+					for v1405, cursor31, ok := c.defInst(v1198, 0); ok; v1405, cursor31, ok = c.defInst(v1198, cursor31) {
+						v1406 := c.opcode(v1405)
+						if v1406 == ir.OpIadd {
+							v1408 := c.arg1(v1405)
+							if ok := c.konst(v1408); ok {
+								// compare.rules:151
 								{
 									v1398 := c.arg0(v1215)
-									v1408 := c.arg0(v1406)
-									out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIadd(v1408, c.instValue(c.makeIsub(v1409, v1399)))))))
+									v1407 := c.arg0(v1405)
+									out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIadd(v1407, c.instValue(c.makeIsub(v1408, v1399)))))))
 								}
 							}
 						}
 					}
 				}
 				v1198 := c.arg1(v0)
-				for v1406, cursor32, ok := c.defInst(v1198, 0); ok; v1406, cursor32, ok = c.defInst(v1198, cursor32) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpIadd {
+				for v1405, cursor32, ok := c.defInst(v1198, 0); ok; v1405, cursor32, ok = c.defInst(v1198, cursor32) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpIadd {
 						v1398 := c.arg0(v1215)
-						v1408 := c.arg0(v1406)
-						if v1398 == v1408 {
-							// compare.rules:136
+						v1407 := c.arg0(v1405)
+						if v1398 == v1407 {
+							// compare.rules:135
 							{
-								v1409 := c.arg1(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1409)))
-							}
-						}
-						if v1399 == v1408 {
-							// compare.rules:136
-							{
-								v1409 := c.arg1(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1409)))
-							}
-						}
-						v1409 := c.arg1(v1406)
-						if v1398 == v1409 {
-							// compare.rules:136
-							{
+								v1408 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1408)))
 							}
 						}
-						if v1399 == v1409 {
-							// compare.rules:136
+						if v1399 == v1407 {
+							// compare.rules:135
 							{
+								v1408 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1408)))
+							}
+						}
+						v1408 := c.arg1(v1405)
+						if v1398 == v1408 {
+							// compare.rules:135
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1407)))
+							}
+						}
+						if v1399 == v1408 {
+							// compare.rules:135
+							{
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1407)))
 							}
 						}
 					}
 				}
 				v1398 := c.arg0(v1215)
 				if v1198 == v1398 {
-					// compare.rules:137
+					// compare.rules:136
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1399, c.instValue(c.makeIsub(v1398, v1398)))))
 					}
 				}
 				if v1198 == v1399 {
-					// compare.rules:137
+					// compare.rules:136
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1399, v1399)))))
 					}
 				}
-			case ir.OpBnot:
-				v1198 := c.arg1(v0)
-				if ok := c.konst(v1198); ok {
-					// compare.rules:135
-					{
-						v1404 := c.arg0(v1215)
-						out = append(out, c.instValue(c.makeIcmp(v1196, v1404, c.instValue(c.makeBnot(v1198)))))
-					}
-				}
 			case ir.OpBswap:
 				v1198 := c.arg1(v0)
-				for v1406, cursor33, ok := c.defInst(v1198, 0); ok; v1406, cursor33, ok = c.defInst(v1198, cursor33) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpBswap {
-						// compare.rules:138
+				for v1405, cursor33, ok := c.defInst(v1198, 0); ok; v1405, cursor33, ok = c.defInst(v1198, cursor33) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpBswap {
+						// compare.rules:137
 						{
-							v1410 := c.arg0(v1215)
-							v1411 := c.arg0(v1406)
-							out = append(out, c.instValue(c.makeIcmp(v1196, v1410, v1411)))
+							v1409 := c.arg0(v1215)
+							v1410 := c.arg0(v1405)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1409, v1410)))
 						}
 					}
 				}
 			case ir.OpRotl:
 				v1198 := c.arg1(v0)
 				if ok := c.zero(v1198); ok {
-					// compare.rules:139
+					// compare.rules:138
 					{
-						v1412 := c.arg0(v1215)
-						out = append(out, c.instValue(c.makeIcmp(v1196, v1412, v1198)))
+						v1411 := c.arg0(v1215)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1411, v1198)))
 					}
 				}
-				for v1406, cursor34, ok := c.defInst(v1198, 0); ok; v1406, cursor34, ok = c.defInst(v1198, cursor34) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpRotl {
-						v1413 := c.arg1(v1215)
-						v1421 := c.arg1(v1406)
-						if v1413 == v1421 {
-							// compare.rules:149
+				for v1405, cursor34, ok := c.defInst(v1198, 0); ok; v1405, cursor34, ok = c.defInst(v1198, cursor34) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpRotl {
+						v1412 := c.arg1(v1215)
+						v1420 := c.arg1(v1405)
+						if v1412 == v1420 {
+							// compare.rules:148
 							{
-								v1412 := c.arg0(v1215)
-								v1420 := c.arg0(v1406)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1412, v1420)))
+								v1411 := c.arg0(v1215)
+								v1419 := c.arg0(v1405)
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1411, v1419)))
 							}
 						}
 					}
 				}
 			case ir.OpIneg:
 				v1198 := c.arg1(v0)
-				for v1406, cursor35, ok := c.defInst(v1198, 0); ok; v1406, cursor35, ok = c.defInst(v1198, cursor35) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpIneg {
-						// compare.rules:148
+				for v1405, cursor35, ok := c.defInst(v1198, 0); ok; v1405, cursor35, ok = c.defInst(v1198, cursor35) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpIneg {
+						// compare.rules:147
 						{
-							v1418 := c.arg0(v1215)
-							v1419 := c.arg0(v1406)
-							out = append(out, c.instValue(c.makeIcmp(v1196, v1418, v1419)))
+							v1417 := c.arg0(v1215)
+							v1418 := c.arg0(v1405)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1417, v1418)))
 						}
 					}
 				}
 			case ir.OpBitrev:
 				v1198 := c.arg1(v0)
-				for v1406, cursor36, ok := c.defInst(v1198, 0); ok; v1406, cursor36, ok = c.defInst(v1198, cursor36) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpBitrev {
-						// compare.rules:150
+				for v1405, cursor36, ok := c.defInst(v1198, 0); ok; v1405, cursor36, ok = c.defInst(v1198, cursor36) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpBitrev {
+						// compare.rules:149
 						{
-							v1422 := c.arg0(v1215)
-							v1423 := c.arg0(v1406)
-							out = append(out, c.instValue(c.makeIcmp(v1196, v1422, v1423)))
+							v1421 := c.arg0(v1215)
+							v1422 := c.arg0(v1405)
+							out = append(out, c.instValue(c.makeIcmp(v1196, v1421, v1422)))
 						}
 					}
 				}
 			case ir.OpIshl:
-				v1425 := c.arg1(v1215)
-				if v1427, ok := c.uconst(v1425); ok {
-					if v1427 == 1 {
+				v1424 := c.arg1(v1215)
+				if v1426, ok := c.uconst(v1424); ok {
+					if v1426 == 1 {
 						v1198 := c.arg1(v0)
-						for v1406, cursor37, ok := c.defInst(v1198, 0); ok; v1406, cursor37, ok = c.defInst(v1198, cursor37) {
-							v1407 := c.opcode(v1406)
-							if v1407 == ir.OpIadd {
-								v1408 := c.arg0(v1406)
-								v1424 := c.arg0(v1215)
-								if v1408 == v1424 {
-									// compare.rules:151
+						for v1405, cursor37, ok := c.defInst(v1198, 0); ok; v1405, cursor37, ok = c.defInst(v1198, cursor37) {
+							v1406 := c.opcode(v1405)
+							if v1406 == ir.OpIadd {
+								v1407 := c.arg0(v1405)
+								v1423 := c.arg0(v1215)
+								if v1407 == v1423 {
+									// compare.rules:150
 									{
-										v1409 := c.arg1(v1406)
-										out = append(out, c.instValue(c.makeIcmp(v1196, v1424, v1409)))
+										v1408 := c.arg1(v1405)
+										out = append(out, c.instValue(c.makeIcmp(v1196, v1423, v1408)))
 									}
 								}
-								v1409 := c.arg1(v1406)
-								if v1409 == v1424 {
-									// compare.rules:151
+								v1408 := c.arg1(v1405)
+								if v1408 == v1423 {
+									// compare.rules:150
 									{
-										out = append(out, c.instValue(c.makeIcmp(v1196, v1424, v1408)))
+										out = append(out, c.instValue(c.makeIcmp(v1196, v1423, v1407)))
 									}
 								}
 							}
@@ -9340,23 +9331,23 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpImul:
-				v1431 := c.arg1(v1215)
-				if v1433, ok := c.uconst(v1431); ok {
-					v1439 := c.u64And(v1433, 1)
-					v1441 := c.u64Eq(v1439, 1)
-					if v1441 {
+				v1430 := c.arg1(v1215)
+				if v1432, ok := c.uconst(v1430); ok {
+					v1438 := c.u64And(v1432, 1)
+					v1440 := c.u64Eq(v1438, 1)
+					if v1440 {
 						v1198 := c.arg1(v0)
-						for v1406, cursor38, ok := c.defInst(v1198, 0); ok; v1406, cursor38, ok = c.defInst(v1198, cursor38) {
-							v1407 := c.opcode(v1406)
-							if v1407 == ir.OpImul {
-								v1435 := c.arg1(v1406)
-								if v1437, ok := c.uconst(v1435); ok {
-									if v1433 == v1437 {
-										// compare.rules:154
+						for v1405, cursor38, ok := c.defInst(v1198, 0); ok; v1405, cursor38, ok = c.defInst(v1198, cursor38) {
+							v1406 := c.opcode(v1405)
+							if v1406 == ir.OpImul {
+								v1434 := c.arg1(v1405)
+								if v1436, ok := c.uconst(v1434); ok {
+									if v1432 == v1436 {
+										// compare.rules:153
 										{
-											v1430 := c.arg0(v1215)
-											v1434 := c.arg0(v1406)
-											out = append(out, c.instValue(c.makeIcmp(v1196, v1430, v1434)))
+											v1429 := c.arg0(v1215)
+											v1433 := c.arg0(v1405)
+											out = append(out, c.instValue(c.makeIcmp(v1196, v1429, v1433)))
 										}
 									}
 								}
@@ -9366,9 +9357,9 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			case ir.OpBand:
 				v1198 := c.arg1(v0)
-				for v1406, cursor39, ok := c.defInst(v1198, 0); ok; v1406, cursor39, ok = c.defInst(v1198, cursor39) {
-					v1407 := c.opcode(v1406)
-					if v1407 == ir.OpBnot {
+				for v1405, cursor39, ok := c.defInst(v1198, 0); ok; v1405, cursor39, ok = c.defInst(v1198, cursor39) {
+					v1406 := c.opcode(v1405)
+					if v1406 == ir.OpBnot {
 						v1443 := c.arg0(v1215)
 						v1450 := c.isScalar(v1443)
 						if v1450 {
@@ -9376,10 +9367,10 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 							for v1446, cursor40, ok := c.defInst(v1444, 0); ok; v1446, cursor40, ok = c.defInst(v1444, cursor40) {
 								v1447 := c.opcode(v1446)
 								if v1447 == ir.OpBnot {
-									v1442 := c.arg0(v1406)
+									v1442 := c.arg0(v1405)
 									v1448 := c.arg0(v1446)
 									if v1442 == v1448 {
-										// compare.rules:159
+										// compare.rules:158
 										{
 											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1443, v1448)), c.onesOf(c.valueType(v1443)))))
 										}
@@ -9393,10 +9384,10 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 							for v1452, cursor41, ok := c.defInst(v1443, 0); ok; v1452, cursor41, ok = c.defInst(v1443, cursor41) {
 								v1453 := c.opcode(v1452)
 								if v1453 == ir.OpBnot {
-									v1442 := c.arg0(v1406)
+									v1442 := c.arg0(v1405)
 									v1454 := c.arg0(v1452)
 									if v1442 == v1454 {
-										// compare.rules:159
+										// compare.rules:158
 										{
 											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1444, v1454)), c.onesOf(c.valueType(v1444)))))
 										}
@@ -9414,7 +9405,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1473 := c.laneBits(v1213)
 						v1475 := c.u64Eq(v1208, v1473)
 						if v1475 {
-							// compare.rules:193
+							// compare.rules:192
 							{
 								v1471 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1471, c.makeConst(v1213, 0))))
@@ -9430,7 +9421,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1473 := c.laneBits(v1213)
 						v1475 := c.u64Eq(v1208, v1473)
 						if v1475 {
-							// compare.rules:196
+							// compare.rules:195
 							{
 								v1476 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1476, c.makeConst(v1213, 0))))
@@ -9446,7 +9437,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1511, ok := c.sconst(v1198); ok {
 						v1513 := c.fitsSigned(v1509, v1511)
 						if v1513 {
-							// compare.rules:224
+							// compare.rules:223
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1496, c.constSigned(v1509, v1511))))
 							}
@@ -9465,48 +9456,48 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 		v1198 := c.arg1(v0)
-		for v1406, cursor42, ok := c.defInst(v1198, 0); ok; v1406, cursor42, ok = c.defInst(v1198, cursor42) {
-			v1407 := c.opcode(v1406)
-			switch v1407 {
+		for v1405, cursor42, ok := c.defInst(v1198, 0); ok; v1405, cursor42, ok = c.defInst(v1198, cursor42) {
+			v1406 := c.opcode(v1405)
+			switch v1406 {
 			case ir.OpBxor:
-				v1414 := c.arg0(v1406)
-				if v1197 == v1414 {
-					// compare.rules:140
+				v1413 := c.arg0(v1405)
+				if v1197 == v1413 {
+					// compare.rules:139
 					{
-						v1415 := c.arg1(v1406)
-						out = append(out, c.instValue(c.makeIcmp(v1196, v1415, c.instValue(c.makeIsub(v1197, v1197)))))
-					}
-				}
-				v1415 := c.arg1(v1406)
-				if v1197 == v1415 {
-					// compare.rules:140
-					{
+						v1414 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1414, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
-			case ir.OpIadd:
-				v1408 := c.arg0(v1406)
-				if v1197 == v1408 {
-					// compare.rules:142
+				v1414 := c.arg1(v1405)
+				if v1197 == v1414 {
+					// compare.rules:139
 					{
-						v1409 := c.arg1(v1406)
-						out = append(out, c.instValue(c.makeIcmp(v1196, v1409, c.instValue(c.makeIsub(v1197, v1197)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1413, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
-				v1409 := c.arg1(v1406)
-				if v1197 == v1409 {
-					// compare.rules:142
+			case ir.OpIadd:
+				v1407 := c.arg0(v1405)
+				if v1197 == v1407 {
+					// compare.rules:141
 					{
+						v1408 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1408, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
-			case ir.OpIsub:
-				v1416 := c.arg0(v1406)
-				if v1197 == v1416 {
-					// compare.rules:144
+				v1408 := c.arg1(v1405)
+				if v1197 == v1408 {
+					// compare.rules:141
 					{
-						v1417 := c.arg1(v1406)
-						out = append(out, c.instValue(c.makeIcmp(v1196, v1417, c.instValue(c.makeIsub(v1197, v1197)))))
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1407, c.instValue(c.makeIsub(v1197, v1197)))))
+					}
+				}
+			case ir.OpIsub:
+				v1415 := c.arg0(v1405)
+				if v1197 == v1415 {
+					// compare.rules:143
+					{
+						v1416 := c.arg1(v1405)
+						out = append(out, c.instValue(c.makeIcmp(v1196, v1416, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
 				}
 			}
@@ -9518,35 +9509,35 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		switch v1216 {
 		case ir.OpBnot:
 			v1198 := c.arg1(v0)
-			for v1406, cursor44, ok := c.defInst(v1198, 0); ok; v1406, cursor44, ok = c.defInst(v1198, cursor44) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpBnot {
-					// compare.rules:155
+			for v1405, cursor44, ok := c.defInst(v1198, 0); ok; v1405, cursor44, ok = c.defInst(v1198, cursor44) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpBnot {
+					// compare.rules:154
 					{
-						v1404 := c.arg0(v1215)
-						v1442 := c.arg0(v1406)
-						out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1404, v1442)))
+						v1441 := c.arg0(v1215)
+						v1442 := c.arg0(v1405)
+						out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1441, v1442)))
 					}
 				}
 			}
 			if ok := c.konst(v1198); ok {
-				// compare.rules:156
+				// compare.rules:155
 				{
-					v1404 := c.arg0(v1215)
-					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1404, c.instValue(c.makeBnot(v1198)))))
+					v1441 := c.arg0(v1215)
+					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1441, c.instValue(c.makeBnot(v1198)))))
 				}
 			}
 		case ir.OpUextend:
 			v1198 := c.arg1(v0)
-			for v1406, cursor45, ok := c.defInst(v1198, 0); ok; v1406, cursor45, ok = c.defInst(v1198, cursor45) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpUextend {
+			for v1405, cursor45, ok := c.defInst(v1198, 0); ok; v1405, cursor45, ok = c.defInst(v1198, cursor45) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpUextend {
 					v1490 := c.arg0(v1215)
 					v1492 := c.valueType(v1490)
-					v1493 := c.arg0(v1406)
+					v1493 := c.arg0(v1405)
 					v1495 := c.valueType(v1493)
 					if v1492 == v1495 {
-						// compare.rules:219
+						// compare.rules:218
 						{
 							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, v1493)))
 						}
@@ -9560,7 +9551,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1505 := c.typeMask(v1503)
 					v1507 := c.u64Le(v1208, v1505)
 					if v1507 {
-						// compare.rules:221
+						// compare.rules:220
 						{
 							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, c.makeConst(v1503, v1208))))
 						}
@@ -9569,15 +9560,15 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpSextend:
 			v1198 := c.arg1(v0)
-			for v1406, cursor46, ok := c.defInst(v1198, 0); ok; v1406, cursor46, ok = c.defInst(v1198, cursor46) {
-				v1407 := c.opcode(v1406)
-				if v1407 == ir.OpSextend {
+			for v1405, cursor46, ok := c.defInst(v1198, 0); ok; v1405, cursor46, ok = c.defInst(v1198, cursor46) {
+				v1406 := c.opcode(v1405)
+				if v1406 == ir.OpSextend {
 					v1496 := c.arg0(v1215)
 					v1498 := c.valueType(v1496)
-					v1499 := c.arg0(v1406)
+					v1499 := c.arg0(v1405)
 					v1501 := c.valueType(v1499)
 					if v1498 == v1501 {
-						// compare.rules:220
+						// compare.rules:219
 						{
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1496, v1499)))
 						}
@@ -9592,7 +9583,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if _, ok := c.uconst(v1674); ok {
 						v1198 := c.arg1(v0)
 						if _, ok := c.uconst(v1198); ok {
-							// compare.rules:282
+							// compare.rules:281
 							{
 								v1672 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeSelect(v1672, c.instValue(c.makeIcmp(v1196, v1673, v1198)), c.instValue(c.makeIcmp(v1196, v1674, v1198)))))
@@ -9611,7 +9602,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	v1515 := c.arg1(v0)
 	v1516 := c.arg2(v0)
 	if v1515 == v1516 {
-		// compare.rules:236
+		// compare.rules:235
 		{
 			out = append(out, v1515)
 		}
@@ -9620,14 +9611,14 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	if v1518, ok := c.uconst(v1514); ok {
 		v1520 := c.u64Lt(0, v1518)
 		if v1520 {
-			// compare.rules:237
+			// compare.rules:236
 			{
 				out = append(out, v1515)
 			}
 		}
 	}
 	if ok := c.zero(v1514); ok {
-		// compare.rules:238
+		// compare.rules:237
 		{
 			out = append(out, v1516)
 		}
@@ -9644,7 +9635,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1530 {
 					v1527 := c.arg1(v1523)
 					if ok := c.zero(v1527); ok {
-						// compare.rules:239
+						// compare.rules:238
 						{
 							out = append(out, c.instValue(c.makeSelect(v1526, v1516, v1515)))
 						}
@@ -9653,7 +9644,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1515 == v1526 {
 					v1527 := c.arg1(v1523)
 					if v1516 == v1527 {
-						// compare.rules:247
+						// compare.rules:246
 						{
 							out = append(out, v1527)
 						}
@@ -9665,7 +9656,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1526 == v1550 {
 								v1551 := c.arg1(v1545)
 								if v1527 == v1551 {
-									// compare.rules:249
+									// compare.rules:248
 									{
 										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
@@ -9674,7 +9665,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1527 == v1550 {
 								v1551 := c.arg1(v1545)
 								if v1526 == v1551 {
-									// compare.rules:249
+									// compare.rules:248
 									{
 										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
@@ -9698,7 +9689,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 										if v1555 == v1557 {
 											v1558 := c.arg1(v1545)
 											if v1526 == v1558 {
-												// compare.rules:251
+												// compare.rules:250
 												{
 													out = append(out, c.instValue(c.makeIsub(v1555, v1526)))
 												}
@@ -9716,7 +9707,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1530 {
 					v1527 := c.arg1(v1523)
 					if ok := c.zero(v1527); ok {
-						// compare.rules:240
+						// compare.rules:239
 						{
 							out = append(out, c.instValue(c.makeSelect(v1526, v1515, v1516)))
 						}
@@ -9725,7 +9716,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1527 := c.arg1(v1523)
 				if v1516 == v1527 {
 					if v1515 == v1526 {
-						// compare.rules:248
+						// compare.rules:247
 						{
 							out = append(out, v1526)
 						}
@@ -9737,7 +9728,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1526 == v1552 {
 								v1553 := c.arg1(v1539)
 								if v1527 == v1553 {
-									// compare.rules:250
+									// compare.rules:249
 									{
 										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
@@ -9746,7 +9737,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1527 == v1552 {
 								v1553 := c.arg1(v1539)
 								if v1526 == v1553 {
-									// compare.rules:250
+									// compare.rules:249
 									{
 										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
@@ -9762,7 +9753,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:303
+							// compare.rules:302
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9771,7 +9762,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1516 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1515 == v1527 {
-							// compare.rules:311
+							// compare.rules:310
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9782,7 +9773,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								if v1540 == ir.OpIneg {
 									v1701 := c.arg0(v1539)
 									if v1526 == v1701 {
-										// compare.rules:320
+										// compare.rules:319
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9799,7 +9790,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:304
+							// compare.rules:303
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9808,7 +9799,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:312
+							// compare.rules:311
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9822,13 +9813,50 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:305
+							// compare.rules:304
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
 						}
 						if ok := c.zero(v1527); ok {
 							for v1545, cursor7, ok := c.defInst(v1516, 0); ok; v1545, cursor7, ok = c.defInst(v1516, cursor7) {
+								v1546 := c.opcode(v1545)
+								if v1546 == ir.OpIneg {
+									v1702 := c.arg0(v1545)
+									if v1526 == v1702 {
+										// compare.rules:320
+										{
+											out = append(out, c.instValue(c.makeIabs(v1526)))
+										}
+									}
+								}
+							}
+						}
+					}
+					v1527 := c.arg1(v1523)
+					if v1515 == v1527 {
+						if v1516 == v1526 {
+							// compare.rules:312
+							{
+								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
+							}
+						}
+					}
+				}
+			case ir.SignedGreaterThanOrEqual:
+				v9 := c.valueType(v0)
+				if _, ok := c.fitsIn64(v9); ok {
+					v1526 := c.arg0(v1523)
+					if v1515 == v1526 {
+						v1527 := c.arg1(v1523)
+						if v1516 == v1527 {
+							// compare.rules:305
+							{
+								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
+							}
+						}
+						if ok := c.zero(v1527); ok {
+							for v1545, cursor8, ok := c.defInst(v1516, 0); ok; v1545, cursor8, ok = c.defInst(v1516, cursor8) {
 								v1546 := c.opcode(v1545)
 								if v1546 == ir.OpIneg {
 									v1702 := c.arg0(v1545)
@@ -9852,7 +9880,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-			case ir.SignedGreaterThanOrEqual:
+			case ir.UnsignedLessThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
 					v1526 := c.arg0(v1523)
@@ -9861,21 +9889,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						if v1516 == v1527 {
 							// compare.rules:306
 							{
-								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
-							}
-						}
-						if ok := c.zero(v1527); ok {
-							for v1545, cursor8, ok := c.defInst(v1516, 0); ok; v1545, cursor8, ok = c.defInst(v1516, cursor8) {
-								v1546 := c.opcode(v1545)
-								if v1546 == ir.OpIneg {
-									v1702 := c.arg0(v1545)
-									if v1526 == v1702 {
-										// compare.rules:322
-										{
-											out = append(out, c.instValue(c.makeIabs(v1526)))
-										}
-									}
-								}
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
@@ -9884,12 +9898,12 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						if v1516 == v1526 {
 							// compare.rules:314
 							{
-								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
 				}
-			case ir.UnsignedLessThan:
+			case ir.UnsignedLessThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
 					v1526 := c.arg0(v1523)
@@ -9912,7 +9926,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-			case ir.UnsignedLessThanOrEqual:
+			case ir.UnsignedGreaterThan:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
 					v1526 := c.arg0(v1523)
@@ -9921,7 +9935,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						if v1516 == v1527 {
 							// compare.rules:308
 							{
-								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
+								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
 						}
 					}
@@ -9930,12 +9944,12 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						if v1516 == v1526 {
 							// compare.rules:316
 							{
-								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
+								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
 						}
 					}
 				}
-			case ir.UnsignedGreaterThan:
+			case ir.UnsignedGreaterThanOrEqual:
 				v9 := c.valueType(v0)
 				if _, ok := c.fitsIn64(v9); ok {
 					v1526 := c.arg0(v1523)
@@ -9958,36 +9972,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-			case ir.UnsignedGreaterThanOrEqual:
-				v9 := c.valueType(v0)
-				if _, ok := c.fitsIn64(v9); ok {
-					v1526 := c.arg0(v1523)
-					if v1515 == v1526 {
-						v1527 := c.arg1(v1523)
-						if v1516 == v1527 {
-							// compare.rules:310
-							{
-								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
-							}
-						}
-					}
-					v1527 := c.arg1(v1523)
-					if v1515 == v1527 {
-						if v1516 == v1526 {
-							// compare.rules:318
-							{
-								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
-							}
-						}
-					}
-				}
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
 				if ok := c.zero(v1515); ok {
 					if v1683, ok := c.uconst(v1516); ok {
 						if v1683 == 1 {
-							// compare.rules:295
+							// compare.rules:294
 							{
 								v1526 := c.arg0(v1523)
 								v1527 := c.arg1(v1523)
@@ -9996,7 +9987,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 					if ok := c.ones(v1516); ok {
-						// compare.rules:298
+						// compare.rules:297
 						{
 							v1526 := c.arg0(v1523)
 							v1527 := c.arg1(v1523)
@@ -10011,7 +10002,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1534 := c.arg1(v1523)
 				if v1537, ok := c.uconst(v1534); ok {
 					if v1537 == 1 {
-						// compare.rules:242
+						// compare.rules:241
 						{
 							out = append(out, c.instValue(c.makeSelect(v1533, v1516, v1515)))
 						}
@@ -10031,7 +10022,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1565 {
 								v1566 := c.arg1(v1562)
 								if v1516 == v1566 {
-									// compare.rules:252
+									// compare.rules:251
 									{
 										out = append(out, v1565)
 									}
@@ -10050,7 +10041,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1571 {
 								v1572 := c.arg1(v1568)
 								if v1516 == v1572 {
-									// compare.rules:252
+									// compare.rules:251
 									{
 										out = append(out, v1571)
 									}
@@ -10073,7 +10064,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1579 {
 								v1580 := c.arg1(v1576)
 								if v1516 == v1580 {
-									// compare.rules:253
+									// compare.rules:252
 									{
 										out = append(out, v1580)
 									}
@@ -10092,7 +10083,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1585 {
 								v1586 := c.arg1(v1582)
 								if v1516 == v1586 {
-									// compare.rules:253
+									// compare.rules:252
 									{
 										out = append(out, v1586)
 									}
@@ -10108,7 +10099,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if ok := c.zero(v1515); ok {
 					if v1683, ok := c.uconst(v1516); ok {
 						if v1683 == 1 {
-							// compare.rules:296
+							// compare.rules:295
 							{
 								v1696 := c.floatCc(v1523)
 								v1697 := c.arg0(v1523)
@@ -10122,7 +10113,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	}
 	if v1532, ok := c.truthy(v1514); ok {
-		// compare.rules:241
+		// compare.rules:240
 		{
 			out = append(out, c.instValue(c.makeSelect(v1532, v1515, v1516)))
 		}
@@ -10133,7 +10124,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v1541 := c.arg0(v1539)
 			if v1514 == v1541 {
-				// compare.rules:245
+				// compare.rules:244
 				{
 					v1542 := c.arg1(v1539)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1542, v1516)))
@@ -10148,7 +10139,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1589 := c.arg0(v1545)
 						v1591 := c.arg0(v1539)
 						if v1589 == v1591 {
-							// compare.rules:259
+							// compare.rules:258
 							{
 								v1592 := c.arg1(v1539)
 								v1590 := c.arg1(v1545)
@@ -10157,7 +10148,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1592 := c.arg1(v1539)
 						if v1589 == v1592 {
-							// compare.rules:259
+							// compare.rules:258
 							{
 								v1590 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1590)))))
@@ -10165,13 +10156,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1590 := c.arg1(v1545)
 						if v1590 == v1591 {
-							// compare.rules:259
+							// compare.rules:258
 							{
 								out = append(out, c.instValue(c.makeIadd(v1591, c.instValue(c.makeSelect(v1514, v1592, v1589)))))
 							}
 						}
 						if v1590 == v1592 {
-							// compare.rules:259
+							// compare.rules:258
 							{
 								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1589)))))
 							}
@@ -10188,7 +10179,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1555 := c.arg0(v1539)
 						v1557 := c.arg0(v1545)
 						if v1555 == v1557 {
-							// compare.rules:260
+							// compare.rules:259
 							{
 								v1556 := c.arg1(v1539)
 								v1558 := c.arg1(v1545)
@@ -10198,7 +10189,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1556 := c.arg1(v1539)
 						v1558 := c.arg1(v1545)
 						if v1556 == v1558 {
-							// compare.rules:261
+							// compare.rules:260
 							{
 								out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeSelect(v1514, v1555, v1557)), v1556)))
 							}
@@ -10215,7 +10206,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1593 := c.arg0(v1539)
 						v1595 := c.arg0(v1545)
 						if v1593 == v1595 {
-							// compare.rules:262
+							// compare.rules:261
 							{
 								v1594 := c.arg1(v1539)
 								v1596 := c.arg1(v1545)
@@ -10224,7 +10215,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1594 := c.arg1(v1539)
 						if v1594 == v1595 {
-							// compare.rules:262
+							// compare.rules:261
 							{
 								v1596 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1596)))))
@@ -10232,13 +10223,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1596 := c.arg1(v1545)
 						if v1593 == v1596 {
-							// compare.rules:262
+							// compare.rules:261
 							{
 								out = append(out, c.instValue(c.makeImul(v1593, c.instValue(c.makeSelect(v1514, v1594, v1595)))))
 							}
 						}
 						if v1594 == v1596 {
-							// compare.rules:262
+							// compare.rules:261
 							{
 								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1595)))))
 							}
@@ -10255,7 +10246,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1552 := c.arg0(v1539)
 						v1597 := c.arg0(v1545)
 						if v1552 == v1597 {
-							// compare.rules:263
+							// compare.rules:262
 							{
 								v1553 := c.arg1(v1539)
 								v1598 := c.arg1(v1545)
@@ -10264,7 +10255,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1553 := c.arg1(v1539)
 						if v1553 == v1597 {
-							// compare.rules:263
+							// compare.rules:262
 							{
 								v1598 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1598)))))
@@ -10272,13 +10263,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1598 := c.arg1(v1545)
 						if v1552 == v1598 {
-							// compare.rules:263
+							// compare.rules:262
 							{
 								out = append(out, c.instValue(c.makeBand(v1552, c.instValue(c.makeSelect(v1514, v1553, v1597)))))
 							}
 						}
 						if v1553 == v1598 {
-							// compare.rules:263
+							// compare.rules:262
 							{
 								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1597)))))
 							}
@@ -10295,7 +10286,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1550 := c.arg0(v1545)
 						v1599 := c.arg0(v1539)
 						if v1550 == v1599 {
-							// compare.rules:264
+							// compare.rules:263
 							{
 								v1600 := c.arg1(v1539)
 								v1551 := c.arg1(v1545)
@@ -10304,7 +10295,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1600 := c.arg1(v1539)
 						if v1550 == v1600 {
-							// compare.rules:264
+							// compare.rules:263
 							{
 								v1551 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1551)))))
@@ -10312,13 +10303,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1551 := c.arg1(v1545)
 						if v1551 == v1599 {
-							// compare.rules:264
+							// compare.rules:263
 							{
 								out = append(out, c.instValue(c.makeBor(v1599, c.instValue(c.makeSelect(v1514, v1600, v1550)))))
 							}
 						}
 						if v1551 == v1600 {
-							// compare.rules:264
+							// compare.rules:263
 							{
 								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1550)))))
 							}
@@ -10335,7 +10326,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1587 := c.arg0(v1545)
 						v1601 := c.arg0(v1539)
 						if v1587 == v1601 {
-							// compare.rules:265
+							// compare.rules:264
 							{
 								v1602 := c.arg1(v1539)
 								v1588 := c.arg1(v1545)
@@ -10344,7 +10335,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1602 := c.arg1(v1539)
 						if v1587 == v1602 {
-							// compare.rules:265
+							// compare.rules:264
 							{
 								v1588 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1588)))))
@@ -10352,13 +10343,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1588 := c.arg1(v1545)
 						if v1588 == v1601 {
-							// compare.rules:265
+							// compare.rules:264
 							{
 								out = append(out, c.instValue(c.makeBxor(v1601, c.instValue(c.makeSelect(v1514, v1602, v1587)))))
 							}
 						}
 						if v1588 == v1602 {
-							// compare.rules:265
+							// compare.rules:264
 							{
 								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1587)))))
 							}
@@ -10377,7 +10368,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1606 := c.arg0(v1545)
 						v1608 := c.valueType(v1606)
 						if v1605 == v1608 {
-							// compare.rules:266
+							// compare.rules:265
 							{
 								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeSelect(v1514, v1603, v1606)))))
 							}
@@ -10396,7 +10387,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1612 := c.arg0(v1545)
 						v1614 := c.valueType(v1612)
 						if v1611 == v1614 {
-							// compare.rules:267
+							// compare.rules:266
 							{
 								out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeSelect(v1514, v1609, v1612)))))
 							}
@@ -10417,7 +10408,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								v1617 := c.arg1(v1539)
 								v1621 := c.arg1(v1545)
 								if v1617 == v1621 {
-									// compare.rules:268
+									// compare.rules:267
 									{
 										v1616 := c.arg0(v1539)
 										v1620 := c.arg0(v1545)
@@ -10427,19 +10418,19 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								v1616 := c.arg0(v1539)
 								v1620 := c.arg0(v1545)
 								if v1616 == v1620 {
-									// compare.rules:269
+									// compare.rules:268
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1621)), v1616)))
 									}
 								}
 								if v1617 == v1620 {
-									// compare.rules:270
+									// compare.rules:269
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1616, v1621)), v1617)))
 									}
 								}
 								if v1616 == v1621 {
-									// compare.rules:271
+									// compare.rules:270
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1620)), v1616)))
 									}
@@ -10457,7 +10448,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v1547 := c.arg0(v1545)
 			if v1514 == v1547 {
-				// compare.rules:246
+				// compare.rules:245
 				{
 					v1549 := c.arg2(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1549)))
@@ -10466,7 +10457,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBor:
 			v1550 := c.arg0(v1545)
 			if v1514 == v1550 {
-				// compare.rules:255
+				// compare.rules:254
 				{
 					v1551 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1551)))
@@ -10474,7 +10465,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1551 := c.arg1(v1545)
 			if v1514 == v1551 {
-				// compare.rules:255
+				// compare.rules:254
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1550)))
 				}
@@ -10482,7 +10473,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			v1587 := c.arg0(v1545)
 			if v1514 == v1587 {
-				// compare.rules:256
+				// compare.rules:255
 				{
 					v1588 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1588)))
@@ -10490,7 +10481,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1588 := c.arg1(v1545)
 			if v1514 == v1588 {
-				// compare.rules:256
+				// compare.rules:255
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1587)))
 				}
@@ -10498,7 +10489,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIadd:
 			v1589 := c.arg0(v1545)
 			if v1514 == v1589 {
-				// compare.rules:257
+				// compare.rules:256
 				{
 					v1590 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1590)))
@@ -10506,7 +10497,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1590 := c.arg1(v1545)
 			if v1514 == v1590 {
-				// compare.rules:257
+				// compare.rules:256
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1589)))
 				}
@@ -10523,7 +10514,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1687 := c.u64And(v1685, v646)
 					v1689 := c.u64Eq(v1681, v1687)
 					if v1689 {
-						// compare.rules:285
+						// compare.rules:284
 						{
 							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1514), v1516)))
 						}
@@ -10531,13 +10522,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				if v1681 == 1 {
 					if ok := c.boolean(v1516); ok {
-						// compare.rules:291
+						// compare.rules:290
 						{
 							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1514), v1516)))
 						}
 					}
 					if ok := c.zero(v1516); ok {
-						// compare.rules:294
+						// compare.rules:293
 						{
 							out = append(out, c.extendBool(v71, v1514))
 						}
@@ -10546,13 +10537,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			if ok := c.zero(v1516); ok {
 				if v1691, ok := c.powerOfTwo(v1515); ok {
-					// compare.rules:288
+					// compare.rules:287
 					{
 						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1514), c.makeConst(ir.I32, v1691))))
 					}
 				}
 				if ok := c.boolean(v1515); ok {
-					// compare.rules:292
+					// compare.rules:291
 					{
 						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1514), v1515)))
 					}
@@ -10561,7 +10552,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		if ok := c.ones(v1515); ok {
 			if ok := c.zero(v1516); ok {
-				// compare.rules:297
+				// compare.rules:296
 				{
 					out = append(out, c.instValue(c.makeBmask(v71, v1514)))
 				}
@@ -11047,36 +11038,40 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBand:
 			switch v9 {
 			case ir.F32:
-				v1933 := c.arg0(v1927)
-				for v1936, cursor2, ok := c.defInst(v1933, 0); ok; v1936, cursor2, ok = c.defInst(v1933, cursor2) {
-					v1937 := c.opcode(v1936)
-					if v1937 == ir.OpBitcast {
-						v1939 := c.arg0(v1936)
-						v1941 := c.valueType(v1939)
-						if v1941 == ir.F32 {
-							v1934 := c.arg1(v1927)
-							if ok := c.greatest(v1934); ok {
-								// convert.rules:79
-								{
-									out = append(out, c.instValue(c.makeFabs(v1939)))
+				if v1925 == ir.I32 {
+					v1933 := c.arg0(v1927)
+					for v1936, cursor2, ok := c.defInst(v1933, 0); ok; v1936, cursor2, ok = c.defInst(v1933, cursor2) {
+						v1937 := c.opcode(v1936)
+						if v1937 == ir.OpBitcast {
+							v1939 := c.arg0(v1936)
+							v1941 := c.valueType(v1939)
+							if v1941 == ir.F32 {
+								v1934 := c.arg1(v1927)
+								if ok := c.greatest(v1934); ok {
+									// convert.rules:79
+									{
+										out = append(out, c.instValue(c.makeFabs(v1939)))
+									}
 								}
 							}
 						}
 					}
 				}
 			case ir.F64:
-				v1933 := c.arg0(v1927)
-				for v1936, cursor3, ok := c.defInst(v1933, 0); ok; v1936, cursor3, ok = c.defInst(v1933, cursor3) {
-					v1937 := c.opcode(v1936)
-					if v1937 == ir.OpBitcast {
-						v1939 := c.arg0(v1936)
-						v1941 := c.valueType(v1939)
-						if v1941 == ir.F64 {
-							v1934 := c.arg1(v1927)
-							if ok := c.greatest(v1934); ok {
-								// convert.rules:80
-								{
-									out = append(out, c.instValue(c.makeFabs(v1939)))
+				if v1925 == ir.I64 {
+					v1933 := c.arg0(v1927)
+					for v1936, cursor3, ok := c.defInst(v1933, 0); ok; v1936, cursor3, ok = c.defInst(v1933, cursor3) {
+						v1937 := c.opcode(v1936)
+						if v1937 == ir.OpBitcast {
+							v1939 := c.arg0(v1936)
+							v1941 := c.valueType(v1939)
+							if v1941 == ir.F64 {
+								v1934 := c.arg1(v1927)
+								if ok := c.greatest(v1934); ok {
+									// convert.rules:80
+									{
+										out = append(out, c.instValue(c.makeFabs(v1939)))
+									}
 								}
 							}
 						}
@@ -11086,36 +11081,40 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			switch v9 {
 			case ir.F32:
-				v1943 := c.arg0(v1927)
-				for v1946, cursor4, ok := c.defInst(v1943, 0); ok; v1946, cursor4, ok = c.defInst(v1943, cursor4) {
-					v1947 := c.opcode(v1946)
-					if v1947 == ir.OpBitcast {
-						v1949 := c.arg0(v1946)
-						v1951 := c.valueType(v1949)
-						if v1951 == ir.F32 {
-							v1944 := c.arg1(v1927)
-							if ok := c.least(v1944); ok {
-								// convert.rules:81
-								{
-									out = append(out, c.instValue(c.makeFneg(v1949)))
+				if v1925 == ir.I32 {
+					v1943 := c.arg0(v1927)
+					for v1946, cursor4, ok := c.defInst(v1943, 0); ok; v1946, cursor4, ok = c.defInst(v1943, cursor4) {
+						v1947 := c.opcode(v1946)
+						if v1947 == ir.OpBitcast {
+							v1949 := c.arg0(v1946)
+							v1951 := c.valueType(v1949)
+							if v1951 == ir.F32 {
+								v1944 := c.arg1(v1927)
+								if ok := c.least(v1944); ok {
+									// convert.rules:81
+									{
+										out = append(out, c.instValue(c.makeFneg(v1949)))
+									}
 								}
 							}
 						}
 					}
 				}
 			case ir.F64:
-				v1943 := c.arg0(v1927)
-				for v1946, cursor5, ok := c.defInst(v1943, 0); ok; v1946, cursor5, ok = c.defInst(v1943, cursor5) {
-					v1947 := c.opcode(v1946)
-					if v1947 == ir.OpBitcast {
-						v1949 := c.arg0(v1946)
-						v1951 := c.valueType(v1949)
-						if v1951 == ir.F64 {
-							v1944 := c.arg1(v1927)
-							if ok := c.least(v1944); ok {
-								// convert.rules:82
-								{
-									out = append(out, c.instValue(c.makeFneg(v1949)))
+				if v1925 == ir.I64 {
+					v1943 := c.arg0(v1927)
+					for v1946, cursor5, ok := c.defInst(v1943, 0); ok; v1946, cursor5, ok = c.defInst(v1943, cursor5) {
+						v1947 := c.opcode(v1946)
+						if v1947 == ir.OpBitcast {
+							v1949 := c.arg0(v1946)
+							v1951 := c.valueType(v1949)
+							if v1951 == ir.F64 {
+								v1944 := c.arg1(v1927)
+								if ok := c.least(v1944); ok {
+									// convert.rules:82
+									{
+										out = append(out, c.instValue(c.makeFneg(v1949)))
+									}
 								}
 							}
 						}

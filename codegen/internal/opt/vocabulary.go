@@ -88,13 +88,25 @@ func (o *Optimizer) powerOfTwo(v ir.Value) (uint64, bool) {
 }
 
 func (o *Optimizer) least(v ir.Value) bool {
-	k, ok := o.constant(v)
-	return ok && k == 1<<(o.f.ValueType(v).Bits()-1)
+	b, t, ok := o.pattern(v)
+	return ok && b == lanesOf(t, 1<<(t.LaneBits()-1))
 }
 
 func (o *Optimizer) greatest(v ir.Value) bool {
-	k, ok := o.constant(v)
-	return ok && k == mask(o.f.ValueType(v))>>1
+	b, t, ok := o.pattern(v)
+	return ok && b == lanesOf(t, 1<<(t.LaneBits()-1)-1)
+}
+
+// lanesOf is an integer or vector of at most 128 bits with k in each lane.
+func lanesOf(t ir.Type, k uint64) (b interp.Value) {
+	for at := 0; at < t.Bits(); at += t.LaneBits() {
+		if at < 64 {
+			b.Lo |= k << at
+		} else {
+			b.Hi |= k << (at - 64)
+		}
+	}
+	return b
 }
 
 // zeroOf and onesOf are for the types of intLanes. There are no constants of i128;
