@@ -101,7 +101,6 @@ func (c *lower) high(v ir.Value) machine.Reg { _, hi := c.l.UsePair(v); return h
 func (c *lower) outPair(p pair) out                { return c.out2(p.a, p.b) }
 func (c *lower) outWide(p pair, r machine.Reg) out { return c.out3(p.a, p.b, r) }
 func (c *lower) makePair(a, b machine.Reg) pair    { return pair{a, b} }
-func (c *lower) signOfImm(k int64) int64           { return k >> 63 }
 func (c *lower) halfBits(t ir.Type) uint8          { return uint8(t.Bits() / 2) }
 func (c *lower) cmpWide(cc asm.Cond, a, b, p, q machine.Reg) cond {
 	return cond{kind: condWide, cc: cc, lo: [2]machine.Reg{a, p}, a: b, b: operand{reg: q}}

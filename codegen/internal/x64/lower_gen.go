@@ -200,10 +200,6 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		if r, ok := c.lower_OpScalarToVector(v0); ok {
 			return r, true
 		}
-	case ir.OpIconst:
-		if r, ok := c.lower_OpIconst(v0); ok {
-			return r, true
-		}
 	case ir.OpIneg:
 		if r, ok := c.lower_OpIneg(v0); ok {
 			return r, true
@@ -247,13 +243,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:267
-			v303 := c.arg0(v0)
-			v304 := c.arg1(v0)
-			v305 := c.arg2(v0)
-			a1 := c.gpr(v303)
-			b2 := c.gpr(v304)
-			c.carryIn(v305)
+			// lower_int.rules:263
+			v302 := c.arg0(v0)
+			v303 := c.arg1(v0)
+			v304 := c.arg2(v0)
+			a1 := c.gpr(v302)
+			b2 := c.gpr(v303)
+			c.carryIn(v304)
 			s3 := c.alu(asm.ADC, c.sizeOf(v4), a1, c.operandReg(b2))
 			o4 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s3, o4), true
@@ -261,13 +257,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSaddOverflowCin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:269
-			v306 := c.arg0(v0)
-			v307 := c.arg1(v0)
-			v308 := c.arg2(v0)
-			a5 := c.gpr(v306)
-			b6 := c.gpr(v307)
-			c.carryIn(v308)
+			// lower_int.rules:265
+			v305 := c.arg0(v0)
+			v306 := c.arg1(v0)
+			v307 := c.arg2(v0)
+			a5 := c.gpr(v305)
+			b6 := c.gpr(v306)
+			c.carryIn(v307)
 			s7 := c.alu(asm.ADC, c.sizeOf(v4), a5, c.operandReg(b6))
 			o8 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s7, o8), true
@@ -275,13 +271,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:271
-			v309 := c.arg0(v0)
-			v310 := c.arg1(v0)
-			v311 := c.arg2(v0)
-			a9 := c.gpr(v309)
-			b10 := c.gpr(v310)
-			c.carryIn(v311)
+			// lower_int.rules:267
+			v308 := c.arg0(v0)
+			v309 := c.arg1(v0)
+			v310 := c.arg2(v0)
+			a9 := c.gpr(v308)
+			b10 := c.gpr(v309)
+			c.carryIn(v310)
 			s11 := c.alu(asm.SBB, c.sizeOf(v4), a9, c.operandReg(b10))
 			o12 := c.setcc(c.condFlags(asm.B))
 			return c.out2(s11, o12), true
@@ -289,13 +285,13 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpSsubOverflowBin:
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:273
-			v312 := c.arg0(v0)
-			v313 := c.arg1(v0)
-			v314 := c.arg2(v0)
-			a13 := c.gpr(v312)
-			b14 := c.gpr(v313)
-			c.carryIn(v314)
+			// lower_int.rules:269
+			v311 := c.arg0(v0)
+			v312 := c.arg1(v0)
+			v313 := c.arg2(v0)
+			a13 := c.gpr(v311)
+			b14 := c.gpr(v312)
+			c.carryIn(v313)
 			s15 := c.alu(asm.SBB, c.sizeOf(v4), a13, c.operandReg(b14))
 			o16 := c.setcc(c.condFlags(asm.O))
 			return c.out2(s15, o16), true
@@ -327,9 +323,9 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpIreduce:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:351
-			v327 := c.arg0(v0)
-			return c.out1(c.gprLow(v327)), true
+			// lower_int.rules:347
+			v326 := c.arg0(v0)
+			return c.out1(c.gprLow(v326)), true
 		}
 	case ir.OpBmask:
 		if r, ok := c.lower_OpBmask(v0); ok {
@@ -345,12 +341,12 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpF32const:
 		// lower_float.rules:79
-		v390 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F32, v390)), true
+		v389 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F32, v389)), true
 	case ir.OpF64const:
 		// lower_float.rules:80
-		v391 := c.imm(v0)
-		return c.out1(c.floatConst(ir.F64, v391)), true
+		v390 := c.imm(v0)
+		return c.out1(c.floatConst(ir.F64, v390)), true
 	case ir.OpFsub:
 		if r, ok := c.lower_OpFsub(v0); ok {
 			return r, true
@@ -453,133 +449,130 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpStackAddr:
 		// lower_mem.rules:213
-		v866 := c.stackSlot(v0)
-		v867 := c.offset(v0)
-		return c.out1(c.lea(asm.S64, c.amodeSlot(v866, v867))), true
+		v865 := c.stackSlot(v0)
+		v866 := c.offset(v0)
+		return c.out1(c.lea(asm.S64, c.amodeSlot(v865, v866))), true
 	case ir.OpJump:
 		// lower_control.rules:13
 		return c.jumpTo(), true
 	case ir.OpBrif:
-		v868 := c.arg0(v0)
-		v870 := c.valueType(v868)
-		if _, ok := c.scalarInt(v870); ok {
+		v867 := c.arg0(v0)
+		v869 := c.valueType(v867)
+		if _, ok := c.scalarInt(v869); ok {
 			// lower_control.rules:14
-			return c.branchOn(c.condOf(v868)), true
+			return c.branchOn(c.condOf(v867)), true
 		}
 	case ir.OpCall:
 		// lower_control.rules:61
-		v880 := c.funcRef(v0)
-		return c.callDirect(v880), true
+		v879 := c.funcRef(v0)
+		return c.callDirect(v879), true
 	case ir.OpCallIndirect:
 		// lower_control.rules:62
-		v881 := c.sigRef(v0)
-		v882 := c.arg0(v0)
-		return c.callRegister(v881, v882), true
+		v880 := c.sigRef(v0)
+		v881 := c.arg0(v0)
+		return c.callRegister(v880, v881), true
 	case ir.OpReturnCall:
 		// lower_control.rules:63
-		v883 := c.funcRef(v0)
-		return c.tailCallDirect(v883), true
+		v882 := c.funcRef(v0)
+		return c.tailCallDirect(v882), true
 	case ir.OpReturnCallIndirect:
 		// lower_control.rules:64
-		v884 := c.sigRef(v0)
-		v885 := c.arg0(v0)
-		return c.tailCallRegister(v884, v885), true
+		v883 := c.sigRef(v0)
+		v884 := c.arg0(v0)
+		return c.tailCallRegister(v883, v884), true
 	case ir.OpReturn:
 		// lower_control.rules:65
 		return c.ret(), true
 	case ir.OpTryCall:
 		// lower_control.rules:71
-		v886 := c.funcRef(v0)
-		return c.tryCallDirect(v886), true
+		v885 := c.funcRef(v0)
+		return c.tryCallDirect(v885), true
 	case ir.OpTryCallIndirect:
 		// lower_control.rules:72
-		v887 := c.sigRef(v0)
-		v888 := c.arg0(v0)
-		return c.tryCallRegister(v887, v888), true
+		v886 := c.sigRef(v0)
+		v887 := c.arg0(v0)
+		return c.tryCallRegister(v886, v887), true
 	case ir.OpTrap:
 		// lower_control.rules:78
-		v889 := c.trapCode(v0)
-		return c.ud2(v889), true
+		v888 := c.trapCode(v0)
+		return c.ud2(v888), true
 	case ir.OpTrapnz:
-		v890 := c.arg0(v0)
-		v893 := c.valueType(v890)
-		if _, ok := c.scalarInt(v893); ok {
+		v889 := c.arg0(v0)
+		v892 := c.valueType(v889)
+		if _, ok := c.scalarInt(v892); ok {
 			// lower_control.rules:79
-			v891 := c.trapCode(v0)
-			c.trapIf(c.condOf(v890), v891)
+			v890 := c.trapCode(v0)
+			c.trapIf(c.condOf(v889), v890)
 			return c.outNone(), true
 		}
 	case ir.OpTrapz:
-		v896 := c.arg0(v0)
-		v899 := c.valueType(v896)
-		if _, ok := c.scalarInt(v899); ok {
+		v895 := c.arg0(v0)
+		v898 := c.valueType(v895)
+		if _, ok := c.scalarInt(v898); ok {
 			// lower_control.rules:80
-			v897 := c.trapCode(v0)
-			c.trapIf(c.condInvert(c.condOf(v896)), v897)
+			v896 := c.trapCode(v0)
+			c.trapIf(c.condInvert(c.condOf(v895)), v896)
 			return c.outNone(), true
 		}
 	case ir.OpDebugtrap:
 		// lower_control.rules:85
 		c.plain(OpDebug)
 		return c.outNone(), true
-	case ir.OpNop:
-		// lower_control.rules:86
-		return c.outNone(), true
 	case ir.OpSequencePoint:
-		// lower_control.rules:87
+		// lower_control.rules:86
 		c.plain(OpNop)
 		return c.outNone(), true
 	case ir.OpFence:
-		// lower_control.rules:88
+		// lower_control.rules:87
 		c.plain(OpFence)
 		return c.outNone(), true
 	case ir.OpX86RepMovsb:
-		// lower_control.rules:92
-		v902 := c.arg0(v0)
-		v903 := c.arg1(v0)
-		v904 := c.arg2(v0)
-		c.repMovs(c.gpr(v902), c.gpr(v903), c.gpr(v904))
+		// lower_control.rules:91
+		v901 := c.arg0(v0)
+		v902 := c.arg1(v0)
+		v903 := c.arg2(v0)
+		c.repMovs(c.gpr(v901), c.gpr(v902), c.gpr(v903))
 		return c.outNone(), true
 	case ir.OpFuncAddr:
-		// lower_control.rules:100
-		v905 := c.funcRef(v0)
-		return c.out1(c.funcAddress(v905)), true
+		// lower_control.rules:99
+		v904 := c.funcRef(v0)
+		return c.out1(c.funcAddress(v904)), true
 	case ir.OpSymbolValue:
-		// lower_control.rules:101
-		v906 := c.globalValue(v0)
-		return c.out1(c.symbolAddress(v906)), true
+		// lower_control.rules:100
+		v905 := c.globalValue(v0)
+		return c.out1(c.symbolAddress(v905)), true
 	case ir.OpTlsValue:
-		// lower_control.rules:105
-		v907 := c.globalValue(v0)
-		return c.out1(c.tlsAddress(v907)), true
+		// lower_control.rules:104
+		v906 := c.globalValue(v0)
+		return c.out1(c.tlsAddress(v906)), true
 	case ir.OpStackSwitch:
-		// lower_control.rules:111
-		v908 := c.arg0(v0)
-		v909 := c.arg1(v0)
-		v910 := c.arg2(v0)
-		return c.out1(c.switchStack(c.gpr(v908), c.gpr(v909), c.gpr(v910))), true
+		// lower_control.rules:110
+		v907 := c.arg0(v0)
+		v908 := c.arg1(v0)
+		v909 := c.arg2(v0)
+		return c.out1(c.switchStack(c.gpr(v907), c.gpr(v908), c.gpr(v909))), true
 	case ir.OpGetFramePointer:
-		// lower_control.rules:125
+		// lower_control.rules:124
 		return c.out1(c.physical(RBP)), true
 	case ir.OpGetStackPointer:
-		// lower_control.rules:126
+		// lower_control.rules:125
 		return c.out1(c.physical(RSP)), true
 	case ir.OpGetReturnAddress:
-		// lower_control.rules:127
+		// lower_control.rules:126
 		return c.out1(c.loadGpr(ir.I64, c.frameMem(8))), true
 	case ir.OpGetPinnedReg:
-		// lower_control.rules:128
+		// lower_control.rules:127
 		return c.out1(c.physical(Pinned)), true
 	case ir.OpSetPinnedReg:
-		// lower_control.rules:129
-		v911 := c.arg0(v0)
-		c.setPhysical(Pinned, c.gpr(v911))
+		// lower_control.rules:128
+		v910 := c.arg0(v0)
+		c.setPhysical(Pinned, c.gpr(v910))
 		return c.outNone(), true
 	case ir.OpGetCallReturnAddress:
-		// lower_control.rules:130
+		// lower_control.rules:129
 		return c.out1(c.nextReturnAddress()), true
 	case ir.OpGetExceptionHandlerAddress:
-		// lower_control.rules:134
+		// lower_control.rules:133
 		return c.out1(c.handlerAddress()), true
 	case ir.OpIconcat:
 		if r, ok := c.lower_OpIconcat(v0); ok {
@@ -603,8 +596,8 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpVconst:
 		// lower_vector.rules:100
-		v948 := c.constant(v0)
-		return c.out1(c.vecPool(v948)), true
+		v947 := c.constant(v0)
+		return c.out1(c.vecPool(v947)), true
 	case ir.OpUaddSat:
 		if r, ok := c.lower_OpUaddSat(v0); ok {
 			return r, true
@@ -627,27 +620,27 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 		}
 	case ir.OpX86Pmulhrsw:
 		// lower_vector.rules:208
-		v985 := c.arg0(v0)
-		v986 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULHRSW, v985, v986)), true
+		v984 := c.arg0(v0)
+		v985 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULHRSW, v984, v985)), true
 	case ir.OpSqmulRoundSat:
 		v2 := c.resultType(v0)
 		if v2 == ir.I16X8 {
 			// lower_vector.rules:209
-			v987 := c.arg0(v0)
-			v988 := c.arg1(v0)
-			p17 := c.vcomm(asm.PMULHRSW, v987, v988)
+			v986 := c.arg0(v0)
+			v987 := c.arg1(v0)
+			p17 := c.vcomm(asm.PMULHRSW, v986, v987)
 			return c.out1(c.xorX(p17, c.operandReg(c.vop(asm.PCMPEQW, p17, c.operandMem(c.constPool128(9223512776490647552, 9223512776490647552)))))), true
 		}
 	case ir.OpX86Pmaddubsw:
 		// lower_vector.rules:212
-		v990 := c.arg1(v0)
-		v989 := c.arg0(v0)
-		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v990), c.xm(v989))), true
+		v989 := c.arg1(v0)
+		v988 := c.arg0(v0)
+		return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v989), c.xm(v988))), true
 	case ir.OpVanyTrue:
-		// lower_vector.rules:443
-		v1101 := c.arg0(v0)
-		return c.out1(c.setcc(c.anyTrue(c.xmm(v1101)))), true
+		// lower_vector.rules:442
+		v1100 := c.arg0(v0)
+		return c.out1(c.setcc(c.anyTrue(c.xmm(v1100)))), true
 	case ir.OpVallTrue:
 		if r, ok := c.lower_OpVallTrue(v0); ok {
 			return r, true
@@ -657,21 +650,21 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpFvpromoteLow:
+		// lower_vector.rules:568
+		v1123 := c.arg0(v0)
+		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1123)))), true
+	case ir.OpFvdemote:
 		// lower_vector.rules:569
 		v1124 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPS2PD, c.operandReg(c.xmm(v1124)))), true
-	case ir.OpFvdemote:
-		// lower_vector.rules:570
-		v1125 := c.arg0(v0)
-		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1125)))), true
+		return c.out1(c.vec(asm.CVTPD2PS, c.operandReg(c.xmm(v1124)))), true
 	case ir.OpX86Cvtt2dq:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1126 := c.arg0(v0)
-			v1128 := c.valueType(v1126)
-			if v1128 == ir.F32X4 {
-				// lower_vector.rules:571
-				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1126))), true
+			v1125 := c.arg0(v0)
+			v1127 := c.valueType(v1125)
+			if v1127 == ir.F32X4 {
+				// lower_vector.rules:570
+				return c.out1(c.vec(asm.CVTTPS2DQ, c.xm(v1125))), true
 			}
 		}
 	case ir.OpSnarrow:
@@ -681,23 +674,23 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 	case ir.OpUunarrow:
 		v2 := c.resultType(v0)
 		if v2 == ir.I32X4 {
-			v1145 := c.arg0(v0)
-			v1148 := c.valueType(v1145)
-			if v1148 == ir.I64X2 {
-				if v1150, ok := c.defInst(v1145); ok {
-					v1151 := c.opcode(v1150)
-					if v1151 == ir.OpFcvtToUintSat {
-						v1152 := c.arg0(v1150)
-						v1154 := c.valueType(v1152)
-						if v1154 == ir.F64X2 {
-							v1146 := c.arg1(v0)
-							if v1156, ok := c.defInst(v1146); ok {
-								v1157 := c.opcode(v1156)
-								if v1157 == ir.OpVconst {
-									v1158 := c.constant(v1156)
-									if _, ok := c.zeroConstant(v1158); ok {
-										// lower_vector.rules:595
-										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1152), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
+			v1144 := c.arg0(v0)
+			v1147 := c.valueType(v1144)
+			if v1147 == ir.I64X2 {
+				if v1149, ok := c.defInst(v1144); ok {
+					v1150 := c.opcode(v1149)
+					if v1150 == ir.OpFcvtToUintSat {
+						v1151 := c.arg0(v1149)
+						v1153 := c.valueType(v1151)
+						if v1153 == ir.F64X2 {
+							v1145 := c.arg1(v0)
+							if v1155, ok := c.defInst(v1145); ok {
+								v1156 := c.opcode(v1155)
+								if v1156 == ir.OpVconst {
+									v1157 := c.constant(v1155)
+									if _, ok := c.zeroConstant(v1157); ok {
+										// lower_vector.rules:594
+										n18 := c.vop(asm.MINPD, c.vop(asm.MAXPD, c.xmm(v1151), c.operandReg(c.vecZero())), c.operandMem(c.constPool128(4751297606873776128, 4751297606873776128)))
 										t19 := c.vecImm(asm.ROUNDPD, n18, 11)
 										s20 := c.vop(asm.ADDPD, t19, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 										return c.out1(c.sseImm(asm.SHUFPS, s20, c.vecZero(), 136)), true
@@ -730,77 +723,77 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 			return r, true
 		}
 	case ir.OpUload8x8:
-		v1167 := c.memFlags(v0)
-		if v1171, ok := c.littleEndian(v1167); ok {
-			// lower_vector.rules:621
-			v1168 := c.arg0(v0)
-			v1169 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1171, v1168, v1169)))), true
+		v1166 := c.memFlags(v0)
+		if v1170, ok := c.littleEndian(v1166); ok {
+			// lower_vector.rules:620
+			v1167 := c.arg0(v0)
+			v1168 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXBW, c.operandMem(c.amode(v1170, v1167, v1168)))), true
 		}
 	case ir.OpSload8x8:
-		v1172 := c.memFlags(v0)
-		if v1176, ok := c.littleEndian(v1172); ok {
-			// lower_vector.rules:622
-			v1173 := c.arg0(v0)
-			v1174 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1176, v1173, v1174)))), true
+		v1171 := c.memFlags(v0)
+		if v1175, ok := c.littleEndian(v1171); ok {
+			// lower_vector.rules:621
+			v1172 := c.arg0(v0)
+			v1173 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXBW, c.operandMem(c.amode(v1175, v1172, v1173)))), true
 		}
 	case ir.OpUload16x4:
-		v1177 := c.memFlags(v0)
-		if v1181, ok := c.littleEndian(v1177); ok {
-			// lower_vector.rules:623
-			v1178 := c.arg0(v0)
-			v1179 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1181, v1178, v1179)))), true
+		v1176 := c.memFlags(v0)
+		if v1180, ok := c.littleEndian(v1176); ok {
+			// lower_vector.rules:622
+			v1177 := c.arg0(v0)
+			v1178 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXWD, c.operandMem(c.amode(v1180, v1177, v1178)))), true
 		}
 	case ir.OpSload16x4:
-		v1182 := c.memFlags(v0)
-		if v1186, ok := c.littleEndian(v1182); ok {
-			// lower_vector.rules:624
-			v1183 := c.arg0(v0)
-			v1184 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1186, v1183, v1184)))), true
+		v1181 := c.memFlags(v0)
+		if v1185, ok := c.littleEndian(v1181); ok {
+			// lower_vector.rules:623
+			v1182 := c.arg0(v0)
+			v1183 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXWD, c.operandMem(c.amode(v1185, v1182, v1183)))), true
 		}
 	case ir.OpUload32x2:
-		v1187 := c.memFlags(v0)
-		if v1191, ok := c.littleEndian(v1187); ok {
-			// lower_vector.rules:625
-			v1188 := c.arg0(v0)
-			v1189 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1191, v1188, v1189)))), true
+		v1186 := c.memFlags(v0)
+		if v1190, ok := c.littleEndian(v1186); ok {
+			// lower_vector.rules:624
+			v1187 := c.arg0(v0)
+			v1188 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVZXDQ, c.operandMem(c.amode(v1190, v1187, v1188)))), true
 		}
 	case ir.OpSload32x2:
-		v1192 := c.memFlags(v0)
-		if v1196, ok := c.littleEndian(v1192); ok {
-			// lower_vector.rules:626
-			v1193 := c.arg0(v0)
-			v1194 := c.offset(v0)
-			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1196, v1193, v1194)))), true
+		v1191 := c.memFlags(v0)
+		if v1195, ok := c.littleEndian(v1191); ok {
+			// lower_vector.rules:625
+			v1192 := c.arg0(v0)
+			v1193 := c.offset(v0)
+			return c.out1(c.vec(asm.PMOVSXDQ, c.operandMem(c.amode(v1195, v1192, v1193)))), true
 		}
 	case ir.OpSwizzle:
-		// lower_vector.rules:707
-		v1223 := c.arg0(v0)
-		v1224 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1223), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1224)))))), true
+		// lower_vector.rules:704
+		v1222 := c.arg0(v0)
+		v1223 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1222), c.operandReg(c.vop(asm.PADDUSB, c.vecConst(8102099357864587376, 8102099357864587376), c.operandReg(c.xmm(v1223)))))), true
 	case ir.OpX86Pshufb:
-		// lower_vector.rules:709
-		v1225 := c.arg0(v0)
-		v1226 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1225), c.xm(v1226))), true
+		// lower_vector.rules:706
+		v1224 := c.arg0(v0)
+		v1225 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.xmm(v1224), c.xm(v1225))), true
 	case ir.OpShuffle:
-		// lower_vector.rules:710
-		v1227 := c.arg0(v0)
-		v1228 := c.arg1(v0)
-		v1229 := c.constant(v0)
-		return c.out1(c.shuffleBytes(v1227, v1228, v1229)), true
+		// lower_vector.rules:707
+		v1226 := c.arg0(v0)
+		v1227 := c.arg1(v0)
+		v1228 := c.constant(v0)
+		return c.out1(c.shuffleBytes(v1226, v1227, v1228)), true
 	case ir.OpF16const:
 		// lower_small.rules:18
-		v1230 := c.imm(v0)
-		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1230)))), true
+		v1229 := c.imm(v0)
+		return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.immConst(ir.I16, v1229)))), true
 	case ir.OpF128const:
 		// lower_small.rules:19
-		v1231 := c.constant(v0)
-		return c.out1(c.vecPool(v1231)), true
+		v1230 := c.constant(v0)
+		return c.out1(c.vecPool(v1230)), true
 	}
 	var none out
 	return none, false
@@ -809,138 +802,138 @@ func (c *lower) lower(v0 ir.Inst) (out, bool) {
 // lower_OpBand is the part of lower for one case.
 func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v124 := c.hasBmi2()
-		if v124 {
-			v87 := c.arg1(v0)
-			if v105, ok := c.decremented(v87); ok {
-				if v117, ok := c.defInst(v105); ok {
-					v118 := c.opcode(v117)
-					if v118 == ir.OpIshl {
-						v119 := c.arg0(v117)
-						if v122, ok := c.uconst(v119); ok {
-							if v122 == 1 {
-								// lower_int.rules:83
-								v86 := c.arg0(v0)
-								v120 := c.arg1(v117)
-								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v120))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v123 := c.hasBmi2()
+		if v123 {
+			v86 := c.arg1(v0)
+			if v104, ok := c.decremented(v86); ok {
+				if v116, ok := c.defInst(v104); ok {
+					v117 := c.opcode(v116)
+					if v117 == ir.OpIshl {
+						v118 := c.arg0(v116)
+						if v121, ok := c.uconst(v118); ok {
+							if v121 == 1 {
+								// lower_int.rules:79
+								v85 := c.arg0(v0)
+								v119 := c.arg1(v116)
+								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v13), c.rm(v85), c.amountBelow(v13, v119))), true
 							}
 						}
 					}
 				}
 			}
-			v86 := c.arg0(v0)
-			if v107, ok := c.decremented(v86); ok {
-				if v126, ok := c.defInst(v107); ok {
-					v127 := c.opcode(v126)
-					if v127 == ir.OpIshl {
-						v128 := c.arg0(v126)
-						if v131, ok := c.uconst(v128); ok {
-							if v131 == 1 {
-								// lower_int.rules:84
-								v129 := c.arg1(v126)
-								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v129))), true
+			v85 := c.arg0(v0)
+			if v106, ok := c.decremented(v85); ok {
+				if v125, ok := c.defInst(v106); ok {
+					v126 := c.opcode(v125)
+					if v126 == ir.OpIshl {
+						v127 := c.arg0(v125)
+						if v130, ok := c.uconst(v127); ok {
+							if v130 == 1 {
+								// lower_int.rules:80
+								v128 := c.arg1(v125)
+								return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v13), c.rm(v86), c.amountBelow(v13, v128))), true
 							}
 						}
 					}
 				}
 			}
 		}
-		v87 := c.arg1(v0)
-		if v95, ok := c.defInst(v87); ok {
-			v96 := c.opcode(v95)
-			switch v96 {
+		v86 := c.arg1(v0)
+		if v94, ok := c.defInst(v86); ok {
+			v95 := c.opcode(v94)
+			switch v95 {
 			case ir.OpBnot:
-				v97 := c.arg0(v95)
-				if v133, ok := c.defInst(v97); ok {
-					v134 := c.opcode(v133)
-					if v134 == ir.OpIshl {
-						v135 := c.arg0(v133)
-						if v177, ok := c.uconst(v135); ok {
-							if v177 == 1 {
-								// lower_int.rules:101
-								v86 := c.arg0(v0)
-								v136 := c.arg1(v133)
-								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v136))), true
+				v96 := c.arg0(v94)
+				if v132, ok := c.defInst(v96); ok {
+					v133 := c.opcode(v132)
+					if v133 == ir.OpIshl {
+						v134 := c.arg0(v132)
+						if v176, ok := c.uconst(v134); ok {
+							if v176 == 1 {
+								// lower_int.rules:97
+								v85 := c.arg0(v0)
+								v135 := c.arg1(v132)
+								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v13), c.gpr(v85), c.gprLow(v135))), true
 							}
 						}
 					}
 				}
 			case ir.OpRotl:
-				v180 := c.arg0(v95)
-				if v183, ok := c.sconst(v180); ok {
-					if v183 == -2 {
-						// lower_int.rules:103
-						v86 := c.arg0(v0)
-						v181 := c.arg1(v95)
-						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v86), c.gprLow(v181))), true
+				v179 := c.arg0(v94)
+				if v182, ok := c.sconst(v179); ok {
+					if v182 == -2 {
+						// lower_int.rules:99
+						v85 := c.arg0(v0)
+						v180 := c.arg1(v94)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v13), c.gpr(v85), c.gprLow(v180))), true
 					}
 				}
 			}
 		}
-		v86 := c.arg0(v0)
-		if v101, ok := c.defInst(v86); ok {
-			v102 := c.opcode(v101)
-			switch v102 {
+		v85 := c.arg0(v0)
+		if v100, ok := c.defInst(v85); ok {
+			v101 := c.opcode(v100)
+			switch v101 {
 			case ir.OpBnot:
-				v103 := c.arg0(v101)
-				if v140, ok := c.defInst(v103); ok {
-					v141 := c.opcode(v140)
-					if v141 == ir.OpIshl {
-						v142 := c.arg0(v140)
-						if v179, ok := c.uconst(v142); ok {
-							if v179 == 1 {
-								// lower_int.rules:102
-								v143 := c.arg1(v140)
-								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v143))), true
+				v102 := c.arg0(v100)
+				if v139, ok := c.defInst(v102); ok {
+					v140 := c.opcode(v139)
+					if v140 == ir.OpIshl {
+						v141 := c.arg0(v139)
+						if v178, ok := c.uconst(v141); ok {
+							if v178 == 1 {
+								// lower_int.rules:98
+								v142 := c.arg1(v139)
+								return c.out1(c.bitOp(asm.BTR, c.sizeOf(v13), c.gpr(v86), c.gprLow(v142))), true
 							}
 						}
 					}
 				}
 			case ir.OpRotl:
-				v184 := c.arg0(v101)
-				if v187, ok := c.sconst(v184); ok {
-					if v187 == -2 {
-						// lower_int.rules:104
-						v185 := c.arg1(v101)
-						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v87), c.gprLow(v185))), true
+				v183 := c.arg0(v100)
+				if v186, ok := c.sconst(v183); ok {
+					if v186 == -2 {
+						// lower_int.rules:100
+						v184 := c.arg1(v100)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v13), c.gpr(v86), c.gprLow(v184))), true
 					}
 				}
 			}
 		}
-		if v124 {
-			if v95, ok := c.defInst(v87); ok {
-				v96 := c.opcode(v95)
-				if v96 == ir.OpBnot {
-					v97 := c.arg0(v95)
-					if v133, ok := c.defInst(v97); ok {
-						v134 := c.opcode(v133)
-						if v134 == ir.OpIshl {
-							v135 := c.arg0(v133)
-							if v138, ok := c.sconst(v135); ok {
-								if v138 == -1 {
-									// lower_int.rules:85
-									v136 := c.arg1(v133)
-									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v86), c.amountBelow(v14, v136))), true
+		if v123 {
+			if v94, ok := c.defInst(v86); ok {
+				v95 := c.opcode(v94)
+				if v95 == ir.OpBnot {
+					v96 := c.arg0(v94)
+					if v132, ok := c.defInst(v96); ok {
+						v133 := c.opcode(v132)
+						if v133 == ir.OpIshl {
+							v134 := c.arg0(v132)
+							if v137, ok := c.sconst(v134); ok {
+								if v137 == -1 {
+									// lower_int.rules:81
+									v135 := c.arg1(v132)
+									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v13), c.rm(v85), c.amountBelow(v13, v135))), true
 								}
 							}
 						}
 					}
 				}
 			}
-			if v101, ok := c.defInst(v86); ok {
-				v102 := c.opcode(v101)
-				if v102 == ir.OpBnot {
-					v103 := c.arg0(v101)
-					if v140, ok := c.defInst(v103); ok {
-						v141 := c.opcode(v140)
-						if v141 == ir.OpIshl {
-							v142 := c.arg0(v140)
-							if v145, ok := c.sconst(v142); ok {
-								if v145 == -1 {
-									// lower_int.rules:86
-									v143 := c.arg1(v140)
-									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v14), c.rm(v87), c.amountBelow(v14, v143))), true
+			if v100, ok := c.defInst(v85); ok {
+				v101 := c.opcode(v100)
+				if v101 == ir.OpBnot {
+					v102 := c.arg0(v100)
+					if v139, ok := c.defInst(v102); ok {
+						v140 := c.opcode(v139)
+						if v140 == ir.OpIshl {
+							v141 := c.arg0(v139)
+							if v144, ok := c.sconst(v141); ok {
+								if v144 == -1 {
+									// lower_int.rules:82
+									v142 := c.arg1(v139)
+									return c.out1(c.shiftx(asm.BZHI, c.sizeOf(v13), c.rm(v86), c.amountBelow(v13, v142))), true
 								}
 							}
 						}
@@ -948,141 +941,141 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		v99 := c.hasBmi1()
-		if v99 {
-			if v95, ok := c.defInst(v87); ok {
-				v96 := c.opcode(v95)
-				if v96 == ir.OpIneg {
-					v108 := c.arg0(v95)
+		v98 := c.hasBmi1()
+		if v98 {
+			if v94, ok := c.defInst(v86); ok {
+				v95 := c.opcode(v94)
+				if v95 == ir.OpIneg {
+					v107 := c.arg0(v94)
+					if v85 == v107 {
+						// lower_int.rules:73
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v13), c.rm(v85))), true
+					}
+				}
+			}
+			if v100, ok := c.defInst(v85); ok {
+				v101 := c.opcode(v100)
+				if v101 == ir.OpIneg {
+					v108 := c.arg0(v100)
 					if v86 == v108 {
-						// lower_int.rules:77
-						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v86))), true
+						// lower_int.rules:74
+						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v13), c.rm(v108))), true
 					}
 				}
 			}
-			if v101, ok := c.defInst(v86); ok {
-				v102 := c.opcode(v101)
-				if v102 == ir.OpIneg {
-					v109 := c.arg0(v101)
-					if v87 == v109 {
-						// lower_int.rules:78
-						return c.out1(c.bmiUnary(asm.BLSI, c.sizeOf(v14), c.rm(v109))), true
-					}
+			if v104, ok := c.decremented(v86); ok {
+				if v85 == v104 {
+					// lower_int.rules:71
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v13), c.rm(v85))), true
 				}
 			}
-			if v105, ok := c.decremented(v87); ok {
-				if v86 == v105 {
-					// lower_int.rules:75
-					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v86))), true
+			if v106, ok := c.decremented(v85); ok {
+				if v86 == v106 {
+					// lower_int.rules:72
+					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v13), c.rm(v106))), true
 				}
 			}
-			if v107, ok := c.decremented(v86); ok {
-				if v87 == v107 {
-					// lower_int.rules:76
-					return c.out1(c.bmiUnary(asm.BLSR, c.sizeOf(v14), c.rm(v107))), true
+			if v94, ok := c.defInst(v86); ok {
+				v95 := c.opcode(v94)
+				if v95 == ir.OpBnot {
+					// lower_int.rules:65
+					v96 := c.arg0(v94)
+					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v13), c.gpr(v96), c.rm(v85))), true
 				}
 			}
-			if v95, ok := c.defInst(v87); ok {
-				v96 := c.opcode(v95)
-				if v96 == ir.OpBnot {
-					// lower_int.rules:69
-					v97 := c.arg0(v95)
-					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v97), c.rm(v86))), true
-				}
-			}
-			if v101, ok := c.defInst(v86); ok {
-				v102 := c.opcode(v101)
-				if v102 == ir.OpBnot {
-					// lower_int.rules:70
-					v103 := c.arg0(v101)
-					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v103), c.rm(v87))), true
+			if v100, ok := c.defInst(v85); ok {
+				v101 := c.opcode(v100)
+				if v101 == ir.OpBnot {
+					// lower_int.rules:66
+					v102 := c.arg0(v100)
+					return c.out1(c.bmi(asm.ANDN, c.sizeOf(v13), c.gpr(v102), c.rm(v86))), true
 				}
 			}
 		}
-		if v91, ok := c.uconst(v87); ok {
-			if v91 == 65535 {
-				// lower_int.rules:66
-				return c.out1(c.movzx(asm.S16, c.operandReg(c.gpr(v86)))), true
+		if v90, ok := c.uconst(v86); ok {
+			if v90 == 65535 {
+				// lower_int.rules:62
+				return c.out1(c.movzx(asm.S16, c.operandReg(c.gpr(v85)))), true
 			}
 		}
 	}
-	v87 := c.arg1(v0)
-	if v91, ok := c.uconst(v87); ok {
-		switch v91 {
+	v86 := c.arg1(v0)
+	if v90, ok := c.uconst(v86); ok {
+		switch v90 {
 		case 255:
 			if _, ok := c.fitsIn64(v2); ok {
-				// lower_int.rules:65
-				v86 := c.arg0(v0)
-				return c.out1(c.movzx(asm.S8, c.operandReg(c.gpr(v86)))), true
+				// lower_int.rules:61
+				v85 := c.arg0(v0)
+				return c.out1(c.movzx(asm.S8, c.operandReg(c.gpr(v85)))), true
 			}
 		case 4294967295:
 			if v2 == ir.I64 {
-				// lower_int.rules:67
-				v86 := c.arg0(v0)
-				return c.out1(c.movzx(asm.S32, c.operandReg(c.gpr(v86)))), true
+				// lower_int.rules:63
+				v85 := c.arg0(v0)
+				return c.out1(c.movzx(asm.S32, c.operandReg(c.gpr(v85)))), true
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v86 := c.arg0(v0)
-		if v89, ok := c.simm32(v86); ok {
-			// lower_int.rules:64
-			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v87), c.operandImm(v89))), true
+		v85 := c.arg0(v0)
+		if v88, ok := c.simm32(v85); ok {
+			// lower_int.rules:60
+			return c.out1(c.alu(asm.AND, c.size32(v4), c.gpr(v86), c.operandImm(v88))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v455 := c.hasAvx512()
-		if v455 {
-			if v1072, ok := c.onlyUse(v87); ok {
-				if v1074, ok := c.defInst(v1072); ok {
-					v1075 := c.opcode(v1074)
-					if v1075 == ir.OpBand {
+		v454 := c.hasAvx512()
+		if v454 {
+			if v1071, ok := c.onlyUse(v86); ok {
+				if v1073, ok := c.defInst(v1071); ok {
+					v1074 := c.opcode(v1073)
+					if v1074 == ir.OpBand {
 						// lower_vector.rules:266
-						v1076 := c.arg0(v1074)
-						v1077 := c.arg1(v1074)
-						v86 := c.arg0(v0)
-						return c.out1(c.ternary(128, c.xmm(v1076), c.xmm(v1077), c.xm(v86))), true
+						v1075 := c.arg0(v1073)
+						v1076 := c.arg1(v1073)
+						v85 := c.arg0(v0)
+						return c.out1(c.ternary(128, c.xmm(v1075), c.xmm(v1076), c.xm(v85))), true
 					}
 				}
 			}
-			v86 := c.arg0(v0)
-			if v1065, ok := c.onlyUse(v86); ok {
-				if v1067, ok := c.defInst(v1065); ok {
-					v1068 := c.opcode(v1067)
-					if v1068 == ir.OpBand {
+			v85 := c.arg0(v0)
+			if v1064, ok := c.onlyUse(v85); ok {
+				if v1066, ok := c.defInst(v1064); ok {
+					v1067 := c.opcode(v1066)
+					if v1067 == ir.OpBand {
 						// lower_vector.rules:265
-						v1069 := c.arg0(v1067)
-						v1070 := c.arg1(v1067)
-						return c.out1(c.ternary(128, c.xmm(v1069), c.xmm(v1070), c.xm(v87))), true
+						v1068 := c.arg0(v1066)
+						v1069 := c.arg1(v1066)
+						return c.out1(c.ternary(128, c.xmm(v1068), c.xmm(v1069), c.xm(v86))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:245
-		v86 := c.arg0(v0)
-		return c.out1(c.vcomm(asm.PAND, v86, v87)), true
+		v85 := c.arg0(v0)
+		return c.out1(c.vcomm(asm.PAND, v85, v86)), true
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v86 := c.arg0(v0)
-		if v93, ok := c.sinkableLoad(v86); ok {
-			// lower_int.rules:68
-			return c.out1(c.alu(asm.AND, c.sizeOf(v14), c.gpr(v87), c.operandMem(c.sink(v93)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v85 := c.arg0(v0)
+		if v92, ok := c.sinkableLoad(v85); ok {
+			// lower_int.rules:64
+			return c.out1(c.alu(asm.AND, c.sizeOf(v13), c.gpr(v86), c.operandMem(c.sink(v92)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:63
-		v86 := c.arg0(v0)
-		return c.out1(c.commute(asm.AND, c.size32(v4), v86, v87)), true
+		// lower_int.rules:59
+		v85 := c.arg0(v0)
+		return c.out1(c.commute(asm.AND, c.size32(v4), v85, v86)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:170
-		v86 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v86), c.operandReg(c.xmm(v87)))), true
+		v85 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v85), c.operandReg(c.xmm(v86)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:94
-		v86 := c.arg0(v0)
-		return c.outPair(c.bothHalves(asm.AND, v86, v87)), true
+		// lower_wide.rules:90
+		v85 := c.arg0(v0)
+		return c.outPair(c.bothHalves(asm.AND, v85, v86)), true
 	}
 	var none out
 	return none, false
@@ -1091,132 +1084,132 @@ func (c *lower) lower_OpBand(v0 ir.Inst) (out, bool) {
 // lower_OpIadd is the part of lower for one case.
 func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v7 := c.arg0(v0)
-		if v37, ok := c.onlyUse(v7); ok {
-			if v39, ok := c.defInst(v37); ok {
-				v40 := c.opcode(v39)
-				if v40 == ir.OpIadd {
-					v8 := c.arg1(v0)
-					if v29, ok := c.carryOf(v8); ok {
-						v44 := c.direct(v29)
-						if v44 {
-							// lower_int.rules:35
-							v41 := c.arg0(v39)
-							v42 := c.arg1(v39)
-							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v41), c.gpr(v42), v29)), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v6 := c.arg0(v0)
+		if v36, ok := c.onlyUse(v6); ok {
+			if v38, ok := c.defInst(v36); ok {
+				v39 := c.opcode(v38)
+				if v39 == ir.OpIadd {
+					v7 := c.arg1(v0)
+					if v28, ok := c.carryOf(v7); ok {
+						v43 := c.direct(v28)
+						if v43 {
+							// lower_int.rules:31
+							v40 := c.arg0(v38)
+							v41 := c.arg1(v38)
+							return c.out1(c.add3(c.sizeOf(v13), c.gpr(v40), c.gpr(v41), v28)), true
 						}
 					}
 				}
 			}
 		}
-		v8 := c.arg1(v0)
-		if v46, ok := c.onlyUse(v8); ok {
-			if v48, ok := c.defInst(v46); ok {
-				v49 := c.opcode(v48)
-				if v49 == ir.OpIadd {
-					if v31, ok := c.carryOf(v7); ok {
-						v53 := c.direct(v31)
-						if v53 {
-							// lower_int.rules:36
-							v50 := c.arg0(v48)
-							v51 := c.arg1(v48)
-							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v50), c.gpr(v51), v31)), true
+		v7 := c.arg1(v0)
+		if v45, ok := c.onlyUse(v7); ok {
+			if v47, ok := c.defInst(v45); ok {
+				v48 := c.opcode(v47)
+				if v48 == ir.OpIadd {
+					if v30, ok := c.carryOf(v6); ok {
+						v52 := c.direct(v30)
+						if v52 {
+							// lower_int.rules:32
+							v49 := c.arg0(v47)
+							v50 := c.arg1(v47)
+							return c.out1(c.add3(c.sizeOf(v13), c.gpr(v49), c.gpr(v50), v30)), true
 						}
 					}
-					v51 := c.arg1(v48)
-					if v55, ok := c.carryOf(v51); ok {
-						v57 := c.direct(v55)
-						if v57 {
-							// lower_int.rules:37
-							v50 := c.arg0(v48)
-							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v7), c.gpr(v50), v55)), true
-						}
-					}
-				}
-			}
-		}
-		if v37, ok := c.onlyUse(v7); ok {
-			if v39, ok := c.defInst(v37); ok {
-				v40 := c.opcode(v39)
-				if v40 == ir.OpIadd {
-					v42 := c.arg1(v39)
-					if v59, ok := c.carryOf(v42); ok {
-						v61 := c.direct(v59)
-						if v61 {
-							// lower_int.rules:38
-							v41 := c.arg0(v39)
-							return c.out1(c.add3(c.sizeOf(v14), c.gpr(v8), c.gpr(v41), v59)), true
+					v50 := c.arg1(v47)
+					if v54, ok := c.carryOf(v50); ok {
+						v56 := c.direct(v54)
+						if v56 {
+							// lower_int.rules:33
+							v49 := c.arg0(v47)
+							return c.out1(c.add3(c.sizeOf(v13), c.gpr(v6), c.gpr(v49), v54)), true
 						}
 					}
 				}
 			}
 		}
-		if v29, ok := c.carryOf(v8); ok {
-			// lower_int.rules:32
-			return c.out1(c.addCarry(c.sizeOf(v14), c.gpr(v7), v29)), true
+		if v36, ok := c.onlyUse(v6); ok {
+			if v38, ok := c.defInst(v36); ok {
+				v39 := c.opcode(v38)
+				if v39 == ir.OpIadd {
+					v41 := c.arg1(v38)
+					if v58, ok := c.carryOf(v41); ok {
+						v60 := c.direct(v58)
+						if v60 {
+							// lower_int.rules:34
+							v40 := c.arg0(v38)
+							return c.out1(c.add3(c.sizeOf(v13), c.gpr(v7), c.gpr(v40), v58)), true
+						}
+					}
+				}
+			}
 		}
-		if v31, ok := c.carryOf(v7); ok {
-			// lower_int.rules:33
-			return c.out1(c.addCarry(c.sizeOf(v14), c.gpr(v8), v31)), true
+		if v28, ok := c.carryOf(v7); ok {
+			// lower_int.rules:28
+			return c.out1(c.addCarry(c.sizeOf(v13), c.gpr(v6), v28)), true
+		}
+		if v30, ok := c.carryOf(v6); ok {
+			// lower_int.rules:29
+			return c.out1(c.addCarry(c.sizeOf(v13), c.gpr(v7), v30)), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v8 := c.arg1(v0)
-		if v10, ok := c.simm32(v8); ok {
-			// lower_int.rules:10
-			v7 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v10)), true
+		v7 := c.arg1(v0)
+		if v9, ok := c.simm32(v7); ok {
+			// lower_int.rules:6
+			v6 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v6), v9)), true
 		}
-		v7 := c.arg0(v0)
-		if v12, ok := c.simm32(v7); ok {
-			// lower_int.rules:11
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v8), v12)), true
+		v6 := c.arg0(v0)
+		if v11, ok := c.simm32(v6); ok {
+			// lower_int.rules:7
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v7), v11)), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v8 := c.arg1(v0)
-		if v16, ok := c.sinkableLoad(v8); ok {
-			// lower_int.rules:12
-			v7 := c.arg0(v0)
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v7), c.operandMem(c.sink(v16)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v7 := c.arg1(v0)
+		if v15, ok := c.sinkableLoad(v7); ok {
+			// lower_int.rules:8
+			v6 := c.arg0(v0)
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v13), c.gpr(v6), c.operandMem(c.sink(v15)))), true
 		}
-		v7 := c.arg0(v0)
-		if v18, ok := c.sinkableLoad(v7); ok {
-			// lower_int.rules:13
-			return c.out1(c.alu(asm.ADD, c.sizeOf(v14), c.gpr(v8), c.operandMem(c.sink(v18)))), true
+		v6 := c.arg0(v0)
+		if v17, ok := c.sinkableLoad(v6); ok {
+			// lower_int.rules:9
+			return c.out1(c.alu(asm.ADD, c.sizeOf(v13), c.gpr(v7), c.operandMem(c.sink(v17)))), true
 		}
-		if v20, ok := c.defInst(v8); ok {
-			v21 := c.opcode(v20)
-			if v21 == ir.OpIshl {
-				v23 := c.arg1(v20)
-				if v25, ok := c.uconst(v23); ok {
-					if v27, ok := c.smallScale(v25); ok {
-						// lower_int.rules:14
-						v22 := c.arg0(v20)
-						return c.out1(c.lea(c.sizeOf(v14), c.amodeIndex(c.gpr(v7), c.gpr(v22), v27, 0))), true
+		if v19, ok := c.defInst(v7); ok {
+			v20 := c.opcode(v19)
+			if v20 == ir.OpIshl {
+				v22 := c.arg1(v19)
+				if v24, ok := c.uconst(v22); ok {
+					if v26, ok := c.smallScale(v24); ok {
+						// lower_int.rules:10
+						v21 := c.arg0(v19)
+						return c.out1(c.lea(c.sizeOf(v13), c.amodeIndex(c.gpr(v6), c.gpr(v21), v26, 0))), true
 					}
 				}
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:9
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.add(c.size32(v4), c.gpr(v7), c.gpr(v8))), true
+		// lower_int.rules:5
+		v6 := c.arg0(v0)
+		v7 := c.arg1(v0)
+		return c.out1(c.add(c.size32(v4), c.gpr(v6), c.gpr(v7))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:53
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.outPair(c.chain(asm.ADD, asm.ADC, v7, v8)), true
+		// lower_wide.rules:49
+		v6 := c.arg0(v0)
+		v7 := c.arg1(v0)
+		return c.outPair(c.chain(asm.ADD, asm.ADC, v6, v7)), true
 	}
-	if v950, ok := c.intVec(v2); ok {
+	if v949, ok := c.intVec(v2); ok {
 		// lower_vector.rules:114
-		v7 := c.arg0(v0)
-		v8 := c.arg1(v0)
-		return c.out1(c.vcomm(c.addOp(v950), v7, v8)), true
+		v6 := c.arg0(v0)
+		v7 := c.arg1(v0)
+		return c.out1(c.vcomm(c.addOp(v949), v6, v7)), true
 	}
 	var none out
 	return none, false
@@ -1225,69 +1218,69 @@ func (c *lower) lower_OpIadd(v0 ir.Inst) (out, bool) {
 // lower_OpIsub is the part of lower for one case.
 func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v32 := c.arg0(v0)
-		if v63, ok := c.onlyUse(v32); ok {
-			if v65, ok := c.defInst(v63); ok {
-				v66 := c.opcode(v65)
-				if v66 == ir.OpIsub {
-					v33 := c.arg1(v0)
-					if v35, ok := c.carryOf(v33); ok {
-						v70 := c.direct(v35)
-						if v70 {
-							// lower_int.rules:39
-							v67 := c.arg0(v65)
-							v68 := c.arg1(v65)
-							return c.out1(c.sub3(c.sizeOf(v14), c.gpr(v67), c.gpr(v68), v35)), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v31 := c.arg0(v0)
+		if v62, ok := c.onlyUse(v31); ok {
+			if v64, ok := c.defInst(v62); ok {
+				v65 := c.opcode(v64)
+				if v65 == ir.OpIsub {
+					v32 := c.arg1(v0)
+					if v34, ok := c.carryOf(v32); ok {
+						v69 := c.direct(v34)
+						if v69 {
+							// lower_int.rules:35
+							v66 := c.arg0(v64)
+							v67 := c.arg1(v64)
+							return c.out1(c.sub3(c.sizeOf(v13), c.gpr(v66), c.gpr(v67), v34)), true
 						}
 					}
 				}
 			}
 		}
-		v33 := c.arg1(v0)
-		if v72, ok := c.onlyUse(v33); ok {
-			if v74, ok := c.defInst(v72); ok {
-				v75 := c.opcode(v74)
-				if v75 == ir.OpIadd {
-					v77 := c.arg1(v74)
-					if v79, ok := c.carryOf(v77); ok {
-						v81 := c.direct(v79)
-						if v81 {
-							// lower_int.rules:40
-							v76 := c.arg0(v74)
-							return c.out1(c.sub3(c.sizeOf(v14), c.gpr(v32), c.gpr(v76), v79)), true
+		v32 := c.arg1(v0)
+		if v71, ok := c.onlyUse(v32); ok {
+			if v73, ok := c.defInst(v71); ok {
+				v74 := c.opcode(v73)
+				if v74 == ir.OpIadd {
+					v76 := c.arg1(v73)
+					if v78, ok := c.carryOf(v76); ok {
+						v80 := c.direct(v78)
+						if v80 {
+							// lower_int.rules:36
+							v75 := c.arg0(v73)
+							return c.out1(c.sub3(c.sizeOf(v13), c.gpr(v31), c.gpr(v75), v78)), true
 						}
 					}
 				}
 			}
 		}
-		if v35, ok := c.carryOf(v33); ok {
-			// lower_int.rules:34
-			return c.out1(c.subCarry(c.sizeOf(v14), c.gpr(v32), v35)), true
+		if v34, ok := c.carryOf(v32); ok {
+			// lower_int.rules:30
+			return c.out1(c.subCarry(c.sizeOf(v13), c.gpr(v31), v34)), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v33 := c.arg1(v0)
-		if v83, ok := c.negSimm32(v33); ok {
-			// lower_int.rules:47
-			v32 := c.arg0(v0)
-			return c.out1(c.addImm(c.size32(v4), c.gpr(v32), v83)), true
+		v32 := c.arg1(v0)
+		if v82, ok := c.negSimm32(v32); ok {
+			// lower_int.rules:43
+			v31 := c.arg0(v0)
+			return c.out1(c.addImm(c.size32(v4), c.gpr(v31), v82)), true
 		}
-		// lower_int.rules:46
-		v32 := c.arg0(v0)
-		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v32), c.rmi(v33))), true
+		// lower_int.rules:42
+		v31 := c.arg0(v0)
+		return c.out1(c.alu(asm.SUB, c.size32(v4), c.gpr(v31), c.rmi(v32))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:54
-		v32 := c.arg0(v0)
-		v33 := c.arg1(v0)
-		return c.outPair(c.chain(asm.SUB, asm.SBB, v32, v33)), true
+		// lower_wide.rules:50
+		v31 := c.arg0(v0)
+		v32 := c.arg1(v0)
+		return c.outPair(c.chain(asm.SUB, asm.SBB, v31, v32)), true
 	}
-	if v950, ok := c.intVec(v2); ok {
+	if v949, ok := c.intVec(v2); ok {
 		// lower_vector.rules:115
-		v32 := c.arg0(v0)
-		v33 := c.arg1(v0)
-		return c.out1(c.vsub(v950, c.xmm(v32), c.xm(v33))), true
+		v31 := c.arg0(v0)
+		v32 := c.arg1(v0)
+		return c.out1(c.vsub(v949, c.xmm(v31), c.xm(v32))), true
 	}
 	var none out
 	return none, false
@@ -1296,146 +1289,146 @@ func (c *lower) lower_OpIsub(v0 ir.Inst) (out, bool) {
 // lower_OpBxor is the part of lower for one case.
 func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v99 := c.hasBmi1()
-		if v99 {
-			v111 := c.arg1(v0)
-			if v113, ok := c.decremented(v111); ok {
-				v110 := c.arg0(v0)
-				if v110 == v113 {
-					// lower_int.rules:79
-					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v110))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v98 := c.hasBmi1()
+		if v98 {
+			v110 := c.arg1(v0)
+			if v112, ok := c.decremented(v110); ok {
+				v109 := c.arg0(v0)
+				if v109 == v112 {
+					// lower_int.rules:75
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v13), c.rm(v109))), true
 				}
 			}
-			v110 := c.arg0(v0)
-			if v115, ok := c.decremented(v110); ok {
-				if v111 == v115 {
-					// lower_int.rules:80
-					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v14), c.rm(v115))), true
+			v109 := c.arg0(v0)
+			if v114, ok := c.decremented(v109); ok {
+				if v110 == v114 {
+					// lower_int.rules:76
+					return c.out1(c.bmiUnary(asm.BLSMSK, c.sizeOf(v13), c.rm(v114))), true
 				}
 			}
 		}
-		v111 := c.arg1(v0)
-		if v163, ok := c.defInst(v111); ok {
-			v164 := c.opcode(v163)
-			if v164 == ir.OpIshl {
-				v165 := c.arg0(v163)
-				if v168, ok := c.uconst(v165); ok {
-					if v168 == 1 {
-						// lower_int.rules:99
-						v110 := c.arg0(v0)
-						v166 := c.arg1(v163)
-						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v110), c.gprLow(v166))), true
+		v110 := c.arg1(v0)
+		if v162, ok := c.defInst(v110); ok {
+			v163 := c.opcode(v162)
+			if v163 == ir.OpIshl {
+				v164 := c.arg0(v162)
+				if v167, ok := c.uconst(v164); ok {
+					if v167 == 1 {
+						// lower_int.rules:95
+						v109 := c.arg0(v0)
+						v165 := c.arg1(v162)
+						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v13), c.gpr(v109), c.gprLow(v165))), true
 					}
 				}
 			}
 		}
-		v110 := c.arg0(v0)
-		if v170, ok := c.defInst(v110); ok {
-			v171 := c.opcode(v170)
-			if v171 == ir.OpIshl {
-				v172 := c.arg0(v170)
-				if v175, ok := c.uconst(v172); ok {
-					if v175 == 1 {
-						// lower_int.rules:100
-						v173 := c.arg1(v170)
-						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v14), c.gpr(v111), c.gprLow(v173))), true
+		v109 := c.arg0(v0)
+		if v169, ok := c.defInst(v109); ok {
+			v170 := c.opcode(v169)
+			if v170 == ir.OpIshl {
+				v171 := c.arg0(v169)
+				if v174, ok := c.uconst(v171); ok {
+					if v174 == 1 {
+						// lower_int.rules:96
+						v172 := c.arg1(v169)
+						return c.out1(c.bitOp(asm.BTC, c.sizeOf(v13), c.gpr(v110), c.gprLow(v172))), true
 					}
 				}
 			}
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v110 := c.arg0(v0)
-		v111 := c.arg1(v0)
-		v1089 := c.rotation(v110, v111)
-		if v1089 {
+		v109 := c.arg0(v0)
+		v110 := c.arg1(v0)
+		v1088 := c.rotation(v109, v110)
+		if v1088 {
 			// lower_vector.rules:278
-			return c.out1(c.rotate(v110, v111)), true
+			return c.out1(c.rotate(v109, v110)), true
 		}
-		v455 := c.hasAvx512()
-		if v455 {
-			if v1044, ok := c.onlyUse(v111); ok {
-				if v1046, ok := c.defInst(v1044); ok {
-					v1047 := c.opcode(v1046)
-					if v1047 == ir.OpBand {
+		v454 := c.hasAvx512()
+		if v454 {
+			if v1043, ok := c.onlyUse(v110); ok {
+				if v1045, ok := c.defInst(v1043); ok {
+					v1046 := c.opcode(v1045)
+					if v1046 == ir.OpBand {
 						// lower_vector.rules:268
-						v1080 := c.arg0(v1046)
-						v1081 := c.arg1(v1046)
-						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1080), c.xm(v1081))), true
+						v1079 := c.arg0(v1045)
+						v1080 := c.arg1(v1045)
+						return c.out1(c.ternary(120, c.xmm(v109), c.xmm(v1079), c.xm(v1080))), true
 					}
 				}
 			}
-			if v1037, ok := c.onlyUse(v110); ok {
-				if v1039, ok := c.defInst(v1037); ok {
-					v1040 := c.opcode(v1039)
-					if v1040 == ir.OpBand {
+			if v1036, ok := c.onlyUse(v109); ok {
+				if v1038, ok := c.defInst(v1036); ok {
+					v1039 := c.opcode(v1038)
+					if v1039 == ir.OpBand {
 						// lower_vector.rules:267
-						v1078 := c.arg0(v1039)
-						v1079 := c.arg1(v1039)
-						return c.out1(c.ternary(120, c.xmm(v111), c.xmm(v1078), c.xm(v1079))), true
+						v1077 := c.arg0(v1038)
+						v1078 := c.arg1(v1038)
+						return c.out1(c.ternary(120, c.xmm(v110), c.xmm(v1077), c.xm(v1078))), true
 					}
 				}
 			}
-			if v1044, ok := c.onlyUse(v111); ok {
-				if v1046, ok := c.defInst(v1044); ok {
-					v1047 := c.opcode(v1046)
-					if v1047 == ir.OpBxor {
+			if v1043, ok := c.onlyUse(v110); ok {
+				if v1045, ok := c.defInst(v1043); ok {
+					v1046 := c.opcode(v1045)
+					if v1046 == ir.OpBxor {
 						// lower_vector.rules:262
-						v1048 := c.arg0(v1046)
-						v1049 := c.arg1(v1046)
-						return c.out1(c.ternary(150, c.xmm(v1048), c.xmm(v1049), c.xm(v110))), true
+						v1047 := c.arg0(v1045)
+						v1048 := c.arg1(v1045)
+						return c.out1(c.ternary(150, c.xmm(v1047), c.xmm(v1048), c.xm(v109))), true
 					}
 				}
 			}
-			if v1037, ok := c.onlyUse(v110); ok {
-				if v1039, ok := c.defInst(v1037); ok {
-					v1040 := c.opcode(v1039)
-					if v1040 == ir.OpBxor {
+			if v1036, ok := c.onlyUse(v109); ok {
+				if v1038, ok := c.defInst(v1036); ok {
+					v1039 := c.opcode(v1038)
+					if v1039 == ir.OpBxor {
 						// lower_vector.rules:261
-						v1041 := c.arg0(v1039)
-						v1042 := c.arg1(v1039)
-						return c.out1(c.ternary(150, c.xmm(v1041), c.xmm(v1042), c.xm(v111))), true
+						v1040 := c.arg0(v1038)
+						v1041 := c.arg1(v1038)
+						return c.out1(c.ternary(150, c.xmm(v1040), c.xmm(v1041), c.xm(v110))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:247
-		return c.out1(c.vcomm(asm.PXOR, v110, v111)), true
+		return c.out1(c.vcomm(asm.PXOR, v109, v110)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v110 := c.arg0(v0)
-		if v202, ok := c.simm32(v110); ok {
-			// lower_int.rules:111
-			v111 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v111), c.operandImm(v202))), true
+		v109 := c.arg0(v0)
+		if v201, ok := c.simm32(v109); ok {
+			// lower_int.rules:107
+			v110 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.size32(v4), c.gpr(v110), c.operandImm(v201))), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v110 := c.arg0(v0)
-		if v204, ok := c.sinkableLoad(v110); ok {
-			// lower_int.rules:112
-			v111 := c.arg1(v0)
-			return c.out1(c.alu(asm.XOR, c.sizeOf(v14), c.gpr(v111), c.operandMem(c.sink(v204)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v109 := c.arg0(v0)
+		if v203, ok := c.sinkableLoad(v109); ok {
+			// lower_int.rules:108
+			v110 := c.arg1(v0)
+			return c.out1(c.alu(asm.XOR, c.sizeOf(v13), c.gpr(v110), c.operandMem(c.sink(v203)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:110
-		v110 := c.arg0(v0)
-		v111 := c.arg1(v0)
-		return c.out1(c.commute(asm.XOR, c.size32(v4), v110, v111)), true
+		// lower_int.rules:106
+		v109 := c.arg0(v0)
+		v110 := c.arg1(v0)
+		return c.out1(c.commute(asm.XOR, c.size32(v4), v109, v110)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:172
-		v110 := c.arg0(v0)
-		v111 := c.arg1(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v110), c.operandReg(c.xmm(v111)))), true
+		v109 := c.arg0(v0)
+		v110 := c.arg1(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v109), c.operandReg(c.xmm(v110)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:96
-		v110 := c.arg0(v0)
-		v111 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.XOR, v110, v111)), true
+		// lower_wide.rules:92
+		v109 := c.arg0(v0)
+		v110 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.XOR, v109, v110)), true
 	}
 	var none out
 	return none, false
@@ -1445,65 +1438,65 @@ func (c *lower) lower_OpBxor(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.fitsIn64(v2); ok {
-		v328 := c.arg0(v0)
-		if v336, ok := c.defInst(v328); ok {
-			v337 := c.opcode(v336)
-			switch v337 {
+		v327 := c.arg0(v0)
+		if v335, ok := c.defInst(v327); ok {
+			v336 := c.opcode(v335)
+			switch v336 {
 			case ir.OpExtractlane:
-				v1210 := c.arg0(v336)
-				v1213 := c.valueType(v1210)
-				switch v1213 {
+				v1209 := c.arg0(v335)
+				v1212 := c.valueType(v1209)
+				switch v1212 {
 				case ir.I8X16:
-					// lower_vector.rules:665
-					v1211 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1210), c.laneU8(v1211))), true
+					// lower_vector.rules:664
+					v1210 := c.lane(v335)
+					return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1209), c.laneU8(v1210))), true
 				case ir.I16X8:
-					// lower_vector.rules:666
-					v1211 := c.lane(v336)
-					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1210), c.laneU8(v1211))), true
+					// lower_vector.rules:665
+					v1210 := c.lane(v335)
+					return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1209), c.laneU8(v1210))), true
 				}
 			case ir.OpIcmp:
-				v339 := c.arg0(v336)
-				v342 := c.valueType(v339)
-				if _, ok := c.fitsIn64(v342); ok {
-					// lower_int.rules:356
-					v338 := c.intCc(v336)
-					v340 := c.arg1(v336)
-					return c.out1(c.setccZero(c.icmpCond(v338, v339, v340))), true
+				v338 := c.arg0(v335)
+				v341 := c.valueType(v338)
+				if _, ok := c.fitsIn64(v341); ok {
+					// lower_int.rules:352
+					v337 := c.intCc(v335)
+					v339 := c.arg1(v335)
+					return c.out1(c.setccZero(c.icmpCond(v337, v338, v339))), true
 				}
 			case ir.OpFcmp:
-				v346 := c.arg0(v336)
-				v349 := c.valueType(v346)
-				if _, ok := c.tyScalarFloat(v349); ok {
-					// lower_int.rules:357
-					v345 := c.floatCc(v336)
-					v347 := c.arg1(v336)
-					return c.out1(c.setccZero(c.fcmpCond(v345, v346, v347))), true
+				v345 := c.arg0(v335)
+				v348 := c.valueType(v345)
+				if _, ok := c.tyScalarFloat(v348); ok {
+					// lower_int.rules:353
+					v344 := c.floatCc(v335)
+					v346 := c.arg1(v335)
+					return c.out1(c.setccZero(c.fcmpCond(v344, v345, v346))), true
 				}
 			}
 		}
-		if v334, ok := c.sinkableLoad(v328); ok {
-			// lower_int.rules:355
-			v332 := c.valueType(v328)
-			return c.out1(c.movzx(c.sizeOf(v332), c.operandMem(c.sink(v334)))), true
+		if v333, ok := c.sinkableLoad(v327); ok {
+			// lower_int.rules:351
+			v331 := c.valueType(v327)
+			return c.out1(c.movzx(c.sizeOf(v331), c.operandMem(c.sink(v333)))), true
 		}
 	}
 	switch v2 {
 	case ir.I64:
-		v328 := c.arg0(v0)
-		if v330, ok := c.zeroUpper32(v328); ok {
-			// lower_int.rules:354
-			return c.out1(c.gpr(v330)), true
+		v327 := c.arg0(v0)
+		if v329, ok := c.zeroUpper32(v327); ok {
+			// lower_int.rules:350
+			return c.out1(c.gpr(v329)), true
 		}
 	case ir.I128:
-		// lower_wide.rules:191
-		v328 := c.arg0(v0)
-		return c.outPair(c.makePair(c.zext64(v328), c.immConst(ir.I64, 0))), true
+		// lower_wide.rules:187
+		v327 := c.arg0(v0)
+		return c.outPair(c.makePair(c.zext64(v327), c.immConst(ir.I64, 0))), true
 	}
 	if _, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:353
-		v328 := c.arg0(v0)
-		return c.out1(c.zext64(v328)), true
+		// lower_int.rules:349
+		v327 := c.arg0(v0)
+		return c.out1(c.zext64(v327)), true
 	}
 	var none out
 	return none, false
@@ -1514,248 +1507,248 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v417 := c.hasFma()
-		if v417 {
-			v415 := c.arg2(v0)
-			if v427, ok := c.defInst(v415); ok {
-				v428 := c.opcode(v427)
-				if v428 == ir.OpFneg {
-					v413 := c.arg0(v0)
-					if v423, ok := c.defInst(v413); ok {
-						v424 := c.opcode(v423)
-						if v424 == ir.OpFneg {
+		v416 := c.hasFma()
+		if v416 {
+			v414 := c.arg2(v0)
+			if v426, ok := c.defInst(v414); ok {
+				v427 := c.opcode(v426)
+				if v427 == ir.OpFneg {
+					v412 := c.arg0(v0)
+					if v422, ok := c.defInst(v412); ok {
+						v423 := c.opcode(v422)
+						if v423 == ir.OpFneg {
 							// lower_float.rules:135
-							v425 := c.arg0(v423)
-							v414 := c.arg1(v0)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+							v424 := c.arg0(v422)
+							v413 := c.arg1(v0)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v424), c.xmm(v413), c.xm(v428))), true
 						}
 					}
-					v414 := c.arg1(v0)
-					if v419, ok := c.defInst(v414); ok {
-						v420 := c.opcode(v419)
-						if v420 == ir.OpFneg {
+					v413 := c.arg1(v0)
+					if v418, ok := c.defInst(v413); ok {
+						v419 := c.opcode(v418)
+						if v419 == ir.OpFneg {
 							// lower_float.rules:131
-							v421 := c.arg0(v419)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+							v420 := c.arg0(v418)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213SS, c.xmm(v412), c.xmm(v420), c.xm(v428))), true
 						}
 					}
 					// lower_float.rules:127
-					v429 := c.arg0(v427)
-					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+					v428 := c.arg0(v426)
+					return c.out1(c.fma3(asm.VFMSUB213SS, c.xmm(v412), c.xmm(v413), c.xm(v428))), true
 				}
 			}
-			v413 := c.arg0(v0)
-			if v423, ok := c.defInst(v413); ok {
-				v424 := c.opcode(v423)
-				if v424 == ir.OpFneg {
+			v412 := c.arg0(v0)
+			if v422, ok := c.defInst(v412); ok {
+				v423 := c.opcode(v422)
+				if v423 == ir.OpFneg {
 					// lower_float.rules:123
-					v425 := c.arg0(v423)
-					v414 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+					v424 := c.arg0(v422)
+					v413 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v424), c.xmm(v413), c.xm(v414))), true
 				}
 			}
-			v414 := c.arg1(v0)
-			if v419, ok := c.defInst(v414); ok {
-				v420 := c.opcode(v419)
-				if v420 == ir.OpFneg {
+			v413 := c.arg1(v0)
+			if v418, ok := c.defInst(v413); ok {
+				v419 := c.opcode(v418)
+				if v419 == ir.OpFneg {
 					// lower_float.rules:119
-					v421 := c.arg0(v419)
-					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+					v420 := c.arg0(v418)
+					return c.out1(c.fma3(asm.VFNMADD213SS, c.xmm(v412), c.xmm(v420), c.xm(v414))), true
 				}
 			}
 			// lower_float.rules:115
-			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+			return c.out1(c.fma3(asm.VFMADD213SS, c.xmm(v412), c.xmm(v413), c.xm(v414))), true
 		}
 	case ir.F64:
-		v417 := c.hasFma()
-		if v417 {
-			v415 := c.arg2(v0)
-			if v427, ok := c.defInst(v415); ok {
-				v428 := c.opcode(v427)
-				if v428 == ir.OpFneg {
-					v413 := c.arg0(v0)
-					if v423, ok := c.defInst(v413); ok {
-						v424 := c.opcode(v423)
-						if v424 == ir.OpFneg {
+		v416 := c.hasFma()
+		if v416 {
+			v414 := c.arg2(v0)
+			if v426, ok := c.defInst(v414); ok {
+				v427 := c.opcode(v426)
+				if v427 == ir.OpFneg {
+					v412 := c.arg0(v0)
+					if v422, ok := c.defInst(v412); ok {
+						v423 := c.opcode(v422)
+						if v423 == ir.OpFneg {
 							// lower_float.rules:136
-							v425 := c.arg0(v423)
-							v414 := c.arg1(v0)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+							v424 := c.arg0(v422)
+							v413 := c.arg1(v0)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v424), c.xmm(v413), c.xm(v428))), true
 						}
 					}
-					v414 := c.arg1(v0)
-					if v419, ok := c.defInst(v414); ok {
-						v420 := c.opcode(v419)
-						if v420 == ir.OpFneg {
+					v413 := c.arg1(v0)
+					if v418, ok := c.defInst(v413); ok {
+						v419 := c.opcode(v418)
+						if v419 == ir.OpFneg {
 							// lower_float.rules:132
-							v421 := c.arg0(v419)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+							v420 := c.arg0(v418)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213SD, c.xmm(v412), c.xmm(v420), c.xm(v428))), true
 						}
 					}
 					// lower_float.rules:128
-					v429 := c.arg0(v427)
-					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+					v428 := c.arg0(v426)
+					return c.out1(c.fma3(asm.VFMSUB213SD, c.xmm(v412), c.xmm(v413), c.xm(v428))), true
 				}
 			}
-			v413 := c.arg0(v0)
-			if v423, ok := c.defInst(v413); ok {
-				v424 := c.opcode(v423)
-				if v424 == ir.OpFneg {
+			v412 := c.arg0(v0)
+			if v422, ok := c.defInst(v412); ok {
+				v423 := c.opcode(v422)
+				if v423 == ir.OpFneg {
 					// lower_float.rules:124
-					v425 := c.arg0(v423)
-					v414 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+					v424 := c.arg0(v422)
+					v413 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v424), c.xmm(v413), c.xm(v414))), true
 				}
 			}
-			v414 := c.arg1(v0)
-			if v419, ok := c.defInst(v414); ok {
-				v420 := c.opcode(v419)
-				if v420 == ir.OpFneg {
+			v413 := c.arg1(v0)
+			if v418, ok := c.defInst(v413); ok {
+				v419 := c.opcode(v418)
+				if v419 == ir.OpFneg {
 					// lower_float.rules:120
-					v421 := c.arg0(v419)
-					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+					v420 := c.arg0(v418)
+					return c.out1(c.fma3(asm.VFNMADD213SD, c.xmm(v412), c.xmm(v420), c.xm(v414))), true
 				}
 			}
 			// lower_float.rules:116
-			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+			return c.out1(c.fma3(asm.VFMADD213SD, c.xmm(v412), c.xmm(v413), c.xm(v414))), true
 		}
 	case ir.F32X4:
-		v417 := c.hasFma()
-		if v417 {
-			v415 := c.arg2(v0)
-			if v427, ok := c.defInst(v415); ok {
-				v428 := c.opcode(v427)
-				if v428 == ir.OpFneg {
-					v413 := c.arg0(v0)
-					if v423, ok := c.defInst(v413); ok {
-						v424 := c.opcode(v423)
-						if v424 == ir.OpFneg {
+		v416 := c.hasFma()
+		if v416 {
+			v414 := c.arg2(v0)
+			if v426, ok := c.defInst(v414); ok {
+				v427 := c.opcode(v426)
+				if v427 == ir.OpFneg {
+					v412 := c.arg0(v0)
+					if v422, ok := c.defInst(v412); ok {
+						v423 := c.opcode(v422)
+						if v423 == ir.OpFneg {
 							// lower_float.rules:137
-							v425 := c.arg0(v423)
-							v414 := c.arg1(v0)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+							v424 := c.arg0(v422)
+							v413 := c.arg1(v0)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v424), c.xmm(v413), c.xm(v428))), true
 						}
 					}
-					v414 := c.arg1(v0)
-					if v419, ok := c.defInst(v414); ok {
-						v420 := c.opcode(v419)
-						if v420 == ir.OpFneg {
+					v413 := c.arg1(v0)
+					if v418, ok := c.defInst(v413); ok {
+						v419 := c.opcode(v418)
+						if v419 == ir.OpFneg {
 							// lower_float.rules:133
-							v421 := c.arg0(v419)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+							v420 := c.arg0(v418)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213PS, c.xmm(v412), c.xmm(v420), c.xm(v428))), true
 						}
 					}
 					// lower_float.rules:129
-					v429 := c.arg0(v427)
-					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+					v428 := c.arg0(v426)
+					return c.out1(c.fma3(asm.VFMSUB213PS, c.xmm(v412), c.xmm(v413), c.xm(v428))), true
 				}
 			}
-			v413 := c.arg0(v0)
-			if v423, ok := c.defInst(v413); ok {
-				v424 := c.opcode(v423)
-				if v424 == ir.OpFneg {
+			v412 := c.arg0(v0)
+			if v422, ok := c.defInst(v412); ok {
+				v423 := c.opcode(v422)
+				if v423 == ir.OpFneg {
 					// lower_float.rules:125
-					v425 := c.arg0(v423)
-					v414 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+					v424 := c.arg0(v422)
+					v413 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v424), c.xmm(v413), c.xm(v414))), true
 				}
 			}
-			v414 := c.arg1(v0)
-			if v419, ok := c.defInst(v414); ok {
-				v420 := c.opcode(v419)
-				if v420 == ir.OpFneg {
+			v413 := c.arg1(v0)
+			if v418, ok := c.defInst(v413); ok {
+				v419 := c.opcode(v418)
+				if v419 == ir.OpFneg {
 					// lower_float.rules:121
-					v421 := c.arg0(v419)
-					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+					v420 := c.arg0(v418)
+					return c.out1(c.fma3(asm.VFNMADD213PS, c.xmm(v412), c.xmm(v420), c.xm(v414))), true
 				}
 			}
 			// lower_float.rules:117
-			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+			return c.out1(c.fma3(asm.VFMADD213PS, c.xmm(v412), c.xmm(v413), c.xm(v414))), true
 		}
-		// lower_vector.rules:487
-		v413 := c.arg0(v0)
-		v414 := c.arg1(v0)
-		v415 := c.arg2(v0)
-		a1 := c.xmm(v413)
-		b2 := c.xmm(v414)
-		k3 := c.xmm(v415)
+		// lower_vector.rules:486
+		v412 := c.arg0(v0)
+		v413 := c.arg1(v0)
+		v414 := c.arg2(v0)
+		a1 := c.xmm(v412)
+		b2 := c.xmm(v413)
+		k3 := c.xmm(v414)
 		return c.out1(c.vop(asm.MOVLHPS, c.vop(asm.UNPCKLPS, c.callFma(ir.F32, a1, b2, k3), c.operandReg(c.fmaLane(1, a1, b2, k3))), c.operandReg(c.vop(asm.UNPCKLPS, c.fmaLane(2, a1, b2, k3), c.operandReg(c.fmaLane(3, a1, b2, k3)))))), true
 	case ir.F64X2:
-		v417 := c.hasFma()
-		if v417 {
-			v415 := c.arg2(v0)
-			if v427, ok := c.defInst(v415); ok {
-				v428 := c.opcode(v427)
-				if v428 == ir.OpFneg {
-					v413 := c.arg0(v0)
-					if v423, ok := c.defInst(v413); ok {
-						v424 := c.opcode(v423)
-						if v424 == ir.OpFneg {
+		v416 := c.hasFma()
+		if v416 {
+			v414 := c.arg2(v0)
+			if v426, ok := c.defInst(v414); ok {
+				v427 := c.opcode(v426)
+				if v427 == ir.OpFneg {
+					v412 := c.arg0(v0)
+					if v422, ok := c.defInst(v412); ok {
+						v423 := c.opcode(v422)
+						if v423 == ir.OpFneg {
 							// lower_float.rules:138
-							v425 := c.arg0(v423)
-							v414 := c.arg1(v0)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v425), c.xmm(v414), c.xm(v429))), true
+							v424 := c.arg0(v422)
+							v413 := c.arg1(v0)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v424), c.xmm(v413), c.xm(v428))), true
 						}
 					}
-					v414 := c.arg1(v0)
-					if v419, ok := c.defInst(v414); ok {
-						v420 := c.opcode(v419)
-						if v420 == ir.OpFneg {
+					v413 := c.arg1(v0)
+					if v418, ok := c.defInst(v413); ok {
+						v419 := c.opcode(v418)
+						if v419 == ir.OpFneg {
 							// lower_float.rules:134
-							v421 := c.arg0(v419)
-							v429 := c.arg0(v427)
-							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v413), c.xmm(v421), c.xm(v429))), true
+							v420 := c.arg0(v418)
+							v428 := c.arg0(v426)
+							return c.out1(c.fma3(asm.VFNMSUB213PD, c.xmm(v412), c.xmm(v420), c.xm(v428))), true
 						}
 					}
 					// lower_float.rules:130
-					v429 := c.arg0(v427)
-					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v413), c.xmm(v414), c.xm(v429))), true
+					v428 := c.arg0(v426)
+					return c.out1(c.fma3(asm.VFMSUB213PD, c.xmm(v412), c.xmm(v413), c.xm(v428))), true
 				}
 			}
-			v413 := c.arg0(v0)
-			if v423, ok := c.defInst(v413); ok {
-				v424 := c.opcode(v423)
-				if v424 == ir.OpFneg {
+			v412 := c.arg0(v0)
+			if v422, ok := c.defInst(v412); ok {
+				v423 := c.opcode(v422)
+				if v423 == ir.OpFneg {
 					// lower_float.rules:126
-					v425 := c.arg0(v423)
-					v414 := c.arg1(v0)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v425), c.xmm(v414), c.xm(v415))), true
+					v424 := c.arg0(v422)
+					v413 := c.arg1(v0)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v424), c.xmm(v413), c.xm(v414))), true
 				}
 			}
-			v414 := c.arg1(v0)
-			if v419, ok := c.defInst(v414); ok {
-				v420 := c.opcode(v419)
-				if v420 == ir.OpFneg {
+			v413 := c.arg1(v0)
+			if v418, ok := c.defInst(v413); ok {
+				v419 := c.opcode(v418)
+				if v419 == ir.OpFneg {
 					// lower_float.rules:122
-					v421 := c.arg0(v419)
-					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v413), c.xmm(v421), c.xm(v415))), true
+					v420 := c.arg0(v418)
+					return c.out1(c.fma3(asm.VFNMADD213PD, c.xmm(v412), c.xmm(v420), c.xm(v414))), true
 				}
 			}
 			// lower_float.rules:118
-			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v413), c.xmm(v414), c.xm(v415))), true
+			return c.out1(c.fma3(asm.VFMADD213PD, c.xmm(v412), c.xmm(v413), c.xm(v414))), true
 		}
-		// lower_vector.rules:484
-		v413 := c.arg0(v0)
-		v414 := c.arg1(v0)
-		v415 := c.arg2(v0)
-		a4 := c.xmm(v413)
-		b5 := c.xmm(v414)
-		k6 := c.xmm(v415)
+		// lower_vector.rules:483
+		v412 := c.arg0(v0)
+		v413 := c.arg1(v0)
+		v414 := c.arg2(v0)
+		a4 := c.xmm(v412)
+		b5 := c.xmm(v413)
+		k6 := c.xmm(v414)
 		return c.out1(c.vop(asm.UNPCKLPD, c.callFma(ir.F64, a4, b5, k6), c.operandReg(c.callFma(ir.F64, c.highHalf(a4), c.highHalf(b5), c.highHalf(k6))))), true
 	}
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:113
-		v413 := c.arg0(v0)
-		v414 := c.arg1(v0)
-		v415 := c.arg2(v0)
-		return c.out1(c.callFma(v380, c.xmm(v413), c.xmm(v414), c.xmm(v415))), true
+		v412 := c.arg0(v0)
+		v413 := c.arg1(v0)
+		v414 := c.arg2(v0)
+		return c.out1(c.callFma(v379, c.xmm(v412), c.xmm(v413), c.xmm(v414))), true
 	}
 	var none out
 	return none, false
@@ -1765,127 +1758,127 @@ func (c *lower) lower_OpFma(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		v1087 := c.rotation(v146, v147)
-		if v1087 {
+		v145 := c.arg0(v0)
+		v146 := c.arg1(v0)
+		v1086 := c.rotation(v145, v146)
+		if v1086 {
 			// lower_vector.rules:277
-			return c.out1(c.rotate(v146, v147)), true
+			return c.out1(c.rotate(v145, v146)), true
 		}
-		v455 := c.hasAvx512()
-		if v455 {
-			if v1058, ok := c.onlyUse(v147); ok {
-				if v1060, ok := c.defInst(v1058); ok {
-					v1061 := c.opcode(v1060)
-					if v1061 == ir.OpBand {
+		v454 := c.hasAvx512()
+		if v454 {
+			if v1057, ok := c.onlyUse(v146); ok {
+				if v1059, ok := c.defInst(v1057); ok {
+					v1060 := c.opcode(v1059)
+					if v1060 == ir.OpBand {
 						// lower_vector.rules:270
-						v1084 := c.arg0(v1060)
-						v1085 := c.arg1(v1060)
-						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1084), c.xm(v1085))), true
+						v1083 := c.arg0(v1059)
+						v1084 := c.arg1(v1059)
+						return c.out1(c.ternary(248, c.xmm(v145), c.xmm(v1083), c.xm(v1084))), true
 					}
 				}
 			}
-			if v1051, ok := c.onlyUse(v146); ok {
-				if v1053, ok := c.defInst(v1051); ok {
-					v1054 := c.opcode(v1053)
-					if v1054 == ir.OpBand {
+			if v1050, ok := c.onlyUse(v145); ok {
+				if v1052, ok := c.defInst(v1050); ok {
+					v1053 := c.opcode(v1052)
+					if v1053 == ir.OpBand {
 						// lower_vector.rules:269
-						v1082 := c.arg0(v1053)
-						v1083 := c.arg1(v1053)
-						return c.out1(c.ternary(248, c.xmm(v147), c.xmm(v1082), c.xm(v1083))), true
+						v1081 := c.arg0(v1052)
+						v1082 := c.arg1(v1052)
+						return c.out1(c.ternary(248, c.xmm(v146), c.xmm(v1081), c.xm(v1082))), true
 					}
 				}
 			}
-			if v1058, ok := c.onlyUse(v147); ok {
-				if v1060, ok := c.defInst(v1058); ok {
-					v1061 := c.opcode(v1060)
-					if v1061 == ir.OpBor {
+			if v1057, ok := c.onlyUse(v146); ok {
+				if v1059, ok := c.defInst(v1057); ok {
+					v1060 := c.opcode(v1059)
+					if v1060 == ir.OpBor {
 						// lower_vector.rules:264
-						v1062 := c.arg0(v1060)
-						v1063 := c.arg1(v1060)
-						return c.out1(c.ternary(254, c.xmm(v1062), c.xmm(v1063), c.xm(v146))), true
+						v1061 := c.arg0(v1059)
+						v1062 := c.arg1(v1059)
+						return c.out1(c.ternary(254, c.xmm(v1061), c.xmm(v1062), c.xm(v145))), true
 					}
 				}
 			}
-			if v1051, ok := c.onlyUse(v146); ok {
-				if v1053, ok := c.defInst(v1051); ok {
-					v1054 := c.opcode(v1053)
-					if v1054 == ir.OpBor {
+			if v1050, ok := c.onlyUse(v145); ok {
+				if v1052, ok := c.defInst(v1050); ok {
+					v1053 := c.opcode(v1052)
+					if v1053 == ir.OpBor {
 						// lower_vector.rules:263
-						v1055 := c.arg0(v1053)
-						v1056 := c.arg1(v1053)
-						return c.out1(c.ternary(254, c.xmm(v1055), c.xmm(v1056), c.xm(v147))), true
+						v1054 := c.arg0(v1052)
+						v1055 := c.arg1(v1052)
+						return c.out1(c.ternary(254, c.xmm(v1054), c.xmm(v1055), c.xm(v146))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:246
-		return c.out1(c.vcomm(asm.POR, v146, v147)), true
+		return c.out1(c.vcomm(asm.POR, v145, v146)), true
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v147 := c.arg1(v0)
-		if v149, ok := c.defInst(v147); ok {
-			v150 := c.opcode(v149)
-			if v150 == ir.OpIshl {
-				v151 := c.arg0(v149)
-				if v154, ok := c.uconst(v151); ok {
-					if v154 == 1 {
-						// lower_int.rules:97
-						v146 := c.arg0(v0)
-						v152 := c.arg1(v149)
-						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v146), c.gprLow(v152))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v146 := c.arg1(v0)
+		if v148, ok := c.defInst(v146); ok {
+			v149 := c.opcode(v148)
+			if v149 == ir.OpIshl {
+				v150 := c.arg0(v148)
+				if v153, ok := c.uconst(v150); ok {
+					if v153 == 1 {
+						// lower_int.rules:93
+						v145 := c.arg0(v0)
+						v151 := c.arg1(v148)
+						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v13), c.gpr(v145), c.gprLow(v151))), true
 					}
 				}
 			}
 		}
-		v146 := c.arg0(v0)
-		if v156, ok := c.defInst(v146); ok {
-			v157 := c.opcode(v156)
-			if v157 == ir.OpIshl {
-				v158 := c.arg0(v156)
-				if v161, ok := c.uconst(v158); ok {
-					if v161 == 1 {
-						// lower_int.rules:98
-						v159 := c.arg1(v156)
-						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v14), c.gpr(v147), c.gprLow(v159))), true
+		v145 := c.arg0(v0)
+		if v155, ok := c.defInst(v145); ok {
+			v156 := c.opcode(v155)
+			if v156 == ir.OpIshl {
+				v157 := c.arg0(v155)
+				if v160, ok := c.uconst(v157); ok {
+					if v160 == 1 {
+						// lower_int.rules:94
+						v158 := c.arg1(v155)
+						return c.out1(c.bitOp(asm.BTS, c.sizeOf(v13), c.gpr(v146), c.gprLow(v158))), true
 					}
 				}
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v146 := c.arg0(v0)
-		if v198, ok := c.simm32(v146); ok {
-			// lower_int.rules:108
-			v147 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v147), c.operandImm(v198))), true
+		v145 := c.arg0(v0)
+		if v197, ok := c.simm32(v145); ok {
+			// lower_int.rules:104
+			v146 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.size32(v4), c.gpr(v146), c.operandImm(v197))), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v146 := c.arg0(v0)
-		if v200, ok := c.sinkableLoad(v146); ok {
-			// lower_int.rules:109
-			v147 := c.arg1(v0)
-			return c.out1(c.alu(asm.OR, c.sizeOf(v14), c.gpr(v147), c.operandMem(c.sink(v200)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v145 := c.arg0(v0)
+		if v199, ok := c.sinkableLoad(v145); ok {
+			// lower_int.rules:105
+			v146 := c.arg1(v0)
+			return c.out1(c.alu(asm.OR, c.sizeOf(v13), c.gpr(v146), c.operandMem(c.sink(v199)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:107
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		return c.out1(c.commute(asm.OR, c.size32(v4), v146, v147)), true
+		// lower_int.rules:103
+		v145 := c.arg0(v0)
+		v146 := c.arg1(v0)
+		return c.out1(c.commute(asm.OR, c.size32(v4), v145, v146)), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:171
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		return c.out1(c.sse(asm.ORPS, c.xmm(v146), c.operandReg(c.xmm(v147)))), true
+		v145 := c.arg0(v0)
+		v146 := c.arg1(v0)
+		return c.out1(c.sse(asm.ORPS, c.xmm(v145), c.operandReg(c.xmm(v146)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:95
-		v146 := c.arg0(v0)
-		v147 := c.arg1(v0)
-		return c.outPair(c.bothHalves(asm.OR, v146, v147)), true
+		// lower_wide.rules:91
+		v145 := c.arg0(v0)
+		v146 := c.arg1(v0)
+		return c.outPair(c.bothHalves(asm.OR, v145, v146)), true
 	}
 	var none out
 	return none, false
@@ -1893,391 +1886,386 @@ func (c *lower) lower_OpBor(v0 ir.Inst) (out, bool) {
 
 // lower_OpStore is the part of lower for one case.
 func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
-	v543 := c.memFlags(v0)
-	if v548, ok := c.littleEndian(v543); ok {
-		v544 := c.arg0(v0)
-		if v604, ok := c.defInst(v544); ok {
-			v605 := c.opcode(v604)
-			switch v605 {
+	v542 := c.memFlags(v0)
+	if v547, ok := c.littleEndian(v542); ok {
+		v543 := c.arg0(v0)
+		if v603, ok := c.defInst(v543); ok {
+			v604 := c.opcode(v603)
+			switch v604 {
 			case ir.OpExtractlane:
-				v1214 := c.arg0(v604)
-				v1217 := c.valueType(v1214)
-				switch v1217 {
+				v1213 := c.arg0(v603)
+				v1216 := c.valueType(v1213)
+				switch v1216 {
 				case ir.I32X4:
-					v1215 := c.lane(v604)
-					if v1215 == 0 {
-						// lower_vector.rules:678
-						v545 := c.arg1(v0)
-						v546 := c.offset(v0)
-						c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v1214))
+					v1214 := c.lane(v603)
+					if v1214 == 0 {
+						// lower_vector.rules:675
+						v544 := c.arg1(v0)
+						v545 := c.offset(v0)
+						c.storeXmm(ir.F32, c.amode(v547, v544, v545), c.xmm(v1213))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:674
-					v545 := c.arg1(v0)
-					v546 := c.offset(v0)
-					c.storeLane(asm.PEXTRD, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
+					// lower_vector.rules:673
+					v544 := c.arg1(v0)
+					v545 := c.offset(v0)
+					c.storeLane(asm.PEXTRD, c.amode(v547, v544, v545), c.xmm(v1213), c.laneU8(v1214))
 					return c.outNone(), true
 				case ir.I64X2:
-					v1215 := c.lane(v604)
-					switch v1215 {
+					v1214 := c.lane(v603)
+					switch v1214 {
 					case 0:
-						// lower_vector.rules:680
-						v545 := c.arg1(v0)
-						v546 := c.offset(v0)
-						c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v1214))
+						// lower_vector.rules:677
+						v544 := c.arg1(v0)
+						v545 := c.offset(v0)
+						c.storeXmm(ir.F64, c.amode(v547, v544, v545), c.xmm(v1213))
 						return c.outNone(), true
 					case 1:
-						// lower_vector.rules:682
-						v545 := c.arg1(v0)
-						v546 := c.offset(v0)
-						c.storeHalf(c.amode(v548, v545, v546), c.xmm(v1214))
+						// lower_vector.rules:679
+						v544 := c.arg1(v0)
+						v545 := c.offset(v0)
+						c.storeHalf(c.amode(v547, v544, v545), c.xmm(v1213))
 						return c.outNone(), true
 					}
-					// lower_vector.rules:676
-					v545 := c.arg1(v0)
-					v546 := c.offset(v0)
-					c.storeLane(asm.PEXTRQ, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
-					return c.outNone(), true
 				case ir.I8X16:
-					// lower_vector.rules:670
-					v545 := c.arg1(v0)
-					v546 := c.offset(v0)
-					v1215 := c.lane(v604)
-					c.storeLane(asm.PEXTRB, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
+					// lower_vector.rules:669
+					v544 := c.arg1(v0)
+					v545 := c.offset(v0)
+					v1214 := c.lane(v603)
+					c.storeLane(asm.PEXTRB, c.amode(v547, v544, v545), c.xmm(v1213), c.laneU8(v1214))
 					return c.outNone(), true
 				case ir.I16X8:
-					// lower_vector.rules:672
-					v545 := c.arg1(v0)
-					v546 := c.offset(v0)
-					v1215 := c.lane(v604)
-					c.storeLane(asm.PEXTRW, c.amode(v548, v545, v546), c.xmm(v1214), c.laneU8(v1215))
+					// lower_vector.rules:671
+					v544 := c.arg1(v0)
+					v545 := c.offset(v0)
+					v1214 := c.lane(v603)
+					c.storeLane(asm.PEXTRW, c.amode(v547, v544, v545), c.xmm(v1213), c.laneU8(v1214))
 					return c.outNone(), true
 				}
 			case ir.OpBitcast:
-				v550 := c.valueType(v544)
-				if _, ok := c.fitsIn64(v550); ok {
-					v607 := c.arg0(v604)
-					v609 := c.valueType(v607)
-					if v613, ok := c.tyScalarFloat(v609); ok {
+				v549 := c.valueType(v543)
+				if _, ok := c.fitsIn64(v549); ok {
+					v606 := c.arg0(v603)
+					v608 := c.valueType(v606)
+					if v612, ok := c.tyScalarFloat(v608); ok {
 						// lower_mem.rules:103
-						v545 := c.arg1(v0)
-						v546 := c.offset(v0)
-						c.storeXmm(v613, c.amode(v548, v545, v546), c.xmm(v607))
+						v544 := c.arg1(v0)
+						v545 := c.offset(v0)
+						c.storeXmm(v612, c.amode(v547, v544, v545), c.xmm(v606))
 						return c.outNone(), true
 					}
 				}
-				if v600, ok := c.tyScalarFloat(v550); ok {
-					v607 := c.arg0(v604)
-					v609 := c.valueType(v607)
-					if _, ok := c.fitsIn64(v609); ok {
+				if v599, ok := c.tyScalarFloat(v549); ok {
+					v606 := c.arg0(v603)
+					v608 := c.valueType(v606)
+					if _, ok := c.fitsIn64(v608); ok {
 						// lower_mem.rules:101
-						v545 := c.arg1(v0)
-						v546 := c.offset(v0)
-						return c.storeInt(c.sizeOf(v600), v548, c.gpr(v607), v545, v546), true
+						v544 := c.arg1(v0)
+						v545 := c.offset(v0)
+						return c.storeInt(c.sizeOf(v599), v547, c.gpr(v606), v544, v545), true
 					}
 				}
 			}
 		}
-		v550 := c.valueType(v544)
-		if v552, ok := c.fitsIn64(v550); ok {
-			if v622, ok := c.onlyUse(v544); ok {
-				if v624, ok := c.defInst(v622); ok {
-					v625 := c.opcode(v624)
-					switch v625 {
+		v549 := c.valueType(v543)
+		if v551, ok := c.fitsIn64(v549); ok {
+			if v621, ok := c.onlyUse(v543); ok {
+				if v623, ok := c.defInst(v621); ok {
+					v624 := c.opcode(v623)
+					switch v624 {
 					case ir.OpIadd:
-						v626 := c.arg0(v624)
-						if v629, ok := c.sinkableLoad(v626); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v631 := c.sameAddress(v629, v548, v545, v546)
-							if v631 {
+						v625 := c.arg0(v623)
+						if v628, ok := c.sinkableLoad(v625); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v630 := c.sameAddress(v628, v547, v544, v545)
+							if v630 {
 								// lower_mem.rules:125
-								v627 := c.arg1(v624)
-								return c.rmw(asm.ADD, v552, v629, v627), true
+								v626 := c.arg1(v623)
+								return c.rmw(asm.ADD, v551, v628, v626), true
 							}
 						}
-						v627 := c.arg1(v624)
-						if v633, ok := c.sinkableLoad(v627); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v635 := c.sameAddress(v633, v548, v545, v546)
-							if v635 {
+						v626 := c.arg1(v623)
+						if v632, ok := c.sinkableLoad(v626); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v634 := c.sameAddress(v632, v547, v544, v545)
+							if v634 {
 								// lower_mem.rules:127
-								return c.rmw(asm.ADD, v552, v633, v626), true
+								return c.rmw(asm.ADD, v551, v632, v625), true
 							}
 						}
 					case ir.OpIsub:
-						v636 := c.arg0(v624)
-						if v639, ok := c.sinkableLoad(v636); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v641 := c.sameAddress(v639, v548, v545, v546)
-							if v641 {
+						v635 := c.arg0(v623)
+						if v638, ok := c.sinkableLoad(v635); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v640 := c.sameAddress(v638, v547, v544, v545)
+							if v640 {
 								// lower_mem.rules:129
-								v637 := c.arg1(v624)
-								return c.rmw(asm.SUB, v552, v639, v637), true
+								v636 := c.arg1(v623)
+								return c.rmw(asm.SUB, v551, v638, v636), true
 							}
 						}
 					case ir.OpBand:
-						v642 := c.arg0(v624)
-						if v645, ok := c.sinkableLoad(v642); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v647 := c.sameAddress(v645, v548, v545, v546)
-							if v647 {
+						v641 := c.arg0(v623)
+						if v644, ok := c.sinkableLoad(v641); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v646 := c.sameAddress(v644, v547, v544, v545)
+							if v646 {
 								// lower_mem.rules:131
-								v643 := c.arg1(v624)
-								return c.rmw(asm.AND, v552, v645, v643), true
+								v642 := c.arg1(v623)
+								return c.rmw(asm.AND, v551, v644, v642), true
 							}
 						}
-						v643 := c.arg1(v624)
-						if v649, ok := c.sinkableLoad(v643); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v651 := c.sameAddress(v649, v548, v545, v546)
-							if v651 {
+						v642 := c.arg1(v623)
+						if v648, ok := c.sinkableLoad(v642); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v650 := c.sameAddress(v648, v547, v544, v545)
+							if v650 {
 								// lower_mem.rules:133
-								return c.rmw(asm.AND, v552, v649, v642), true
+								return c.rmw(asm.AND, v551, v648, v641), true
 							}
 						}
 					case ir.OpBor:
-						v652 := c.arg0(v624)
-						if v655, ok := c.sinkableLoad(v652); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v657 := c.sameAddress(v655, v548, v545, v546)
-							if v657 {
+						v651 := c.arg0(v623)
+						if v654, ok := c.sinkableLoad(v651); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v656 := c.sameAddress(v654, v547, v544, v545)
+							if v656 {
 								// lower_mem.rules:135
-								v653 := c.arg1(v624)
-								return c.rmw(asm.OR, v552, v655, v653), true
+								v652 := c.arg1(v623)
+								return c.rmw(asm.OR, v551, v654, v652), true
 							}
 						}
-						v653 := c.arg1(v624)
-						if v659, ok := c.sinkableLoad(v653); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v661 := c.sameAddress(v659, v548, v545, v546)
-							if v661 {
+						v652 := c.arg1(v623)
+						if v658, ok := c.sinkableLoad(v652); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v660 := c.sameAddress(v658, v547, v544, v545)
+							if v660 {
 								// lower_mem.rules:137
-								return c.rmw(asm.OR, v552, v659, v652), true
+								return c.rmw(asm.OR, v551, v658, v651), true
 							}
 						}
 					case ir.OpBxor:
-						v662 := c.arg0(v624)
-						if v665, ok := c.sinkableLoad(v662); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v667 := c.sameAddress(v665, v548, v545, v546)
-							if v667 {
+						v661 := c.arg0(v623)
+						if v664, ok := c.sinkableLoad(v661); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v666 := c.sameAddress(v664, v547, v544, v545)
+							if v666 {
 								// lower_mem.rules:139
-								v663 := c.arg1(v624)
-								return c.rmw(asm.XOR, v552, v665, v663), true
+								v662 := c.arg1(v623)
+								return c.rmw(asm.XOR, v551, v664, v662), true
 							}
 						}
-						v663 := c.arg1(v624)
-						if v669, ok := c.sinkableLoad(v663); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v671 := c.sameAddress(v669, v548, v545, v546)
-							if v671 {
+						v662 := c.arg1(v623)
+						if v668, ok := c.sinkableLoad(v662); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v670 := c.sameAddress(v668, v547, v544, v545)
+							if v670 {
 								// lower_mem.rules:141
-								return c.rmw(asm.XOR, v552, v669, v662), true
+								return c.rmw(asm.XOR, v551, v668, v661), true
 							}
 						}
 					case ir.OpBnot:
-						v672 := c.arg0(v624)
-						if v674, ok := c.sinkableLoad(v672); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v676 := c.sameAddress(v674, v548, v545, v546)
-							if v676 {
+						v671 := c.arg0(v623)
+						if v673, ok := c.sinkableLoad(v671); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v675 := c.sameAddress(v673, v547, v544, v545)
+							if v675 {
 								// lower_mem.rules:143
-								c.unaryStore(asm.NOT, c.sizeOf(v552), c.sink(v674))
+								c.unaryStore(asm.NOT, c.sizeOf(v551), c.sink(v673))
 								return c.outNone(), true
 							}
 						}
 					case ir.OpIneg:
-						v677 := c.arg0(v624)
-						if v679, ok := c.sinkableLoad(v677); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v681 := c.sameAddress(v679, v548, v545, v546)
-							if v681 {
+						v676 := c.arg0(v623)
+						if v678, ok := c.sinkableLoad(v676); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v680 := c.sameAddress(v678, v547, v544, v545)
+							if v680 {
 								// lower_mem.rules:145
-								c.unaryStore(asm.NEG, c.sizeOf(v552), c.sink(v679))
+								c.unaryStore(asm.NEG, c.sizeOf(v551), c.sink(v678))
 								return c.outNone(), true
 							}
 						}
 					case ir.OpIshl:
-						v826 := c.arg0(v624)
-						if v829, ok := c.sinkableLoad(v826); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v833 := c.sameAddress(v829, v548, v545, v546)
-							if v833 {
-								v827 := c.arg1(v624)
-								if v831, ok := c.uconst(v827); ok {
+						v825 := c.arg0(v623)
+						if v828, ok := c.sinkableLoad(v825); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v832 := c.sameAddress(v828, v547, v544, v545)
+							if v832 {
+								v826 := c.arg1(v623)
+								if v830, ok := c.uconst(v826); ok {
 									// lower_mem.rules:195
-									return c.shiftStore(asm.SHL, v552, v829, c.shiftAmount(v552, v831)), true
+									return c.shiftStore(asm.SHL, v551, v828, c.shiftAmount(v551, v830)), true
 								}
 							}
 						}
 					case ir.OpUshr:
-						v834 := c.arg0(v624)
-						if v837, ok := c.sinkableLoad(v834); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v841 := c.sameAddress(v837, v548, v545, v546)
-							if v841 {
-								v835 := c.arg1(v624)
-								if v839, ok := c.uconst(v835); ok {
+						v833 := c.arg0(v623)
+						if v836, ok := c.sinkableLoad(v833); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v840 := c.sameAddress(v836, v547, v544, v545)
+							if v840 {
+								v834 := c.arg1(v623)
+								if v838, ok := c.uconst(v834); ok {
 									// lower_mem.rules:197
-									return c.shiftStore(asm.SHR, v552, v837, c.shiftAmount(v552, v839)), true
+									return c.shiftStore(asm.SHR, v551, v836, c.shiftAmount(v551, v838)), true
 								}
 							}
 						}
 					case ir.OpSshr:
-						v842 := c.arg0(v624)
-						if v845, ok := c.sinkableLoad(v842); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v849 := c.sameAddress(v845, v548, v545, v546)
-							if v849 {
-								v843 := c.arg1(v624)
-								if v847, ok := c.uconst(v843); ok {
+						v841 := c.arg0(v623)
+						if v844, ok := c.sinkableLoad(v841); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v848 := c.sameAddress(v844, v547, v544, v545)
+							if v848 {
+								v842 := c.arg1(v623)
+								if v846, ok := c.uconst(v842); ok {
 									// lower_mem.rules:199
-									return c.shiftStore(asm.SAR, v552, v845, c.shiftAmount(v552, v847)), true
+									return c.shiftStore(asm.SAR, v551, v844, c.shiftAmount(v551, v846)), true
 								}
 							}
 						}
 					case ir.OpRotl:
-						v850 := c.arg0(v624)
-						if v853, ok := c.sinkableLoad(v850); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v857 := c.sameAddress(v853, v548, v545, v546)
-							if v857 {
-								v851 := c.arg1(v624)
-								if v855, ok := c.uconst(v851); ok {
+						v849 := c.arg0(v623)
+						if v852, ok := c.sinkableLoad(v849); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v856 := c.sameAddress(v852, v547, v544, v545)
+							if v856 {
+								v850 := c.arg1(v623)
+								if v854, ok := c.uconst(v850); ok {
 									// lower_mem.rules:201
-									return c.shiftStore(asm.ROL, v552, v853, c.shiftAmount(v552, v855)), true
+									return c.shiftStore(asm.ROL, v551, v852, c.shiftAmount(v551, v854)), true
 								}
 							}
 						}
 					case ir.OpRotr:
-						v858 := c.arg0(v624)
-						if v861, ok := c.sinkableLoad(v858); ok {
-							v545 := c.arg1(v0)
-							v546 := c.offset(v0)
-							v865 := c.sameAddress(v861, v548, v545, v546)
-							if v865 {
-								v859 := c.arg1(v624)
-								if v863, ok := c.uconst(v859); ok {
+						v857 := c.arg0(v623)
+						if v860, ok := c.sinkableLoad(v857); ok {
+							v544 := c.arg1(v0)
+							v545 := c.offset(v0)
+							v864 := c.sameAddress(v860, v547, v544, v545)
+							if v864 {
+								v858 := c.arg1(v623)
+								if v862, ok := c.uconst(v858); ok {
 									// lower_mem.rules:203
-									return c.shiftStore(asm.ROR, v552, v861, c.shiftAmount(v552, v863)), true
+									return c.shiftStore(asm.ROR, v551, v860, c.shiftAmount(v551, v862)), true
 								}
 							}
 						}
 					}
 				}
 			}
-			if v592, ok := c.simm32(v544); ok {
+			if v591, ok := c.simm32(v543); ok {
 				// lower_mem.rules:88
-				v545 := c.arg1(v0)
-				v546 := c.offset(v0)
-				c.storeImm(c.sizeOf(v552), c.amode(v548, v545, v546), v592)
+				v544 := c.arg1(v0)
+				v545 := c.offset(v0)
+				c.storeImm(c.sizeOf(v551), c.amode(v547, v544, v545), v591)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:73
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v552), v548, c.gpr(v544), v545, v546), true
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v551), v547, c.gpr(v543), v544, v545), true
 		}
-		if v600, ok := c.tyScalarFloat(v550); ok {
-			if v602, ok := c.floatImm32(v544); ok {
+		if v599, ok := c.tyScalarFloat(v549); ok {
+			if v601, ok := c.floatImm32(v543); ok {
 				// lower_mem.rules:97
-				v545 := c.arg1(v0)
-				v546 := c.offset(v0)
-				c.storeImm(c.sizeOf(v600), c.amode(v548, v545, v546), v602)
+				v544 := c.arg1(v0)
+				v545 := c.offset(v0)
+				c.storeImm(c.sizeOf(v599), c.amode(v547, v544, v545), v601)
 				return c.outNone(), true
 			}
 			// lower_mem.rules:105
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeXmm(v600, c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeXmm(v599, c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
-		if _, ok := c.tyVec256(v550); ok {
+		if _, ok := c.tyVec256(v549); ok {
 			// lower_mem.rules:107
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeWide(c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeWide(c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
-		if v620, ok := c.tyVec128(v550); ok {
+		if v619, ok := c.tyVec128(v549); ok {
 			// lower_mem.rules:110
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeXmm(v620, c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeXmm(v619, c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
-		switch v550 {
+		switch v549 {
 		case ir.I128:
-			// lower_wide.rules:245
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			m1 := c.amode(v548, v545, v546)
-			c.storeGpr(asm.S64, m1, c.low(v544))
-			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v544))
+			// lower_wide.rules:241
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			m1 := c.amode(v547, v544, v545)
+			c.storeGpr(asm.S64, m1, c.low(v543))
+			c.storeGpr(asm.S64, c.amodeAdd(m1, 8), c.high(v543))
 			return c.outNone(), true
 		case ir.F128:
 			// lower_small.rules:30
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeXmm(ir.F128, c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeXmm(ir.F128, c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall16(v550); ok {
+		if _, ok := c.tySmall16(v549); ok {
 			// lower_small.rules:27
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			return c.storeInt(asm.S16, v548, c.sseToGpr(asm.MOVD_ST, c.xmm(v544)), v545, v546), true
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			return c.storeInt(asm.S16, v547, c.sseToGpr(asm.MOVD_ST, c.xmm(v543)), v544, v545), true
 		}
-		if _, ok := c.tySmall32(v550); ok {
+		if _, ok := c.tySmall32(v549); ok {
 			// lower_small.rules:28
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeXmm(ir.F32, c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeXmm(ir.F32, c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
-		if _, ok := c.tySmall64(v550); ok {
+		if _, ok := c.tySmall64(v549); ok {
 			// lower_small.rules:29
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			c.storeXmm(ir.F64, c.amode(v548, v545, v546), c.xmm(v544))
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			c.storeXmm(ir.F64, c.amode(v547, v544, v545), c.xmm(v543))
 			return c.outNone(), true
 		}
 	}
-	if v584, ok := c.bigEndian(v543); ok {
-		v544 := c.arg0(v0)
-		v550 := c.valueType(v544)
-		if v552, ok := c.fitsIn64(v550); ok {
+	if v583, ok := c.bigEndian(v542); ok {
+		v543 := c.arg0(v0)
+		v549 := c.valueType(v543)
+		if v551, ok := c.fitsIn64(v549); ok {
 			// lower_mem.rules:82
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			return c.storeInt(c.sizeOf(v552), v584, c.swapBytes(v552, c.gpr(v544)), v545, v546), true
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			return c.storeInt(c.sizeOf(v551), v583, c.swapBytes(v551, c.gpr(v543)), v544, v545), true
 		}
-		switch v550 {
+		switch v549 {
 		case ir.F32:
 			// lower_mem.rules:86
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			return c.storeInt(asm.S32, v584, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v544))), v545, v546), true
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			return c.storeInt(asm.S32, v583, c.swapBytes(ir.I32, c.sseToGpr(asm.MOVD_ST, c.xmm(v543))), v544, v545), true
 		case ir.F64:
 			// lower_mem.rules:87
-			v545 := c.arg1(v0)
-			v546 := c.offset(v0)
-			return c.storeInt(asm.S64, v584, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v544))), v545, v546), true
+			v544 := c.arg1(v0)
+			v545 := c.offset(v0)
+			return c.storeInt(asm.S64, v583, c.swapBytes(ir.I64, c.sseToGpr(asm.MOVQ_ST, c.xmm(v543))), v544, v545), true
 		}
 	}
 	var none out
@@ -2288,201 +2276,201 @@ func (c *lower) lower_OpStore(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpImul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v236 := c.arg1(v0)
-		if v244, ok := c.uconst(v236); ok {
-			if v246, ok := c.leaFactor(v244); ok {
-				// lower_int.rules:168
-				v235 := c.arg0(v0)
-				r1 := c.gpr(v235)
-				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r1, r1, v246, 0))), true
+		v235 := c.arg1(v0)
+		if v243, ok := c.uconst(v235); ok {
+			if v245, ok := c.leaFactor(v243); ok {
+				// lower_int.rules:164
+				v234 := c.arg0(v0)
+				r1 := c.gpr(v234)
+				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r1, r1, v245, 0))), true
 			}
 		}
-		v235 := c.arg0(v0)
-		if v248, ok := c.uconst(v235); ok {
-			if v250, ok := c.leaFactor(v248); ok {
-				// lower_int.rules:169
-				r2 := c.gpr(v236)
-				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r2, r2, v250, 0))), true
+		v234 := c.arg0(v0)
+		if v247, ok := c.uconst(v234); ok {
+			if v249, ok := c.leaFactor(v247); ok {
+				// lower_int.rules:165
+				r2 := c.gpr(v235)
+				return c.out1(c.lea(c.size32(v4), c.amodeIndex(r2, r2, v249, 0))), true
 			}
 		}
-		if v240, ok := c.simm32(v236); ok {
-			// lower_int.rules:165
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v235), v240)), true
+		if v239, ok := c.simm32(v235); ok {
+			// lower_int.rules:161
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v234), v239)), true
 		}
-		if v242, ok := c.simm32(v235); ok {
-			// lower_int.rules:166
-			return c.out1(c.imulImm(c.size32(v4), c.rm(v236), v242)), true
+		if v241, ok := c.simm32(v234); ok {
+			// lower_int.rules:162
+			return c.out1(c.imulImm(c.size32(v4), c.rm(v235), v241)), true
 		}
 	}
 	switch v2 {
 	case ir.I64X2:
-		v235 := c.arg0(v0)
-		if v972, ok := c.defInst(v235); ok {
-			v973 := c.opcode(v972)
-			switch v973 {
+		v234 := c.arg0(v0)
+		if v971, ok := c.defInst(v234); ok {
+			v972 := c.opcode(v971)
+			switch v972 {
 			case ir.OpSwidenLow:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpSwidenLow {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpSwidenLow {
 						// lower_vector.rules:192
-						v974 := c.arg0(v972)
-						v978 := c.arg0(v976)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v974)), c.operandReg(c.spreadLow(c.xmm(v978))))), true
+						v973 := c.arg0(v971)
+						v977 := c.arg0(v975)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadLow(c.xmm(v973)), c.operandReg(c.spreadLow(c.xmm(v977))))), true
 					}
 				}
 			case ir.OpSwidenHigh:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpSwidenHigh {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpSwidenHigh {
 						// lower_vector.rules:193
-						v979 := c.arg0(v972)
-						v980 := c.arg0(v976)
-						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v979)), c.operandReg(c.spreadHigh(c.xmm(v980))))), true
+						v978 := c.arg0(v971)
+						v979 := c.arg0(v975)
+						return c.out1(c.vop(asm.PMULDQ, c.spreadHigh(c.xmm(v978)), c.operandReg(c.spreadHigh(c.xmm(v979))))), true
 					}
 				}
 			case ir.OpUwidenLow:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpUwidenLow {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpUwidenLow {
 						// lower_vector.rules:194
-						v981 := c.arg0(v972)
-						v982 := c.arg0(v976)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v981)), c.operandReg(c.spreadLow(c.xmm(v982))))), true
+						v980 := c.arg0(v971)
+						v981 := c.arg0(v975)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadLow(c.xmm(v980)), c.operandReg(c.spreadLow(c.xmm(v981))))), true
 					}
 				}
 			case ir.OpUwidenHigh:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpUwidenHigh {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpUwidenHigh {
 						// lower_vector.rules:195
-						v983 := c.arg0(v972)
-						v984 := c.arg0(v976)
-						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v983)), c.operandReg(c.spreadHigh(c.xmm(v984))))), true
+						v982 := c.arg0(v971)
+						v983 := c.arg0(v975)
+						return c.out1(c.vop(asm.PMULUDQ, c.spreadHigh(c.xmm(v982)), c.operandReg(c.spreadHigh(c.xmm(v983))))), true
 					}
 				}
 			}
 		}
-		v236 := c.arg1(v0)
-		v966 := c.bothHighZero(v235, v236)
-		if v966 {
+		v235 := c.arg1(v0)
+		v965 := c.bothHighZero(v234, v235)
+		if v965 {
 			// lower_vector.rules:178
-			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v235), c.lowPart(v236))), true
+			return c.out1(c.vcomm(asm.PMULUDQ, c.lowPart(v234), c.lowPart(v235))), true
 		}
-		v962 := c.hasAvx512dq()
-		if v962 {
+		v961 := c.hasAvx512dq()
+		if v961 {
 			// lower_vector.rules:168
-			return c.out1(c.vcomm(asm.VPMULLQ, v235, v236)), true
+			return c.out1(c.vcomm(asm.VPMULLQ, v234, v235)), true
 		}
-		if v970, ok := c.highZero(v235); ok {
+		if v969, ok := c.highZero(v234); ok {
 			// lower_vector.rules:184
-			return c.out1(c.halfCross(v236, v970)), true
+			return c.out1(c.halfCross(v235, v969)), true
 		}
-		if v968, ok := c.highZero(v236); ok {
+		if v967, ok := c.highZero(v235); ok {
 			// lower_vector.rules:183
-			return c.out1(c.halfCross(v235, v968)), true
+			return c.out1(c.halfCross(v234, v967)), true
 		}
 		// lower_vector.rules:145
-		a3 := c.xmm(v235)
-		b4 := c.xmm(v236)
+		a3 := c.xmm(v234)
+		b4 := c.xmm(v235)
 		cross5 := c.vop(asm.PADDQ, c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, a3, 32), c.operandReg(b4)), c.operandReg(c.vop(asm.PMULUDQ, c.vecShift(asm.PSRLQ_I, b4, 32), c.operandReg(a3))))
 		return c.out1(c.vop(asm.PADDQ, c.vecShift(asm.PSLLQ_I, cross5, 32), c.operandReg(c.vop(asm.PMULUDQ, a3, c.operandReg(b4))))), true
 	case ir.I32X4:
-		v235 := c.arg0(v0)
-		if v972, ok := c.defInst(v235); ok {
-			v973 := c.opcode(v972)
-			switch v973 {
+		v234 := c.arg0(v0)
+		if v971, ok := c.defInst(v234); ok {
+			v972 := c.opcode(v971)
+			switch v972 {
 			case ir.OpSwidenLow:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpSwidenLow {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpSwidenLow {
 						// lower_vector.rules:186
-						v974 := c.arg0(v972)
-						v978 := c.arg0(v976)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v974), c.xmm(v978))), true
+						v973 := c.arg0(v971)
+						v977 := c.arg0(v975)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHW, c.xmm(v973), c.xmm(v977))), true
 					}
 				}
 			case ir.OpSwidenHigh:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpSwidenHigh {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpSwidenHigh {
 						// lower_vector.rules:187
-						v979 := c.arg0(v972)
-						v980 := c.arg0(v976)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v979), c.xmm(v980))), true
+						v978 := c.arg0(v971)
+						v979 := c.arg0(v975)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHW, c.xmm(v978), c.xmm(v979))), true
 					}
 				}
 			case ir.OpUwidenLow:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpUwidenLow {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpUwidenLow {
 						// lower_vector.rules:188
-						v981 := c.arg0(v972)
-						v982 := c.arg0(v976)
-						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v981), c.xmm(v982))), true
+						v980 := c.arg0(v971)
+						v981 := c.arg0(v975)
+						return c.out1(c.product(asm.PUNPCKLWD, asm.PMULHUW, c.xmm(v980), c.xmm(v981))), true
 					}
 				}
 			case ir.OpUwidenHigh:
-				v236 := c.arg1(v0)
-				if v976, ok := c.defInst(v236); ok {
-					v977 := c.opcode(v976)
-					if v977 == ir.OpUwidenHigh {
+				v235 := c.arg1(v0)
+				if v975, ok := c.defInst(v235); ok {
+					v976 := c.opcode(v975)
+					if v976 == ir.OpUwidenHigh {
 						// lower_vector.rules:189
-						v983 := c.arg0(v972)
-						v984 := c.arg0(v976)
-						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v983), c.xmm(v984))), true
+						v982 := c.arg0(v971)
+						v983 := c.arg0(v975)
+						return c.out1(c.product(asm.PUNPCKHWD, asm.PMULHUW, c.xmm(v982), c.xmm(v983))), true
 					}
 				}
 			}
 		}
 		// lower_vector.rules:137
-		v236 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULLD, v235, v236)), true
+		v235 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLD, v234, v235)), true
 	case ir.I128:
-		// lower_wide.rules:83
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		a6 := c.low(v235)
-		b7 := c.high(v235)
-		p8 := c.low(v236)
-		q9 := c.high(v236)
+		// lower_wide.rules:79
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		a6 := c.low(v234)
+		b7 := c.high(v234)
+		p8 := c.low(v235)
+		q9 := c.high(v235)
 		m10 := c.mulWide(false, asm.S64, a6, c.operandReg(p8))
 		h11 := c.add(asm.S64, c.mulLow(asm.S64, a6, c.operandReg(q9)), c.mulLow(asm.S64, b7, c.operandReg(p8)))
 		return c.outPair(c.makePair(c.first(m10), c.add(asm.S64, c.second(m10), h11))), true
 	case ir.I16X8:
 		// lower_vector.rules:136
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMULLW, v235, v236)), true
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMULLW, v234, v235)), true
 	case ir.I8X16:
 		// lower_vector.rules:139
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		a12 := c.xmm(v235)
-		b13 := c.xmm(v236)
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		a12 := c.xmm(v234)
+		b13 := c.xmm(v235)
 		even14 := c.andX(c.vop(asm.PMULLW, a12, c.operandReg(b13)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 		odd15 := c.vop(asm.PMULLW, c.vecShift(asm.PSRLW_I, a12, 8), c.operandReg(c.vecShift(asm.PSRLW_I, b13, 8)))
 		return c.out1(c.orX(even14, c.operandReg(c.vecShift(asm.PSLLW_I, odd15, 8)))), true
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v235 := c.arg0(v0)
-		if v238, ok := c.sinkableLoad(v235); ok {
-			// lower_int.rules:164
-			v236 := c.arg1(v0)
-			return c.out1(c.mulLow(c.sizeOf(v14), c.gpr(v236), c.operandMem(c.sink(v238)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v234 := c.arg0(v0)
+		if v237, ok := c.sinkableLoad(v234); ok {
+			// lower_int.rules:160
+			v235 := c.arg1(v0)
+			return c.out1(c.mulLow(c.sizeOf(v13), c.gpr(v235), c.operandMem(c.sink(v237)))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:163
-		v235 := c.arg0(v0)
-		v236 := c.arg1(v0)
-		return c.out1(c.commute(asm.IMUL, c.size32(v4), v235, v236)), true
+		// lower_int.rules:159
+		v234 := c.arg0(v0)
+		v235 := c.arg1(v0)
+		return c.out1(c.commute(asm.IMUL, c.size32(v4), v234, v235)), true
 	}
 	var none out
 	return none, false
@@ -2493,100 +2481,100 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v219 := c.arg0(v0)
-		if v258, ok := c.onlyUse(v219); ok {
-			if v260, ok := c.defInst(v258); ok {
-				v261 := c.opcode(v260)
-				if v261 == ir.OpUmulhi {
-					v263 := c.arg1(v260)
-					if v265, ok := c.uconst(v263); ok {
-						v220 := c.arg1(v0)
-						if v222, ok := c.uconst(v220); ok {
-							// lower_int.rules:177
-							v262 := c.arg0(v260)
-							return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v262), c.operandReg(c.immConst(ir.I64, v265))), c.upperAmount(v222))), true
+		v218 := c.arg0(v0)
+		if v257, ok := c.onlyUse(v218); ok {
+			if v259, ok := c.defInst(v257); ok {
+				v260 := c.opcode(v259)
+				if v260 == ir.OpUmulhi {
+					v262 := c.arg1(v259)
+					if v264, ok := c.uconst(v262); ok {
+						v219 := c.arg1(v0)
+						if v221, ok := c.uconst(v219); ok {
+							// lower_int.rules:173
+							v261 := c.arg0(v259)
+							return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v261), c.operandReg(c.immConst(ir.I64, v264))), c.upperAmount(v221))), true
 						}
 					}
 				}
 			}
 		}
 	case ir.I16X8:
-		v220 := c.arg1(v0)
-		if v222, ok := c.uconst(v220); ok {
+		v219 := c.arg1(v0)
+		if v221, ok := c.uconst(v219); ok {
 			// lower_vector.rules:303
-			v219 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v219), c.laneAmount(ir.I16X8, v222))), true
+			v218 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLW_I, c.xmm(v218), c.laneAmount(ir.I16X8, v221))), true
 		}
 		// lower_vector.rules:329
-		v219 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLW, c.xmm(v219), c.operandReg(c.amount(v220, 15)))), true
+		v218 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLW, c.xmm(v218), c.operandReg(c.amount(v219, 15)))), true
 	case ir.I32X4:
-		v220 := c.arg1(v0)
-		if v222, ok := c.uconst(v220); ok {
+		v219 := c.arg1(v0)
+		if v221, ok := c.uconst(v219); ok {
 			// lower_vector.rules:304
-			v219 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v219), c.laneAmount(ir.I32X4, v222))), true
+			v218 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLD_I, c.xmm(v218), c.laneAmount(ir.I32X4, v221))), true
 		}
 		// lower_vector.rules:330
-		v219 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLD, c.xmm(v219), c.operandReg(c.amount(v220, 31)))), true
+		v218 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLD, c.xmm(v218), c.operandReg(c.amount(v219, 31)))), true
 	case ir.I64X2:
-		v220 := c.arg1(v0)
-		if v222, ok := c.uconst(v220); ok {
+		v219 := c.arg1(v0)
+		if v221, ok := c.uconst(v219); ok {
 			// lower_vector.rules:305
-			v219 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v219), c.laneAmount(ir.I64X2, v222))), true
+			v218 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRLQ_I, c.xmm(v218), c.laneAmount(ir.I64X2, v221))), true
 		}
 		// lower_vector.rules:331
-		v219 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRLQ, c.xmm(v219), c.operandReg(c.amount(v220, 63)))), true
+		v218 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRLQ, c.xmm(v218), c.operandReg(c.amount(v219, 63)))), true
 	case ir.I8X16:
-		v220 := c.arg1(v0)
-		if v222, ok := c.uconst(v220); ok {
+		v219 := c.arg1(v0)
+		if v221, ok := c.uconst(v219); ok {
 			// lower_vector.rules:317
-			v219 := c.arg0(v0)
-			n1 := c.laneAmount(ir.I8X16, v222)
-			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v219), n1), c.operandMem(c.bytesKept(false, n1)))), true
+			v218 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I8X16, v221)
+			return c.out1(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v218), n1), c.operandMem(c.bytesKept(false, n1)))), true
 		}
 		// lower_vector.rules:345
-		v219 := c.arg0(v0)
-		k2 := c.amount(v220, 7)
-		a3 := c.xmm(v219)
+		v218 := c.arg0(v0)
+		k2 := c.amount(v219, 7)
+		a3 := c.xmm(v218)
 		even4 := c.vop(asm.PSRLW, c.andX(a3, c.operandMem(c.constPool128(71777214294589695, 71777214294589695))), c.operandReg(k2))
 		odd5 := c.andX(c.vop(asm.PSRLW, a3, c.operandReg(k2)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
 		return c.out1(c.orX(even4, c.operandReg(odd5))), true
 	case ir.I128:
-		// lower_wide.rules:135
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.outPair(c.shrWide(c.low(v219), c.high(v219), c.gprLow(v220))), true
+		// lower_wide.rules:131
+		v218 := c.arg0(v0)
+		v219 := c.arg1(v0)
+		return c.outPair(c.shrWide(c.low(v218), c.high(v218), c.gprLow(v219))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v220 := c.arg1(v0)
-		if v222, ok := c.uconst(v220); ok {
-			// lower_int.rules:137
-			v219 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v219), c.shiftAmount(v4, v222))), true
+		v219 := c.arg1(v0)
+		if v221, ok := c.uconst(v219); ok {
+			// lower_int.rules:133
+			v218 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, c.size32(v4), c.zext32(v218), c.shiftAmount(v4, v221))), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v124 := c.hasBmi2()
-		if v124 {
-			// lower_int.rules:135
-			v219 := c.arg0(v0)
-			v220 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v14), c.rm(v219), c.gprLow(v220))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v123 := c.hasBmi2()
+		if v123 {
+			// lower_int.rules:131
+			v218 := c.arg0(v0)
+			v219 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SHRX, c.sizeOf(v13), c.rm(v218), c.gprLow(v219))), true
 		}
-		// lower_int.rules:134
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v14), c.gpr(v219), c.gprLow(v220))), true
+		// lower_int.rules:130
+		v218 := c.arg0(v0)
+		v219 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, c.sizeOf(v13), c.gpr(v218), c.gprLow(v219))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:136
-		v219 := c.arg0(v0)
-		v220 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v219), c.maskedAmount(v216, v220))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:132
+		v218 := c.arg0(v0)
+		v219 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SHR, asm.S32, c.zext32(v218), c.maskedAmount(v215, v219))), true
 	}
 	var none out
 	return none, false
@@ -2594,155 +2582,155 @@ func (c *lower) lower_OpUshr(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore8 is the part of lower for one case.
 func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
-	v553 := c.memFlags(v0)
-	if v558, ok := c.littleEndian(v553); ok {
-		v554 := c.arg0(v0)
-		if v683, ok := c.onlyUse(v554); ok {
-			if v685, ok := c.defInst(v683); ok {
-				v686 := c.opcode(v685)
-				switch v686 {
+	v552 := c.memFlags(v0)
+	if v557, ok := c.littleEndian(v552); ok {
+		v553 := c.arg0(v0)
+		if v682, ok := c.onlyUse(v553); ok {
+			if v684, ok := c.defInst(v682); ok {
+				v685 := c.opcode(v684)
+				switch v685 {
 				case ir.OpIadd:
-					v687 := c.arg0(v685)
-					if v690, v691, ok := c.narrowLoad(v687); ok {
-						if v690 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v693 := c.sameAddress(v691, v558, v555, v556)
-							if v693 {
+					v686 := c.arg0(v684)
+					if v689, v690, ok := c.narrowLoad(v686); ok {
+						if v689 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v692 := c.sameAddress(v690, v557, v554, v555)
+							if v692 {
 								// lower_mem.rules:149
-								v688 := c.arg1(v685)
-								return c.rmw(asm.ADD, ir.I8, v691, v688), true
+								v687 := c.arg1(v684)
+								return c.rmw(asm.ADD, ir.I8, v690, v687), true
 							}
 						}
 					}
-					v688 := c.arg1(v685)
-					if v695, v696, ok := c.narrowLoad(v688); ok {
-						if v695 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v698 := c.sameAddress(v696, v558, v555, v556)
-							if v698 {
+					v687 := c.arg1(v684)
+					if v694, v695, ok := c.narrowLoad(v687); ok {
+						if v694 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v697 := c.sameAddress(v695, v557, v554, v555)
+							if v697 {
 								// lower_mem.rules:151
-								return c.rmw(asm.ADD, ir.I8, v696, v687), true
+								return c.rmw(asm.ADD, ir.I8, v695, v686), true
 							}
 						}
 					}
 				case ir.OpIsub:
-					v699 := c.arg0(v685)
-					if v702, v703, ok := c.narrowLoad(v699); ok {
-						if v702 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v705 := c.sameAddress(v703, v558, v555, v556)
-							if v705 {
+					v698 := c.arg0(v684)
+					if v701, v702, ok := c.narrowLoad(v698); ok {
+						if v701 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v704 := c.sameAddress(v702, v557, v554, v555)
+							if v704 {
 								// lower_mem.rules:153
-								v700 := c.arg1(v685)
-								return c.rmw(asm.SUB, ir.I8, v703, v700), true
+								v699 := c.arg1(v684)
+								return c.rmw(asm.SUB, ir.I8, v702, v699), true
 							}
 						}
 					}
 				case ir.OpBand:
-					v706 := c.arg0(v685)
-					if v709, v710, ok := c.narrowLoad(v706); ok {
-						if v709 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v712 := c.sameAddress(v710, v558, v555, v556)
-							if v712 {
+					v705 := c.arg0(v684)
+					if v708, v709, ok := c.narrowLoad(v705); ok {
+						if v708 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v711 := c.sameAddress(v709, v557, v554, v555)
+							if v711 {
 								// lower_mem.rules:155
-								v707 := c.arg1(v685)
-								return c.rmw(asm.AND, ir.I8, v710, v707), true
+								v706 := c.arg1(v684)
+								return c.rmw(asm.AND, ir.I8, v709, v706), true
 							}
 						}
 					}
-					v707 := c.arg1(v685)
-					if v714, v715, ok := c.narrowLoad(v707); ok {
-						if v714 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v717 := c.sameAddress(v715, v558, v555, v556)
-							if v717 {
+					v706 := c.arg1(v684)
+					if v713, v714, ok := c.narrowLoad(v706); ok {
+						if v713 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v716 := c.sameAddress(v714, v557, v554, v555)
+							if v716 {
 								// lower_mem.rules:157
-								return c.rmw(asm.AND, ir.I8, v715, v706), true
+								return c.rmw(asm.AND, ir.I8, v714, v705), true
 							}
 						}
 					}
 				case ir.OpBor:
-					v718 := c.arg0(v685)
-					if v721, v722, ok := c.narrowLoad(v718); ok {
-						if v721 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v724 := c.sameAddress(v722, v558, v555, v556)
-							if v724 {
+					v717 := c.arg0(v684)
+					if v720, v721, ok := c.narrowLoad(v717); ok {
+						if v720 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v723 := c.sameAddress(v721, v557, v554, v555)
+							if v723 {
 								// lower_mem.rules:159
-								v719 := c.arg1(v685)
-								return c.rmw(asm.OR, ir.I8, v722, v719), true
+								v718 := c.arg1(v684)
+								return c.rmw(asm.OR, ir.I8, v721, v718), true
 							}
 						}
 					}
-					v719 := c.arg1(v685)
-					if v726, v727, ok := c.narrowLoad(v719); ok {
-						if v726 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v729 := c.sameAddress(v727, v558, v555, v556)
-							if v729 {
+					v718 := c.arg1(v684)
+					if v725, v726, ok := c.narrowLoad(v718); ok {
+						if v725 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v728 := c.sameAddress(v726, v557, v554, v555)
+							if v728 {
 								// lower_mem.rules:161
-								return c.rmw(asm.OR, ir.I8, v727, v718), true
+								return c.rmw(asm.OR, ir.I8, v726, v717), true
 							}
 						}
 					}
 				case ir.OpBxor:
-					v730 := c.arg0(v685)
-					if v733, v734, ok := c.narrowLoad(v730); ok {
-						if v733 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v736 := c.sameAddress(v734, v558, v555, v556)
-							if v736 {
+					v729 := c.arg0(v684)
+					if v732, v733, ok := c.narrowLoad(v729); ok {
+						if v732 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v735 := c.sameAddress(v733, v557, v554, v555)
+							if v735 {
 								// lower_mem.rules:163
-								v731 := c.arg1(v685)
-								return c.rmw(asm.XOR, ir.I8, v734, v731), true
+								v730 := c.arg1(v684)
+								return c.rmw(asm.XOR, ir.I8, v733, v730), true
 							}
 						}
 					}
-					v731 := c.arg1(v685)
-					if v738, v739, ok := c.narrowLoad(v731); ok {
-						if v738 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v741 := c.sameAddress(v739, v558, v555, v556)
-							if v741 {
+					v730 := c.arg1(v684)
+					if v737, v738, ok := c.narrowLoad(v730); ok {
+						if v737 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v740 := c.sameAddress(v738, v557, v554, v555)
+							if v740 {
 								// lower_mem.rules:165
-								return c.rmw(asm.XOR, ir.I8, v739, v730), true
+								return c.rmw(asm.XOR, ir.I8, v738, v729), true
 							}
 						}
 					}
 				case ir.OpBnot:
-					v742 := c.arg0(v685)
-					if v744, v745, ok := c.narrowLoad(v742); ok {
-						if v744 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v747 := c.sameAddress(v745, v558, v555, v556)
-							if v747 {
+					v741 := c.arg0(v684)
+					if v743, v744, ok := c.narrowLoad(v741); ok {
+						if v743 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v746 := c.sameAddress(v744, v557, v554, v555)
+							if v746 {
 								// lower_mem.rules:167
-								c.unaryStore(asm.NOT, c.sizeOf(ir.I8), c.sink(v745))
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I8), c.sink(v744))
 								return c.outNone(), true
 							}
 						}
 					}
 				case ir.OpIneg:
-					v748 := c.arg0(v685)
-					if v750, v751, ok := c.narrowLoad(v748); ok {
-						if v750 == ir.I8 {
-							v555 := c.arg1(v0)
-							v556 := c.offset(v0)
-							v753 := c.sameAddress(v751, v558, v555, v556)
-							if v753 {
+					v747 := c.arg0(v684)
+					if v749, v750, ok := c.narrowLoad(v747); ok {
+						if v749 == ir.I8 {
+							v554 := c.arg1(v0)
+							v555 := c.offset(v0)
+							v752 := c.sameAddress(v750, v557, v554, v555)
+							if v752 {
 								// lower_mem.rules:169
-								c.unaryStore(asm.NEG, c.sizeOf(ir.I8), c.sink(v751))
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I8), c.sink(v750))
 								return c.outNone(), true
 							}
 						}
@@ -2750,34 +2738,34 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		if v572, ok := c.defInst(v554); ok {
-			v573 := c.opcode(v572)
-			if v573 == ir.OpUextend {
+		if v571, ok := c.defInst(v553); ok {
+			v572 := c.opcode(v571)
+			if v572 == ir.OpUextend {
 				// lower_mem.rules:78
-				v574 := c.arg0(v572)
-				v555 := c.arg1(v0)
-				v556 := c.offset(v0)
-				return c.storeInt(asm.S8, v558, c.gprLow(v574), v555, v556), true
+				v573 := c.arg0(v571)
+				v554 := c.arg1(v0)
+				v555 := c.offset(v0)
+				return c.storeInt(asm.S8, v557, c.gprLow(v573), v554, v555), true
 			}
 		}
-		if v594, ok := c.simm32(v554); ok {
+		if v593, ok := c.simm32(v553); ok {
 			// lower_mem.rules:90
-			v555 := c.arg1(v0)
-			v556 := c.offset(v0)
-			c.storeImm(asm.S8, c.amode(v558, v555, v556), v594)
+			v554 := c.arg1(v0)
+			v555 := c.offset(v0)
+			c.storeImm(asm.S8, c.amode(v557, v554, v555), v593)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:74
-		v555 := c.arg1(v0)
-		v556 := c.offset(v0)
-		return c.storeInt(asm.S8, v558, c.gpr(v554), v555, v556), true
+		v554 := c.arg1(v0)
+		v555 := c.offset(v0)
+		return c.storeInt(asm.S8, v557, c.gpr(v553), v554, v555), true
 	}
-	if v586, ok := c.bigEndian(v553); ok {
+	if v585, ok := c.bigEndian(v552); ok {
 		// lower_mem.rules:83
-		v554 := c.arg0(v0)
-		v555 := c.arg1(v0)
-		v556 := c.offset(v0)
-		return c.storeInt(asm.S8, v586, c.gpr(v554), v555, v556), true
+		v553 := c.arg0(v0)
+		v554 := c.arg1(v0)
+		v555 := c.offset(v0)
+		return c.storeInt(asm.S8, v585, c.gpr(v553), v554, v555), true
 	}
 	var none out
 	return none, false
@@ -2785,155 +2773,155 @@ func (c *lower) lower_OpIstore8(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore16 is the part of lower for one case.
 func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
-	v559 := c.memFlags(v0)
-	if v564, ok := c.littleEndian(v559); ok {
-		v560 := c.arg0(v0)
-		if v755, ok := c.onlyUse(v560); ok {
-			if v757, ok := c.defInst(v755); ok {
-				v758 := c.opcode(v757)
-				switch v758 {
+	v558 := c.memFlags(v0)
+	if v563, ok := c.littleEndian(v558); ok {
+		v559 := c.arg0(v0)
+		if v754, ok := c.onlyUse(v559); ok {
+			if v756, ok := c.defInst(v754); ok {
+				v757 := c.opcode(v756)
+				switch v757 {
 				case ir.OpIadd:
-					v759 := c.arg0(v757)
-					if v762, v763, ok := c.narrowLoad(v759); ok {
-						if v762 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v765 := c.sameAddress(v763, v564, v561, v562)
-							if v765 {
+					v758 := c.arg0(v756)
+					if v761, v762, ok := c.narrowLoad(v758); ok {
+						if v761 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v764 := c.sameAddress(v762, v563, v560, v561)
+							if v764 {
 								// lower_mem.rules:171
-								v760 := c.arg1(v757)
-								return c.rmw(asm.ADD, ir.I16, v763, v760), true
+								v759 := c.arg1(v756)
+								return c.rmw(asm.ADD, ir.I16, v762, v759), true
 							}
 						}
 					}
-					v760 := c.arg1(v757)
-					if v767, v768, ok := c.narrowLoad(v760); ok {
-						if v767 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v770 := c.sameAddress(v768, v564, v561, v562)
-							if v770 {
+					v759 := c.arg1(v756)
+					if v766, v767, ok := c.narrowLoad(v759); ok {
+						if v766 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v769 := c.sameAddress(v767, v563, v560, v561)
+							if v769 {
 								// lower_mem.rules:173
-								return c.rmw(asm.ADD, ir.I16, v768, v759), true
+								return c.rmw(asm.ADD, ir.I16, v767, v758), true
 							}
 						}
 					}
 				case ir.OpIsub:
-					v771 := c.arg0(v757)
-					if v774, v775, ok := c.narrowLoad(v771); ok {
-						if v774 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v777 := c.sameAddress(v775, v564, v561, v562)
-							if v777 {
+					v770 := c.arg0(v756)
+					if v773, v774, ok := c.narrowLoad(v770); ok {
+						if v773 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v776 := c.sameAddress(v774, v563, v560, v561)
+							if v776 {
 								// lower_mem.rules:175
-								v772 := c.arg1(v757)
-								return c.rmw(asm.SUB, ir.I16, v775, v772), true
+								v771 := c.arg1(v756)
+								return c.rmw(asm.SUB, ir.I16, v774, v771), true
 							}
 						}
 					}
 				case ir.OpBand:
-					v778 := c.arg0(v757)
-					if v781, v782, ok := c.narrowLoad(v778); ok {
-						if v781 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v784 := c.sameAddress(v782, v564, v561, v562)
-							if v784 {
+					v777 := c.arg0(v756)
+					if v780, v781, ok := c.narrowLoad(v777); ok {
+						if v780 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v783 := c.sameAddress(v781, v563, v560, v561)
+							if v783 {
 								// lower_mem.rules:177
-								v779 := c.arg1(v757)
-								return c.rmw(asm.AND, ir.I16, v782, v779), true
+								v778 := c.arg1(v756)
+								return c.rmw(asm.AND, ir.I16, v781, v778), true
 							}
 						}
 					}
-					v779 := c.arg1(v757)
-					if v786, v787, ok := c.narrowLoad(v779); ok {
-						if v786 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v789 := c.sameAddress(v787, v564, v561, v562)
-							if v789 {
+					v778 := c.arg1(v756)
+					if v785, v786, ok := c.narrowLoad(v778); ok {
+						if v785 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v788 := c.sameAddress(v786, v563, v560, v561)
+							if v788 {
 								// lower_mem.rules:179
-								return c.rmw(asm.AND, ir.I16, v787, v778), true
+								return c.rmw(asm.AND, ir.I16, v786, v777), true
 							}
 						}
 					}
 				case ir.OpBor:
-					v790 := c.arg0(v757)
-					if v793, v794, ok := c.narrowLoad(v790); ok {
-						if v793 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v796 := c.sameAddress(v794, v564, v561, v562)
-							if v796 {
+					v789 := c.arg0(v756)
+					if v792, v793, ok := c.narrowLoad(v789); ok {
+						if v792 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v795 := c.sameAddress(v793, v563, v560, v561)
+							if v795 {
 								// lower_mem.rules:181
-								v791 := c.arg1(v757)
-								return c.rmw(asm.OR, ir.I16, v794, v791), true
+								v790 := c.arg1(v756)
+								return c.rmw(asm.OR, ir.I16, v793, v790), true
 							}
 						}
 					}
-					v791 := c.arg1(v757)
-					if v798, v799, ok := c.narrowLoad(v791); ok {
-						if v798 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v801 := c.sameAddress(v799, v564, v561, v562)
-							if v801 {
+					v790 := c.arg1(v756)
+					if v797, v798, ok := c.narrowLoad(v790); ok {
+						if v797 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v800 := c.sameAddress(v798, v563, v560, v561)
+							if v800 {
 								// lower_mem.rules:183
-								return c.rmw(asm.OR, ir.I16, v799, v790), true
+								return c.rmw(asm.OR, ir.I16, v798, v789), true
 							}
 						}
 					}
 				case ir.OpBxor:
-					v802 := c.arg0(v757)
-					if v805, v806, ok := c.narrowLoad(v802); ok {
-						if v805 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v808 := c.sameAddress(v806, v564, v561, v562)
-							if v808 {
+					v801 := c.arg0(v756)
+					if v804, v805, ok := c.narrowLoad(v801); ok {
+						if v804 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v807 := c.sameAddress(v805, v563, v560, v561)
+							if v807 {
 								// lower_mem.rules:185
-								v803 := c.arg1(v757)
-								return c.rmw(asm.XOR, ir.I16, v806, v803), true
+								v802 := c.arg1(v756)
+								return c.rmw(asm.XOR, ir.I16, v805, v802), true
 							}
 						}
 					}
-					v803 := c.arg1(v757)
-					if v810, v811, ok := c.narrowLoad(v803); ok {
-						if v810 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v813 := c.sameAddress(v811, v564, v561, v562)
-							if v813 {
+					v802 := c.arg1(v756)
+					if v809, v810, ok := c.narrowLoad(v802); ok {
+						if v809 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v812 := c.sameAddress(v810, v563, v560, v561)
+							if v812 {
 								// lower_mem.rules:187
-								return c.rmw(asm.XOR, ir.I16, v811, v802), true
+								return c.rmw(asm.XOR, ir.I16, v810, v801), true
 							}
 						}
 					}
 				case ir.OpBnot:
-					v814 := c.arg0(v757)
-					if v816, v817, ok := c.narrowLoad(v814); ok {
-						if v816 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v819 := c.sameAddress(v817, v564, v561, v562)
-							if v819 {
+					v813 := c.arg0(v756)
+					if v815, v816, ok := c.narrowLoad(v813); ok {
+						if v815 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v818 := c.sameAddress(v816, v563, v560, v561)
+							if v818 {
 								// lower_mem.rules:189
-								c.unaryStore(asm.NOT, c.sizeOf(ir.I16), c.sink(v817))
+								c.unaryStore(asm.NOT, c.sizeOf(ir.I16), c.sink(v816))
 								return c.outNone(), true
 							}
 						}
 					}
 				case ir.OpIneg:
-					v820 := c.arg0(v757)
-					if v822, v823, ok := c.narrowLoad(v820); ok {
-						if v822 == ir.I16 {
-							v561 := c.arg1(v0)
-							v562 := c.offset(v0)
-							v825 := c.sameAddress(v823, v564, v561, v562)
-							if v825 {
+					v819 := c.arg0(v756)
+					if v821, v822, ok := c.narrowLoad(v819); ok {
+						if v821 == ir.I16 {
+							v560 := c.arg1(v0)
+							v561 := c.offset(v0)
+							v824 := c.sameAddress(v822, v563, v560, v561)
+							if v824 {
 								// lower_mem.rules:191
-								c.unaryStore(asm.NEG, c.sizeOf(ir.I16), c.sink(v823))
+								c.unaryStore(asm.NEG, c.sizeOf(ir.I16), c.sink(v822))
 								return c.outNone(), true
 							}
 						}
@@ -2941,37 +2929,37 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 				}
 			}
 		}
-		if v576, ok := c.defInst(v560); ok {
-			v577 := c.opcode(v576)
-			if v577 == ir.OpUextend {
-				v578 := c.arg0(v576)
-				v580 := c.valueType(v578)
-				if _, ok := c.wideEnough16(v580); ok {
+		if v575, ok := c.defInst(v559); ok {
+			v576 := c.opcode(v575)
+			if v576 == ir.OpUextend {
+				v577 := c.arg0(v575)
+				v579 := c.valueType(v577)
+				if _, ok := c.wideEnough16(v579); ok {
 					// lower_mem.rules:79
-					v561 := c.arg1(v0)
-					v562 := c.offset(v0)
-					return c.storeInt(asm.S16, v564, c.gpr(v578), v561, v562), true
+					v560 := c.arg1(v0)
+					v561 := c.offset(v0)
+					return c.storeInt(asm.S16, v563, c.gpr(v577), v560, v561), true
 				}
 			}
 		}
-		if v596, ok := c.simm32(v560); ok {
+		if v595, ok := c.simm32(v559); ok {
 			// lower_mem.rules:92
-			v561 := c.arg1(v0)
-			v562 := c.offset(v0)
-			c.storeImm(asm.S16, c.amode(v564, v561, v562), v596)
+			v560 := c.arg1(v0)
+			v561 := c.offset(v0)
+			c.storeImm(asm.S16, c.amode(v563, v560, v561), v595)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:75
-		v561 := c.arg1(v0)
-		v562 := c.offset(v0)
-		return c.storeInt(asm.S16, v564, c.gpr(v560), v561, v562), true
+		v560 := c.arg1(v0)
+		v561 := c.offset(v0)
+		return c.storeInt(asm.S16, v563, c.gpr(v559), v560, v561), true
 	}
-	if v588, ok := c.bigEndian(v559); ok {
+	if v587, ok := c.bigEndian(v558); ok {
 		// lower_mem.rules:84
-		v560 := c.arg0(v0)
-		v561 := c.arg1(v0)
-		v562 := c.offset(v0)
-		return c.storeInt(asm.S16, v588, c.swapBytes(ir.I16, c.gpr(v560)), v561, v562), true
+		v559 := c.arg0(v0)
+		v560 := c.arg1(v0)
+		v561 := c.offset(v0)
+		return c.storeInt(asm.S16, v587, c.swapBytes(ir.I16, c.gpr(v559)), v560, v561), true
 	}
 	var none out
 	return none, false
@@ -2979,79 +2967,79 @@ func (c *lower) lower_OpIstore16(v0 ir.Inst) (out, bool) {
 
 // lower_OpIshl is the part of lower for one case.
 func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
-	v214 := c.arg1(v0)
-	if v218, ok := c.uconst(v214); ok {
+	v213 := c.arg1(v0)
+	if v217, ok := c.uconst(v213); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			if v218 == 1 {
-				// lower_int.rules:132
-				v213 := c.arg0(v0)
-				r1 := c.gpr(v213)
+			if v217 == 1 {
+				// lower_int.rules:128
+				v212 := c.arg0(v0)
+				r1 := c.gpr(v212)
 				return c.out1(c.add(c.size32(v4), r1, r1)), true
 			}
-			// lower_int.rules:131
-			v213 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v213), c.shiftAmount(v4, v218))), true
+			// lower_int.rules:127
+			v212 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v212), c.shiftAmount(v4, v217))), true
 		}
 		switch v2 {
 		case ir.I16X8:
 			// lower_vector.rules:300
-			v213 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v213), c.laneAmount(ir.I16X8, v218))), true
+			v212 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLW_I, c.xmm(v212), c.laneAmount(ir.I16X8, v217))), true
 		case ir.I32X4:
 			// lower_vector.rules:301
-			v213 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v213), c.laneAmount(ir.I32X4, v218))), true
+			v212 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLD_I, c.xmm(v212), c.laneAmount(ir.I32X4, v217))), true
 		case ir.I64X2:
 			// lower_vector.rules:302
-			v213 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v213), c.laneAmount(ir.I64X2, v218))), true
+			v212 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSLLQ_I, c.xmm(v212), c.laneAmount(ir.I64X2, v217))), true
 		case ir.I8X16:
 			// lower_vector.rules:315
-			v213 := c.arg0(v0)
-			n2 := c.laneAmount(ir.I8X16, v218)
-			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v213), n2), c.operandMem(c.bytesKept(true, n2)))), true
+			v212 := c.arg0(v0)
+			n2 := c.laneAmount(ir.I8X16, v217)
+			return c.out1(c.andX(c.vecShift(asm.PSLLW_I, c.xmm(v212), n2), c.operandMem(c.bytesKept(true, n2)))), true
 		}
 	}
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v124 := c.hasBmi2()
-		if v124 {
-			// lower_int.rules:129
-			v213 := c.arg0(v0)
-			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v14), c.rm(v213), c.gprLow(v214))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v123 := c.hasBmi2()
+		if v123 {
+			// lower_int.rules:125
+			v212 := c.arg0(v0)
+			return c.out1(c.shiftx(asm.SHLX, c.sizeOf(v13), c.rm(v212), c.gprLow(v213))), true
 		}
-		// lower_int.rules:128
-		v213 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v14), c.gpr(v213), c.gprLow(v214))), true
+		// lower_int.rules:124
+		v212 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, c.sizeOf(v13), c.gpr(v212), c.gprLow(v213))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:130
-		v213 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v213), c.maskedAmount(v216, v214))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:126
+		v212 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.SHL, asm.S32, c.gpr(v212), c.maskedAmount(v215, v213))), true
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:134
-		v213 := c.arg0(v0)
-		return c.outPair(c.shlWide(c.low(v213), c.high(v213), c.gprLow(v214))), true
+		// lower_wide.rules:130
+		v212 := c.arg0(v0)
+		return c.outPair(c.shlWide(c.low(v212), c.high(v212), c.gprLow(v213))), true
 	case ir.I16X8:
 		// lower_vector.rules:326
-		v213 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLW, c.xmm(v213), c.operandReg(c.amount(v214, 15)))), true
+		v212 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLW, c.xmm(v212), c.operandReg(c.amount(v213, 15)))), true
 	case ir.I32X4:
 		// lower_vector.rules:327
-		v213 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLD, c.xmm(v213), c.operandReg(c.amount(v214, 31)))), true
+		v212 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLD, c.xmm(v212), c.operandReg(c.amount(v213, 31)))), true
 	case ir.I64X2:
 		// lower_vector.rules:328
-		v213 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSLLQ, c.xmm(v213), c.operandReg(c.amount(v214, 63)))), true
+		v212 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSLLQ, c.xmm(v212), c.operandReg(c.amount(v213, 63)))), true
 	case ir.I8X16:
 		// lower_vector.rules:340
-		v213 := c.arg0(v0)
-		k3 := c.amount(v214, 7)
-		a4 := c.xmm(v213)
+		v212 := c.arg0(v0)
+		k3 := c.amount(v213, 7)
+		a4 := c.xmm(v212)
 		even5 := c.andX(c.vop(asm.PSLLW, a4, c.operandReg(k3)), c.operandMem(c.constPool128(71777214294589695, 71777214294589695)))
 		odd6 := c.vop(asm.PSLLW, c.andX(a4, c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920))), c.operandReg(k3))
 		return c.out1(c.orX(even5, c.operandReg(odd6))), true
@@ -3063,66 +3051,66 @@ func (c *lower) lower_OpIshl(v0 ir.Inst) (out, bool) {
 // lower_OpSplat is the part of lower for one case.
 func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v617, ok := c.wideBytes(v2); ok {
+	if v616, ok := c.wideBytes(v2); ok {
 		// lower_mem.rules:109
-		v618 := c.arg0(v0)
-		return c.out1(c.splatWide(v617, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
+		v617 := c.arg0(v0)
+		return c.out1(c.splatWide(v616, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v617))))), true
 	}
-	if v382, ok := c.tyVec128(v2); ok {
-		v1200 := c.splatsLoads(v382)
-		if v1200 {
-			v618 := c.arg0(v0)
-			if v1198, ok := c.sinkableLoad(v618); ok {
-				// lower_vector.rules:637
-				return c.out1(c.splatLoad(v382, v1198)), true
+	if v381, ok := c.tyVec128(v2); ok {
+		v1199 := c.splatsLoads(v381)
+		if v1199 {
+			v617 := c.arg0(v0)
+			if v1197, ok := c.sinkableLoad(v617); ok {
+				// lower_vector.rules:636
+				return c.out1(c.splatLoad(v381, v1197)), true
 			}
 		}
 	}
-	v1204 := c.hasAvx2()
-	if v1204 {
-		if v950, ok := c.intVec(v2); ok {
+	v1203 := c.hasAvx2()
+	if v1203 {
+		if v949, ok := c.intVec(v2); ok {
 			if _, ok := c.tyLane32(v2); ok {
-				// lower_vector.rules:638
-				v618 := c.arg0(v0)
-				return c.out1(c.splatReg(v950, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))))), true
+				// lower_vector.rules:637
+				v617 := c.arg0(v0)
+				return c.out1(c.splatReg(v949, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v617))))), true
 			}
 		}
 		switch v2 {
 		case ir.I64X2:
-			// lower_vector.rules:639
-			v618 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v618))))), true
+			// lower_vector.rules:638
+			v617 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.I64X2, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v617))))), true
 		case ir.F32X4:
-			// lower_vector.rules:640
-			v618 := c.arg0(v0)
-			return c.out1(c.splatReg(ir.F32X4, c.xmm(v618))), true
+			// lower_vector.rules:639
+			v617 := c.arg0(v0)
+			return c.out1(c.splatReg(ir.F32X4, c.xmm(v617))), true
 		}
 	}
 	switch v2 {
 	case ir.F64X2:
-		// lower_vector.rules:641
-		v618 := c.arg0(v0)
-		return c.out1(c.splatReg(ir.F64X2, c.xmm(v618))), true
+		// lower_vector.rules:640
+		v617 := c.arg0(v0)
+		return c.out1(c.splatReg(ir.F64X2, c.xmm(v617))), true
 	case ir.I8X16:
-		// lower_vector.rules:642
-		v618 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:641
+		v617 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSHUFB, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v617))), c.operandReg(c.vecZero()))), true
 	case ir.I16X8:
-		// lower_vector.rules:643
-		v618 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), 0), 0)), true
+		// lower_vector.rules:642
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.vecImm(asm.PSHUFLW, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v617))), 0), 0)), true
 	case ir.I32X4:
-		// lower_vector.rules:644
-		v618 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v618))), 0)), true
+		// lower_vector.rules:643
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v617))), 0)), true
 	case ir.I64X2:
-		// lower_vector.rules:645
-		v618 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v618))), 68)), true
+		// lower_vector.rules:644
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v617))), 68)), true
 	case ir.F32X4:
-		// lower_vector.rules:646
-		v618 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v618), 0)), true
+		// lower_vector.rules:645
+		v617 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.PSHUFD, c.xmm(v617), 0)), true
 	}
 	var none out
 	return none, false
@@ -3130,26 +3118,26 @@ func (c *lower) lower_OpSplat(v0 ir.Inst) (out, bool) {
 
 // lower_OpBrTable is the part of lower for one case.
 func (c *lower) lower_OpBrTable(v0 ir.Inst) (out, bool) {
-	v879 := c.noJumpTables()
-	if v879 {
+	v878 := c.noJumpTables()
+	if v878 {
 		// lower_control.rules:34
-		v873 := c.arg0(v0)
-		return c.jumpTree(c.gpr(v873)), true
+		v872 := c.arg0(v0)
+		return c.jumpTree(c.gpr(v872)), true
 	}
-	v873 := c.arg0(v0)
-	v877 := c.inTable(v873)
-	if v877 {
+	v872 := c.arg0(v0)
+	v876 := c.inTable(v872)
+	if v876 {
 		// lower_control.rules:29
-		return c.jumpTable(c.zext64(v873)), true
+		return c.jumpTable(c.zext64(v872)), true
 	}
-	v875 := c.tableBranches()
-	if v875 {
+	v874 := c.tableBranches()
+	if v874 {
 		// lower_control.rules:24
-		return c.checkedJumpTable(c.zext64(v873)), true
+		return c.checkedJumpTable(c.zext64(v872)), true
 	}
 	// lower_control.rules:21
 	last1 := c.tableLength()
-	i2 := c.gpr(v873)
+	i2 := c.gpr(v872)
 	return c.jumpTable(c.selectGpr(asm.S32, c.condCmp(asm.B, asm.S32, i2, c.operandReg(last1)), i2, last1)), true
 }
 
@@ -3158,99 +3146,99 @@ func (c *lower) lower_OpSshr(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v224 := c.arg1(v0)
-		if v226, ok := c.uconst(v224); ok {
-			v455 := c.hasAvx512()
-			if v455 {
+		v223 := c.arg1(v0)
+		if v225, ok := c.uconst(v223); ok {
+			v454 := c.hasAvx512()
+			if v454 {
 				// lower_vector.rules:308
-				v223 := c.arg0(v0)
-				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v223), c.laneAmount(ir.I64X2, v226))), true
+				v222 := c.arg0(v0)
+				return c.out1(c.vecShift(asm.VPSRAQ_I, c.xmm(v222), c.laneAmount(ir.I64X2, v225))), true
 			}
 			// lower_vector.rules:311
-			v223 := c.arg0(v0)
-			n1 := c.laneAmount(ir.I64X2, v226)
+			v222 := c.arg0(v0)
+			n1 := c.laneAmount(ir.I64X2, v225)
 			m2 := c.signShifted(ir.I64X2, n1)
-			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v223), n1), c.operandMem(m2)), c.operandMem(m2))), true
+			return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vecShift(asm.PSRLQ_I, c.xmm(v222), n1), c.operandMem(m2)), c.operandMem(m2))), true
 		}
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:309
-			v223 := c.arg0(v0)
-			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v223), c.operandReg(c.amount(v224, 63)))), true
+			v222 := c.arg0(v0)
+			return c.out1(c.vop(asm.VPSRAQ, c.xmm(v222), c.operandReg(c.amount(v223, 63)))), true
 		}
 		// lower_vector.rules:335
-		v223 := c.arg0(v0)
-		k3 := c.amount(v224, 63)
+		v222 := c.arg0(v0)
+		k3 := c.amount(v223, 63)
 		m4 := c.vop(asm.PSRLQ, c.vecConst(9223372036854775808, 9223372036854775808), c.operandReg(k3))
-		return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vop(asm.PSRLQ, c.xmm(v223), c.operandReg(k3)), c.operandReg(m4)), c.operandReg(m4))), true
+		return c.out1(c.vop(asm.PSUBQ, c.xorX(c.vop(asm.PSRLQ, c.xmm(v222), c.operandReg(k3)), c.operandReg(m4)), c.operandReg(m4))), true
 	case ir.I16X8:
-		v224 := c.arg1(v0)
-		if v226, ok := c.uconst(v224); ok {
+		v223 := c.arg1(v0)
+		if v225, ok := c.uconst(v223); ok {
 			// lower_vector.rules:306
-			v223 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v223), c.laneAmount(ir.I16X8, v226))), true
+			v222 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAW_I, c.xmm(v222), c.laneAmount(ir.I16X8, v225))), true
 		}
 		// lower_vector.rules:332
-		v223 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRAW, c.xmm(v223), c.operandReg(c.amount(v224, 15)))), true
+		v222 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAW, c.xmm(v222), c.operandReg(c.amount(v223, 15)))), true
 	case ir.I32X4:
-		v224 := c.arg1(v0)
-		if v226, ok := c.uconst(v224); ok {
+		v223 := c.arg1(v0)
+		if v225, ok := c.uconst(v223); ok {
 			// lower_vector.rules:307
-			v223 := c.arg0(v0)
-			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v223), c.laneAmount(ir.I32X4, v226))), true
+			v222 := c.arg0(v0)
+			return c.out1(c.vecShift(asm.PSRAD_I, c.xmm(v222), c.laneAmount(ir.I32X4, v225))), true
 		}
 		// lower_vector.rules:333
-		v223 := c.arg0(v0)
-		return c.out1(c.vop(asm.PSRAD, c.xmm(v223), c.operandReg(c.amount(v224, 31)))), true
+		v222 := c.arg0(v0)
+		return c.out1(c.vop(asm.PSRAD, c.xmm(v222), c.operandReg(c.amount(v223, 31)))), true
 	case ir.I8X16:
-		v224 := c.arg1(v0)
-		if v226, ok := c.uconst(v224); ok {
+		v223 := c.arg1(v0)
+		if v225, ok := c.uconst(v223); ok {
 			// lower_vector.rules:319
-			v223 := c.arg0(v0)
-			n5 := c.laneAmount(ir.I8X16, v226)
+			v222 := c.arg0(v0)
+			n5 := c.laneAmount(ir.I8X16, v225)
 			m6 := c.signShifted(ir.I8X16, n5)
-			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v223), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
+			return c.out1(c.vop(asm.PSUBB, c.xorX(c.andX(c.vecShift(asm.PSRLW_I, c.xmm(v222), n5), c.operandMem(c.bytesKept(false, n5))), c.operandMem(m6)), c.operandMem(m6))), true
 		}
 		// lower_vector.rules:350
-		v223 := c.arg0(v0)
-		k7 := c.amount(v224, 7)
-		a8 := c.xmm(v223)
+		v222 := c.arg0(v0)
+		k7 := c.amount(v223, 7)
+		a8 := c.xmm(v222)
 		even9 := c.vecShift(asm.PSRLW_I, c.vop(asm.PSRAW, c.vecShift(asm.PSLLW_I, a8, 8), c.operandReg(k7)), 8)
 		odd10 := c.andX(c.vop(asm.PSRAW, a8, c.operandReg(k7)), c.operandMem(c.constPool128(18374966859414961920, 18374966859414961920)))
 		return c.out1(c.orX(even9, c.operandReg(odd10))), true
 	case ir.I128:
-		// lower_wide.rules:136
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.outPair(c.sarWide(c.low(v223), c.high(v223), c.gprLow(v224))), true
+		// lower_wide.rules:132
+		v222 := c.arg0(v0)
+		v223 := c.arg1(v0)
+		return c.outPair(c.sarWide(c.low(v222), c.high(v222), c.gprLow(v223))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		v224 := c.arg1(v0)
-		if v226, ok := c.uconst(v224); ok {
-			// lower_int.rules:142
-			v223 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v223), c.shiftAmount(v4, v226))), true
+		v223 := c.arg1(v0)
+		if v225, ok := c.uconst(v223); ok {
+			// lower_int.rules:138
+			v222 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SAR, c.size32(v4), c.sext32(v222), c.shiftAmount(v4, v225))), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		v124 := c.hasBmi2()
-		if v124 {
-			// lower_int.rules:140
-			v223 := c.arg0(v0)
-			v224 := c.arg1(v0)
-			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v14), c.rm(v223), c.gprLow(v224))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v123 := c.hasBmi2()
+		if v123 {
+			// lower_int.rules:136
+			v222 := c.arg0(v0)
+			v223 := c.arg1(v0)
+			return c.out1(c.shiftx(asm.SARX, c.sizeOf(v13), c.rm(v222), c.gprLow(v223))), true
 		}
-		// lower_int.rules:139
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v14), c.gpr(v223), c.gprLow(v224))), true
+		// lower_int.rules:135
+		v222 := c.arg0(v0)
+		v223 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, c.sizeOf(v13), c.gpr(v222), c.gprLow(v223))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:141
-		v223 := c.arg0(v0)
-		v224 := c.arg1(v0)
-		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v223), c.maskedAmount(v216, v224))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:137
+		v222 := c.arg0(v0)
+		v223 := c.arg1(v0)
+		return c.out1(c.shiftCl(asm.SAR, asm.S32, c.sext32(v222), c.maskedAmount(v215, v223))), true
 	}
 	var none out
 	return none, false
@@ -3261,65 +3249,65 @@ func (c *lower) lower_OpFcvtFromSint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v444 := c.arg0(v0)
-		if v1113, ok := c.defInst(v444); ok {
-			v1114 := c.opcode(v1113)
-			if v1114 == ir.OpSwidenLow {
-				v1115 := c.arg0(v1113)
-				v1117 := c.valueType(v1115)
-				if v1117 == ir.I32X4 {
-					// lower_vector.rules:541
-					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1115)))), true
+		v443 := c.arg0(v0)
+		if v1112, ok := c.defInst(v443); ok {
+			v1113 := c.opcode(v1112)
+			if v1113 == ir.OpSwidenLow {
+				v1114 := c.arg0(v1112)
+				v1116 := c.valueType(v1114)
+				if v1116 == ir.I32X4 {
+					// lower_vector.rules:540
+					return c.out1(c.vec(asm.CVTDQ2PD, c.operandReg(c.xmm(v1114)))), true
 				}
 			}
 		}
-		v446 := c.valueType(v444)
-		if v446 == ir.I64X2 {
-			v962 := c.hasAvx512dq()
-			if v962 {
-				// lower_vector.rules:542
-				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v444))), true
+		v445 := c.valueType(v443)
+		if v445 == ir.I64X2 {
+			v961 := c.hasAvx512dq()
+			if v961 {
+				// lower_vector.rules:541
+				return c.out1(c.vec(asm.VCVTQQ2PD, c.xm(v443))), true
 			}
-			// lower_vector.rules:545
-			a1 := c.xmm(v444)
+			// lower_vector.rules:544
+			a1 := c.xmm(v443)
 			return c.out1(c.vop(asm.UNPCKLPD, c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, a1))), c.operandReg(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.sseToGpr(asm.MOVQ_ST, c.highHalf(a1))))))), true
 		}
 	case ir.F32:
-		v444 := c.arg0(v0)
-		v446 := c.valueType(v444)
-		if _, ok := c.ty8Or16(v446); ok {
+		v443 := c.arg0(v0)
+		v445 := c.valueType(v443)
+		if _, ok := c.ty8Or16(v445); ok {
 			// lower_float.rules:183
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v444)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.operandReg(c.sext32(v443)))), true
 		}
-		switch v446 {
+		switch v445 {
 		case ir.I32:
 			// lower_float.rules:184
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v444))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_32, c.rm(v443))), true
 		case ir.I64:
 			// lower_float.rules:185
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v444))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.rm(v443))), true
 		}
 	case ir.F64:
-		v444 := c.arg0(v0)
-		v446 := c.valueType(v444)
-		if _, ok := c.ty8Or16(v446); ok {
+		v443 := c.arg0(v0)
+		v445 := c.valueType(v443)
+		if _, ok := c.ty8Or16(v445); ok {
 			// lower_float.rules:186
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v444)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.operandReg(c.sext32(v443)))), true
 		}
-		switch v446 {
+		switch v445 {
 		case ir.I32:
 			// lower_float.rules:187
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v444))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_32, c.rm(v443))), true
 		case ir.I64:
 			// lower_float.rules:188
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v444))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.rm(v443))), true
 		}
 	case ir.F32X4:
-		v444 := c.arg0(v0)
-		v446 := c.valueType(v444)
-		if v446 == ir.I32X4 {
-			// lower_vector.rules:540
-			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v444))), true
+		v443 := c.arg0(v0)
+		v445 := c.valueType(v443)
+		if v445 == ir.I32X4 {
+			// lower_vector.rules:539
+			return c.out1(c.vec(asm.CVTDQ2PS, c.xm(v443))), true
 		}
 	}
 	var none out
@@ -3331,82 +3319,82 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64X2:
-		v449 := c.arg0(v0)
-		if v1119, ok := c.defInst(v449); ok {
-			v1120 := c.opcode(v1119)
-			if v1120 == ir.OpUwidenLow {
-				v1121 := c.arg0(v1119)
-				v1123 := c.valueType(v1121)
-				if v1123 == ir.I32X4 {
-					// lower_vector.rules:566
-					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1121), c.operandMem(c.constPool128(4841369600550502400, 0)))
+		v448 := c.arg0(v0)
+		if v1118, ok := c.defInst(v448); ok {
+			v1119 := c.opcode(v1118)
+			if v1119 == ir.OpUwidenLow {
+				v1120 := c.arg0(v1118)
+				v1122 := c.valueType(v1120)
+				if v1122 == ir.I32X4 {
+					// lower_vector.rules:565
+					wide1 := c.vop(asm.UNPCKLPS, c.xmm(v1120), c.operandMem(c.constPool128(4841369600550502400, 0)))
 					return c.out1(c.vop(asm.SUBPD, wide1, c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))), true
 				}
 			}
 		}
-		v451 := c.valueType(v449)
-		if v451 == ir.I64X2 {
-			v962 := c.hasAvx512dq()
-			if v962 {
-				// lower_vector.rules:543
-				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v449))), true
+		v450 := c.valueType(v448)
+		if v450 == ir.I64X2 {
+			v961 := c.hasAvx512dq()
+			if v961 {
+				// lower_vector.rules:542
+				return c.out1(c.vec(asm.VCVTUQQ2PD, c.xm(v448))), true
 			}
-			// lower_vector.rules:552
-			a2 := c.xmm(v449)
+			// lower_vector.rules:551
+			a2 := c.xmm(v448)
 			hi3 := c.orX(c.vecShift(asm.PSRLQ_I, a2, 32), c.operandMem(c.constPool128(4985484787499139072, 4985484787499139072)))
 			lo4 := c.orX(c.andX(a2, c.operandMem(c.constPool128(4294967295, 4294967295))), c.operandMem(c.constPool128(4841369599423283200, 4841369599423283200)))
 			return c.out1(c.vop(asm.ADDPD, c.vop(asm.SUBPD, hi3, c.operandMem(c.constPool128(4985484787500187648, 4985484787500187648))), c.operandReg(lo4))), true
 		}
 	case ir.F32X4:
-		v449 := c.arg0(v0)
-		v451 := c.valueType(v449)
-		if v451 == ir.I32X4 {
-			v455 := c.hasAvx512()
-			if v455 {
-				// lower_vector.rules:544
-				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v449))), true
+		v448 := c.arg0(v0)
+		v450 := c.valueType(v448)
+		if v450 == ir.I32X4 {
+			v454 := c.hasAvx512()
+			if v454 {
+				// lower_vector.rules:543
+				return c.out1(c.vec(asm.VCVTUDQ2PS, c.xm(v448))), true
 			}
-			// lower_vector.rules:558
-			a5 := c.xmm(v449)
+			// lower_vector.rules:557
+			a5 := c.xmm(v448)
 			lo6 := c.andX(a5, c.operandMem(c.constPool128(281470681808895, 281470681808895)))
 			hi7 := c.vecShift(asm.PSRLD_I, a5, 16)
 			return c.out1(c.vop(asm.ADDPS, c.vop(asm.MULPS, c.vec(asm.CVTDQ2PS, c.operandReg(hi7)), c.operandMem(c.constPool128(5152117974911418368, 5152117974911418368))), c.operandReg(c.vec(asm.CVTDQ2PS, c.operandReg(lo6))))), true
 		}
 	case ir.F32:
-		v449 := c.arg0(v0)
-		v451 := c.valueType(v449)
-		if v451 == ir.I64 {
-			v455 := c.hasAvx512()
-			if v455 {
+		v448 := c.arg0(v0)
+		v450 := c.valueType(v448)
+		if v450 == ir.I64 {
+			v454 := c.hasAvx512()
+			if v454 {
 				// lower_float.rules:193
-				return c.out1(c.cvtMerged(asm.VCVTUSI2SS_64, c.floatConst(ir.F32, 0), c.gpr(v449))), true
+				return c.out1(c.cvtMerged(asm.VCVTUSI2SS_64, c.floatConst(ir.F32, 0), c.gpr(v448))), true
 			}
 		}
-		if _, ok := c.fitsIn32(v451); ok {
+		if _, ok := c.fitsIn32(v450); ok {
 			// lower_float.rules:190
-			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v449)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SS_64, c.operandReg(c.zext64(v448)))), true
 		}
 	case ir.F64:
-		v449 := c.arg0(v0)
-		v451 := c.valueType(v449)
-		if v451 == ir.I64 {
-			v455 := c.hasAvx512()
-			if v455 {
+		v448 := c.arg0(v0)
+		v450 := c.valueType(v448)
+		if v450 == ir.I64 {
+			v454 := c.hasAvx512()
+			if v454 {
 				// lower_float.rules:194
-				return c.out1(c.cvtMerged(asm.VCVTUSI2SD_64, c.floatConst(ir.F64, 0), c.gpr(v449))), true
+				return c.out1(c.cvtMerged(asm.VCVTUSI2SD_64, c.floatConst(ir.F64, 0), c.gpr(v448))), true
 			}
 		}
-		if _, ok := c.fitsIn32(v451); ok {
+		if _, ok := c.fitsIn32(v450); ok {
 			// lower_float.rules:191
-			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v449)))), true
+			return c.out1(c.sseFromGpr(asm.CVTSI2SD_64, c.operandReg(c.zext64(v448)))), true
 		}
 	}
-	v449 := c.arg0(v0)
-	v451 := c.valueType(v449)
-	if v451 == ir.I64 {
-		if v380, ok := c.tyScalarFloat(v2); ok {
+	v448 := c.arg0(v0)
+	v450 := c.valueType(v448)
+	if v450 == ir.I64 {
+		if v379, ok := c.tyScalarFloat(v2); ok {
 			// lower_float.rules:192
-			return c.out1(c.cvtU64(v380, c.gpr(v449))), true
+			return c.out1(c.cvtU64(v379, c.gpr(v448))), true
 		}
 	}
 	var none out
@@ -3416,52 +3404,52 @@ func (c *lower) lower_OpFcvtFromUint(v0 ir.Inst) (out, bool) {
 // lower_OpBandNot is the part of lower for one case.
 func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v189 := c.arg1(v0)
-		if v191, ok := c.defInst(v189); ok {
-			v192 := c.opcode(v191)
-			if v192 == ir.OpIshl {
-				v193 := c.arg0(v191)
-				if v196, ok := c.uconst(v193); ok {
-					if v196 == 1 {
-						// lower_int.rules:105
-						v188 := c.arg0(v0)
-						v194 := c.arg1(v191)
-						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v14), c.gpr(v188), c.gprLow(v194))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v188 := c.arg1(v0)
+		if v190, ok := c.defInst(v188); ok {
+			v191 := c.opcode(v190)
+			if v191 == ir.OpIshl {
+				v192 := c.arg0(v190)
+				if v195, ok := c.uconst(v192); ok {
+					if v195 == 1 {
+						// lower_int.rules:101
+						v187 := c.arg0(v0)
+						v193 := c.arg1(v190)
+						return c.out1(c.bitOp(asm.BTR, c.sizeOf(v13), c.gpr(v187), c.gprLow(v193))), true
 					}
 				}
 			}
 		}
-		v99 := c.hasBmi1()
-		if v99 {
-			// lower_int.rules:116
-			v188 := c.arg0(v0)
-			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v14), c.gpr(v189), c.rm(v188))), true
+		v98 := c.hasBmi1()
+		if v98 {
+			// lower_int.rules:112
+			v187 := c.arg0(v0)
+			return c.out1(c.bmi(asm.ANDN, c.sizeOf(v13), c.gpr(v188), c.rm(v187))), true
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:115
-		v189 := c.arg1(v0)
-		v188 := c.arg0(v0)
-		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v189)), c.operandReg(c.gpr(v188)))), true
+		// lower_int.rules:111
+		v188 := c.arg1(v0)
+		v187 := c.arg0(v0)
+		return c.out1(c.alu(asm.AND, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v188)), c.operandReg(c.gpr(v187)))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:173
-		v189 := c.arg1(v0)
-		v188 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDNPS, c.xmm(v189), c.operandReg(c.xmm(v188)))), true
+		v188 := c.arg1(v0)
+		v187 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDNPS, c.xmm(v188), c.operandReg(c.xmm(v187)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:98
-		v189 := c.arg1(v0)
-		v188 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v189)), c.operandReg(c.low(v188))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v189)), c.operandReg(c.high(v188))))), true
+		// lower_wide.rules:94
+		v188 := c.arg1(v0)
+		v187 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v188)), c.operandReg(c.low(v187))), c.alu(asm.AND, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v188)), c.operandReg(c.high(v187))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:249
-		v189 := c.arg1(v0)
-		v188 := c.arg0(v0)
-		return c.out1(c.andnX(c.xmm(v189), c.xm(v188))), true
+		v188 := c.arg1(v0)
+		v187 := c.arg0(v0)
+		return c.out1(c.andnX(c.xmm(v188), c.xm(v187))), true
 	}
 	var none out
 	return none, false
@@ -3469,36 +3457,36 @@ func (c *lower) lower_OpBandNot(v0 ir.Inst) (out, bool) {
 
 // lower_OpRotl is the part of lower for one case.
 func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
-	v228 := c.arg1(v0)
-	if v230, ok := c.uconst(v228); ok {
-		v124 := c.hasBmi2()
-		if v124 {
+	v227 := c.arg1(v0)
+	if v229, ok := c.uconst(v227); ok {
+		v123 := c.hasBmi2()
+		if v123 {
 			v2 := c.resultType(v0)
-			if v14, ok := c.ty32Or64(v2); ok {
-				// lower_int.rules:152
-				v227 := c.arg0(v0)
-				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v227), c.oppositeAmount(v14, v230))), true
+			if v13, ok := c.ty32Or64(v2); ok {
+				// lower_int.rules:148
+				v226 := c.arg0(v0)
+				return c.out1(c.rotateRight(c.sizeOf(v13), c.gpr(v226), c.oppositeAmount(v13, v229))), true
 			}
 		}
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:150
-			v227 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.shiftAmount(v4, v230))), true
+			// lower_int.rules:146
+			v226 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROL, c.sizeOf(v4), c.gpr(v226), c.shiftAmount(v4, v229))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:149
-		v227 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v227), c.gprLow(v228))), true
+		// lower_int.rules:145
+		v226 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROL, c.sizeOf(v4), c.gpr(v226), c.gprLow(v227))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:139
-		v227 := c.arg0(v0)
-		n1 := c.gprLow(v228)
-		a2 := c.low(v227)
-		b3 := c.high(v227)
+		// lower_wide.rules:135
+		v226 := c.arg0(v0)
+		n1 := c.gprLow(v227)
+		a2 := c.low(v226)
+		b3 := c.high(v226)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHLD, lo4, hi5, n1), c.shiftDouble(asm.SHLD, hi5, lo4, n1))), true
@@ -3509,36 +3497,36 @@ func (c *lower) lower_OpRotl(v0 ir.Inst) (out, bool) {
 
 // lower_OpRotr is the part of lower for one case.
 func (c *lower) lower_OpRotr(v0 ir.Inst) (out, bool) {
-	v232 := c.arg1(v0)
-	if v234, ok := c.uconst(v232); ok {
-		v124 := c.hasBmi2()
-		if v124 {
+	v231 := c.arg1(v0)
+	if v233, ok := c.uconst(v231); ok {
+		v123 := c.hasBmi2()
+		if v123 {
 			v2 := c.resultType(v0)
-			if v14, ok := c.ty32Or64(v2); ok {
-				// lower_int.rules:153
-				v231 := c.arg0(v0)
-				return c.out1(c.rotateRight(c.sizeOf(v14), c.gpr(v231), c.shiftAmount(v14, v234))), true
+			if v13, ok := c.ty32Or64(v2); ok {
+				// lower_int.rules:149
+				v230 := c.arg0(v0)
+				return c.out1(c.rotateRight(c.sizeOf(v13), c.gpr(v230), c.shiftAmount(v13, v233))), true
 			}
 		}
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			// lower_int.rules:159
-			v231 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.shiftAmount(v4, v234))), true
+			// lower_int.rules:155
+			v230 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.ROR, c.sizeOf(v4), c.gpr(v230), c.shiftAmount(v4, v233))), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:158
-		v231 := c.arg0(v0)
-		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v231), c.gprLow(v232))), true
+		// lower_int.rules:154
+		v230 := c.arg0(v0)
+		return c.out1(c.shiftCl(asm.ROR, c.sizeOf(v4), c.gpr(v230), c.gprLow(v231))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:144
-		v231 := c.arg0(v0)
-		n1 := c.gprLow(v232)
-		a2 := c.low(v231)
-		b3 := c.high(v231)
+		// lower_wide.rules:140
+		v230 := c.arg0(v0)
+		n1 := c.gprLow(v231)
+		a2 := c.low(v230)
+		b3 := c.high(v230)
 		lo4 := c.selectGpr(asm.S64, c.swapHalves(n1), b3, a2)
 		hi5 := c.selectGpr(asm.S64, c.swapHalves(n1), a2, b3)
 		return c.outPair(c.makePair(c.shiftDouble(asm.SHRD, lo4, hi5, n1), c.shiftDouble(asm.SHRD, hi5, lo4, n1))), true
@@ -3552,45 +3540,45 @@ func (c *lower) lower_OpFadd(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v392 := c.arg0(v0)
-		if _, ok := c.floatBits(v392); ok {
+		v391 := c.arg0(v0)
+		if _, ok := c.floatBits(v391); ok {
 			// lower_float.rules:91
-			v393 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v393), c.xm(v392))), true
+			v392 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v392), c.xm(v391))), true
 		}
-		if v395, ok := c.sinkableLoad(v392); ok {
+		if v394, ok := c.sinkableLoad(v391); ok {
 			// lower_float.rules:90
-			v393 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSS, c.xmm(v393), c.operandMem(c.sink(v395)))), true
+			v392 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSS, c.xmm(v392), c.operandMem(c.sink(v394)))), true
 		}
 		// lower_float.rules:88
-		v393 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSS, c.xmm(v392), c.xm(v393))), true
+		v392 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSS, c.xmm(v391), c.xm(v392))), true
 	case ir.F64:
-		v392 := c.arg0(v0)
-		if _, ok := c.floatBits(v392); ok {
+		v391 := c.arg0(v0)
+		if _, ok := c.floatBits(v391); ok {
 			// lower_float.rules:93
-			v393 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v393), c.xm(v392))), true
+			v392 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v392), c.xm(v391))), true
 		}
-		if v395, ok := c.sinkableLoad(v392); ok {
+		if v394, ok := c.sinkableLoad(v391); ok {
 			// lower_float.rules:92
-			v393 := c.arg1(v0)
-			return c.out1(c.sse(asm.ADDSD, c.xmm(v393), c.operandMem(c.sink(v395)))), true
+			v392 := c.arg1(v0)
+			return c.out1(c.sse(asm.ADDSD, c.xmm(v392), c.operandMem(c.sink(v394)))), true
 		}
 		// lower_float.rules:89
-		v393 := c.arg1(v0)
-		return c.out1(c.sse(asm.ADDSD, c.xmm(v392), c.xm(v393))), true
+		v392 := c.arg1(v0)
+		return c.out1(c.sse(asm.ADDSD, c.xmm(v391), c.xm(v392))), true
 	case ir.F32X4:
-		// lower_vector.rules:473
-		v392 := c.arg0(v0)
-		v393 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.ADDPS, v392, v393)), true
+		// lower_vector.rules:472
+		v391 := c.arg0(v0)
+		v392 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.ADDPS, v391, v392)), true
 	case ir.F64X2:
-		// lower_vector.rules:474
-		v392 := c.arg0(v0)
-		v393 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.ADDPD, v392, v393)), true
+		// lower_vector.rules:473
+		v391 := c.arg0(v0)
+		v392 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.ADDPD, v391, v392)), true
 	}
 	var none out
 	return none, false
@@ -3601,45 +3589,45 @@ func (c *lower) lower_OpFmul(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v400 := c.arg0(v0)
-		if _, ok := c.floatBits(v400); ok {
+		v399 := c.arg0(v0)
+		if _, ok := c.floatBits(v399); ok {
 			// lower_float.rules:99
-			v401 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v401), c.xm(v400))), true
+			v400 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v400), c.xm(v399))), true
 		}
-		if v403, ok := c.sinkableLoad(v400); ok {
+		if v402, ok := c.sinkableLoad(v399); ok {
 			// lower_float.rules:98
-			v401 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSS, c.xmm(v401), c.operandMem(c.sink(v403)))), true
+			v400 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSS, c.xmm(v400), c.operandMem(c.sink(v402)))), true
 		}
 		// lower_float.rules:96
-		v401 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSS, c.xmm(v400), c.xm(v401))), true
+		v400 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSS, c.xmm(v399), c.xm(v400))), true
 	case ir.F64:
-		v400 := c.arg0(v0)
-		if _, ok := c.floatBits(v400); ok {
+		v399 := c.arg0(v0)
+		if _, ok := c.floatBits(v399); ok {
 			// lower_float.rules:101
-			v401 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v401), c.xm(v400))), true
+			v400 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v400), c.xm(v399))), true
 		}
-		if v403, ok := c.sinkableLoad(v400); ok {
+		if v402, ok := c.sinkableLoad(v399); ok {
 			// lower_float.rules:100
-			v401 := c.arg1(v0)
-			return c.out1(c.sse(asm.MULSD, c.xmm(v401), c.operandMem(c.sink(v403)))), true
+			v400 := c.arg1(v0)
+			return c.out1(c.sse(asm.MULSD, c.xmm(v400), c.operandMem(c.sink(v402)))), true
 		}
 		// lower_float.rules:97
-		v401 := c.arg1(v0)
-		return c.out1(c.sse(asm.MULSD, c.xmm(v400), c.xm(v401))), true
+		v400 := c.arg1(v0)
+		return c.out1(c.sse(asm.MULSD, c.xmm(v399), c.xm(v400))), true
 	case ir.F32X4:
-		// lower_vector.rules:477
-		v400 := c.arg0(v0)
-		v401 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.MULPS, v400, v401)), true
+		// lower_vector.rules:476
+		v399 := c.arg0(v0)
+		v400 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.MULPS, v399, v400)), true
 	case ir.F64X2:
-		// lower_vector.rules:478
-		v400 := c.arg0(v0)
-		v401 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.MULPD, v400, v401)), true
+		// lower_vector.rules:477
+		v399 := c.arg0(v0)
+		v400 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.MULPD, v399, v400)), true
 	}
 	var none out
 	return none, false
@@ -3650,36 +3638,36 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32X4:
-		v210 := c.arg0(v0)
-		if v1026, ok := c.defInst(v210); ok {
-			v1027 := c.opcode(v1026)
-			if v1027 == ir.OpBitcast {
-				v1029 := c.arg0(v1026)
-				if v1031, ok := c.defInst(v1029); ok {
-					v1032 := c.opcode(v1031)
-					if v1032 == ir.OpFcmp {
-						v1033 := c.floatCc(v1031)
-						switch v1033 {
+		v209 := c.arg0(v0)
+		if v1025, ok := c.defInst(v209); ok {
+			v1026 := c.opcode(v1025)
+			if v1026 == ir.OpBitcast {
+				v1028 := c.arg0(v1025)
+				if v1030, ok := c.defInst(v1028); ok {
+					v1031 := c.opcode(v1030)
+					if v1031 == ir.OpFcmp {
+						v1032 := c.floatCc(v1030)
+						switch v1032 {
 						case ir.LessThan:
-							v211 := c.arg1(v0)
-							v1034 := c.arg0(v1031)
-							if v211 == v1034 {
-								v212 := c.arg2(v0)
-								v1035 := c.arg1(v1031)
-								if v212 == v1035 {
+							v210 := c.arg1(v0)
+							v1033 := c.arg0(v1030)
+							if v210 == v1033 {
+								v211 := c.arg2(v0)
+								v1034 := c.arg1(v1030)
+								if v211 == v1034 {
 									// lower_vector.rules:255
-									return c.out1(c.vop(asm.MINPS, c.xmm(v1034), c.xm(v1035))), true
+									return c.out1(c.vop(asm.MINPS, c.xmm(v1033), c.xm(v1034))), true
 								}
 							}
 						case ir.GreaterThan:
-							v211 := c.arg1(v0)
-							v1034 := c.arg0(v1031)
-							if v211 == v1034 {
-								v212 := c.arg2(v0)
-								v1035 := c.arg1(v1031)
-								if v212 == v1035 {
+							v210 := c.arg1(v0)
+							v1033 := c.arg0(v1030)
+							if v210 == v1033 {
+								v211 := c.arg2(v0)
+								v1034 := c.arg1(v1030)
+								if v211 == v1034 {
 									// lower_vector.rules:257
-									return c.out1(c.vop(asm.MAXPS, c.xmm(v1034), c.xm(v1035))), true
+									return c.out1(c.vop(asm.MAXPS, c.xmm(v1033), c.xm(v1034))), true
 								}
 							}
 						}
@@ -3688,36 +3676,36 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.F64X2:
-		v210 := c.arg0(v0)
-		if v1026, ok := c.defInst(v210); ok {
-			v1027 := c.opcode(v1026)
-			if v1027 == ir.OpBitcast {
-				v1029 := c.arg0(v1026)
-				if v1031, ok := c.defInst(v1029); ok {
-					v1032 := c.opcode(v1031)
-					if v1032 == ir.OpFcmp {
-						v1033 := c.floatCc(v1031)
-						switch v1033 {
+		v209 := c.arg0(v0)
+		if v1025, ok := c.defInst(v209); ok {
+			v1026 := c.opcode(v1025)
+			if v1026 == ir.OpBitcast {
+				v1028 := c.arg0(v1025)
+				if v1030, ok := c.defInst(v1028); ok {
+					v1031 := c.opcode(v1030)
+					if v1031 == ir.OpFcmp {
+						v1032 := c.floatCc(v1030)
+						switch v1032 {
 						case ir.LessThan:
-							v211 := c.arg1(v0)
-							v1034 := c.arg0(v1031)
-							if v211 == v1034 {
-								v212 := c.arg2(v0)
-								v1035 := c.arg1(v1031)
-								if v212 == v1035 {
+							v210 := c.arg1(v0)
+							v1033 := c.arg0(v1030)
+							if v210 == v1033 {
+								v211 := c.arg2(v0)
+								v1034 := c.arg1(v1030)
+								if v211 == v1034 {
 									// lower_vector.rules:256
-									return c.out1(c.vop(asm.MINPD, c.xmm(v1034), c.xm(v1035))), true
+									return c.out1(c.vop(asm.MINPD, c.xmm(v1033), c.xm(v1034))), true
 								}
 							}
 						case ir.GreaterThan:
-							v211 := c.arg1(v0)
-							v1034 := c.arg0(v1031)
-							if v211 == v1034 {
-								v212 := c.arg2(v0)
-								v1035 := c.arg1(v1031)
-								if v212 == v1035 {
+							v210 := c.arg1(v0)
+							v1033 := c.arg0(v1030)
+							if v210 == v1033 {
+								v211 := c.arg2(v0)
+								v1034 := c.arg1(v1030)
+								if v211 == v1034 {
 									// lower_vector.rules:258
-									return c.out1(c.vop(asm.MAXPD, c.xmm(v1034), c.xm(v1035))), true
+									return c.out1(c.vop(asm.MAXPD, c.xmm(v1033), c.xm(v1034))), true
 								}
 							}
 						}
@@ -3726,38 +3714,38 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I128:
-		// lower_wide.rules:104
-		v210 := c.arg0(v0)
-		v211 := c.arg1(v0)
-		v212 := c.arg2(v0)
-		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v210), c.low(v211), c.low(v212)), c.selectBits(ir.I64, c.high(v210), c.high(v211), c.high(v212)))), true
+		// lower_wide.rules:100
+		v209 := c.arg0(v0)
+		v210 := c.arg1(v0)
+		v211 := c.arg2(v0)
+		return c.outPair(c.makePair(c.selectBits(ir.I64, c.low(v209), c.low(v210), c.low(v211)), c.selectBits(ir.I64, c.high(v209), c.high(v210), c.high(v211)))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v210 := c.arg0(v0)
-		if v1024, ok := c.laneMask(v210); ok {
+		v209 := c.arg0(v0)
+		if v1023, ok := c.laneMask(v209); ok {
 			// lower_vector.rules:253
-			v211 := c.arg1(v0)
-			v212 := c.arg2(v0)
-			return c.out1(c.chooseLanes(c.xmm(v1024), c.xmm(v211), c.xmm(v212))), true
+			v210 := c.arg1(v0)
+			v211 := c.arg2(v0)
+			return c.out1(c.chooseLanes(c.xmm(v1023), c.xmm(v210), c.xmm(v211))), true
 		}
 		// lower_vector.rules:252
-		v211 := c.arg1(v0)
-		v212 := c.arg2(v0)
-		return c.out1(c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212))), true
+		v210 := c.arg1(v0)
+		v211 := c.arg2(v0)
+		return c.out1(c.chooseX(c.xmm(v209), c.xmm(v210), c.xmm(v211))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:120
-		v210 := c.arg0(v0)
-		v211 := c.arg1(v0)
-		v212 := c.arg2(v0)
-		return c.out1(c.selectBits(v4, c.gpr(v210), c.gpr(v211), c.gpr(v212))), true
+		// lower_int.rules:116
+		v209 := c.arg0(v0)
+		v210 := c.arg1(v0)
+		v211 := c.arg2(v0)
+		return c.out1(c.selectBits(v4, c.gpr(v209), c.gpr(v210), c.gpr(v211))), true
 	}
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_vector.rules:279
-		v210 := c.arg0(v0)
-		v211 := c.arg1(v0)
-		v212 := c.arg2(v0)
-		return c.out1(c.lowLane(v380, c.chooseX(c.xmm(v210), c.xmm(v211), c.xmm(v212)))), true
+		v209 := c.arg0(v0)
+		v210 := c.arg1(v0)
+		v211 := c.arg2(v0)
+		return c.out1(c.lowLane(v379, c.chooseX(c.xmm(v209), c.xmm(v210), c.xmm(v211)))), true
 	}
 	var none out
 	return none, false
@@ -3767,24 +3755,24 @@ func (c *lower) lower_OpBitselect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32 {
-		v252 := c.arg1(v0)
-		if v256, ok := c.uconst(v252); ok {
-			// lower_int.rules:176
-			v251 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v251), c.operandReg(c.immConst(ir.I64, v256))), 32)), true
+		v251 := c.arg1(v0)
+		if v255, ok := c.uconst(v251); ok {
+			// lower_int.rules:172
+			v250 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.mulLow(asm.S64, c.zext64(v250), c.operandReg(c.immConst(ir.I64, v255))), 32)), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:173
-		v251 := c.arg0(v0)
-		v252 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(false, c.sizeOf(v14), c.gpr(v251), c.rm(v252)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:169
+		v250 := c.arg0(v0)
+		v251 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(false, c.sizeOf(v13), c.gpr(v250), c.rm(v251)))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:183
-		v251 := c.arg0(v0)
-		v252 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v251), c.operandReg(c.zext32(v252))), c.tyBitsU8(v216))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:179
+		v250 := c.arg0(v0)
+		v251 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SHR, asm.S32, c.mulLow(asm.S32, c.zext32(v250), c.operandReg(c.zext32(v251))), c.tyBitsU8(v215))), true
 	}
 	var none out
 	return none, false
@@ -3794,24 +3782,24 @@ func (c *lower) lower_OpUmulhi(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I32 {
-		v254 := c.arg1(v0)
-		if v267, ok := c.simm32(v254); ok {
-			// lower_int.rules:179
-			v253 := c.arg0(v0)
-			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.imulImm(asm.S64, c.operandReg(c.sext64(v253)), v267), 32)), true
+		v253 := c.arg1(v0)
+		if v266, ok := c.simm32(v253); ok {
+			// lower_int.rules:175
+			v252 := c.arg0(v0)
+			return c.out1(c.shiftImm(asm.SHR, asm.S64, c.imulImm(asm.S64, c.operandReg(c.sext64(v252)), v266), 32)), true
 		}
 	}
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:174
-		v253 := c.arg0(v0)
-		v254 := c.arg1(v0)
-		return c.out1(c.second(c.mulWide(true, c.sizeOf(v14), c.gpr(v253), c.rm(v254)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:170
+		v252 := c.arg0(v0)
+		v253 := c.arg1(v0)
+		return c.out1(c.second(c.mulWide(true, c.sizeOf(v13), c.gpr(v252), c.rm(v253)))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:185
-		v253 := c.arg0(v0)
-		v254 := c.arg1(v0)
-		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v253), c.operandReg(c.sext32(v254))), c.tyBitsU8(v216))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:181
+		v252 := c.arg0(v0)
+		v253 := c.arg1(v0)
+		return c.out1(c.shiftImm(asm.SAR, asm.S32, c.mulLow(asm.S32, c.sext32(v252), c.operandReg(c.sext32(v253))), c.tyBitsU8(v215))), true
 	}
 	var none out
 	return none, false
@@ -3820,39 +3808,39 @@ func (c *lower) lower_OpSmulhi(v0 ir.Inst) (out, bool) {
 // lower_OpSdiv is the part of lower for one case.
 func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v273 := c.arg1(v0)
-		if v275, ok := c.sconst(v273); ok {
-			if _, ok := c.safeDivisor(v275); ok {
-				// lower_int.rules:207
-				v272 := c.arg0(v0)
-				a1 := c.gpr(v272)
-				return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v273)), ir.TrapIntegerDivideByZero))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v272 := c.arg1(v0)
+		if v274, ok := c.sconst(v272); ok {
+			if _, ok := c.safeDivisor(v274); ok {
+				// lower_int.rules:203
+				v271 := c.arg0(v0)
+				a1 := c.gpr(v271)
+				return c.out1(c.first(c.divWide(true, c.sizeOf(v13), a1, c.signBits(c.sizeOf(v13), a1), c.operandReg(c.gpr(v272)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:201
-		v272 := c.arg0(v0)
-		a2 := c.gpr(v272)
-		b3 := c.gpr(v273)
-		c.trapIf(c.condTest(asm.E, c.sizeOf(v14), b3, c.operandReg(b3)), ir.TrapIntegerDivideByZero)
-		return c.out1(c.first(c.divWide(true, c.sizeOf(v14), a2, c.signBits(c.sizeOf(v14), a2), c.operandReg(b3), ir.TrapIntegerOverflow))), true
+		// lower_int.rules:197
+		v271 := c.arg0(v0)
+		a2 := c.gpr(v271)
+		b3 := c.gpr(v272)
+		c.trapIf(c.condTest(asm.E, c.sizeOf(v13), b3, c.operandReg(b3)), ir.TrapIntegerDivideByZero)
+		return c.out1(c.first(c.divWide(true, c.sizeOf(v13), a2, c.signBits(c.sizeOf(v13), a2), c.operandReg(b3), ir.TrapIntegerOverflow))), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:213
-		v272 := c.arg0(v0)
-		v273 := c.arg1(v0)
-		a4 := c.sext32(v272)
-		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v273)), ir.TrapIntegerDivideByZero))
-		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:209
+		v271 := c.arg0(v0)
+		v272 := c.arg1(v0)
+		a4 := c.sext32(v271)
+		q5 := c.first(c.divWide(true, asm.S32, a4, c.signBits(asm.S32, a4), c.operandReg(c.sext32(v272)), ir.TrapIntegerDivideByZero))
+		c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v215), asm.S32, c.operandReg(q5)), c.operandReg(q5)), ir.TrapIntegerOverflow)
 		return c.out1(q5), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:41
-		v273 := c.arg1(v0)
-		v272 := c.arg0(v0)
-		c.checkDivisor(v273)
-		c.checkQuotient(v272, v273)
-		return c.outPair(c.divideWide(wideSdiv, v272, v273)), true
+		// lower_wide.rules:37
+		v272 := c.arg1(v0)
+		v271 := c.arg0(v0)
+		c.checkDivisor(v272)
+		c.checkQuotient(v271, v272)
+		return c.outPair(c.divideWide(wideSdiv, v271, v272)), true
 	}
 	var none out
 	return none, false
@@ -3861,36 +3849,36 @@ func (c *lower) lower_OpSdiv(v0 ir.Inst) (out, bool) {
 // lower_OpSrem is the part of lower for one case.
 func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v279 := c.arg1(v0)
-		if v281, ok := c.sconst(v279); ok {
-			if _, ok := c.safeDivisor(v281); ok {
-				// lower_int.rules:227
-				v278 := c.arg0(v0)
-				a1 := c.gpr(v278)
-				return c.out1(c.second(c.divWide(true, c.sizeOf(v14), a1, c.signBits(c.sizeOf(v14), a1), c.operandReg(c.gpr(v279)), ir.TrapIntegerDivideByZero))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v278 := c.arg1(v0)
+		if v280, ok := c.sconst(v278); ok {
+			if _, ok := c.safeDivisor(v280); ok {
+				// lower_int.rules:223
+				v277 := c.arg0(v0)
+				a1 := c.gpr(v277)
+				return c.out1(c.second(c.divWide(true, c.sizeOf(v13), a1, c.signBits(c.sizeOf(v13), a1), c.operandReg(c.gpr(v278)), ir.TrapIntegerDivideByZero))), true
 			}
 		}
-		// lower_int.rules:220
-		v278 := c.arg0(v0)
-		a2 := c.gpr(v278)
-		b3 := c.gpr(v279)
-		s4 := c.signBits(c.sizeOf(v14), a2)
-		return c.out1(c.remainder(c.sizeOf(v14), a2, s4, b3, ir.TrapIntegerDivideByZero)), true
+		// lower_int.rules:216
+		v277 := c.arg0(v0)
+		a2 := c.gpr(v277)
+		b3 := c.gpr(v278)
+		s4 := c.signBits(c.sizeOf(v13), a2)
+		return c.out1(c.remainder(c.sizeOf(v13), a2, s4, b3, ir.TrapIntegerDivideByZero)), true
 	}
 	if _, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:230
-		v278 := c.arg0(v0)
-		v279 := c.arg1(v0)
-		a5 := c.sext32(v278)
-		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v279)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:226
+		v277 := c.arg0(v0)
+		v278 := c.arg1(v0)
+		a5 := c.sext32(v277)
+		return c.out1(c.second(c.divWide(true, asm.S32, a5, c.signBits(asm.S32, a5), c.operandReg(c.sext32(v278)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:40
-		v279 := c.arg1(v0)
-		v278 := c.arg0(v0)
-		c.checkDivisor(v279)
-		return c.outPair(c.divideWide(wideSrem, v278, v279)), true
+		// lower_wide.rules:36
+		v278 := c.arg1(v0)
+		v277 := c.arg0(v0)
+		c.checkDivisor(v278)
+		return c.outPair(c.divideWide(wideSrem, v277, v278)), true
 	}
 	var none out
 	return none, false
@@ -3899,29 +3887,29 @@ func (c *lower) lower_OpSrem(v0 ir.Inst) (out, bool) {
 // lower_OpCtz is the part of lower for one case.
 func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v99 := c.hasBmi1()
-		if v99 {
-			// lower_int.rules:318
-			v321 := c.arg0(v0)
-			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v14), c.rm(v321))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v98 := c.hasBmi1()
+		if v98 {
+			// lower_int.rules:314
+			v320 := c.arg0(v0)
+			return c.out1(c.bitCount(asm.TZCNT, c.sizeOf(v13), c.rm(v320))), true
 		}
-		// lower_int.rules:314
-		v321 := c.arg0(v0)
-		none1 := c.immConst(v14, c.bitsImm(v14))
-		b2 := c.bitCount(asm.BSF, c.sizeOf(v14), c.rm(v321))
-		return c.out1(c.selectGpr(c.sizeOf(v14), c.condFlags(asm.E), none1, b2)), true
+		// lower_int.rules:310
+		v320 := c.arg0(v0)
+		none1 := c.immConst(v13, c.bitsImm(v13))
+		b2 := c.bitCount(asm.BSF, c.sizeOf(v13), c.rm(v320))
+		return c.out1(c.selectGpr(c.sizeOf(v13), c.condFlags(asm.E), none1, b2)), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:320
-		v321 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v321), c.operandImm(c.bitAbove(v216)))))), true
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:316
+		v320 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.BSF, asm.S32, c.operandReg(c.alu(asm.OR, asm.S32, c.gpr(v320), c.operandImm(c.bitAbove(v215)))))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:157
-		v321 := c.arg0(v0)
-		a3 := c.low(v321)
-		b4 := c.high(v321)
+		// lower_wide.rules:153
+		v320 := c.arg0(v0)
+		a3 := c.low(v320)
+		b4 := c.high(v320)
 		fromHigh5 := c.addImm(asm.S64, c.ctzFrom(b4), 64)
 		fromLow6 := c.ctzFrom(a3)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, a3, c.operandReg(a3)), fromHigh5, fromLow6), c.immConst(ir.I64, 0))), true
@@ -3933,38 +3921,38 @@ func (c *lower) lower_OpCtz(v0 ir.Inst) (out, bool) {
 // lower_OpPopcnt is the part of lower for one case.
 func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		v322 := c.arg0(v0)
-		if v324, ok := c.sinkableLoad(v322); ok {
-			// lower_int.rules:328
-			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v14), c.operandMem(c.sink(v324)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		v321 := c.arg0(v0)
+		if v323, ok := c.sinkableLoad(v321); ok {
+			// lower_int.rules:324
+			return c.out1(c.bitCount(asm.POPCNT, c.sizeOf(v13), c.operandMem(c.sink(v323)))), true
 		}
 	}
 	switch v2 {
 	case ir.I8X16:
-		v964 := c.hasAvx512bitalg()
-		if v964 {
+		v963 := c.hasAvx512bitalg()
+		if v963 {
 			// lower_vector.rules:169
-			v322 := c.arg0(v0)
-			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v322))), true
+			v321 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPOPCNTB, c.xm(v321))), true
 		}
 		// lower_vector.rules:235
-		v322 := c.arg0(v0)
-		a1 := c.xmm(v322)
+		v321 := c.arg0(v0)
+		a1 := c.xmm(v321)
 		mask2 := c.vecConst(1085102592571150095, 1085102592571150095)
 		table3 := c.vecConst(216737935419048192, 289078108257124865)
 		lo4 := c.andX(a1, c.operandReg(mask2))
 		hi5 := c.andX(c.vecShift(asm.PSRLW_I, a1, 4), c.operandReg(mask2))
 		return c.out1(c.vop(asm.PADDB, c.vop(asm.PSHUFB, table3, c.operandReg(lo4)), c.operandReg(c.vop(asm.PSHUFB, table3, c.operandReg(hi5))))), true
 	case ir.I128:
-		// lower_wide.rules:174
-		v322 := c.arg0(v0)
-		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v322))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v322)))), c.immConst(ir.I64, 0))), true
+		// lower_wide.rules:170
+		v321 := c.arg0(v0)
+		return c.outPair(c.makePair(c.add(asm.S64, c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.low(v321))), c.bitCount(asm.POPCNT, asm.S64, c.operandReg(c.high(v321)))), c.immConst(ir.I64, 0))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:327
-		v322 := c.arg0(v0)
-		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v322)))), true
+		// lower_int.rules:323
+		v321 := c.arg0(v0)
+		return c.out1(c.bitCount(asm.POPCNT, c.size32(v4), c.operandReg(c.zext32(v321)))), true
 	}
 	var none out
 	return none, false
@@ -3974,20 +3962,20 @@ func (c *lower) lower_OpPopcnt(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v352 := c.arg0(v0)
-		if v356, ok := c.sinkableLoad(v352); ok {
-			// lower_int.rules:359
-			v354 := c.valueType(v352)
-			return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandMem(c.sink(v356)))), true
+		v351 := c.arg0(v0)
+		if v355, ok := c.sinkableLoad(v351); ok {
+			// lower_int.rules:355
+			v353 := c.valueType(v351)
+			return c.out1(c.movsx(c.sizeOf(v353), c.size32(v4), c.operandMem(c.sink(v355)))), true
 		}
-		// lower_int.rules:358
-		v354 := c.valueType(v352)
-		return c.out1(c.movsx(c.sizeOf(v354), c.size32(v4), c.operandReg(c.gpr(v352)))), true
+		// lower_int.rules:354
+		v353 := c.valueType(v351)
+		return c.out1(c.movsx(c.sizeOf(v353), c.size32(v4), c.operandReg(c.gpr(v351)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:192
-		v352 := c.arg0(v0)
-		lo1 := c.sext64(v352)
+		// lower_wide.rules:188
+		v351 := c.arg0(v0)
+		lo1 := c.sext64(v351)
 		return c.outPair(c.makePair(lo1, c.shiftImm(asm.SAR, asm.S64, lo1, 63))), true
 	}
 	var none out
@@ -3998,85 +3986,85 @@ func (c *lower) lower_OpSextend(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.ty32Or64(v2); ok {
-		v377 := c.arg1(v0)
-		if v387, ok := c.sconst(v377); ok {
-			switch v387 {
+		v376 := c.arg1(v0)
+		if v386, ok := c.sconst(v376); ok {
+			switch v386 {
 			case 1:
-				v378 := c.arg2(v0)
-				if v389, ok := c.sconst(v378); ok {
-					if v389 == 0 {
-						// lower_int.rules:376
-						v376 := c.arg0(v0)
-						return c.out1(c.setccZero(c.condOf(v376))), true
+				v377 := c.arg2(v0)
+				if v388, ok := c.sconst(v377); ok {
+					if v388 == 0 {
+						// lower_int.rules:372
+						v375 := c.arg0(v0)
+						return c.out1(c.setccZero(c.condOf(v375))), true
 					}
 				}
 			case 0:
-				v378 := c.arg2(v0)
-				if v389, ok := c.sconst(v378); ok {
-					if v389 == 1 {
-						// lower_int.rules:377
-						v376 := c.arg0(v0)
-						return c.out1(c.setccZero(c.condInvert(c.condOf(v376)))), true
+				v377 := c.arg2(v0)
+				if v388, ok := c.sconst(v377); ok {
+					if v388 == 1 {
+						// lower_int.rules:373
+						v375 := c.arg0(v0)
+						return c.out1(c.setccZero(c.condInvert(c.condOf(v375)))), true
 					}
 				}
 			}
 		}
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:371
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v376), c.gpr(v377), c.gpr(v378))), true
+		// lower_int.rules:367
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v375), c.gpr(v376), c.gpr(v377))), true
 	}
-	if v380, ok := c.tyScalarFloat(v2); ok {
-		// lower_int.rules:372
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v380, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+	if v379, ok := c.tyScalarFloat(v2); ok {
+		// lower_int.rules:368
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v379, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
-	if v382, ok := c.tyVec128(v2); ok {
-		// lower_int.rules:373
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v382, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+	if v381, ok := c.tyVec128(v2); ok {
+		// lower_int.rules:369
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v381, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
 	switch v2 {
 	case ir.I128:
-		// lower_wide.rules:228
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v376), c.low(v377), c.high(v377), c.low(v378), c.high(v378))), true
+		// lower_wide.rules:224
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v375), c.low(v376), c.high(v376), c.low(v377), c.high(v377))), true
 	case ir.F128:
 		// lower_small.rules:64
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(ir.F128, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
-	if v1233, ok := c.tySmall16(v2); ok {
+	if v1232, ok := c.tySmall16(v2); ok {
 		// lower_small.rules:61
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1233, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1232, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
-	if v1235, ok := c.tySmall32(v2); ok {
+	if v1234, ok := c.tySmall32(v2); ok {
 		// lower_small.rules:62
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1235, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1234, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
-	if v1237, ok := c.tySmall64(v2); ok {
+	if v1236, ok := c.tySmall64(v2); ok {
 		// lower_small.rules:63
-		v376 := c.arg0(v0)
-		v377 := c.arg1(v0)
-		v378 := c.arg2(v0)
-		return c.out1(c.selectXmmOf(v1237, c.condOf(v376), c.xmm(v377), c.xmm(v378))), true
+		v375 := c.arg0(v0)
+		v376 := c.arg1(v0)
+		v377 := c.arg2(v0)
+		return c.out1(c.selectXmmOf(v1236, c.condOf(v375), c.xmm(v376), c.xmm(v377))), true
 	}
 	var none out
 	return none, false
@@ -4086,243 +4074,243 @@ func (c *lower) lower_OpSelect(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if _, ok := c.tyScalarFloat(v479); ok {
-			if v483, ok := c.sinkableLoad(v477); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if _, ok := c.tyScalarFloat(v478); ok {
+			if v482, ok := c.sinkableLoad(v476); ok {
 				// lower_float.rules:229
-				return c.out1(c.loadGpr(v4, c.sink(v483))), true
+				return c.out1(c.loadGpr(v4, c.sink(v482))), true
 			}
 		}
-		if _, ok := c.fitsIn64(v479); ok {
+		if _, ok := c.fitsIn64(v478); ok {
 			// lower_float.rules:235
-			return c.out1(c.gpr(v477)), true
+			return c.out1(c.gpr(v476)), true
 		}
 	}
-	if v380, ok := c.tyScalarFloat(v2); ok {
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if _, ok := c.fitsIn64(v479); ok {
-			if v483, ok := c.sinkableLoad(v477); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if _, ok := c.fitsIn64(v478); ok {
+			if v482, ok := c.sinkableLoad(v476); ok {
 				// lower_float.rules:230
-				return c.out1(c.loadXmm(v380, c.sink(v483))), true
+				return c.out1(c.loadXmm(v379, c.sink(v482))), true
 			}
 		}
-		if _, ok := c.tyScalarFloat(v479); ok {
+		if _, ok := c.tyScalarFloat(v478); ok {
 			// lower_float.rules:236
-			return c.out1(c.xmm(v477)), true
+			return c.out1(c.xmm(v476)), true
 		}
 	}
 	switch v2 {
 	case ir.F32:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.I32 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.I32 {
 			// lower_float.rules:231
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v476)))), true
 		}
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			if _, ok := c.tySmall32(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			if _, ok := c.tySmall32(v478); ok {
 				// lower_small.rules:41
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.F64:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.I64 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.I64 {
 			// lower_float.rules:232
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v477)))), true
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v476)))), true
 		}
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			if _, ok := c.tySmall64(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			if _, ok := c.tySmall64(v478); ok {
 				// lower_small.rules:46
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.I32:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.F32 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.F32 {
 			// lower_float.rules:233
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v476))), true
 		}
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			if _, ok := c.tySmall32(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			if _, ok := c.tySmall32(v478); ok {
 				// lower_small.rules:38
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v476))), true
 			}
 		}
 	case ir.I64:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.F64 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.F64 {
 			// lower_float.rules:234
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v477))), true
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v476))), true
 		}
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			if _, ok := c.tySmall64(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			if _, ok := c.tySmall64(v478); ok {
 				// lower_small.rules:43
-				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v477))), true
+				return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v476))), true
 			}
 		}
 	case ir.F32X4:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.I32X4 {
-			v476 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v476); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.I32X4 {
+			v475 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v475); ok {
 				// lower_float.rules:239
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.I32X4:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.F32X4 {
-			v476 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v476); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.F32X4 {
+			v475 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v475); ok {
 				// lower_float.rules:240
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.F64X2:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.I64X2 {
-			v476 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v476); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.I64X2 {
+			v475 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v475); ok {
 				// lower_float.rules:241
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.I64X2:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		if v479 == ir.F64X2 {
-			v476 := c.memFlags(v0)
-			if _, ok := c.bigEndian(v476); ok {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		if v478 == ir.F64X2 {
+			v475 := c.memFlags(v0)
+			if _, ok := c.bigEndian(v475); ok {
 				// lower_float.rules:242
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	case ir.I128:
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		switch v479 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		switch v478 {
 		case ir.I128:
-			// lower_wide.rules:250
-			return c.outPair(c.makePair(c.low(v477), c.high(v477))), true
+			// lower_wide.rules:246
+			return c.outPair(c.makePair(c.low(v476), c.high(v476))), true
 		case ir.F128:
-			v476 := c.memFlags(v0)
-			if _, ok := c.littleEndian(v476); ok {
+			v475 := c.memFlags(v0)
+			if _, ok := c.littleEndian(v475); ok {
 				// lower_small.rules:52
-				return c.outPair(c.split(c.xmm(v477))), true
+				return c.outPair(c.split(c.xmm(v476))), true
 			}
 		}
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			if _, ok := c.tyVec128(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			if _, ok := c.tyVec128(v478); ok {
 				// lower_small.rules:53
-				return c.outPair(c.split(c.xmm(v477))), true
+				return c.outPair(c.split(c.xmm(v476))), true
 			}
 		}
 	case ir.I16:
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			v477 := c.arg0(v0)
-			v479 := c.valueType(v477)
-			if _, ok := c.tySmall16(v479); ok {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			v476 := c.arg0(v0)
+			v478 := c.valueType(v476)
+			if _, ok := c.tySmall16(v478); ok {
 				// lower_small.rules:35
-				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v477))), true
+				return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v476))), true
 			}
 		}
 	case ir.F128:
-		v476 := c.memFlags(v0)
-		if _, ok := c.littleEndian(v476); ok {
-			v477 := c.arg0(v0)
-			v479 := c.valueType(v477)
-			switch v479 {
+		v475 := c.memFlags(v0)
+		if _, ok := c.littleEndian(v475); ok {
+			v476 := c.arg0(v0)
+			v478 := c.valueType(v476)
+			switch v478 {
 			case ir.F128:
 				// lower_small.rules:47
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			case ir.I128:
 				// lower_small.rules:50
-				return c.out1(c.join(v477)), true
+				return c.out1(c.join(v476)), true
 			}
-			if _, ok := c.tyVec128(v479); ok {
+			if _, ok := c.tyVec128(v478); ok {
 				// lower_small.rules:48
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	}
-	v476 := c.memFlags(v0)
-	if _, ok := c.littleEndian(v476); ok {
+	v475 := c.memFlags(v0)
+	if _, ok := c.littleEndian(v475); ok {
 		if _, ok := c.tyVec128(v2); ok {
-			v477 := c.arg0(v0)
-			v479 := c.valueType(v477)
-			if _, ok := c.tyVec128(v479); ok {
+			v476 := c.arg0(v0)
+			v478 := c.valueType(v476)
+			if _, ok := c.tyVec128(v478); ok {
 				// lower_float.rules:238
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
-			switch v479 {
+			switch v478 {
 			case ir.F128:
 				// lower_small.rules:49
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			case ir.I128:
 				// lower_small.rules:51
-				return c.out1(c.join(v477)), true
+				return c.out1(c.join(v476)), true
 			}
 		}
-		v477 := c.arg0(v0)
-		v479 := c.valueType(v477)
-		switch v479 {
+		v476 := c.arg0(v0)
+		v478 := c.valueType(v476)
+		switch v478 {
 		case ir.I16:
 			if _, ok := c.tySmall16(v2); ok {
 				// lower_small.rules:34
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v476)))), true
 			}
 		case ir.I32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:37
-				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v477)))), true
+				return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.gpr(v476)))), true
 			}
 		case ir.F32:
 			if _, ok := c.tySmall32(v2); ok {
 				// lower_small.rules:40
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		case ir.I64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:42
-				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v477)))), true
+				return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v476)))), true
 			}
 		case ir.F64:
 			if _, ok := c.tySmall64(v2); ok {
 				// lower_small.rules:45
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 		if _, ok := c.tySmall16(v2); ok {
-			if _, ok := c.tySmall16(v479); ok {
+			if _, ok := c.tySmall16(v478); ok {
 				// lower_small.rules:36
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 		if _, ok := c.tySmall32(v2); ok {
-			if _, ok := c.tySmall32(v479); ok {
+			if _, ok := c.tySmall32(v478); ok {
 				// lower_small.rules:39
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 		if _, ok := c.tySmall64(v2); ok {
-			if _, ok := c.tySmall64(v479); ok {
+			if _, ok := c.tySmall64(v478); ok {
 				// lower_small.rules:44
-				return c.out1(c.xmm(v477)), true
+				return c.out1(c.xmm(v476)), true
 			}
 		}
 	}
@@ -4332,27 +4320,27 @@ func (c *lower) lower_OpBitcast(v0 ir.Inst) (out, bool) {
 
 // lower_OpIstore32 is the part of lower for one case.
 func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
-	v565 := c.memFlags(v0)
-	if v570, ok := c.littleEndian(v565); ok {
-		v566 := c.arg0(v0)
-		if v598, ok := c.simm32(v566); ok {
+	v564 := c.memFlags(v0)
+	if v569, ok := c.littleEndian(v564); ok {
+		v565 := c.arg0(v0)
+		if v597, ok := c.simm32(v565); ok {
 			// lower_mem.rules:94
-			v567 := c.arg1(v0)
-			v568 := c.offset(v0)
-			c.storeImm(asm.S32, c.amode(v570, v567, v568), v598)
+			v566 := c.arg1(v0)
+			v567 := c.offset(v0)
+			c.storeImm(asm.S32, c.amode(v569, v566, v567), v597)
 			return c.outNone(), true
 		}
 		// lower_mem.rules:76
-		v567 := c.arg1(v0)
-		v568 := c.offset(v0)
-		return c.storeInt(asm.S32, v570, c.gpr(v566), v567, v568), true
+		v566 := c.arg1(v0)
+		v567 := c.offset(v0)
+		return c.storeInt(asm.S32, v569, c.gpr(v565), v566, v567), true
 	}
-	if v590, ok := c.bigEndian(v565); ok {
+	if v589, ok := c.bigEndian(v564); ok {
 		// lower_mem.rules:85
-		v566 := c.arg0(v0)
-		v567 := c.arg1(v0)
-		v568 := c.offset(v0)
-		return c.storeInt(asm.S32, v590, c.swapBytes(ir.I32, c.gpr(v566)), v567, v568), true
+		v565 := c.arg0(v0)
+		v566 := c.arg1(v0)
+		v567 := c.offset(v0)
+		return c.storeInt(asm.S32, v589, c.swapBytes(ir.I32, c.gpr(v565)), v566, v567), true
 	}
 	var none out
 	return none, false
@@ -4360,41 +4348,41 @@ func (c *lower) lower_OpIstore32(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicRmw is the part of lower for one case.
 func (c *lower) lower_OpAtomicRmw(v0 ir.Inst) (out, bool) {
-	v934 := c.memFlags(v0)
-	if v939, ok := c.littleEndian(v934); ok {
+	v933 := c.memFlags(v0)
+	if v938, ok := c.littleEndian(v933); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
-			v935 := c.atomicOp(v0)
-			switch v935 {
+			v934 := c.atomicOp(v0)
+			switch v934 {
 			case ir.AtomicXchg:
 				// lower_atomic.rules:19
-				v936 := c.arg0(v0)
-				v937 := c.arg1(v0)
-				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v939, v936, 0), c.gpr(v937))), true
+				v935 := c.arg0(v0)
+				v936 := c.arg1(v0)
+				return c.out1(c.exchange(c.sizeOf(v4), c.amode(v938, v935, 0), c.gpr(v936))), true
 			case ir.AtomicAdd:
 				// lower_atomic.rules:20
-				v936 := c.arg0(v0)
-				v937 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v939, v936, 0), c.gpr(v937))), true
+				v935 := c.arg0(v0)
+				v936 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v938, v935, 0), c.gpr(v936))), true
 			case ir.AtomicSub:
 				// lower_atomic.rules:21
-				v936 := c.arg0(v0)
-				v937 := c.arg1(v0)
-				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v939, v936, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v937)))), true
+				v935 := c.arg0(v0)
+				v936 := c.arg1(v0)
+				return c.out1(c.exchangeAdd(c.sizeOf(v4), c.amode(v938, v935, 0), c.unary(asm.NEG, c.size32(v4), c.gpr(v936)))), true
 			}
 			// lower_atomic.rules:18
-			v936 := c.arg0(v0)
-			v937 := c.arg1(v0)
-			return c.out1(c.rmwLoop(c.sizeOf(v4), v935, c.amode(v939, v936, 0), c.gpr(v937))), true
+			v935 := c.arg0(v0)
+			v936 := c.arg1(v0)
+			return c.out1(c.rmwLoop(c.sizeOf(v4), v934, c.amode(v938, v935, 0), c.gpr(v936))), true
 		}
 		if v2 == ir.I128 {
-			v947 := c.hasCmpxchg16b()
-			if v947 {
+			v946 := c.hasCmpxchg16b()
+			if v946 {
 				// lower_atomic.rules:44
-				v935 := c.atomicOp(v0)
-				v936 := c.arg0(v0)
-				v937 := c.arg1(v0)
-				return c.outPair(c.rmw16(v935, c.amode(v939, v936, 0), c.halves(v937))), true
+				v934 := c.atomicOp(v0)
+				v935 := c.arg0(v0)
+				v936 := c.arg1(v0)
+				return c.outPair(c.rmw16(v934, c.amode(v938, v935, 0), c.halves(v936))), true
 			}
 		}
 	}
@@ -4407,43 +4395,43 @@ func (c *lower) lower_OpSmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:163
-			v284 := c.arg0(v0)
-			v285 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMINSQ, v284, v285)), true
+			v283 := c.arg0(v0)
+			v284 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINSQ, v283, v284)), true
 		}
 		// lower_vector.rules:202
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v284), c.xmm(v285))), true
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedLessThan, c.xmm(v283), c.xmm(v284))), true
 	case ir.I128:
-		// lower_wide.rules:235
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedLessThan, v284, v285)), true
+		// lower_wide.rules:231
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedLessThan, v283, v284)), true
 	case ir.I8X16:
 		// lower_vector.rules:151
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSB, v284, v285)), true
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSB, v283, v284)), true
 	case ir.I16X8:
 		// lower_vector.rules:152
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSW, v284, v285)), true
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSW, v283, v284)), true
 	case ir.I32X4:
 		// lower_vector.rules:153
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINSD, v284, v285)), true
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINSD, v283, v284)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:241
-		v284 := c.arg0(v0)
-		v285 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedLessThan, v284, v285)), true
+		// lower_int.rules:237
+		v283 := c.arg0(v0)
+		v284 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedLessThan, v283, v284)), true
 	}
 	var none out
 	return none, false
@@ -4454,43 +4442,43 @@ func (c *lower) lower_OpUmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:164
-			v288 := c.arg0(v0)
-			v289 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMINUQ, v288, v289)), true
+			v287 := c.arg0(v0)
+			v288 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMINUQ, v287, v288)), true
 		}
 		// lower_vector.rules:203
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v288), c.xmm(v289))), true
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedLessThan, c.xmm(v287), c.xmm(v288))), true
 	case ir.I128:
-		// lower_wide.rules:237
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedLessThan, v288, v289)), true
+		// lower_wide.rules:233
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedLessThan, v287, v288)), true
 	case ir.I8X16:
 		// lower_vector.rules:154
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUB, v288, v289)), true
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUB, v287, v288)), true
 	case ir.I16X8:
 		// lower_vector.rules:155
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUW, v288, v289)), true
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUW, v287, v288)), true
 	case ir.I32X4:
 		// lower_vector.rules:156
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMINUD, v288, v289)), true
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMINUD, v287, v288)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:243
-		v288 := c.arg0(v0)
-		v289 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedLessThan, v288, v289)), true
+		// lower_int.rules:239
+		v287 := c.arg0(v0)
+		v288 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedLessThan, v287, v288)), true
 	}
 	var none out
 	return none, false
@@ -4501,43 +4489,43 @@ func (c *lower) lower_OpSmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:165
-			v286 := c.arg0(v0)
-			v287 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMAXSQ, v286, v287)), true
+			v285 := c.arg0(v0)
+			v286 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXSQ, v285, v286)), true
 		}
 		// lower_vector.rules:204
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v286), c.xmm(v287))), true
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.SignedGreaterThan, c.xmm(v285), c.xmm(v286))), true
 	case ir.I128:
-		// lower_wide.rules:236
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.SignedGreaterThan, v286, v287)), true
+		// lower_wide.rules:232
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.SignedGreaterThan, v285, v286)), true
 	case ir.I8X16:
 		// lower_vector.rules:157
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSB, v286, v287)), true
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSB, v285, v286)), true
 	case ir.I16X8:
 		// lower_vector.rules:158
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSW, v286, v287)), true
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSW, v285, v286)), true
 	case ir.I32X4:
 		// lower_vector.rules:159
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXSD, v286, v287)), true
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXSD, v285, v286)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:242
-		v286 := c.arg0(v0)
-		v287 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.SignedGreaterThan, v286, v287)), true
+		// lower_int.rules:238
+		v285 := c.arg0(v0)
+		v286 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.SignedGreaterThan, v285, v286)), true
 	}
 	var none out
 	return none, false
@@ -4548,43 +4536,43 @@ func (c *lower) lower_OpUmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:166
-			v290 := c.arg0(v0)
-			v291 := c.arg1(v0)
-			return c.out1(c.vcomm(asm.VPMAXUQ, v290, v291)), true
+			v289 := c.arg0(v0)
+			v290 := c.arg1(v0)
+			return c.out1(c.vcomm(asm.VPMAXUQ, v289, v290)), true
 		}
 		// lower_vector.rules:205
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v290), c.xmm(v291))), true
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.out1(c.pickQ(ir.UnsignedGreaterThan, c.xmm(v289), c.xmm(v290))), true
 	case ir.I128:
-		// lower_wide.rules:238
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v290, v291)), true
+		// lower_wide.rules:234
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.outPair(c.pickWide(ir.UnsignedGreaterThan, v289, v290)), true
 	case ir.I8X16:
 		// lower_vector.rules:160
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUB, v290, v291)), true
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUB, v289, v290)), true
 	case ir.I16X8:
 		// lower_vector.rules:161
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUW, v290, v291)), true
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUW, v289, v290)), true
 	case ir.I32X4:
 		// lower_vector.rules:162
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PMAXUD, v290, v291)), true
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PMAXUD, v289, v290)), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:244
-		v290 := c.arg0(v0)
-		v291 := c.arg1(v0)
-		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v290, v291)), true
+		// lower_int.rules:240
+		v289 := c.arg0(v0)
+		v290 := c.arg1(v0)
+		return c.out1(c.pick(v4, ir.UnsignedGreaterThan, v289, v290)), true
 	}
 	var none out
 	return none, false
@@ -4595,42 +4583,42 @@ func (c *lower) lower_OpIabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I64X2:
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:167
-			v85 := c.arg0(v0)
-			return c.out1(c.vec(asm.VPABSQ, c.xm(v85))), true
+			v84 := c.arg0(v0)
+			return c.out1(c.vec(asm.VPABSQ, c.xm(v84))), true
 		}
 		// lower_vector.rules:132
-		v85 := c.arg0(v0)
-		a1 := c.xmm(v85)
+		v84 := c.arg0(v0)
+		a1 := c.xmm(v84)
 		m2 := c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(a1))
 		return c.out1(c.vop(asm.PSUBQ, c.xorX(a1, c.operandReg(m2)), c.operandReg(m2))), true
 	case ir.I128:
-		// lower_wide.rules:73
-		v85 := c.arg0(v0)
-		a3 := c.low(v85)
-		b4 := c.high(v85)
+		// lower_wide.rules:69
+		v84 := c.arg0(v0)
+		a3 := c.low(v84)
+		b4 := c.high(v84)
 		n5 := c.negWide(a3, b4)
 		k6 := c.condTest(asm.NS, asm.S64, b4, c.operandReg(b4))
 		return c.outPair(c.selectWide(k6, a3, b4, c.first(n5), c.second(n5))), true
 	case ir.I8X16:
 		// lower_vector.rules:129
-		v85 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSB, c.xm(v85))), true
+		v84 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSB, c.xm(v84))), true
 	case ir.I16X8:
 		// lower_vector.rules:130
-		v85 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSW, c.xm(v85))), true
+		v84 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSW, c.xm(v84))), true
 	case ir.I32X4:
 		// lower_vector.rules:131
-		v85 := c.arg0(v0)
-		return c.out1(c.vec(asm.PABSD, c.xm(v85))), true
+		v84 := c.arg0(v0)
+		return c.out1(c.vec(asm.PABSD, c.xm(v84))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:52
-		v85 := c.arg0(v0)
-		r7 := c.gpr(v85)
+		// lower_int.rules:48
+		v84 := c.arg0(v0)
+		r7 := c.gpr(v84)
 		n8 := c.unary(asm.NEG, c.sizeOf(v4), r7)
 		return c.out1(c.selectGpr(c.size32(v4), c.condFlags(asm.S), r7, n8)), true
 	}
@@ -4643,39 +4631,39 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v991 := c.arg0(v0)
-		if v994, ok := c.defInst(v991); ok {
-			v995 := c.opcode(v994)
-			switch v995 {
+		v990 := c.arg0(v0)
+		if v993, ok := c.defInst(v990); ok {
+			v994 := c.opcode(v993)
+			switch v994 {
 			case ir.OpImul:
-				v996 := c.arg0(v994)
-				if v999, ok := c.defInst(v996); ok {
-					v1000 := c.opcode(v999)
-					if v1000 == ir.OpSwidenLow {
-						v997 := c.arg1(v994)
-						if v1003, ok := c.defInst(v997); ok {
-							v1004 := c.opcode(v1003)
-							if v1004 == ir.OpSwidenLow {
-								v992 := c.arg1(v0)
-								if v1007, ok := c.defInst(v992); ok {
-									v1008 := c.opcode(v1007)
-									if v1008 == ir.OpImul {
-										v1009 := c.arg0(v1007)
-										if v1012, ok := c.defInst(v1009); ok {
-											v1013 := c.opcode(v1012)
-											if v1013 == ir.OpSwidenHigh {
-												v1001 := c.arg0(v999)
-												v1014 := c.arg0(v1012)
-												if v1001 == v1014 {
-													v1010 := c.arg1(v1007)
-													if v1016, ok := c.defInst(v1010); ok {
-														v1017 := c.opcode(v1016)
-														if v1017 == ir.OpSwidenHigh {
-															v1005 := c.arg0(v1003)
-															v1018 := c.arg0(v1016)
-															if v1005 == v1018 {
+				v995 := c.arg0(v993)
+				if v998, ok := c.defInst(v995); ok {
+					v999 := c.opcode(v998)
+					if v999 == ir.OpSwidenLow {
+						v996 := c.arg1(v993)
+						if v1002, ok := c.defInst(v996); ok {
+							v1003 := c.opcode(v1002)
+							if v1003 == ir.OpSwidenLow {
+								v991 := c.arg1(v0)
+								if v1006, ok := c.defInst(v991); ok {
+									v1007 := c.opcode(v1006)
+									if v1007 == ir.OpImul {
+										v1008 := c.arg0(v1006)
+										if v1011, ok := c.defInst(v1008); ok {
+											v1012 := c.opcode(v1011)
+											if v1012 == ir.OpSwidenHigh {
+												v1000 := c.arg0(v998)
+												v1013 := c.arg0(v1011)
+												if v1000 == v1013 {
+													v1009 := c.arg1(v1006)
+													if v1015, ok := c.defInst(v1009); ok {
+														v1016 := c.opcode(v1015)
+														if v1016 == ir.OpSwidenHigh {
+															v1004 := c.arg0(v1002)
+															v1017 := c.arg0(v1015)
+															if v1004 == v1017 {
 																// lower_vector.rules:222
-																return c.out1(c.vcomm(asm.PMADDWD, v1001, v1005)), true
+																return c.out1(c.vcomm(asm.PMADDWD, v1000, v1004)), true
 															}
 														}
 													}
@@ -4689,28 +4677,28 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 					}
 				}
 			case ir.OpSwidenLow:
-				v992 := c.arg1(v0)
-				if v1007, ok := c.defInst(v992); ok {
-					v1008 := c.opcode(v1007)
-					if v1008 == ir.OpSwidenHigh {
-						v1019 := c.arg0(v994)
-						v1020 := c.arg0(v1007)
-						if v1019 == v1020 {
+				v991 := c.arg1(v0)
+				if v1006, ok := c.defInst(v991); ok {
+					v1007 := c.opcode(v1006)
+					if v1007 == ir.OpSwidenHigh {
+						v1018 := c.arg0(v993)
+						v1019 := c.arg0(v1006)
+						if v1018 == v1019 {
 							// lower_vector.rules:226
-							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1019), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
+							return c.out1(c.vop(asm.PMADDWD, c.xmm(v1018), c.operandMem(c.constPool128(281479271743489, 281479271743489)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v992 := c.arg1(v0)
-				if v1007, ok := c.defInst(v992); ok {
-					v1008 := c.opcode(v1007)
-					if v1008 == ir.OpUwidenHigh {
-						v1021 := c.arg0(v994)
-						v1022 := c.arg0(v1007)
-						if v1021 == v1022 {
+				v991 := c.arg1(v0)
+				if v1006, ok := c.defInst(v991); ok {
+					v1007 := c.opcode(v1006)
+					if v1007 == ir.OpUwidenHigh {
+						v1020 := c.arg0(v993)
+						v1021 := c.arg0(v1006)
+						if v1020 == v1021 {
 							// lower_vector.rules:230
-							a1 := c.xmm(v1021)
+							a1 := c.xmm(v1020)
 							return c.out1(c.vop(asm.PADDD, c.vecShift(asm.PSRLD_I, a1, 16), c.operandReg(c.andX(a1, c.operandMem(c.constPool128(281470681808895, 281470681808895)))))), true
 						}
 					}
@@ -4718,49 +4706,49 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 			}
 		}
 		// lower_vector.rules:214
-		v992 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDD, c.xmm(v991), c.xm(v992))), true
+		v991 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDD, c.xmm(v990), c.xm(v991))), true
 	case ir.I16X8:
-		v991 := c.arg0(v0)
-		if v994, ok := c.defInst(v991); ok {
-			v995 := c.opcode(v994)
-			switch v995 {
+		v990 := c.arg0(v0)
+		if v993, ok := c.defInst(v990); ok {
+			v994 := c.opcode(v993)
+			switch v994 {
 			case ir.OpSwidenLow:
-				v992 := c.arg1(v0)
-				if v1007, ok := c.defInst(v992); ok {
-					v1008 := c.opcode(v1007)
-					if v1008 == ir.OpSwidenHigh {
-						v1019 := c.arg0(v994)
-						v1020 := c.arg0(v1007)
-						if v1019 == v1020 {
+				v991 := c.arg1(v0)
+				if v1006, ok := c.defInst(v991); ok {
+					v1007 := c.opcode(v1006)
+					if v1007 == ir.OpSwidenHigh {
+						v1018 := c.arg0(v993)
+						v1019 := c.arg0(v1006)
+						if v1018 == v1019 {
 							// lower_vector.rules:224
-							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1019)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.vecConst(72340172838076673, 72340172838076673), c.operandReg(c.xmm(v1018)))), true
 						}
 					}
 				}
 			case ir.OpUwidenLow:
-				v992 := c.arg1(v0)
-				if v1007, ok := c.defInst(v992); ok {
-					v1008 := c.opcode(v1007)
-					if v1008 == ir.OpUwidenHigh {
-						v1021 := c.arg0(v994)
-						v1022 := c.arg0(v1007)
-						if v1021 == v1022 {
+				v991 := c.arg1(v0)
+				if v1006, ok := c.defInst(v991); ok {
+					v1007 := c.opcode(v1006)
+					if v1007 == ir.OpUwidenHigh {
+						v1020 := c.arg0(v993)
+						v1021 := c.arg0(v1006)
+						if v1020 == v1021 {
 							// lower_vector.rules:228
-							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1021), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
+							return c.out1(c.vop(asm.PMADDUBSW, c.xmm(v1020), c.operandMem(c.constPool128(72340172838076673, 72340172838076673)))), true
 						}
 					}
 				}
 			}
 		}
 		// lower_vector.rules:213
-		v992 := c.arg1(v0)
-		return c.out1(c.vop(asm.PHADDW, c.xmm(v991), c.xm(v992))), true
+		v991 := c.arg1(v0)
+		return c.out1(c.vop(asm.PHADDW, c.xmm(v990), c.xm(v991))), true
 	case ir.I8X16:
 		// lower_vector.rules:216
-		v991 := c.arg0(v0)
-		v992 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v991)), c.operandReg(c.byteSums(c.xmm(v992))))), true
+		v990 := c.arg0(v0)
+		v991 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.byteSums(c.xmm(v990)), c.operandReg(c.byteSums(c.xmm(v991))))), true
 	}
 	var none out
 	return none, false
@@ -4770,31 +4758,31 @@ func (c *lower) lower_OpIaddPairwise(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBnot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v455 := c.hasAvx512()
-		if v455 {
+		v454 := c.hasAvx512()
+		if v454 {
 			// lower_vector.rules:260
-			v205 := c.arg0(v0)
-			a1 := c.xmm(v205)
+			v204 := c.arg0(v0)
+			a1 := c.xmm(v204)
 			return c.out1(c.ternary(15, a1, a1, c.operandReg(a1))), true
 		}
 		// lower_vector.rules:248
-		v205 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v205), c.operandMem(c.onesMask()))), true
+		v204 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v204), c.operandMem(c.onesMask()))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:114
-		v205 := c.arg0(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v205))), true
+		// lower_int.rules:110
+		v204 := c.arg0(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.gpr(v204))), true
 	}
 	if _, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:174
-		v205 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v205), c.operandMem(c.onesMask()))), true
+		v204 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v204), c.operandMem(c.onesMask()))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:97
-		v205 := c.arg0(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v205)), c.unary(asm.NOT, asm.S64, c.high(v205)))), true
+		// lower_wide.rules:93
+		v204 := c.arg0(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.low(v204)), c.unary(asm.NOT, asm.S64, c.high(v204)))), true
 	}
 	var none out
 	return none, false
@@ -4805,81 +4793,81 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1094 := c.hasAvx()
-		if v1094 {
+		v1093 := c.hasAvx()
+		if v1093 {
 			// lower_vector.rules:281
-			v1090 := c.arg0(v0)
-			v1091 := c.arg1(v0)
-			v1092 := c.arg2(v0)
-			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
+			v1089 := c.arg0(v0)
+			v1090 := c.arg1(v0)
+			v1091 := c.arg2(v0)
+			return c.out1(c.blend(asm.VPBLENDVB, c.xmm(v1089), c.xmm(v1090), c.xmm(v1091))), true
 		}
 		// lower_vector.rules:286
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTB, c.vecZero(), c.operandReg(c.xmm(v1089))), c.xmm(v1090), c.xmm(v1091))), true
 	case ir.I32X4:
-		v1094 := c.hasAvx()
-		if v1094 {
+		v1093 := c.hasAvx()
+		if v1093 {
 			// lower_vector.rules:282
-			v1090 := c.arg0(v0)
-			v1091 := c.arg1(v0)
-			v1092 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
+			v1089 := c.arg0(v0)
+			v1090 := c.arg1(v0)
+			v1091 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1089), c.xmm(v1090), c.xmm(v1091))), true
 		}
 		// lower_vector.rules:288
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1090), 31), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1089), 31), c.xmm(v1090), c.xmm(v1091))), true
 	case ir.F32X4:
-		v1094 := c.hasAvx()
-		if v1094 {
+		v1093 := c.hasAvx()
+		if v1093 {
 			// lower_vector.rules:283
-			v1090 := c.arg0(v0)
-			v1091 := c.arg1(v0)
-			v1092 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
+			v1089 := c.arg0(v0)
+			v1090 := c.arg1(v0)
+			v1091 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPS, c.xmm(v1089), c.xmm(v1090), c.xmm(v1091))), true
 		}
 		// lower_vector.rules:289
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1090), 31), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAD_I, c.xmm(v1089), 31), c.xmm(v1090), c.xmm(v1091))), true
 	case ir.I64X2:
-		v1094 := c.hasAvx()
-		if v1094 {
+		v1093 := c.hasAvx()
+		if v1093 {
 			// lower_vector.rules:284
-			v1090 := c.arg0(v0)
-			v1091 := c.arg1(v0)
-			v1092 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
+			v1089 := c.arg0(v0)
+			v1090 := c.arg1(v0)
+			v1091 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1089), c.xmm(v1090), c.xmm(v1091))), true
 		}
 		// lower_vector.rules:290
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1089))), c.xmm(v1090), c.xmm(v1091))), true
 	case ir.F64X2:
-		v1094 := c.hasAvx()
-		if v1094 {
+		v1093 := c.hasAvx()
+		if v1093 {
 			// lower_vector.rules:285
-			v1090 := c.arg0(v0)
-			v1091 := c.arg1(v0)
-			v1092 := c.arg2(v0)
-			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1090), c.xmm(v1091), c.xmm(v1092))), true
+			v1089 := c.arg0(v0)
+			v1090 := c.arg1(v0)
+			v1091 := c.arg2(v0)
+			return c.out1(c.blend(asm.VBLENDVPD, c.xmm(v1089), c.xmm(v1090), c.xmm(v1091))), true
 		}
 		// lower_vector.rules:291
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1090))), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vop(asm.PCMPGTQ, c.vecZero(), c.operandReg(c.xmm(v1089))), c.xmm(v1090), c.xmm(v1091))), true
 	case ir.I16X8:
 		// lower_vector.rules:287
-		v1090 := c.arg0(v0)
-		v1091 := c.arg1(v0)
-		v1092 := c.arg2(v0)
-		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1090), 15), c.xmm(v1091), c.xmm(v1092))), true
+		v1089 := c.arg0(v0)
+		v1090 := c.arg1(v0)
+		v1091 := c.arg2(v0)
+		return c.out1(c.chooseX(c.vecShift(asm.PSRAW_I, c.xmm(v1089), 15), c.xmm(v1090), c.xmm(v1091))), true
 	}
 	var none out
 	return none, false
@@ -4889,87 +4877,87 @@ func (c *lower) lower_OpBlendv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if _, ok := c.tyVec128(v2); ok {
-		v362 := c.intCc(v0)
-		switch v362 {
+		v361 := c.intCc(v0)
+		switch v361 {
 		case ir.Equal:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1096, ok := c.intVec(v366); ok {
-				// lower_vector.rules:388
-				v364 := c.arg1(v0)
-				return c.out1(c.vcomm(c.eqOp(v1096), v363, v364)), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1095, ok := c.intVec(v365); ok {
+				// lower_vector.rules:387
+				v363 := c.arg1(v0)
+				return c.out1(c.vcomm(c.eqOp(v1095), v362, v363)), true
 			}
 		case ir.SignedGreaterThan:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1096, ok := c.intVec(v366); ok {
-				// lower_vector.rules:389
-				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1096, c.xmm(v363), c.xm(v364))), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1095, ok := c.intVec(v365); ok {
+				// lower_vector.rules:388
+				v363 := c.arg1(v0)
+				return c.out1(c.vgt(v1095, c.xmm(v362), c.xm(v363))), true
 			}
 		case ir.SignedLessThan:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1096, ok := c.intVec(v366); ok {
-				// lower_vector.rules:390
-				v364 := c.arg1(v0)
-				return c.out1(c.vgt(v1096, c.xmm(v364), c.xm(v363))), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1095, ok := c.intVec(v365); ok {
+				// lower_vector.rules:389
+				v363 := c.arg1(v0)
+				return c.out1(c.vgt(v1095, c.xmm(v363), c.xm(v362))), true
 			}
 		case ir.UnsignedGreaterThanOrEqual:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1098, ok := c.narrowLanes(v366); ok {
-				// lower_vector.rules:417
-				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.umaxOp(v1098), c.eqOp(v1098), v363, v364)), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1097, ok := c.narrowLanes(v365); ok {
+				// lower_vector.rules:416
+				v363 := c.arg1(v0)
+				return c.out1(c.vextreme(c.umaxOp(v1097), c.eqOp(v1097), v362, v363)), true
 			}
 		case ir.UnsignedLessThanOrEqual:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1098, ok := c.narrowLanes(v366); ok {
-				// lower_vector.rules:418
-				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.uminOp(v1098), c.eqOp(v1098), v363, v364)), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1097, ok := c.narrowLanes(v365); ok {
+				// lower_vector.rules:417
+				v363 := c.arg1(v0)
+				return c.out1(c.vextreme(c.uminOp(v1097), c.eqOp(v1097), v362, v363)), true
 			}
 		case ir.SignedGreaterThanOrEqual:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1098, ok := c.narrowLanes(v366); ok {
-				// lower_vector.rules:419
-				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.smaxOp(v1098), c.eqOp(v1098), v363, v364)), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1097, ok := c.narrowLanes(v365); ok {
+				// lower_vector.rules:418
+				v363 := c.arg1(v0)
+				return c.out1(c.vextreme(c.smaxOp(v1097), c.eqOp(v1097), v362, v363)), true
 			}
 		case ir.SignedLessThanOrEqual:
-			v363 := c.arg0(v0)
-			v366 := c.valueType(v363)
-			if v1098, ok := c.narrowLanes(v366); ok {
-				// lower_vector.rules:420
-				v364 := c.arg1(v0)
-				return c.out1(c.vextreme(c.sminOp(v1098), c.eqOp(v1098), v363, v364)), true
+			v362 := c.arg0(v0)
+			v365 := c.valueType(v362)
+			if v1097, ok := c.narrowLanes(v365); ok {
+				// lower_vector.rules:419
+				v363 := c.arg1(v0)
+				return c.out1(c.vextreme(c.sminOp(v1097), c.eqOp(v1097), v362, v363)), true
 			}
 		}
-		v363 := c.arg0(v0)
-		v366 := c.valueType(v363)
-		if v1096, ok := c.intVec(v366); ok {
-			// lower_vector.rules:387
-			v364 := c.arg1(v0)
-			return c.out1(c.vcmp(v1096, v362, c.xmm(v363), c.xmm(v364))), true
+		v362 := c.arg0(v0)
+		v365 := c.valueType(v362)
+		if v1095, ok := c.intVec(v365); ok {
+			// lower_vector.rules:386
+			v363 := c.arg1(v0)
+			return c.out1(c.vcmp(v1095, v361, c.xmm(v362), c.xmm(v363))), true
 		}
 	}
 	if v2 == ir.I8 {
-		v363 := c.arg0(v0)
-		v366 := c.valueType(v363)
-		if _, ok := c.fitsIn64(v366); ok {
-			// lower_int.rules:368
-			v362 := c.intCc(v0)
-			v364 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpCond(v362, v363, v364))), true
+		v362 := c.arg0(v0)
+		v365 := c.valueType(v362)
+		if _, ok := c.fitsIn64(v365); ok {
+			// lower_int.rules:364
+			v361 := c.intCc(v0)
+			v363 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpCond(v361, v362, v363))), true
 		}
-		if v366 == ir.I128 {
-			// lower_wide.rules:224
-			v362 := c.intCc(v0)
-			v364 := c.arg1(v0)
-			return c.out1(c.setcc(c.icmpWide(v362, c.low(v363), c.high(v363), c.low(v364), c.high(v364)))), true
+		if v365 == ir.I128 {
+			// lower_wide.rules:220
+			v361 := c.intCc(v0)
+			v363 := c.arg1(v0)
+			return c.out1(c.setcc(c.icmpWide(v361, c.low(v362), c.high(v362), c.low(v363), c.high(v363)))), true
 		}
 	}
 	var none out
@@ -4981,72 +4969,72 @@ func (c *lower) lower_OpInsertlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		v1206 := c.arg1(v0)
-		if v1209, ok := c.sinkableLoad(v1206); ok {
-			// lower_vector.rules:649
-			v1205 := c.arg0(v0)
-			v1207 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
+		v1205 := c.arg1(v0)
+		if v1208, ok := c.sinkableLoad(v1205); ok {
+			// lower_vector.rules:648
+			v1204 := c.arg0(v0)
+			v1206 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1204), c.operandMem(c.sink(v1208)), c.laneU8(v1206))), true
 		}
-		// lower_vector.rules:648
-		v1205 := c.arg0(v0)
-		v1207 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
+		// lower_vector.rules:647
+		v1204 := c.arg0(v0)
+		v1206 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRB, c.xmm(v1204), c.operandReg(c.gpr(v1205)), c.laneU8(v1206))), true
 	case ir.I16X8:
-		v1206 := c.arg1(v0)
-		if v1209, ok := c.sinkableLoad(v1206); ok {
-			// lower_vector.rules:651
-			v1205 := c.arg0(v0)
-			v1207 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
+		v1205 := c.arg1(v0)
+		if v1208, ok := c.sinkableLoad(v1205); ok {
+			// lower_vector.rules:650
+			v1204 := c.arg0(v0)
+			v1206 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1204), c.operandMem(c.sink(v1208)), c.laneU8(v1206))), true
 		}
-		// lower_vector.rules:650
-		v1205 := c.arg0(v0)
-		v1207 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
+		// lower_vector.rules:649
+		v1204 := c.arg0(v0)
+		v1206 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRW, c.xmm(v1204), c.operandReg(c.gpr(v1205)), c.laneU8(v1206))), true
 	case ir.I32X4:
-		v1206 := c.arg1(v0)
-		if v1209, ok := c.sinkableLoad(v1206); ok {
-			// lower_vector.rules:653
-			v1205 := c.arg0(v0)
-			v1207 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
+		v1205 := c.arg1(v0)
+		if v1208, ok := c.sinkableLoad(v1205); ok {
+			// lower_vector.rules:652
+			v1204 := c.arg0(v0)
+			v1206 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1204), c.operandMem(c.sink(v1208)), c.laneU8(v1206))), true
 		}
-		// lower_vector.rules:652
-		v1205 := c.arg0(v0)
-		v1207 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
+		// lower_vector.rules:651
+		v1204 := c.arg0(v0)
+		v1206 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRD, c.xmm(v1204), c.operandReg(c.gpr(v1205)), c.laneU8(v1206))), true
 	case ir.I64X2:
-		v1206 := c.arg1(v0)
-		if v1209, ok := c.sinkableLoad(v1206); ok {
-			// lower_vector.rules:655
-			v1205 := c.arg0(v0)
-			v1207 := c.lane(v0)
-			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1205), c.operandMem(c.sink(v1209)), c.laneU8(v1207))), true
+		v1205 := c.arg1(v0)
+		if v1208, ok := c.sinkableLoad(v1205); ok {
+			// lower_vector.rules:654
+			v1204 := c.arg0(v0)
+			v1206 := c.lane(v0)
+			return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1204), c.operandMem(c.sink(v1208)), c.laneU8(v1206))), true
 		}
-		// lower_vector.rules:654
-		v1205 := c.arg0(v0)
-		v1207 := c.lane(v0)
-		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1205), c.operandReg(c.gpr(v1206)), c.laneU8(v1207))), true
+		// lower_vector.rules:653
+		v1204 := c.arg0(v0)
+		v1206 := c.lane(v0)
+		return c.out1(c.vecInsert(asm.PINSRQ, c.xmm(v1204), c.operandReg(c.gpr(v1205)), c.laneU8(v1206))), true
 	case ir.F32X4:
-		// lower_vector.rules:656
-		v1205 := c.arg0(v0)
-		v1206 := c.arg1(v0)
-		v1207 := c.lane(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1205), c.xmm(v1206), c.laneInsertps(v1207))), true
+		// lower_vector.rules:655
+		v1204 := c.arg0(v0)
+		v1205 := c.arg1(v0)
+		v1206 := c.lane(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1204), c.xmm(v1205), c.laneInsertps(v1206))), true
 	case ir.F64X2:
-		v1207 := c.lane(v0)
-		switch v1207 {
+		v1206 := c.lane(v0)
+		switch v1206 {
 		case 0:
-			// lower_vector.rules:657
-			v1206 := c.arg1(v0)
-			v1205 := c.arg0(v0)
-			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1206), c.xmm(v1205), 2)), true
+			// lower_vector.rules:656
+			v1205 := c.arg1(v0)
+			v1204 := c.arg0(v0)
+			return c.out1(c.sseImm(asm.SHUFPD, c.xmm(v1205), c.xmm(v1204), 2)), true
 		case 1:
-			// lower_vector.rules:658
-			v1205 := c.arg0(v0)
-			v1206 := c.arg1(v0)
-			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1205), c.operandReg(c.xmm(v1206)))), true
+			// lower_vector.rules:657
+			v1204 := c.arg0(v0)
+			v1205 := c.arg1(v0)
+			return c.out1(c.vop(asm.UNPCKLPD, c.xmm(v1204), c.operandReg(c.xmm(v1205)))), true
 		}
 	}
 	var none out
@@ -5058,51 +5046,51 @@ func (c *lower) lower_OpExtractlane(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32:
-		v1219 := c.lane(v0)
-		if v1219 == 0 {
-			// lower_vector.rules:690
-			v1218 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1218))), true
+		v1218 := c.lane(v0)
+		if v1218 == 0 {
+			// lower_vector.rules:687
+			v1217 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVD_ST, c.xmm(v1217))), true
 		}
-		// lower_vector.rules:688
-		v1218 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1218), c.laneU8(v1219))), true
+		// lower_vector.rules:685
+		v1217 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRD, c.xmm(v1217), c.laneU8(v1218))), true
 	case ir.I64:
-		v1219 := c.lane(v0)
-		if v1219 == 0 {
-			// lower_vector.rules:691
-			v1218 := c.arg0(v0)
-			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1218))), true
+		v1218 := c.lane(v0)
+		if v1218 == 0 {
+			// lower_vector.rules:688
+			v1217 := c.arg0(v0)
+			return c.out1(c.sseToGpr(asm.MOVQ_ST, c.xmm(v1217))), true
 		}
-		// lower_vector.rules:689
-		v1218 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1218), c.laneU8(v1219))), true
+		// lower_vector.rules:686
+		v1217 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRQ, c.xmm(v1217), c.laneU8(v1218))), true
 	}
-	v1219 := c.lane(v0)
-	if v1219 == 0 {
-		if v380, ok := c.tyScalarFloat(v2); ok {
-			// lower_vector.rules:692
-			v1218 := c.arg0(v0)
-			return c.out1(c.lowLane(v380, c.xmm(v1218))), true
+	v1218 := c.lane(v0)
+	if v1218 == 0 {
+		if v379, ok := c.tyScalarFloat(v2); ok {
+			// lower_vector.rules:689
+			v1217 := c.arg0(v0)
+			return c.out1(c.lowLane(v379, c.xmm(v1217))), true
 		}
 	}
 	switch v2 {
 	case ir.I8:
-		// lower_vector.rules:686
-		v1218 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1218), c.laneU8(v1219))), true
+		// lower_vector.rules:683
+		v1217 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRB, c.xmm(v1217), c.laneU8(v1218))), true
 	case ir.I16:
-		// lower_vector.rules:687
-		v1218 := c.arg0(v0)
-		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1218), c.laneU8(v1219))), true
+		// lower_vector.rules:684
+		v1217 := c.arg0(v0)
+		return c.out1(c.vecExtract(asm.PEXTRW, c.xmm(v1217), c.laneU8(v1218))), true
 	case ir.F32:
-		// lower_vector.rules:693
-		v1218 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1218), c.laneU8(v1219)))), true
+		// lower_vector.rules:690
+		v1217 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F32, c.vecImm(asm.PSHUFD, c.xmm(v1217), c.laneU8(v1218)))), true
 	case ir.F64:
-		// lower_vector.rules:694
-		v1218 := c.arg0(v0)
-		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1218), 238))), true
+		// lower_vector.rules:691
+		v1217 := c.arg0(v0)
+		return c.out1(c.lowLane(ir.F64, c.vecImm(asm.PSHUFD, c.xmm(v1217), 238))), true
 	}
 	var none out
 	return none, false
@@ -5113,51 +5101,34 @@ func (c *lower) lower_OpScalarToVector(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1220 := c.arg0(v0)
-		if v1222, ok := c.sinkableLoad(v1220); ok {
-			// lower_vector.rules:698
-			return c.out1(c.loadXmm(ir.F32, c.sink(v1222))), true
+		v1219 := c.arg0(v0)
+		if v1221, ok := c.sinkableLoad(v1219); ok {
+			// lower_vector.rules:695
+			return c.out1(c.loadXmm(ir.F32, c.sink(v1221))), true
 		}
 	case ir.I64X2:
-		v1220 := c.arg0(v0)
-		if v1222, ok := c.sinkableLoad(v1220); ok {
-			// lower_vector.rules:699
-			return c.out1(c.loadXmm(ir.F64, c.sink(v1222))), true
+		v1219 := c.arg0(v0)
+		if v1221, ok := c.sinkableLoad(v1219); ok {
+			// lower_vector.rules:696
+			return c.out1(c.loadXmm(ir.F64, c.sink(v1221))), true
 		}
-		// lower_vector.rules:697
-		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1220)))), true
+		// lower_vector.rules:694
+		return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.gpr(v1219)))), true
 	case ir.F32X4:
-		// lower_vector.rules:700
-		v1220 := c.arg0(v0)
-		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1220), c.xmm(v1220), 14)), true
+		// lower_vector.rules:697
+		v1219 := c.arg0(v0)
+		return c.out1(c.sseImm(asm.INSERTPS, c.xmm(v1219), c.xmm(v1219), 14)), true
 	case ir.F64X2:
-		// lower_vector.rules:701
-		v1220 := c.arg0(v0)
-		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1220)))), true
+		// lower_vector.rules:698
+		v1219 := c.arg0(v0)
+		return c.out1(c.vec(asm.MOVQ_X, c.operandReg(c.xmm(v1219)))), true
 	}
 	if _, ok := c.intVec(v2); ok {
 		if _, ok := c.tyLane32(v2); ok {
-			// lower_vector.rules:696
-			v1220 := c.arg0(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1220)))), true
+			// lower_vector.rules:693
+			v1219 := c.arg0(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.zext32(v1219)))), true
 		}
-	}
-	var none out
-	return none, false
-}
-
-// lower_OpIconst is the part of lower for one case.
-func (c *lower) lower_OpIconst(v0 ir.Inst) (out, bool) {
-	v2 := c.resultType(v0)
-	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:5
-		v6 := c.imm(v0)
-		return c.out1(c.immConst(v4, v6)), true
-	}
-	if v2 == ir.I128 {
-		// lower_wide.rules:17
-		v6 := c.imm(v0)
-		return c.outPair(c.makePair(c.immConst(ir.I64, v6), c.immConst(ir.I64, c.signOfImm(v6)))), true
 	}
 	var none out
 	return none, false
@@ -5167,19 +5138,19 @@ func (c *lower) lower_OpIconst(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:49
-		v84 := c.arg0(v0)
-		return c.out1(c.unary(asm.NEG, c.size32(v4), c.gpr(v84))), true
+		// lower_int.rules:45
+		v83 := c.arg0(v0)
+		return c.out1(c.unary(asm.NEG, c.size32(v4), c.gpr(v83))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:72
-		v84 := c.arg0(v0)
-		return c.outPair(c.negWide(c.low(v84), c.high(v84))), true
+		// lower_wide.rules:68
+		v83 := c.arg0(v0)
+		return c.outPair(c.negWide(c.low(v83), c.high(v83))), true
 	}
-	if v950, ok := c.intVec(v2); ok {
+	if v949, ok := c.intVec(v2); ok {
 		// lower_vector.rules:116
-		v84 := c.arg0(v0)
-		return c.out1(c.vsub(v950, c.vecZero(), c.xm(v84))), true
+		v83 := c.arg0(v0)
+		return c.out1(c.vsub(v949, c.vecZero(), c.xm(v83))), true
 	}
 	var none out
 	return none, false
@@ -5189,22 +5160,22 @@ func (c *lower) lower_OpIneg(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:117
-		v207 := c.arg1(v0)
-		v206 := c.arg0(v0)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v207)), c.operandReg(c.gpr(v206)))), true
+		// lower_int.rules:113
+		v206 := c.arg1(v0)
+		v205 := c.arg0(v0)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.unary(asm.NOT, c.size32(v4), c.gpr(v206)), c.operandReg(c.gpr(v205)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:100
-		v207 := c.arg1(v0)
-		v206 := c.arg0(v0)
-		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v207)), c.operandReg(c.low(v206))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v207)), c.operandReg(c.high(v206))))), true
+		// lower_wide.rules:96
+		v206 := c.arg1(v0)
+		v205 := c.arg0(v0)
+		return c.outPair(c.makePair(c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.low(v206)), c.operandReg(c.low(v205))), c.alu(asm.OR, asm.S64, c.unary(asm.NOT, asm.S64, c.high(v206)), c.operandReg(c.high(v205))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:250
-		v206 := c.arg0(v0)
-		v207 := c.arg1(v0)
-		return c.out1(c.orX(c.xmm(v206), c.operandReg(c.xorX(c.xmm(v207), c.operandMem(c.onesMask()))))), true
+		v205 := c.arg0(v0)
+		v206 := c.arg1(v0)
+		return c.out1(c.orX(c.xmm(v205), c.operandReg(c.xorX(c.xmm(v206), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -5214,22 +5185,22 @@ func (c *lower) lower_OpBorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:118
-		v208 := c.arg0(v0)
-		v209 := c.arg1(v0)
-		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v208), c.rmi(v209)))), true
+		// lower_int.rules:114
+		v207 := c.arg0(v0)
+		v208 := c.arg1(v0)
+		return c.out1(c.unary(asm.NOT, c.size32(v4), c.alu(asm.XOR, c.size32(v4), c.gpr(v207), c.rmi(v208)))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:102
-		v208 := c.arg0(v0)
-		v209 := c.arg1(v0)
-		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v208), c.operandReg(c.low(v209)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v208), c.operandReg(c.high(v209)))))), true
+		// lower_wide.rules:98
+		v207 := c.arg0(v0)
+		v208 := c.arg1(v0)
+		return c.outPair(c.makePair(c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.low(v207), c.operandReg(c.low(v208)))), c.unary(asm.NOT, asm.S64, c.alu(asm.XOR, asm.S64, c.high(v207), c.operandReg(c.high(v208)))))), true
 	}
 	if _, ok := c.tyVec128(v2); ok {
 		// lower_vector.rules:251
-		v208 := c.arg0(v0)
-		v209 := c.arg1(v0)
-		return c.out1(c.xorX(c.xmm(v208), c.operandReg(c.xorX(c.xmm(v209), c.operandMem(c.onesMask()))))), true
+		v207 := c.arg0(v0)
+		v208 := c.arg1(v0)
+		return c.out1(c.xorX(c.xmm(v207), c.operandReg(c.xorX(c.xmm(v208), c.operandMem(c.onesMask()))))), true
 	}
 	var none out
 	return none, false
@@ -5239,17 +5210,17 @@ func (c *lower) lower_OpBxorNot(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:195
-		v268 := c.arg0(v0)
-		v269 := c.arg1(v0)
-		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v268), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v269)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:191
+		v267 := c.arg0(v0)
+		v268 := c.arg1(v0)
+		return c.out1(c.first(c.divWide(false, c.size32(v4), c.zext32(v267), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v268)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:38
-		v269 := c.arg1(v0)
-		v268 := c.arg0(v0)
-		c.checkDivisor(v269)
-		return c.outPair(c.divideWide(wideUdiv, v268, v269)), true
+		// lower_wide.rules:34
+		v268 := c.arg1(v0)
+		v267 := c.arg0(v0)
+		c.checkDivisor(v268)
+		return c.outPair(c.divideWide(wideUdiv, v267, v268)), true
 	}
 	var none out
 	return none, false
@@ -5259,17 +5230,17 @@ func (c *lower) lower_OpUdiv(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:197
-		v270 := c.arg0(v0)
-		v271 := c.arg1(v0)
-		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v270), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v271)), ir.TrapIntegerDivideByZero))), true
+		// lower_int.rules:193
+		v269 := c.arg0(v0)
+		v270 := c.arg1(v0)
+		return c.out1(c.second(c.divWide(false, c.size32(v4), c.zext32(v269), c.immConst(ir.I32, 0), c.operandReg(c.zext32(v270)), ir.TrapIntegerDivideByZero))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:39
-		v271 := c.arg1(v0)
-		v270 := c.arg0(v0)
-		c.checkDivisor(v271)
-		return c.outPair(c.divideWide(wideUrem, v270, v271)), true
+		// lower_wide.rules:35
+		v270 := c.arg1(v0)
+		v269 := c.arg0(v0)
+		c.checkDivisor(v270)
+		return c.outPair(c.divideWide(wideUrem, v269, v270)), true
 	}
 	var none out
 	return none, false
@@ -5279,18 +5250,18 @@ func (c *lower) lower_OpUrem(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:250
-		v292 := c.arg0(v0)
-		v293 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v292), c.rmi(v293))
+		// lower_int.rules:246
+		v291 := c.arg0(v0)
+		v292 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v291), c.rmi(v292))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:55
-		v292 := c.arg0(v0)
-		v293 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v292, v293)
+		// lower_wide.rules:51
+		v291 := c.arg0(v0)
+		v292 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v291, v292)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -5302,18 +5273,18 @@ func (c *lower) lower_OpUaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:252
-		v294 := c.arg0(v0)
-		v295 := c.arg1(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v294), c.rmi(v295))
+		// lower_int.rules:248
+		v293 := c.arg0(v0)
+		v294 := c.arg1(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v293), c.rmi(v294))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:57
-		v294 := c.arg0(v0)
-		v295 := c.arg1(v0)
-		p3 := c.chain(asm.ADD, asm.ADC, v294, v295)
+		// lower_wide.rules:53
+		v293 := c.arg0(v0)
+		v294 := c.arg1(v0)
+		p3 := c.chain(asm.ADD, asm.ADC, v293, v294)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -5325,18 +5296,18 @@ func (c *lower) lower_OpSaddOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:254
-		v296 := c.arg0(v0)
-		v297 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v296), c.rmi(v297))
+		// lower_int.rules:250
+		v295 := c.arg0(v0)
+		v296 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v295), c.rmi(v296))
 		o2 := c.setcc(c.condFlags(asm.B))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:59
-		v296 := c.arg0(v0)
-		v297 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v296, v297)
+		// lower_wide.rules:55
+		v295 := c.arg0(v0)
+		v296 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v295, v296)
 		o4 := c.setcc(c.condFlags(asm.B))
 		return c.outWide(p3, o4), true
 	}
@@ -5348,18 +5319,18 @@ func (c *lower) lower_OpUsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:256
-		v298 := c.arg0(v0)
-		v299 := c.arg1(v0)
-		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v298), c.rmi(v299))
+		// lower_int.rules:252
+		v297 := c.arg0(v0)
+		v298 := c.arg1(v0)
+		s1 := c.alu(asm.SUB, c.sizeOf(v4), c.gpr(v297), c.rmi(v298))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(s1, o2), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:61
-		v298 := c.arg0(v0)
-		v299 := c.arg1(v0)
-		p3 := c.chain(asm.SUB, asm.SBB, v298, v299)
+		// lower_wide.rules:57
+		v297 := c.arg0(v0)
+		v298 := c.arg1(v0)
+		p3 := c.chain(asm.SUB, asm.SBB, v297, v298)
 		o4 := c.setcc(c.condFlags(asm.O))
 		return c.outWide(p3, o4), true
 	}
@@ -5371,21 +5342,21 @@ func (c *lower) lower_OpSsubOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:258
-		v300 := c.arg0(v0)
-		v301 := c.arg1(v0)
-		v302 := c.trapCode(v0)
-		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v300), c.rmi(v301))
-		c.trapIf(c.condFlags(asm.B), v302)
+		// lower_int.rules:254
+		v299 := c.arg0(v0)
+		v300 := c.arg1(v0)
+		v301 := c.trapCode(v0)
+		s1 := c.alu(asm.ADD, c.sizeOf(v4), c.gpr(v299), c.rmi(v300))
+		c.trapIf(c.condFlags(asm.B), v301)
 		return c.out1(s1), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:63
-		v300 := c.arg0(v0)
-		v301 := c.arg1(v0)
-		v302 := c.trapCode(v0)
-		p2 := c.chain(asm.ADD, asm.ADC, v300, v301)
-		c.trapIf(c.condFlags(asm.B), v302)
+		// lower_wide.rules:59
+		v299 := c.arg0(v0)
+		v300 := c.arg1(v0)
+		v301 := c.trapCode(v0)
+		p2 := c.chain(asm.ADD, asm.ADC, v299, v300)
+		c.trapIf(c.condFlags(asm.B), v301)
 		return c.outPair(p2), true
 	}
 	var none out
@@ -5395,20 +5366,20 @@ func (c *lower) lower_OpUaddOverflowTrap(v0 ir.Inst) (out, bool) {
 // lower_OpUmulOverflow is the part of lower for one case.
 func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:276
-		v315 := c.arg0(v0)
-		v316 := c.arg1(v0)
-		p1 := c.mulWide(false, c.sizeOf(v14), c.gpr(v315), c.rm(v316))
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:272
+		v314 := c.arg0(v0)
+		v315 := c.arg1(v0)
+		p1 := c.mulWide(false, c.sizeOf(v13), c.gpr(v314), c.rm(v315))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(c.first(p1), o2), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:280
-		v315 := c.arg0(v0)
-		v316 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.zext32(v315), c.operandReg(c.zext32(v316)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v216), c.operandReg(p3)), c.operandReg(p3)))
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:276
+		v314 := c.arg0(v0)
+		v315 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.zext32(v314), c.operandReg(c.zext32(v315)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v215), c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -5418,20 +5389,20 @@ func (c *lower) lower_OpUmulOverflow(v0 ir.Inst) (out, bool) {
 // lower_OpSmulOverflow is the part of lower for one case.
 func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:278
-		v317 := c.arg0(v0)
-		v318 := c.arg1(v0)
-		p1 := c.mulLow(c.sizeOf(v14), c.gpr(v317), c.rm(v318))
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:274
+		v316 := c.arg0(v0)
+		v317 := c.arg1(v0)
+		p1 := c.mulLow(c.sizeOf(v13), c.gpr(v316), c.rm(v317))
 		o2 := c.setcc(c.condFlags(asm.O))
 		return c.out2(p1, o2), true
 	}
-	if v216, ok := c.ty8Or16(v2); ok {
-		// lower_int.rules:283
-		v317 := c.arg0(v0)
-		v318 := c.arg1(v0)
-		p3 := c.mulLow(asm.S32, c.sext32(v317), c.operandReg(c.sext32(v318)))
-		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
+	if v215, ok := c.ty8Or16(v2); ok {
+		// lower_int.rules:279
+		v316 := c.arg0(v0)
+		v317 := c.arg1(v0)
+		p3 := c.mulLow(asm.S32, c.sext32(v316), c.operandReg(c.sext32(v317)))
+		o4 := c.setcc(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v215), asm.S32, c.operandReg(p3)), c.operandReg(p3)))
 		return c.out2(p3, o4), true
 	}
 	var none out
@@ -5442,15 +5413,15 @@ func (c *lower) lower_OpSmulOverflow(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:289
-		v319 := c.arg0(v0)
-		return c.out1(c.clzFrom(v4, c.zext32(v319))), true
+		// lower_int.rules:285
+		v318 := c.arg0(v0)
+		return c.out1(c.clzFrom(v4, c.zext32(v318))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:152
-		v319 := c.arg0(v0)
-		a1 := c.low(v319)
-		b2 := c.high(v319)
+		// lower_wide.rules:148
+		v318 := c.arg0(v0)
+		a1 := c.low(v318)
+		b2 := c.high(v318)
 		fromLow3 := c.addImm(asm.S64, c.clzFrom(ir.I64, a1), 64)
 		fromHigh4 := c.clzFrom(ir.I64, b2)
 		return c.outPair(c.makePair(c.selectGpr(asm.S64, c.condTest(asm.E, asm.S64, b2, c.operandReg(b2)), fromLow3, fromHigh4), c.immConst(ir.I64, 0))), true
@@ -5463,17 +5434,17 @@ func (c *lower) lower_OpClz(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:309
-		v320 := c.arg0(v0)
-		r1 := c.sext32(v320)
+		// lower_int.rules:305
+		v319 := c.arg0(v0)
+		r1 := c.sext32(v319)
 		y2 := c.alu(asm.XOR, c.size32(v4), r1, c.operandReg(c.shiftImm(asm.SAR, c.size32(v4), r1, c.signShift(v4))))
 		return c.out1(c.addImm(c.size32(v4), c.clzFrom(v4, y2), -1)), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:167
-		v320 := c.arg0(v0)
-		a3 := c.low(v320)
-		b4 := c.high(v320)
+		// lower_wide.rules:163
+		v319 := c.arg0(v0)
+		a3 := c.low(v319)
+		b4 := c.high(v319)
 		sign5 := c.shiftImm(asm.SAR, asm.S64, b4, 63)
 		p6 := c.alu(asm.XOR, asm.S64, a3, c.operandReg(sign5))
 		q7 := c.alu(asm.XOR, asm.S64, b4, c.operandReg(sign5))
@@ -5488,20 +5459,20 @@ func (c *lower) lower_OpCls(v0 ir.Inst) (out, bool) {
 // lower_OpBswap is the part of lower for one case.
 func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:332
-		v325 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.gpr(v325))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:328
+		v324 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v13), c.gpr(v324))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:333
-		v325 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v325), 8)), true
+		// lower_int.rules:329
+		v324 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.gpr(v324), 8)), true
 	case ir.I128:
-		// lower_wide.rules:176
-		v325 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v325)), c.byteSwap(asm.S64, c.low(v325)))), true
+		// lower_wide.rules:172
+		v324 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.high(v324)), c.byteSwap(asm.S64, c.low(v324)))), true
 	}
 	var none out
 	return none, false
@@ -5510,24 +5481,24 @@ func (c *lower) lower_OpBswap(v0 ir.Inst) (out, bool) {
 // lower_OpBitrev is the part of lower for one case.
 func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v14, ok := c.ty32Or64(v2); ok {
-		// lower_int.rules:336
-		v326 := c.arg0(v0)
-		return c.out1(c.byteSwap(c.sizeOf(v14), c.revByte(v14, c.gpr(v326)))), true
+	if v13, ok := c.ty32Or64(v2); ok {
+		// lower_int.rules:332
+		v325 := c.arg0(v0)
+		return c.out1(c.byteSwap(c.sizeOf(v13), c.revByte(v13, c.gpr(v325)))), true
 	}
 	switch v2 {
 	case ir.I16:
-		// lower_int.rules:337
-		v326 := c.arg0(v0)
-		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v326)), 8)), true
+		// lower_int.rules:333
+		v325 := c.arg0(v0)
+		return c.out1(c.shiftImm(asm.ROL, asm.S16, c.revByte(ir.I32, c.gpr(v325)), 8)), true
 	case ir.I8:
-		// lower_int.rules:338
-		v326 := c.arg0(v0)
-		return c.out1(c.revByte(ir.I32, c.gpr(v326))), true
+		// lower_int.rules:334
+		v325 := c.arg0(v0)
+		return c.out1(c.revByte(ir.I32, c.gpr(v325))), true
 	case ir.I128:
-		// lower_wide.rules:177
-		v326 := c.arg0(v0)
-		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v326))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v326))))), true
+		// lower_wide.rules:173
+		v325 := c.arg0(v0)
+		return c.outPair(c.makePair(c.byteSwap(asm.S64, c.revByte(ir.I64, c.high(v325))), c.byteSwap(asm.S64, c.revByte(ir.I64, c.low(v325))))), true
 	}
 	var none out
 	return none, false
@@ -5537,30 +5508,30 @@ func (c *lower) lower_OpBitrev(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		v357 := c.arg0(v0)
-		v359 := c.valueType(v357)
-		if v361, ok := c.fitsIn64(v359); ok {
-			// lower_int.rules:362
-			n1 := c.unary(asm.NEG, c.sizeOf(v361), c.gpr(v357))
+		v356 := c.arg0(v0)
+		v358 := c.valueType(v356)
+		if v360, ok := c.fitsIn64(v358); ok {
+			// lower_int.rules:358
+			n1 := c.unary(asm.NEG, c.sizeOf(v360), c.gpr(v356))
 			return c.out1(c.alu(asm.SBB, c.size32(v4), n1, c.operandReg(n1))), true
 		}
-		if v359 == ir.I128 {
-			// lower_wide.rules:198
-			return c.out1(c.maskWide(v357)), true
+		if v358 == ir.I128 {
+			// lower_wide.rules:194
+			return c.out1(c.maskWide(v356)), true
 		}
 	}
 	if v2 == ir.I128 {
-		v357 := c.arg0(v0)
-		v359 := c.valueType(v357)
-		if v361, ok := c.fitsIn64(v359); ok {
-			// lower_wide.rules:194
-			n2 := c.unary(asm.NEG, c.sizeOf(v361), c.gpr(v357))
+		v356 := c.arg0(v0)
+		v358 := c.valueType(v356)
+		if v360, ok := c.fitsIn64(v358); ok {
+			// lower_wide.rules:190
+			n2 := c.unary(asm.NEG, c.sizeOf(v360), c.gpr(v356))
 			m3 := c.alu(asm.SBB, asm.S64, n2, c.operandReg(n2))
 			return c.outPair(c.makePair(m3, m3)), true
 		}
-		if v359 == ir.I128 {
-			// lower_wide.rules:196
-			m4 := c.maskWide(v357)
+		if v358 == ir.I128 {
+			// lower_wide.rules:192
+			m4 := c.maskWide(v356)
 			return c.outPair(c.makePair(m4, m4)), true
 		}
 	}
@@ -5572,23 +5543,23 @@ func (c *lower) lower_OpBmask(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I8 {
-		v370 := c.arg0(v0)
-		v373 := c.valueType(v370)
-		if _, ok := c.tyScalarFloat(v373); ok {
-			// lower_int.rules:369
-			v369 := c.floatCc(v0)
-			v371 := c.arg1(v0)
-			return c.out1(c.setcc(c.fcmpCond(v369, v370, v371))), true
+		v369 := c.arg0(v0)
+		v372 := c.valueType(v369)
+		if _, ok := c.tyScalarFloat(v372); ok {
+			// lower_int.rules:365
+			v368 := c.floatCc(v0)
+			v370 := c.arg1(v0)
+			return c.out1(c.setcc(c.fcmpCond(v368, v369, v370))), true
 		}
 	}
 	if _, ok := c.tyVec128(v2); ok {
-		v370 := c.arg0(v0)
-		v373 := c.valueType(v370)
-		if v1100, ok := c.floatVec(v373); ok {
-			// lower_vector.rules:441
-			v369 := c.floatCc(v0)
-			v371 := c.arg1(v0)
-			return c.out1(c.vfcmp(c.fcmpOp(v1100), v369, c.xmm(v370), c.xmm(v371))), true
+		v369 := c.arg0(v0)
+		v372 := c.valueType(v369)
+		if v1099, ok := c.floatVec(v372); ok {
+			// lower_vector.rules:440
+			v368 := c.floatCc(v0)
+			v370 := c.arg1(v0)
+			return c.out1(c.vfcmp(c.fcmpOp(v1099), v368, c.xmm(v369), c.xmm(v370))), true
 		}
 	}
 	var none out
@@ -5599,18 +5570,18 @@ func (c *lower) lower_OpFcmp(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpSelectSpectreGuard(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:374
-		v383 := c.arg0(v0)
-		v384 := c.arg1(v0)
-		v385 := c.arg2(v0)
-		return c.out1(c.selectGprOf(v4, c.condOf(v383), c.gpr(v384), c.gpr(v385))), true
+		// lower_int.rules:370
+		v382 := c.arg0(v0)
+		v383 := c.arg1(v0)
+		v384 := c.arg2(v0)
+		return c.out1(c.selectGprOf(v4, c.condOf(v382), c.gpr(v383), c.gpr(v384))), true
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:229
-		v383 := c.arg0(v0)
-		v384 := c.arg1(v0)
-		v385 := c.arg2(v0)
-		return c.outPair(c.selectWide(c.condOf(v383), c.low(v384), c.high(v384), c.low(v385), c.high(v385))), true
+		// lower_wide.rules:225
+		v382 := c.arg0(v0)
+		v383 := c.arg1(v0)
+		v384 := c.arg2(v0)
+		return c.outPair(c.selectWide(c.condOf(v382), c.low(v383), c.high(v383), c.low(v384), c.high(v384))), true
 	}
 	var none out
 	return none, false
@@ -5622,24 +5593,24 @@ func (c *lower) lower_OpFsub(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:94
-		v398 := c.arg0(v0)
-		v399 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSS, c.xmm(v398), c.xm(v399))), true
+		v397 := c.arg0(v0)
+		v398 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSS, c.xmm(v397), c.xm(v398))), true
 	case ir.F64:
 		// lower_float.rules:95
-		v398 := c.arg0(v0)
-		v399 := c.arg1(v0)
-		return c.out1(c.sse(asm.SUBSD, c.xmm(v398), c.xm(v399))), true
+		v397 := c.arg0(v0)
+		v398 := c.arg1(v0)
+		return c.out1(c.sse(asm.SUBSD, c.xmm(v397), c.xm(v398))), true
 	case ir.F32X4:
-		// lower_vector.rules:475
-		v398 := c.arg0(v0)
-		v399 := c.arg1(v0)
-		return c.out1(c.vop(asm.SUBPS, c.xmm(v398), c.xm(v399))), true
+		// lower_vector.rules:474
+		v397 := c.arg0(v0)
+		v398 := c.arg1(v0)
+		return c.out1(c.vop(asm.SUBPS, c.xmm(v397), c.xm(v398))), true
 	case ir.F64X2:
-		// lower_vector.rules:476
-		v398 := c.arg0(v0)
-		v399 := c.arg1(v0)
-		return c.out1(c.vop(asm.SUBPD, c.xmm(v398), c.xm(v399))), true
+		// lower_vector.rules:475
+		v397 := c.arg0(v0)
+		v398 := c.arg1(v0)
+		return c.out1(c.vop(asm.SUBPD, c.xmm(v397), c.xm(v398))), true
 	}
 	var none out
 	return none, false
@@ -5651,24 +5622,24 @@ func (c *lower) lower_OpFdiv(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:102
-		v406 := c.arg0(v0)
-		v407 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSS, c.xmm(v406), c.xm(v407))), true
+		v405 := c.arg0(v0)
+		v406 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSS, c.xmm(v405), c.xm(v406))), true
 	case ir.F64:
 		// lower_float.rules:103
-		v406 := c.arg0(v0)
-		v407 := c.arg1(v0)
-		return c.out1(c.sse(asm.DIVSD, c.xmm(v406), c.xm(v407))), true
+		v405 := c.arg0(v0)
+		v406 := c.arg1(v0)
+		return c.out1(c.sse(asm.DIVSD, c.xmm(v405), c.xm(v406))), true
 	case ir.F32X4:
-		// lower_vector.rules:479
-		v406 := c.arg0(v0)
-		v407 := c.arg1(v0)
-		return c.out1(c.vop(asm.DIVPS, c.xmm(v406), c.xm(v407))), true
+		// lower_vector.rules:478
+		v405 := c.arg0(v0)
+		v406 := c.arg1(v0)
+		return c.out1(c.vop(asm.DIVPS, c.xmm(v405), c.xm(v406))), true
 	case ir.F64X2:
-		// lower_vector.rules:480
-		v406 := c.arg0(v0)
-		v407 := c.arg1(v0)
-		return c.out1(c.vop(asm.DIVPD, c.xmm(v406), c.xm(v407))), true
+		// lower_vector.rules:479
+		v405 := c.arg0(v0)
+		v406 := c.arg1(v0)
+		return c.out1(c.vop(asm.DIVPD, c.xmm(v405), c.xm(v406))), true
 	}
 	var none out
 	return none, false
@@ -5680,20 +5651,20 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:104
-		v408 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v408))), true
+		v407 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSS, c.xm(v407))), true
 	case ir.F64:
 		// lower_float.rules:105
-		v408 := c.arg0(v0)
-		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v408))), true
+		v407 := c.arg0(v0)
+		return c.out1(c.sseUnary(asm.SQRTSD, c.xm(v407))), true
 	case ir.F32X4:
-		// lower_vector.rules:481
-		v408 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPS, c.xm(v408))), true
+		// lower_vector.rules:480
+		v407 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPS, c.xm(v407))), true
 	case ir.F64X2:
-		// lower_vector.rules:482
-		v408 := c.arg0(v0)
-		return c.out1(c.vec(asm.SQRTPD, c.xm(v408))), true
+		// lower_vector.rules:481
+		v407 := c.arg0(v0)
+		return c.out1(c.vec(asm.SQRTPD, c.xm(v407))), true
 	}
 	var none out
 	return none, false
@@ -5702,28 +5673,28 @@ func (c *lower) lower_OpSqrt(v0 ir.Inst) (out, bool) {
 // lower_OpFmin is the part of lower for one case.
 func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:107
-		v409 := c.arg0(v0)
-		v410 := c.arg1(v0)
-		return c.out1(c.minMax(v380, false, c.xmm(v409), c.xmm(v410))), true
+		v408 := c.arg0(v0)
+		v409 := c.arg1(v0)
+		return c.out1(c.minMax(v379, false, c.xmm(v408), c.xmm(v409))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:512
-		v409 := c.arg0(v0)
-		v410 := c.arg1(v0)
-		a1 := c.xmm(v409)
-		b2 := c.xmm(v410)
+		// lower_vector.rules:511
+		v408 := c.arg0(v0)
+		v409 := c.arg1(v0)
+		a1 := c.xmm(v408)
+		b2 := c.xmm(v409)
 		r3 := c.vop(asm.ORPS, c.vop(asm.MINPS, a1, c.operandReg(b2)), c.operandReg(c.vop(asm.MINPS, b2, c.operandReg(a1))))
 		nan4 := c.sseImm(asm.CMPPS, r3, r3, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan4, 10), c.operandReg(c.vop(asm.ORPS, r3, c.operandReg(nan4))))), true
 	case ir.F64X2:
-		// lower_vector.rules:517
-		v409 := c.arg0(v0)
-		v410 := c.arg1(v0)
-		a5 := c.xmm(v409)
-		b6 := c.xmm(v410)
+		// lower_vector.rules:516
+		v408 := c.arg0(v0)
+		v409 := c.arg1(v0)
+		a5 := c.xmm(v408)
+		b6 := c.xmm(v409)
 		r7 := c.vop(asm.ORPD, c.vop(asm.MINPD, a5, c.operandReg(b6)), c.operandReg(c.vop(asm.MINPD, b6, c.operandReg(a5))))
 		nan8 := c.sseImm(asm.CMPPD, r7, r7, 3)
 		return c.out1(c.vop(asm.ANDNPD, c.vecShift(asm.PSRLQ_I, nan8, 13), c.operandReg(c.vop(asm.ORPD, r7, c.operandReg(nan8))))), true
@@ -5735,30 +5706,30 @@ func (c *lower) lower_OpFmin(v0 ir.Inst) (out, bool) {
 // lower_OpFmax is the part of lower for one case.
 func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:108
-		v411 := c.arg0(v0)
-		v412 := c.arg1(v0)
-		return c.out1(c.minMax(v380, true, c.xmm(v411), c.xmm(v412))), true
+		v410 := c.arg0(v0)
+		v411 := c.arg1(v0)
+		return c.out1(c.minMax(v379, true, c.xmm(v410), c.xmm(v411))), true
 	}
 	switch v2 {
 	case ir.F32X4:
-		// lower_vector.rules:523
-		v411 := c.arg0(v0)
-		v412 := c.arg1(v0)
-		a1 := c.xmm(v411)
-		b2 := c.xmm(v412)
+		// lower_vector.rules:522
+		v410 := c.arg0(v0)
+		v411 := c.arg1(v0)
+		a1 := c.xmm(v410)
+		b2 := c.xmm(v411)
 		m3 := c.vop(asm.MAXPS, a1, c.operandReg(b2))
 		d4 := c.vop(asm.XORPS, c.vop(asm.MAXPS, b2, c.operandReg(a1)), c.operandReg(m3))
 		r5 := c.vop(asm.SUBPS, c.vop(asm.ORPS, m3, c.operandReg(d4)), c.operandReg(d4))
 		nan6 := c.sseImm(asm.CMPPS, r5, r5, 3)
 		return c.out1(c.vop(asm.ANDNPS, c.vecShift(asm.PSRLD_I, nan6, 10), c.operandReg(r5))), true
 	case ir.F64X2:
-		// lower_vector.rules:530
-		v411 := c.arg0(v0)
-		v412 := c.arg1(v0)
-		a7 := c.xmm(v411)
-		b8 := c.xmm(v412)
+		// lower_vector.rules:529
+		v410 := c.arg0(v0)
+		v411 := c.arg1(v0)
+		a7 := c.xmm(v410)
+		b8 := c.xmm(v411)
 		m9 := c.vop(asm.MAXPD, a7, c.operandReg(b8))
 		d10 := c.vop(asm.XORPD, c.vop(asm.MAXPD, b8, c.operandReg(a7)), c.operandReg(m9))
 		r11 := c.vop(asm.SUBPD, c.vop(asm.ORPD, m9, c.operandReg(d10)), c.operandReg(d10))
@@ -5772,15 +5743,15 @@ func (c *lower) lower_OpFmax(v0 ir.Inst) (out, bool) {
 // lower_OpFneg is the part of lower for one case.
 func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:151
-		v430 := c.arg0(v0)
-		return c.out1(c.sse(asm.XORPS, c.xmm(v430), c.operandMem(c.signMask(v380)))), true
+		v429 := c.arg0(v0)
+		return c.out1(c.sse(asm.XORPS, c.xmm(v429), c.operandMem(c.signMask(v379)))), true
 	}
-	if v1111, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:495
-		v430 := c.arg0(v0)
-		return c.out1(c.xorX(c.xmm(v430), c.operandMem(c.signMask(v1111)))), true
+	if v1110, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:494
+		v429 := c.arg0(v0)
+		return c.out1(c.xorX(c.xmm(v429), c.operandMem(c.signMask(v1110)))), true
 	}
 	var none out
 	return none, false
@@ -5789,15 +5760,15 @@ func (c *lower) lower_OpFneg(v0 ir.Inst) (out, bool) {
 // lower_OpFabs is the part of lower for one case.
 func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:152
-		v431 := c.arg0(v0)
-		return c.out1(c.sse(asm.ANDPS, c.xmm(v431), c.operandMem(c.magnitudeMask(v380)))), true
+		v430 := c.arg0(v0)
+		return c.out1(c.sse(asm.ANDPS, c.xmm(v430), c.operandMem(c.magnitudeMask(v379)))), true
 	}
-	if v1111, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:496
-		v431 := c.arg0(v0)
-		return c.out1(c.andX(c.xmm(v431), c.operandMem(c.magnitudeMask(v1111)))), true
+	if v1110, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:495
+		v430 := c.arg0(v0)
+		return c.out1(c.andX(c.xmm(v430), c.operandMem(c.magnitudeMask(v1110)))), true
 	}
 	var none out
 	return none, false
@@ -5806,18 +5777,18 @@ func (c *lower) lower_OpFabs(v0 ir.Inst) (out, bool) {
 // lower_OpFcopysign is the part of lower for one case.
 func (c *lower) lower_OpFcopysign(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
-	if v380, ok := c.tyScalarFloat(v2); ok {
+	if v379, ok := c.tyScalarFloat(v2); ok {
 		// lower_float.rules:153
-		v432 := c.arg0(v0)
-		v433 := c.arg1(v0)
-		m1 := c.loadMask(c.signMask(v380))
-		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v432))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v433), c.operandReg(m1))))), true
+		v431 := c.arg0(v0)
+		v432 := c.arg1(v0)
+		m1 := c.loadMask(c.signMask(v379))
+		return c.out1(c.sse(asm.ORPS, c.sse(asm.ANDNPS, m1, c.operandReg(c.xmm(v431))), c.operandReg(c.sse(asm.ANDPS, c.xmm(v432), c.operandReg(m1))))), true
 	}
-	if v1111, ok := c.floatVec(v2); ok {
-		// lower_vector.rules:497
-		v433 := c.arg1(v0)
-		v432 := c.arg0(v0)
-		return c.out1(c.chooseX(c.loadMask(c.signMask(v1111)), c.xmm(v433), c.xmm(v432))), true
+	if v1110, ok := c.floatVec(v2); ok {
+		// lower_vector.rules:496
+		v432 := c.arg1(v0)
+		v431 := c.arg0(v0)
+		return c.out1(c.chooseX(c.loadMask(c.signMask(v1110)), c.xmm(v432), c.xmm(v431))), true
 	}
 	var none out
 	return none, false
@@ -5829,20 +5800,20 @@ func (c *lower) lower_OpNearest(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:159
-		v434 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v434))), true
+		v433 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 8, c.xm(v433))), true
 	case ir.F64:
 		// lower_float.rules:160
-		v434 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v434))), true
+		v433 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 8, c.xm(v433))), true
 	case ir.F32X4:
-		// lower_vector.rules:501
-		v434 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v434), 8)), true
+		// lower_vector.rules:500
+		v433 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v433), 8)), true
 	case ir.F64X2:
-		// lower_vector.rules:502
-		v434 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v434), 8)), true
+		// lower_vector.rules:501
+		v433 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v433), 8)), true
 	}
 	var none out
 	return none, false
@@ -5854,20 +5825,20 @@ func (c *lower) lower_OpFloor(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:161
-		v435 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v435))), true
+		v434 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 9, c.xm(v434))), true
 	case ir.F64:
 		// lower_float.rules:162
-		v435 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v435))), true
+		v434 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 9, c.xm(v434))), true
 	case ir.F32X4:
-		// lower_vector.rules:503
-		v435 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v435), 9)), true
+		// lower_vector.rules:502
+		v434 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v434), 9)), true
 	case ir.F64X2:
-		// lower_vector.rules:504
-		v435 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v435), 9)), true
+		// lower_vector.rules:503
+		v434 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v434), 9)), true
 	}
 	var none out
 	return none, false
@@ -5879,20 +5850,20 @@ func (c *lower) lower_OpCeil(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:163
-		v436 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v436))), true
+		v435 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 10, c.xm(v435))), true
 	case ir.F64:
 		// lower_float.rules:164
-		v436 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v436))), true
+		v435 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 10, c.xm(v435))), true
 	case ir.F32X4:
-		// lower_vector.rules:505
-		v436 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v436), 10)), true
+		// lower_vector.rules:504
+		v435 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v435), 10)), true
 	case ir.F64X2:
-		// lower_vector.rules:506
-		v436 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v436), 10)), true
+		// lower_vector.rules:505
+		v435 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v435), 10)), true
 	}
 	var none out
 	return none, false
@@ -5904,20 +5875,20 @@ func (c *lower) lower_OpTrunc(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.F32:
 		// lower_float.rules:165
-		v437 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v437))), true
+		v436 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSS, 11, c.xm(v436))), true
 	case ir.F64:
 		// lower_float.rules:166
-		v437 := c.arg0(v0)
-		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v437))), true
+		v436 := c.arg0(v0)
+		return c.out1(c.sseRound(asm.ROUNDSD, 11, c.xm(v436))), true
 	case ir.F32X4:
-		// lower_vector.rules:507
-		v437 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v437), 11)), true
+		// lower_vector.rules:506
+		v436 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPS, c.xmm(v436), 11)), true
 	case ir.F64X2:
-		// lower_vector.rules:508
-		v437 := c.arg0(v0)
-		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v437), 11)), true
+		// lower_vector.rules:507
+		v436 := c.arg0(v0)
+		return c.out1(c.vecImm(asm.ROUNDPD, c.xmm(v436), 11)), true
 	}
 	var none out
 	return none, false
@@ -5928,22 +5899,22 @@ func (c *lower) lower_OpFpromote(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F64:
-		v438 := c.arg0(v0)
-		v440 := c.valueType(v438)
-		switch v440 {
+		v437 := c.arg0(v0)
+		v439 := c.valueType(v437)
+		switch v439 {
 		case ir.F32:
 			// lower_float.rules:180
-			return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v438))), true
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.xm(v437))), true
 		case ir.F16:
 			// lower_small.rules:74
-			return c.out1(c.sseUnary(asm.CVTSS2SD, c.operandReg(c.halfToSingle(c.xmm(v438))))), true
+			return c.out1(c.sseUnary(asm.CVTSS2SD, c.operandReg(c.halfToSingle(c.xmm(v437))))), true
 		}
 	case ir.F32:
-		v438 := c.arg0(v0)
-		v440 := c.valueType(v438)
-		if v440 == ir.F16 {
+		v437 := c.arg0(v0)
+		v439 := c.valueType(v437)
+		if v439 == ir.F16 {
 			// lower_small.rules:73
-			return c.out1(c.lowLane(ir.F32, c.halfToSingle(c.xmm(v438)))), true
+			return c.out1(c.lowLane(ir.F32, c.halfToSingle(c.xmm(v437)))), true
 		}
 	}
 	var none out
@@ -5955,22 +5926,22 @@ func (c *lower) lower_OpFdemote(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.F32:
-		v441 := c.arg0(v0)
-		v443 := c.valueType(v441)
-		if v443 == ir.F64 {
+		v440 := c.arg0(v0)
+		v442 := c.valueType(v440)
+		if v442 == ir.F64 {
 			// lower_float.rules:181
-			return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v441))), true
+			return c.out1(c.sseUnary(asm.CVTSD2SS, c.xm(v440))), true
 		}
 	case ir.F16:
-		v441 := c.arg0(v0)
-		v443 := c.valueType(v441)
-		switch v443 {
+		v440 := c.arg0(v0)
+		v442 := c.valueType(v440)
+		switch v442 {
 		case ir.F32:
 			// lower_small.rules:75
-			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.xmm(v441)))), true
+			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.xmm(v440)))), true
 		case ir.F64:
 			// lower_small.rules:78
-			a1 := c.xmm(v441)
+			a1 := c.xmm(v440)
 			low2 := c.vop(asm.PADDQ, c.andX(a1, c.operandMem(c.constPool128(536870911, 536870911))), c.operandMem(c.constPool128(536870911, 536870911)))
 			odd3 := c.andX(c.orX(low2, c.operandReg(a1)), c.operandMem(c.constPool128(18446744073172680704, 18446744073172680704)))
 			return c.out1(c.lowLane(ir.F16, c.singleToHalf(c.sseUnary(asm.CVTSD2SS, c.operandReg(odd3))))), true
@@ -5982,18 +5953,18 @@ func (c *lower) lower_OpFdemote(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
-	v456 := c.arg0(v0)
-	v458 := c.valueType(v456)
-	if v460, ok := c.tyScalarFloat(v458); ok {
+	v455 := c.arg0(v0)
+	v457 := c.valueType(v455)
+	if v459, ok := c.tyScalarFloat(v457); ok {
 		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
+		if v13, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:199
-			return c.out1(c.cvtToInt(true, v460, v14, c.xmm(v456))), true
+			return c.out1(c.cvtToInt(true, v459, v13, c.xmm(v455))), true
 		}
-		if v216, ok := c.ty8Or16(v2); ok {
+		if v215, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:201
-			r1 := c.cvtToInt(true, v460, ir.I32, c.xmm(v456))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v216), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+			r1 := c.cvtToInt(true, v459, ir.I32, c.xmm(v455))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movsx(c.sizeOf(v215), asm.S32, c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -6003,18 +5974,18 @@ func (c *lower) lower_OpFcvtToSint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUint is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
-	v461 := c.arg0(v0)
-	v463 := c.valueType(v461)
-	if v465, ok := c.tyScalarFloat(v463); ok {
+	v460 := c.arg0(v0)
+	v462 := c.valueType(v460)
+	if v464, ok := c.tyScalarFloat(v462); ok {
 		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
+		if v13, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:200
-			return c.out1(c.cvtToInt(false, v465, v14, c.xmm(v461))), true
+			return c.out1(c.cvtToInt(false, v464, v13, c.xmm(v460))), true
 		}
-		if v216, ok := c.ty8Or16(v2); ok {
+		if v215, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:205
-			r1 := c.cvtToInt(false, v465, ir.I32, c.xmm(v461))
-			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v216), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
+			r1 := c.cvtToInt(false, v464, ir.I32, c.xmm(v460))
+			c.trapIf(c.condCmp(asm.NE, asm.S32, c.movzx(c.sizeOf(v215), c.operandReg(r1)), c.operandReg(r1)), ir.TrapIntegerOverflow)
 			return c.out1(r1), true
 		}
 	}
@@ -6024,28 +5995,28 @@ func (c *lower) lower_OpFcvtToUint(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToSintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
-	v466 := c.arg0(v0)
-	v468 := c.valueType(v466)
-	if v470, ok := c.tyScalarFloat(v468); ok {
+	v465 := c.arg0(v0)
+	v467 := c.valueType(v465)
+	if v469, ok := c.tyScalarFloat(v467); ok {
 		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
+		if v13, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:209
-			return c.out1(c.cvtToIntSat(true, v470, v14, c.xmm(v466))), true
+			return c.out1(c.cvtToIntSat(true, v469, v13, c.xmm(v465))), true
 		}
-		if v216, ok := c.ty8Or16(v2); ok {
+		if v215, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:211
-			r1 := c.cvtToIntSat(true, v470, ir.I32, c.xmm(v466))
-			low2 := c.immConst(ir.I32, c.sminImm(v216))
-			high3 := c.immConst(ir.I32, c.smaxImm(v216))
+			r1 := c.cvtToIntSat(true, v469, ir.I32, c.xmm(v465))
+			low2 := c.immConst(ir.I32, c.sminImm(v215))
+			high3 := c.immConst(ir.I32, c.smaxImm(v215))
 			s4 := c.selectGpr(asm.S32, c.condCmp(asm.L, asm.S32, r1, c.operandReg(low2)), low2, r1)
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.G, asm.S32, s4, c.operandReg(high3)), high3, s4)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v468 == ir.F32X4 {
-			// lower_vector.rules:573
-			a5 := c.xmm(v466)
+		if v467 == ir.F32X4 {
+			// lower_vector.rules:572
+			a5 := c.xmm(v465)
 			ord6 := c.sseImm(asm.CMPPS, a5, a5, 0)
 			n7 := c.vop(asm.ANDPS, a5, c.operandReg(ord6))
 			big8 := c.sseImm(asm.CMPPS, c.vecConst(5692549930321707008, 5692549930321707008), n7, 2)
@@ -6058,26 +6029,26 @@ func (c *lower) lower_OpFcvtToSintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpFcvtToUintSat is the part of lower for one case.
 func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
-	v471 := c.arg0(v0)
-	v473 := c.valueType(v471)
-	if v475, ok := c.tyScalarFloat(v473); ok {
+	v470 := c.arg0(v0)
+	v472 := c.valueType(v470)
+	if v474, ok := c.tyScalarFloat(v472); ok {
 		v2 := c.resultType(v0)
-		if v14, ok := c.ty32Or64(v2); ok {
+		if v13, ok := c.ty32Or64(v2); ok {
 			// lower_float.rules:210
-			return c.out1(c.cvtToIntSat(false, v475, v14, c.xmm(v471))), true
+			return c.out1(c.cvtToIntSat(false, v474, v13, c.xmm(v470))), true
 		}
-		if v216, ok := c.ty8Or16(v2); ok {
+		if v215, ok := c.ty8Or16(v2); ok {
 			// lower_float.rules:217
-			r1 := c.cvtToIntSat(false, v475, ir.I32, c.xmm(v471))
-			high2 := c.immConst(ir.I32, c.umaxImm(v216))
+			r1 := c.cvtToIntSat(false, v474, ir.I32, c.xmm(v470))
+			high2 := c.immConst(ir.I32, c.umaxImm(v215))
 			return c.out1(c.selectGpr(asm.S32, c.condCmp(asm.A, asm.S32, r1, c.operandReg(high2)), high2, r1)), true
 		}
 	}
 	v2 := c.resultType(v0)
 	if v2 == ir.I32X4 {
-		if v473 == ir.F32X4 {
-			// lower_vector.rules:580
-			n3 := c.vop(asm.MAXPS, c.xmm(v471), c.operandReg(c.vecZero()))
+		if v472 == ir.F32X4 {
+			// lower_vector.rules:579
+			n3 := c.vop(asm.MAXPS, c.xmm(v470), c.operandReg(c.vecZero()))
 			limit4 := c.vecConst(5692549930321707008, 5692549930321707008)
 			low5 := c.vec(asm.CVTTPS2DQ, c.operandReg(n3))
 			rest6 := c.vop(asm.SUBPS, n3, c.operandReg(limit4))
@@ -6092,84 +6063,84 @@ func (c *lower) lower_OpFcvtToUintSat(v0 ir.Inst) (out, bool) {
 
 // lower_OpLoad is the part of lower for one case.
 func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
-	v492 := c.memFlags(v0)
-	if v496, ok := c.littleEndian(v492); ok {
+	v491 := c.memFlags(v0)
+	if v495, ok := c.littleEndian(v491); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:31
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v495, v492, v493))), true
 		}
-		if v380, ok := c.tyScalarFloat(v2); ok {
+		if v379, ok := c.tyScalarFloat(v2); ok {
 			// lower_mem.rules:32
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadXmm(v380, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadXmm(v379, c.amode(v495, v492, v493))), true
 		}
-		if v382, ok := c.tyVec128(v2); ok {
+		if v381, ok := c.tyVec128(v2); ok {
 			// lower_mem.rules:33
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadXmm(v382, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadXmm(v381, c.amode(v495, v492, v493))), true
 		}
-		if v498, ok := c.tyVec256(v2); ok {
+		if v497, ok := c.tyVec256(v2); ok {
 			// lower_mem.rules:34
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadWide(v498, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadWide(v497, c.amode(v495, v492, v493))), true
 		}
 		switch v2 {
 		case ir.I128:
-			// lower_wide.rules:242
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			m1 := c.amode(v496, v493, v494)
+			// lower_wide.rules:238
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			m1 := c.amode(v495, v492, v493)
 			return c.outPair(c.makePair(c.loadGpr(ir.I64, m1), c.loadGpr(ir.I64, c.amodeAdd(m1, 8)))), true
 		case ir.F128:
 			// lower_small.rules:26
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F128, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F128, c.amode(v495, v492, v493))), true
 		}
 		if _, ok := c.tySmall16(v2); ok {
 			// lower_small.rules:23
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v496, v493, v494))))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.loadGpr(ir.I16, c.amode(v495, v492, v493))))), true
 		}
 		if _, ok := c.tySmall32(v2); ok {
 			// lower_small.rules:24
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F32, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F32, c.amode(v495, v492, v493))), true
 		}
 		if _, ok := c.tySmall64(v2); ok {
 			// lower_small.rules:25
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.loadXmm(ir.F64, c.amode(v496, v493, v494))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.loadXmm(ir.F64, c.amode(v495, v492, v493))), true
 		}
 	}
-	if v500, ok := c.bigEndian(v492); ok {
+	if v499, ok := c.bigEndian(v491); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_mem.rules:35
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v500, v493, v494)))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.swapBytes(v4, c.loadGpr(v4, c.amode(v499, v492, v493)))), true
 		}
 		switch v2 {
 		case ir.F32:
 			// lower_mem.rules:58
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v500, v493, v494)))))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVD, c.operandReg(c.swapBytes(ir.I32, c.loadGpr(ir.I32, c.amode(v499, v492, v493)))))), true
 		case ir.F64:
 			// lower_mem.rules:59
-			v493 := c.arg0(v0)
-			v494 := c.offset(v0)
-			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v500, v493, v494)))))), true
+			v492 := c.arg0(v0)
+			v493 := c.offset(v0)
+			return c.out1(c.sseFromGpr(asm.MOVQ, c.operandReg(c.swapBytes(ir.I64, c.loadGpr(ir.I64, c.amode(v499, v492, v493)))))), true
 		}
 	}
 	var none out
@@ -6178,18 +6149,18 @@ func (c *lower) lower_OpLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload8 is the part of lower for one case.
 func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
-	v501 := c.memFlags(v0)
-	if v505, ok := c.littleEndian(v501); ok {
+	v500 := c.memFlags(v0)
+	if v504, ok := c.littleEndian(v500); ok {
 		// lower_mem.rules:42
-		v502 := c.arg0(v0)
-		v503 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v505, v502, v503)))), true
+		v501 := c.arg0(v0)
+		v502 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v504, v501, v502)))), true
 	}
-	if v532, ok := c.bigEndian(v501); ok {
+	if v531, ok := c.bigEndian(v500); ok {
 		// lower_mem.rules:49
-		v502 := c.arg0(v0)
-		v503 := c.offset(v0)
-		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v532, v502, v503)))), true
+		v501 := c.arg0(v0)
+		v502 := c.offset(v0)
+		return c.out1(c.movzx(asm.S8, c.operandMem(c.amode(v531, v501, v502)))), true
 	}
 	var none out
 	return none, false
@@ -6197,18 +6168,18 @@ func (c *lower) lower_OpUload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload16 is the part of lower for one case.
 func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
-	v506 := c.memFlags(v0)
-	if v510, ok := c.littleEndian(v506); ok {
+	v505 := c.memFlags(v0)
+	if v509, ok := c.littleEndian(v505); ok {
 		// lower_mem.rules:43
-		v507 := c.arg0(v0)
-		v508 := c.offset(v0)
-		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v510, v507, v508)))), true
+		v506 := c.arg0(v0)
+		v507 := c.offset(v0)
+		return c.out1(c.movzx(asm.S16, c.operandMem(c.amode(v509, v506, v507)))), true
 	}
-	if v536, ok := c.bigEndian(v506); ok {
+	if v535, ok := c.bigEndian(v505); ok {
 		// lower_mem.rules:52
-		v507 := c.arg0(v0)
-		v508 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v536, v507, v508))))), true
+		v506 := c.arg0(v0)
+		v507 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v535, v506, v507))))), true
 	}
 	var none out
 	return none, false
@@ -6216,18 +6187,18 @@ func (c *lower) lower_OpUload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpUload32 is the part of lower for one case.
 func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
-	v511 := c.memFlags(v0)
-	if v515, ok := c.littleEndian(v511); ok {
+	v510 := c.memFlags(v0)
+	if v514, ok := c.littleEndian(v510); ok {
 		// lower_mem.rules:44
-		v512 := c.arg0(v0)
-		v513 := c.offset(v0)
-		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v515, v512, v513)))), true
+		v511 := c.arg0(v0)
+		v512 := c.offset(v0)
+		return c.out1(c.movzx(asm.S32, c.operandMem(c.amode(v514, v511, v512)))), true
 	}
-	if v538, ok := c.bigEndian(v511); ok {
+	if v537, ok := c.bigEndian(v510); ok {
 		// lower_mem.rules:53
-		v512 := c.arg0(v0)
-		v513 := c.offset(v0)
-		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v538, v512, v513))))), true
+		v511 := c.arg0(v0)
+		v512 := c.offset(v0)
+		return c.out1(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v537, v511, v512))))), true
 	}
 	var none out
 	return none, false
@@ -6235,20 +6206,20 @@ func (c *lower) lower_OpUload32(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload8 is the part of lower for one case.
 func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
-	v516 := c.memFlags(v0)
-	if v520, ok := c.littleEndian(v516); ok {
+	v515 := c.memFlags(v0)
+	if v519, ok := c.littleEndian(v515); ok {
 		// lower_mem.rules:45
 		v2 := c.resultType(v0)
-		v517 := c.arg0(v0)
-		v518 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v520, v517, v518)))), true
+		v516 := c.arg0(v0)
+		v517 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v519, v516, v517)))), true
 	}
-	if v534, ok := c.bigEndian(v516); ok {
+	if v533, ok := c.bigEndian(v515); ok {
 		// lower_mem.rules:50
 		v2 := c.resultType(v0)
-		v517 := c.arg0(v0)
-		v518 := c.offset(v0)
-		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v534, v517, v518)))), true
+		v516 := c.arg0(v0)
+		v517 := c.offset(v0)
+		return c.out1(c.movsx(asm.S8, c.size32(v2), c.operandMem(c.amode(v533, v516, v517)))), true
 	}
 	var none out
 	return none, false
@@ -6256,20 +6227,20 @@ func (c *lower) lower_OpSload8(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload16 is the part of lower for one case.
 func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
-	v521 := c.memFlags(v0)
-	if v525, ok := c.littleEndian(v521); ok {
+	v520 := c.memFlags(v0)
+	if v524, ok := c.littleEndian(v520); ok {
 		// lower_mem.rules:46
 		v2 := c.resultType(v0)
-		v522 := c.arg0(v0)
-		v523 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v525, v522, v523)))), true
+		v521 := c.arg0(v0)
+		v522 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandMem(c.amode(v524, v521, v522)))), true
 	}
-	if v540, ok := c.bigEndian(v521); ok {
+	if v539, ok := c.bigEndian(v520); ok {
 		// lower_mem.rules:54
 		v2 := c.resultType(v0)
-		v522 := c.arg0(v0)
-		v523 := c.offset(v0)
-		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v540, v522, v523))))))), true
+		v521 := c.arg0(v0)
+		v522 := c.offset(v0)
+		return c.out1(c.movsx(asm.S16, c.size32(v2), c.operandReg(c.swapBytes(ir.I16, c.movzx(asm.S16, c.operandMem(c.amode(v539, v521, v522))))))), true
 	}
 	var none out
 	return none, false
@@ -6277,18 +6248,18 @@ func (c *lower) lower_OpSload16(v0 ir.Inst) (out, bool) {
 
 // lower_OpSload32 is the part of lower for one case.
 func (c *lower) lower_OpSload32(v0 ir.Inst) (out, bool) {
-	v526 := c.memFlags(v0)
-	if v530, ok := c.littleEndian(v526); ok {
+	v525 := c.memFlags(v0)
+	if v529, ok := c.littleEndian(v525); ok {
 		// lower_mem.rules:47
-		v527 := c.arg0(v0)
-		v528 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v530, v527, v528)))), true
+		v526 := c.arg0(v0)
+		v527 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandMem(c.amode(v529, v526, v527)))), true
 	}
-	if v542, ok := c.bigEndian(v526); ok {
+	if v541, ok := c.bigEndian(v525); ok {
 		// lower_mem.rules:56
-		v527 := c.arg0(v0)
-		v528 := c.offset(v0)
-		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v542, v527, v528))))))), true
+		v526 := c.arg0(v0)
+		v527 := c.offset(v0)
+		return c.out1(c.movsx(asm.S32, asm.S64, c.operandReg(c.swapBytes(ir.I32, c.movzx(asm.S32, c.operandMem(c.amode(v541, v526, v527))))))), true
 	}
 	var none out
 	return none, false
@@ -6298,17 +6269,17 @@ func (c *lower) lower_OpSload32(v0 ir.Inst) (out, bool) {
 func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	if v2 == ir.I128 {
-		// lower_wide.rules:182
-		v912 := c.arg0(v0)
-		v913 := c.arg1(v0)
-		return c.outPair(c.makePair(c.gpr(v912), c.gpr(v913))), true
+		// lower_wide.rules:178
+		v911 := c.arg0(v0)
+		v912 := c.arg1(v0)
+		return c.outPair(c.makePair(c.gpr(v911), c.gpr(v912))), true
 	}
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_wide.rules:185
-		v913 := c.arg1(v0)
-		v912 := c.arg0(v0)
-		v918 := c.valueType(v912)
-		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v913), c.tyBitsU8(v918)), c.operandReg(c.zext64(v912)))), true
+		// lower_wide.rules:181
+		v912 := c.arg1(v0)
+		v911 := c.arg0(v0)
+		v917 := c.valueType(v911)
+		return c.out1(c.alu(asm.OR, c.size32(v4), c.shiftImm(asm.SHL, c.size32(v4), c.gpr(v912), c.tyBitsU8(v917)), c.operandReg(c.zext64(v911)))), true
 	}
 	var none out
 	return none, false
@@ -6316,15 +6287,15 @@ func (c *lower) lower_OpIconcat(v0 ir.Inst) (out, bool) {
 
 // lower_OpIsplit is the part of lower for one case.
 func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
-	v914 := c.arg0(v0)
-	v916 := c.valueType(v914)
-	if v916 == ir.I128 {
-		// lower_wide.rules:183
-		return c.outPair(c.makePair(c.low(v914), c.high(v914))), true
+	v913 := c.arg0(v0)
+	v915 := c.valueType(v913)
+	if v915 == ir.I128 {
+		// lower_wide.rules:179
+		return c.outPair(c.makePair(c.low(v913), c.high(v913))), true
 	}
-	if v920, ok := c.fitsIn64(v916); ok {
-		// lower_wide.rules:187
-		return c.out2(c.gpr(v914), c.shiftImm(asm.SHR, c.size32(v920), c.gpr(v914), c.halfBits(v920))), true
+	if v919, ok := c.fitsIn64(v915); ok {
+		// lower_wide.rules:183
+		return c.out2(c.gpr(v913), c.shiftImm(asm.SHR, c.size32(v919), c.gpr(v913), c.halfBits(v919))), true
 	}
 	var none out
 	return none, false
@@ -6332,20 +6303,20 @@ func (c *lower) lower_OpIsplit(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicLoad is the part of lower for one case.
 func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
-	v921 := c.memFlags(v0)
-	if v924, ok := c.littleEndian(v921); ok {
+	v920 := c.memFlags(v0)
+	if v923, ok := c.littleEndian(v920); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:4
-			v922 := c.arg0(v0)
-			return c.out1(c.loadGpr(v4, c.amode(v924, v922, 0))), true
+			v921 := c.arg0(v0)
+			return c.out1(c.loadGpr(v4, c.amode(v923, v921, 0))), true
 		}
 		if v2 == ir.I128 {
-			v947 := c.hasCmpxchg16b()
-			if v947 {
+			v946 := c.hasCmpxchg16b()
+			if v946 {
 				// lower_atomic.rules:40
-				v922 := c.arg0(v0)
-				return c.outPair(c.compareExchange16(c.amode(v924, v922, 0), c.zeros(), c.zeros())), true
+				v921 := c.arg0(v0)
+				return c.outPair(c.compareExchange16(c.amode(v923, v921, 0), c.zeros(), c.zeros())), true
 			}
 		}
 	}
@@ -6355,22 +6326,22 @@ func (c *lower) lower_OpAtomicLoad(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicStore is the part of lower for one case.
 func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
-	v925 := c.memFlags(v0)
-	if v929, ok := c.littleEndian(v925); ok {
-		v926 := c.arg0(v0)
-		v931 := c.valueType(v926)
-		if v933, ok := c.fitsIn64(v931); ok {
+	v924 := c.memFlags(v0)
+	if v928, ok := c.littleEndian(v924); ok {
+		v925 := c.arg0(v0)
+		v930 := c.valueType(v925)
+		if v932, ok := c.fitsIn64(v930); ok {
 			// lower_atomic.rules:5
-			v927 := c.arg1(v0)
-			_ = c.exchange(c.sizeOf(v933), c.amode(v929, v927, 0), c.gpr(v926))
+			v926 := c.arg1(v0)
+			_ = c.exchange(c.sizeOf(v932), c.amode(v928, v926, 0), c.gpr(v925))
 			return c.outNone(), true
 		}
-		if v931 == ir.I128 {
-			v947 := c.hasCmpxchg16b()
-			if v947 {
+		if v930 == ir.I128 {
+			v946 := c.hasCmpxchg16b()
+			if v946 {
 				// lower_atomic.rules:42
-				v927 := c.arg1(v0)
-				_ = c.rmw16(ir.AtomicXchg, c.amode(v929, v927, 0), c.halves(v926))
+				v926 := c.arg1(v0)
+				_ = c.rmw16(ir.AtomicXchg, c.amode(v928, v926, 0), c.halves(v925))
 				return c.outNone(), true
 			}
 		}
@@ -6381,24 +6352,24 @@ func (c *lower) lower_OpAtomicStore(v0 ir.Inst) (out, bool) {
 
 // lower_OpAtomicCas is the part of lower for one case.
 func (c *lower) lower_OpAtomicCas(v0 ir.Inst) (out, bool) {
-	v940 := c.memFlags(v0)
-	if v945, ok := c.littleEndian(v940); ok {
+	v939 := c.memFlags(v0)
+	if v944, ok := c.littleEndian(v939); ok {
 		v2 := c.resultType(v0)
 		if v4, ok := c.fitsIn64(v2); ok {
 			// lower_atomic.rules:23
-			v941 := c.arg0(v0)
-			v942 := c.arg1(v0)
-			v943 := c.arg2(v0)
-			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v945, v941, 0), c.gpr(v942), c.gpr(v943))), true
+			v940 := c.arg0(v0)
+			v941 := c.arg1(v0)
+			v942 := c.arg2(v0)
+			return c.out1(c.compareExchange(c.sizeOf(v4), c.amode(v944, v940, 0), c.gpr(v941), c.gpr(v942))), true
 		}
 		if v2 == ir.I128 {
-			v947 := c.hasCmpxchg16b()
-			if v947 {
+			v946 := c.hasCmpxchg16b()
+			if v946 {
 				// lower_atomic.rules:46
-				v941 := c.arg0(v0)
-				v942 := c.arg1(v0)
-				v943 := c.arg2(v0)
-				return c.outPair(c.compareExchange16(c.amode(v945, v941, 0), c.halves(v942), c.halves(v943))), true
+				v940 := c.arg0(v0)
+				v941 := c.arg1(v0)
+				v942 := c.arg2(v0)
+				return c.outPair(c.compareExchange16(c.amode(v944, v940, 0), c.halves(v941), c.halves(v942))), true
 			}
 		}
 	}
@@ -6412,14 +6383,14 @@ func (c *lower) lower_OpUaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:118
-		v951 := c.arg0(v0)
-		v952 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSB, v951, v952)), true
+		v950 := c.arg0(v0)
+		v951 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSB, v950, v951)), true
 	case ir.I16X8:
 		// lower_vector.rules:119
-		v951 := c.arg0(v0)
-		v952 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDUSW, v951, v952)), true
+		v950 := c.arg0(v0)
+		v951 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDUSW, v950, v951)), true
 	}
 	var none out
 	return none, false
@@ -6431,14 +6402,14 @@ func (c *lower) lower_OpSaddSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:120
-		v953 := c.arg0(v0)
-		v954 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSB, v953, v954)), true
+		v952 := c.arg0(v0)
+		v953 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSB, v952, v953)), true
 	case ir.I16X8:
 		// lower_vector.rules:121
-		v953 := c.arg0(v0)
-		v954 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PADDSW, v953, v954)), true
+		v952 := c.arg0(v0)
+		v953 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PADDSW, v952, v953)), true
 	}
 	var none out
 	return none, false
@@ -6450,14 +6421,14 @@ func (c *lower) lower_OpUsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:122
-		v955 := c.arg0(v0)
-		v956 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v955), c.xm(v956))), true
+		v954 := c.arg0(v0)
+		v955 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSB, c.xmm(v954), c.xm(v955))), true
 	case ir.I16X8:
 		// lower_vector.rules:123
-		v955 := c.arg0(v0)
-		v956 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v955), c.xm(v956))), true
+		v954 := c.arg0(v0)
+		v955 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBUSW, c.xmm(v954), c.xm(v955))), true
 	}
 	var none out
 	return none, false
@@ -6469,14 +6440,14 @@ func (c *lower) lower_OpSsubSat(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:124
-		v957 := c.arg0(v0)
-		v958 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSB, c.xmm(v957), c.xm(v958))), true
+		v956 := c.arg0(v0)
+		v957 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSB, c.xmm(v956), c.xm(v957))), true
 	case ir.I16X8:
 		// lower_vector.rules:125
-		v957 := c.arg0(v0)
-		v958 := c.arg1(v0)
-		return c.out1(c.vop(asm.PSUBSW, c.xmm(v957), c.xm(v958))), true
+		v956 := c.arg0(v0)
+		v957 := c.arg1(v0)
+		return c.out1(c.vop(asm.PSUBSW, c.xmm(v956), c.xm(v957))), true
 	}
 	var none out
 	return none, false
@@ -6488,14 +6459,14 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 	switch v2 {
 	case ir.I8X16:
 		// lower_vector.rules:126
-		v959 := c.arg0(v0)
-		v960 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGB, v959, v960)), true
+		v958 := c.arg0(v0)
+		v959 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGB, v958, v959)), true
 	case ir.I16X8:
 		// lower_vector.rules:127
-		v959 := c.arg0(v0)
-		v960 := c.arg1(v0)
-		return c.out1(c.vcomm(asm.PAVGW, v959, v960)), true
+		v958 := c.arg0(v0)
+		v959 := c.arg1(v0)
+		return c.out1(c.vcomm(asm.PAVGW, v958, v959)), true
 	}
 	var none out
 	return none, false
@@ -6503,19 +6474,19 @@ func (c *lower) lower_OpAvgRound(v0 ir.Inst) (out, bool) {
 
 // lower_OpVallTrue is the part of lower for one case.
 func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
-	v1102 := c.arg0(v0)
-	v1104 := c.valueType(v1102)
-	if v1106, ok := c.intVec(v1104); ok {
-		// lower_vector.rules:444
-		return c.out1(c.setcc(c.allTrue(v1106, c.xmm(v1102)))), true
+	v1101 := c.arg0(v0)
+	v1103 := c.valueType(v1101)
+	if v1105, ok := c.intVec(v1103); ok {
+		// lower_vector.rules:443
+		return c.out1(c.setcc(c.allTrue(v1105, c.xmm(v1101)))), true
 	}
-	switch v1104 {
+	switch v1103 {
 	case ir.F32X4:
-		// lower_vector.rules:446
-		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1102)))), true
+		// lower_vector.rules:445
+		return c.out1(c.setcc(c.allTrue(ir.I32X4, c.xmm(v1101)))), true
 	case ir.F64X2:
-		// lower_vector.rules:447
-		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1102)))), true
+		// lower_vector.rules:446
+		return c.out1(c.setcc(c.allTrue(ir.I64X2, c.xmm(v1101)))), true
 	}
 	var none out
 	return none, false
@@ -6523,68 +6494,68 @@ func (c *lower) lower_OpVallTrue(v0 ir.Inst) (out, bool) {
 
 // lower_OpVhighBits is the part of lower for one case.
 func (c *lower) lower_OpVhighBits(v0 ir.Inst) (out, bool) {
-	v1107 := c.arg0(v0)
-	v1109 := c.valueType(v1107)
-	switch v1109 {
+	v1106 := c.arg0(v0)
+	v1108 := c.valueType(v1106)
+	switch v1108 {
 	case ir.I8X16:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:456
-			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1107))), true
+			// lower_vector.rules:455
+			return c.out1(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:462
-			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:461
+			return c.outPair(c.makePair(c.sseToGpr(asm.PMOVMSKB, c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I16X8:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:457
-			return c.out1(c.maskOfWords(c.xmm(v1107))), true
+			// lower_vector.rules:456
+			return c.out1(c.maskOfWords(c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:463
-			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:462
+			return c.outPair(c.makePair(c.maskOfWords(c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:458
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107))), true
+			// lower_vector.rules:457
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:464
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:463
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F32X4:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:459
-			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107))), true
+			// lower_vector.rules:458
+			return c.out1(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:465
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:464
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPS, c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.I64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:460
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107))), true
+			// lower_vector.rules:459
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:466
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:465
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	case ir.F64X2:
 		v2 := c.resultType(v0)
 		if _, ok := c.fitsIn64(v2); ok {
-			// lower_vector.rules:461
-			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107))), true
+			// lower_vector.rules:460
+			return c.out1(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1106))), true
 		}
 		if v2 == ir.I128 {
-			// lower_vector.rules:467
-			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1107)), c.immConst(ir.I64, 0))), true
+			// lower_vector.rules:466
+			return c.outPair(c.makePair(c.sseToGpr(asm.MOVMSKPD, c.xmm(v1106)), c.immConst(ir.I64, 0))), true
 		}
 	}
 	var none out
@@ -6596,23 +6567,23 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I32X4:
-		v1129 := c.arg0(v0)
-		v1132 := c.valueType(v1129)
-		if v1132 == ir.I64X2 {
-			if v1134, ok := c.defInst(v1129); ok {
-				v1135 := c.opcode(v1134)
-				if v1135 == ir.OpFcvtToSintSat {
-					v1136 := c.arg0(v1134)
-					v1138 := c.valueType(v1136)
-					if v1138 == ir.F64X2 {
-						v1130 := c.arg1(v0)
-						if v1140, ok := c.defInst(v1130); ok {
-							v1141 := c.opcode(v1140)
-							if v1141 == ir.OpVconst {
-								v1142 := c.constant(v1140)
-								if _, ok := c.zeroConstant(v1142); ok {
-									// lower_vector.rules:590
-									a1 := c.xmm(v1136)
+		v1128 := c.arg0(v0)
+		v1131 := c.valueType(v1128)
+		if v1131 == ir.I64X2 {
+			if v1133, ok := c.defInst(v1128); ok {
+				v1134 := c.opcode(v1133)
+				if v1134 == ir.OpFcvtToSintSat {
+					v1135 := c.arg0(v1133)
+					v1137 := c.valueType(v1135)
+					if v1137 == ir.F64X2 {
+						v1129 := c.arg1(v0)
+						if v1139, ok := c.defInst(v1129); ok {
+							v1140 := c.opcode(v1139)
+							if v1140 == ir.OpVconst {
+								v1141 := c.constant(v1139)
+								if _, ok := c.zeroConstant(v1141); ok {
+									// lower_vector.rules:589
+									a1 := c.xmm(v1135)
 									ord2 := c.sseImm(asm.CMPPD, a1, a1, 0)
 									n3 := c.vop(asm.MINPD, c.vop(asm.ANDPD, a1, c.operandReg(ord2)), c.operandMem(c.constPool128(4746794007244308480, 4746794007244308480)))
 									return c.out1(c.vec(asm.CVTTPD2DQ, c.operandReg(n3))), true
@@ -6624,15 +6595,15 @@ func (c *lower) lower_OpSnarrow(v0 ir.Inst) (out, bool) {
 			}
 		}
 	case ir.I8X16:
-		// lower_vector.rules:601
-		v1129 := c.arg0(v0)
-		v1130 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1129), c.xm(v1130))), true
+		// lower_vector.rules:600
+		v1128 := c.arg0(v0)
+		v1129 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSWB, c.xmm(v1128), c.xm(v1129))), true
 	case ir.I16X8:
-		// lower_vector.rules:602
-		v1129 := c.arg0(v0)
-		v1130 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1129), c.xm(v1130))), true
+		// lower_vector.rules:601
+		v1128 := c.arg0(v0)
+		v1129 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKSSDW, c.xmm(v1128), c.xm(v1129))), true
 	}
 	var none out
 	return none, false
@@ -6643,15 +6614,15 @@ func (c *lower) lower_OpUnarrow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I8X16:
-		// lower_vector.rules:603
-		v1161 := c.arg0(v0)
-		v1162 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1161), c.xm(v1162))), true
+		// lower_vector.rules:602
+		v1160 := c.arg0(v0)
+		v1161 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSWB, c.xmm(v1160), c.xm(v1161))), true
 	case ir.I16X8:
-		// lower_vector.rules:604
-		v1161 := c.arg0(v0)
-		v1162 := c.arg1(v0)
-		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1161), c.xm(v1162))), true
+		// lower_vector.rules:603
+		v1160 := c.arg0(v0)
+		v1161 := c.arg1(v0)
+		return c.out1(c.vop(asm.PACKUSDW, c.xmm(v1160), c.xm(v1161))), true
 	}
 	var none out
 	return none, false
@@ -6662,17 +6633,17 @@ func (c *lower) lower_OpSwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:606
-		v1163 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1163)))), true
+		// lower_vector.rules:605
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.xmm(v1162)))), true
 	case ir.I32X4:
-		// lower_vector.rules:607
-		v1163 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1163)))), true
+		// lower_vector.rules:606
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.xmm(v1162)))), true
 	case ir.I64X2:
-		// lower_vector.rules:608
-		v1163 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1163)))), true
+		// lower_vector.rules:607
+		v1162 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.xmm(v1162)))), true
 	}
 	var none out
 	return none, false
@@ -6683,17 +6654,17 @@ func (c *lower) lower_OpUwidenLow(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:609
-		v1164 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1164)))), true
+		// lower_vector.rules:608
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXBW, c.operandReg(c.xmm(v1163)))), true
 	case ir.I32X4:
-		// lower_vector.rules:610
-		v1164 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1164)))), true
+		// lower_vector.rules:609
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXWD, c.operandReg(c.xmm(v1163)))), true
 	case ir.I64X2:
-		// lower_vector.rules:611
-		v1164 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1164)))), true
+		// lower_vector.rules:610
+		v1163 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVZXDQ, c.operandReg(c.xmm(v1163)))), true
 	}
 	var none out
 	return none, false
@@ -6704,17 +6675,17 @@ func (c *lower) lower_OpSwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:614
-		v1165 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1165))))), true
+		// lower_vector.rules:613
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXBW, c.operandReg(c.highHalf(c.xmm(v1164))))), true
 	case ir.I32X4:
-		// lower_vector.rules:615
-		v1165 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1165))))), true
+		// lower_vector.rules:614
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXWD, c.operandReg(c.highHalf(c.xmm(v1164))))), true
 	case ir.I64X2:
-		// lower_vector.rules:616
-		v1165 := c.arg0(v0)
-		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1165))))), true
+		// lower_vector.rules:615
+		v1164 := c.arg0(v0)
+		return c.out1(c.vec(asm.PMOVSXDQ, c.operandReg(c.highHalf(c.xmm(v1164))))), true
 	}
 	var none out
 	return none, false
@@ -6725,17 +6696,17 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 	v2 := c.resultType(v0)
 	switch v2 {
 	case ir.I16X8:
-		// lower_vector.rules:617
-		v1166 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1166), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:616
+		v1165 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHBW, c.xmm(v1165), c.operandReg(c.vecZero()))), true
 	case ir.I32X4:
-		// lower_vector.rules:618
-		v1166 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1166), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:617
+		v1165 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHWD, c.xmm(v1165), c.operandReg(c.vecZero()))), true
 	case ir.I64X2:
-		// lower_vector.rules:619
-		v1166 := c.arg0(v0)
-		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1166), c.operandReg(c.vecZero()))), true
+		// lower_vector.rules:618
+		v1165 := c.arg0(v0)
+		return c.out1(c.vop(asm.PUNPCKHDQ, c.xmm(v1165), c.operandReg(c.vecZero()))), true
 	}
 	var none out
 	return none, false
@@ -6744,7 +6715,7 @@ func (c *lower) lower_OpUwidenHigh(v0 ir.Inst) (out, bool) {
 // condOf is the term cond_of of x64.rules:271.
 func (c *lower) condOf(v0 ir.Value) cond {
 	if v73, v74, ok := c.narrowLoad(v0); ok {
-		// lower_int.rules:404
+		// lower_int.rules:400
 		return c.condCmpMem(asm.NE, c.sizeOf(v73), c.sink(v74), c.operandImm(0))
 	}
 	if v6, ok := c.defInst(v0); ok {
@@ -6760,7 +6731,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					if v69, ok := c.ty32Or64(v67); ok {
 						if v71, ok := c.uconst(v64); ok {
 							if v71 == 1 {
-								// lower_int.rules:398
+								// lower_int.rules:394
 								v40 := c.arg0(v6)
 								v65 := c.arg1(v62)
 								return c.condBit(asm.B, c.sizeOf(v69), c.gpr(v40), c.gprLow(v65))
@@ -6781,7 +6752,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 								v53 := c.arg0(v51)
 								v56 := c.valueType(v53)
 								if v58, ok := c.ty32Or64(v56); ok {
-									// lower_int.rules:397
+									// lower_int.rules:393
 									return c.condBit(asm.B, c.sizeOf(v58), c.gpr(v53), c.gprLow(v54))
 								}
 							}
@@ -6792,7 +6763,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 				v43 := c.valueType(v40)
 				if _, ok := c.ty32Or64(v43); ok {
 					if v49, ok := c.byteMask(v47); ok {
-						// lower_int.rules:393
+						// lower_int.rules:389
 						return c.condTest(asm.NE, asm.S8, c.gpr(v40), c.operandImm(v49))
 					}
 				}
@@ -6800,7 +6771,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v40 := c.arg0(v6)
 			v43 := c.valueType(v40)
 			if v45, ok := c.ty32Or64(v43); ok {
-				// lower_int.rules:391
+				// lower_int.rules:387
 				return c.condTest(asm.NE, c.sizeOf(v45), c.gpr(v40), c.testOperand(v41))
 			}
 		case ir.OpUextend:
@@ -6812,7 +6783,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v27 := c.arg0(v24)
 					v30 := c.valueType(v27)
 					if _, ok := c.fitsIn64(v30); ok {
-						// lower_int.rules:389
+						// lower_int.rules:385
 						v26 := c.intCc(v24)
 						v28 := c.arg1(v24)
 						return c.icmpCond(v26, v27, v28)
@@ -6821,7 +6792,7 @@ func (c *lower) condOf(v0 ir.Value) cond {
 					v34 := c.arg0(v24)
 					v37 := c.valueType(v34)
 					if _, ok := c.tyScalarFloat(v37); ok {
-						// lower_int.rules:390
+						// lower_int.rules:386
 						v33 := c.floatCc(v24)
 						v35 := c.arg1(v24)
 						return c.fcmpCond(v33, v34, v35)
@@ -6832,13 +6803,13 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v9 := c.arg0(v6)
 			v12 := c.valueType(v9)
 			if _, ok := c.fitsIn64(v12); ok {
-				// lower_int.rules:386
+				// lower_int.rules:382
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpCond(v8, v9, v10)
 			}
 			if v12 == ir.I128 {
-				// lower_wide.rules:225
+				// lower_wide.rules:221
 				v8 := c.intCc(v6)
 				v10 := c.arg1(v6)
 				return c.icmpWide(v8, c.low(v9), c.high(v9), c.low(v10), c.high(v10))
@@ -6847,32 +6818,32 @@ func (c *lower) condOf(v0 ir.Value) cond {
 			v16 := c.arg0(v6)
 			v19 := c.valueType(v16)
 			if _, ok := c.tyScalarFloat(v19); ok {
-				// lower_int.rules:387
+				// lower_int.rules:383
 				v15 := c.floatCc(v6)
 				v17 := c.arg1(v6)
 				return c.fcmpCond(v15, v16, v17)
 			}
 		case ir.OpVanyTrue:
-			// lower_vector.rules:448
+			// lower_vector.rules:447
 			v75 := c.arg0(v6)
 			return c.anyTrue(c.xmm(v75))
 		case ir.OpVallTrue:
 			v76 := c.arg0(v6)
 			v78 := c.valueType(v76)
 			if v80, ok := c.intVec(v78); ok {
-				// lower_vector.rules:449
+				// lower_vector.rules:448
 				return c.allTrue(v80, c.xmm(v76))
 			}
 		}
 	}
 	v2 := c.valueType(v0)
 	if v4, ok := c.fitsIn64(v2); ok {
-		// lower_int.rules:384
+		// lower_int.rules:380
 		r1 := c.gpr(v0)
 		return c.condTest(asm.NE, c.sizeOf(v4), r1, c.operandReg(r1))
 	}
 	if v2 == ir.I128 {
-		// lower_wide.rules:226
+		// lower_wide.rules:222
 		r2 := c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0)))
 		return c.condTest(asm.NE, asm.S64, r2, c.operandReg(r2))
 	}
@@ -6892,7 +6863,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:442
+							// lower_int.rules:438
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(c.ccInverse(v6), v7, v8)
@@ -6910,7 +6881,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:444
+									// lower_int.rules:440
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(c.ccInverse(v19), v20, v21)
@@ -6923,7 +6894,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.tyScalarFloat(v37); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:447
+									// lower_int.rules:443
 									v33 := c.floatCc(v17)
 									v35 := c.arg1(v17)
 									return c.condInvert(c.fcmpCond(v33, v34, v35))
@@ -6938,7 +6909,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.tyScalarFloat(v30); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:446
+							// lower_int.rules:442
 							v26 := c.floatCc(v4)
 							v28 := c.arg1(v4)
 							return c.condInvert(c.fcmpCond(v26, v27, v28))
@@ -6957,7 +6928,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 				if _, ok := c.fitsIn64(v10); ok {
 					if v14, ok := c.sconst(v2); ok {
 						if v14 == 0 {
-							// lower_int.rules:443
+							// lower_int.rules:439
 							v6 := c.intCc(v4)
 							v8 := c.arg1(v4)
 							return c.compare(v6, v7, v8)
@@ -6974,7 +6945,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 						if _, ok := c.fitsIn64(v23); ok {
 							if v14, ok := c.sconst(v2); ok {
 								if v14 == 0 {
-									// lower_int.rules:445
+									// lower_int.rules:441
 									v19 := c.intCc(v17)
 									v21 := c.arg1(v17)
 									return c.compare(v19, v20, v21)
@@ -6986,7 +6957,7 @@ func (c *lower) icmpCond(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			}
 		}
 	}
-	// lower_int.rules:441
+	// lower_int.rules:437
 	return c.compare(v0, v1, v2)
 }
 
@@ -7053,96 +7024,96 @@ func (c *lower) fcmpCond(v0 ir.FloatCC, v1 ir.Value, v2 ir.Value) cond {
 	panic("x64.rules:273:1: no rule of fcmp_cond matches")
 }
 
-// amountBelow is the term amount_below of lower_int.rules:88.
+// amountBelow is the term amount_below of lower_int.rules:84.
 func (c *lower) amountBelow(v0 ir.Type, v1 ir.Value) machine.Reg {
 	v3 := c.below(v1, v0)
 	if v3 {
-		// lower_int.rules:89
+		// lower_int.rules:85
 		return c.gprLow(v1)
 	}
-	// lower_int.rules:90
+	// lower_int.rules:86
 	return c.maskedAmount(v0, v1)
 }
 
-// selectBits is the term select_bits of lower_int.rules:122.
+// selectBits is the term select_bits of lower_int.rules:118.
 func (c *lower) selectBits(v0 ir.Type, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:123
+	// lower_int.rules:119
 	return c.alu(asm.XOR, c.size32(v0), c.alu(asm.AND, c.size32(v0), c.alu(asm.XOR, c.size32(v0), v2, c.operandReg(v3)), c.operandReg(v1)), c.operandReg(v3))
 }
 
-// maskedAmount is the term masked_amount of lower_int.rules:145.
+// maskedAmount is the term masked_amount of lower_int.rules:141.
 func (c *lower) maskedAmount(v0 ir.Type, v1 ir.Value) machine.Reg {
-	// lower_int.rules:146
+	// lower_int.rules:142
 	return c.alu(asm.AND, asm.S32, c.gprLow(v1), c.operandImm(c.tyMask(v0)))
 }
 
-// pick is the term pick of lower_int.rules:236.
+// pick is the term pick of lower_int.rules:232.
 func (c *lower) pick(v0 ir.Type, v1 ir.IntCC, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_int.rules:237
+	// lower_int.rules:233
 	a1 := c.gpr(v2)
 	b2 := c.gpr(v3)
 	return c.selectGpr(c.size32(v0), c.condCmp(c.ccOf(v1), c.sizeOf(v0), a1, c.operandReg(b2)), a1, b2)
 }
 
-// carryIn is the term carry_in of lower_int.rules:262.
+// carryIn is the term carry_in of lower_int.rules:258.
 func (c *lower) carryIn(v0 ir.Value) {
-	// lower_int.rules:263
+	// lower_int.rules:259
 	_ = c.alu(asm.ADD, asm.S8, c.gpr(v0), c.operandImm(-1))
 	c.nothing()
 	return
 }
 
-// clzFrom is the term clz_from of lower_int.rules:292.
+// clzFrom is the term clz_from of lower_int.rules:288.
 func (c *lower) clzFrom(v0 ir.Type, v1 machine.Reg) machine.Reg {
 	v5 := c.hasLzcnt()
 	if v5 {
 		if v3, ok := c.ty32Or64(v0); ok {
-			// lower_int.rules:298
+			// lower_int.rules:294
 			return c.bitCount(asm.LZCNT, c.sizeOf(v3), c.operandReg(v1))
 		}
 		if v7, ok := c.ty8Or16(v0); ok {
-			// lower_int.rules:299
+			// lower_int.rules:295
 			return c.addImm(asm.S32, c.bitCount(asm.LZCNT, asm.S32, c.operandReg(v1)), c.narrowExcess(v7))
 		}
 	}
-	// lower_int.rules:293
+	// lower_int.rules:289
 	none1 := c.immConst(ir.I64, -1)
 	b2 := c.bitCount(asm.BSR, c.size32(v0), c.operandReg(v1))
 	n3 := c.selectGpr(c.size32(v0), c.condFlags(asm.E), none1, b2)
 	return c.alu(asm.SUB, c.size32(v0), c.immConst(v0, c.maskImm(v0)), c.operandReg(n3))
 }
 
-// revByte is the term rev_byte of lower_int.rules:339.
+// revByte is the term rev_byte of lower_int.rules:335.
 func (c *lower) revByte(v0 ir.Type, v1 machine.Reg) machine.Reg {
-	// lower_int.rules:340
+	// lower_int.rules:336
 	return c.swapBits(v0, c.swapBits(v0, c.swapBits(v0, v1, 1, 6148914691236517205), 2, 3689348814741910323), 4, 1085102592571150095)
 }
 
-// swapBits is the term swap_bits of lower_int.rules:342.
+// swapBits is the term swap_bits of lower_int.rules:338.
 func (c *lower) swapBits(v0 ir.Type, v1 machine.Reg, v2 uint8, v3 int64) machine.Reg {
-	// lower_int.rules:343
+	// lower_int.rules:339
 	mask1 := c.immConst(v0, v3)
 	return c.alu(asm.OR, c.sizeOf(v0), c.shiftImm(asm.SHL, c.sizeOf(v0), c.alu(asm.AND, c.sizeOf(v0), v1, c.operandReg(mask1)), v2), c.operandReg(c.alu(asm.AND, c.sizeOf(v0), c.shiftImm(asm.SHR, c.sizeOf(v0), v1, v2), c.operandReg(mask1))))
 }
 
-// selectGprOf is the term select_gpr_of of lower_int.rules:379.
+// selectGprOf is the term select_gpr_of of lower_int.rules:375.
 func (c *lower) selectGprOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:380
+	// lower_int.rules:376
 	return c.selectGpr(c.size32(v0), v1, v2, v3)
 }
 
-// selectXmmOf is the term select_xmm_of of lower_int.rules:381.
+// selectXmmOf is the term select_xmm_of of lower_int.rules:377.
 func (c *lower) selectXmmOf(v0 ir.Type, v1 cond, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_int.rules:382
+	// lower_int.rules:378
 	return c.selectXmm(v0, v1, v2, v3)
 }
 
-// compare is the term compare of lower_int.rules:415.
+// compare is the term compare of lower_int.rules:411.
 func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v68, v69, ok := c.narrowLoad(v1); ok {
 		if v71, ok := c.uconst(v2); ok {
 			if v73, ok := c.narrowImm(v68, v71); ok {
-				// lower_int.rules:437
+				// lower_int.rules:433
 				return c.condCmpMem(c.ccOf(c.unsignedOf(v0)), c.sizeOf(v68), c.sink(v69), c.operandImm(v73))
 			}
 		}
@@ -7158,7 +7129,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v66, ok := c.narrowImm(v63, v31); ok {
-									// lower_int.rules:433
+									// lower_int.rules:429
 									return c.condTestMem(v20, c.sizeOf(v63), c.sink(v64), c.operandImm(v66))
 								}
 							}
@@ -7174,7 +7145,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 								if v55, ok := c.ty32Or64(v53); ok {
 									if v57, ok := c.uconst(v50); ok {
 										if v57 == 1 {
-											// lower_int.rules:428
+											// lower_int.rules:424
 											v24 := c.arg0(v22)
 											v51 := c.arg1(v48)
 											return c.condBit(v35, c.sizeOf(v55), c.gpr(v24), c.gprLow(v51))
@@ -7195,7 +7166,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 									if v44, ok := c.ty32Or64(v42); ok {
 										if v31, ok := c.uconst(v25); ok {
 											if v31 == 1 {
-												// lower_int.rules:425
+												// lower_int.rules:421
 												return c.condBit(v35, c.sizeOf(v44), c.gpr(v39), c.gprLow(v40))
 											}
 										}
@@ -7211,18 +7182,18 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 							if v59, ok := c.sinkableLoad(v24); ok {
 								v25 := c.arg1(v22)
 								if v61, ok := c.simm32(v25); ok {
-									// lower_int.rules:431
+									// lower_int.rules:427
 									return c.condTestMem(v20, c.sizeOf(v29), c.sink(v59), c.operandImm(v61))
 								}
 							}
 							v25 := c.arg1(v22)
 							if v31, ok := c.uconst(v25); ok {
 								if v33, ok := c.byteMask(v31); ok {
-									// lower_int.rules:424
+									// lower_int.rules:420
 									return c.condTest(v20, asm.S8, c.gpr(v24), c.operandImm(v33))
 								}
 							}
-							// lower_int.rules:423
+							// lower_int.rules:419
 							return c.condTest(v20, c.sizeOf(v29), c.gpr(v24), c.testOperand(v25))
 						}
 					}
@@ -7231,7 +7202,7 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 			if v16, ok := c.signOrZero(v0); ok {
 				v4 := c.valueType(v1)
 				if v6, ok := c.fitsIn64(v4); ok {
-					// lower_int.rules:421
+					// lower_int.rules:417
 					r1 := c.gpr(v1)
 					return c.condTest(v16, c.sizeOf(v6), r1, c.operandReg(r1))
 				}
@@ -7241,21 +7212,21 @@ func (c *lower) compare(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) cond {
 	if v8, ok := c.simm32(v1); ok {
 		v10 := c.valueType(v2)
 		if v12, ok := c.fitsIn64(v10); ok {
-			// lower_int.rules:417
+			// lower_int.rules:413
 			return c.condCmp(c.ccOf(c.ccSwap(v0)), c.sizeOf(v12), c.gpr(v2), c.operandImm(v8))
 		}
 	}
 	v4 := c.valueType(v1)
 	if v6, ok := c.fitsIn64(v4); ok {
 		if v14, ok := c.sinkableLoad(v1); ok {
-			// lower_int.rules:418
+			// lower_int.rules:414
 			b2 := c.testOperand(v2)
 			return c.condCmpMem(c.ccOf(v0), c.sizeOf(v6), c.sink(v14), b2)
 		}
-		// lower_int.rules:416
+		// lower_int.rules:412
 		return c.condCmp(c.ccOf(v0), c.sizeOf(v6), c.gpr(v1), c.rmiExact(v2))
 	}
-	panic("lower_int.rules:415:1: no rule of compare matches")
+	panic("lower_int.rules:411:1: no rule of compare matches")
 }
 
 // swapBytes is the term swap_bytes of lower_mem.rules:37.
@@ -7297,23 +7268,23 @@ func (c *lower) shiftStore(v0 asm.Op, v1 ir.Type, v2 ir.Inst, v3 uint8) out {
 	return c.outNone()
 }
 
-// trapIfZero is the term trap_if_zero of lower_wide.rules:26.
+// trapIfZero is the term trap_if_zero of lower_wide.rules:22.
 func (c *lower) trapIfZero(v0 machine.Reg, v1 ir.TrapCode) {
-	// lower_wide.rules:27
+	// lower_wide.rules:23
 	c.trapIf(c.condTest(asm.E, asm.S64, v0, c.operandReg(v0)), v1)
 	return
 }
 
-// checkDivisor is the term check_divisor of lower_wide.rules:28.
+// checkDivisor is the term check_divisor of lower_wide.rules:24.
 func (c *lower) checkDivisor(v0 ir.Value) {
-	// lower_wide.rules:29
+	// lower_wide.rules:25
 	c.trapIfZero(c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0))), ir.TrapIntegerDivideByZero)
 	return
 }
 
-// checkQuotient is the term check_quotient of lower_wide.rules:31.
+// checkQuotient is the term check_quotient of lower_wide.rules:27.
 func (c *lower) checkQuotient(v0 ir.Value, v1 ir.Value) {
-	// lower_wide.rules:32
+	// lower_wide.rules:28
 	lowest1 := c.alu(asm.XOR, asm.S64, c.immConst(ir.I64, -9223372036854775808), c.operandReg(c.high(v0)))
 	ones2 := c.unary(asm.NOT, asm.S64, c.alu(asm.AND, asm.S64, c.low(v1), c.operandReg(c.high(v1))))
 	both3 := c.alu(asm.OR, asm.S64, lowest1, c.operandReg(ones2))
@@ -7321,9 +7292,9 @@ func (c *lower) checkQuotient(v0 ir.Value, v1 ir.Value) {
 	return
 }
 
-// chain is the term chain of lower_wide.rules:47.
+// chain is the term chain of lower_wide.rules:43.
 func (c *lower) chain(v0 asm.Op, v1 asm.Op, v2 ir.Value, v3 ir.Value) pair {
-	// lower_wide.rules:48
+	// lower_wide.rules:44
 	a1 := c.low(v2)
 	b2 := c.high(v2)
 	p3 := c.low(v3)
@@ -7333,122 +7304,122 @@ func (c *lower) chain(v0 asm.Op, v1 asm.Op, v2 ir.Value, v3 ir.Value) pair {
 	return c.makePair(lo5, hi6)
 }
 
-// negWide is the term neg_wide of lower_wide.rules:66.
+// negWide is the term neg_wide of lower_wide.rules:62.
 func (c *lower) negWide(v0 machine.Reg, v1 machine.Reg) pair {
-	// lower_wide.rules:67
+	// lower_wide.rules:63
 	zero1 := c.immConst(ir.I64, 0)
 	lo2 := c.unary(asm.NEG, asm.S64, v0)
 	hi3 := c.alu(asm.SBB, asm.S64, zero1, c.operandReg(v1))
 	return c.makePair(lo2, hi3)
 }
 
-// selectWide is the term select_wide of lower_wide.rules:79.
+// selectWide is the term select_wide of lower_wide.rules:75.
 func (c *lower) selectWide(v0 cond, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) pair {
-	// lower_wide.rules:80
+	// lower_wide.rules:76
 	return c.makePair(c.selectGpr(asm.S64, v0, v1, v3), c.selectGpr(asm.S64, v0, v2, v4))
 }
 
-// bothHalves is the term both_halves of lower_wide.rules:91.
+// bothHalves is the term both_halves of lower_wide.rules:87.
 func (c *lower) bothHalves(v0 asm.Op, v1 ir.Value, v2 ir.Value) pair {
-	// lower_wide.rules:92
+	// lower_wide.rules:88
 	return c.makePair(c.alu(v0, asm.S64, c.low(v1), c.operandReg(c.low(v2))), c.alu(v0, asm.S64, c.high(v1), c.operandReg(c.high(v2))))
 }
 
-// swapHalves is the term swap_halves of lower_wide.rules:113.
+// swapHalves is the term swap_halves of lower_wide.rules:109.
 func (c *lower) swapHalves(v0 machine.Reg) cond {
-	// lower_wide.rules:114
+	// lower_wide.rules:110
 	return c.condTest(asm.NE, asm.S32, v0, c.operandImm(64))
 }
 
-// shlWide is the term shl_wide of lower_wide.rules:116.
+// shlWide is the term shl_wide of lower_wide.rules:112.
 func (c *lower) shlWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:117
+	// lower_wide.rules:113
 	lo1 := c.shiftCl(asm.SHL, asm.S64, v0, v2)
 	hi2 := c.shiftDouble(asm.SHLD, v1, v0, v2)
 	zero3 := c.immConst(ir.I64, 0)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), zero3, lo1), c.selectGpr(asm.S64, c.swapHalves(v2), lo1, hi2))
 }
 
-// shrWide is the term shr_wide of lower_wide.rules:122.
+// shrWide is the term shr_wide of lower_wide.rules:118.
 func (c *lower) shrWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:123
+	// lower_wide.rules:119
 	hi1 := c.shiftCl(asm.SHR, asm.S64, v1, v2)
 	lo2 := c.shiftDouble(asm.SHRD, v0, v1, v2)
 	zero3 := c.immConst(ir.I64, 0)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), hi1, lo2), c.selectGpr(asm.S64, c.swapHalves(v2), zero3, hi1))
 }
 
-// sarWide is the term sar_wide of lower_wide.rules:128.
+// sarWide is the term sar_wide of lower_wide.rules:124.
 func (c *lower) sarWide(v0 machine.Reg, v1 machine.Reg, v2 machine.Reg) pair {
-	// lower_wide.rules:129
+	// lower_wide.rules:125
 	hi1 := c.shiftCl(asm.SAR, asm.S64, v1, v2)
 	lo2 := c.shiftDouble(asm.SHRD, v0, v1, v2)
 	sign3 := c.shiftImm(asm.SAR, asm.S64, v1, 63)
 	return c.makePair(c.selectGpr(asm.S64, c.swapHalves(v2), hi1, lo2), c.selectGpr(asm.S64, c.swapHalves(v2), sign3, hi1))
 }
 
-// ctzFrom is the term ctz_from of lower_wide.rules:162.
+// ctzFrom is the term ctz_from of lower_wide.rules:158.
 func (c *lower) ctzFrom(v0 machine.Reg) machine.Reg {
-	// lower_wide.rules:163
+	// lower_wide.rules:159
 	none1 := c.immConst(ir.I64, 64)
 	b2 := c.bitCount(asm.BSF, asm.S64, c.operandReg(v0))
 	return c.selectGpr(asm.S64, c.condFlags(asm.E), none1, b2)
 }
 
-// maskWide is the term mask_wide of lower_wide.rules:199.
+// maskWide is the term mask_wide of lower_wide.rules:195.
 func (c *lower) maskWide(v0 ir.Value) machine.Reg {
-	// lower_wide.rules:200
+	// lower_wide.rules:196
 	n1 := c.unary(asm.NEG, asm.S64, c.alu(asm.OR, asm.S64, c.low(v0), c.operandReg(c.high(v0))))
 	return c.alu(asm.SBB, asm.S64, n1, c.operandReg(n1))
 }
 
-// icmpWide is the term icmp_wide of lower_wide.rules:206.
+// icmpWide is the term icmp_wide of lower_wide.rules:202.
 func (c *lower) icmpWide(v0 ir.IntCC, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) cond {
 	switch v0 {
 	case ir.Equal:
-		// lower_wide.rules:210
+		// lower_wide.rules:206
 		return c.differ(asm.E, v1, v2, v3, v4)
 	case ir.NotEqual:
-		// lower_wide.rules:211
+		// lower_wide.rules:207
 		return c.differ(asm.NE, v1, v2, v3, v4)
 	case ir.SignedLessThan:
-		// lower_wide.rules:216
+		// lower_wide.rules:212
 		return c.cmpWide(asm.L, v1, v2, v3, v4)
 	case ir.SignedGreaterThanOrEqual:
-		// lower_wide.rules:217
+		// lower_wide.rules:213
 		return c.cmpWide(asm.GE, v1, v2, v3, v4)
 	case ir.SignedGreaterThan:
-		// lower_wide.rules:218
+		// lower_wide.rules:214
 		return c.cmpWide(asm.L, v3, v4, v1, v2)
 	case ir.SignedLessThanOrEqual:
-		// lower_wide.rules:219
+		// lower_wide.rules:215
 		return c.cmpWide(asm.GE, v3, v4, v1, v2)
 	case ir.UnsignedLessThan:
-		// lower_wide.rules:220
+		// lower_wide.rules:216
 		return c.cmpWide(asm.B, v1, v2, v3, v4)
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_wide.rules:221
+		// lower_wide.rules:217
 		return c.cmpWide(asm.AE, v1, v2, v3, v4)
 	case ir.UnsignedGreaterThan:
-		// lower_wide.rules:222
+		// lower_wide.rules:218
 		return c.cmpWide(asm.B, v3, v4, v1, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_wide.rules:223
+		// lower_wide.rules:219
 		return c.cmpWide(asm.AE, v3, v4, v1, v2)
 	}
-	panic("lower_wide.rules:206:1: no rule of icmp_wide matches")
+	panic("lower_wide.rules:202:1: no rule of icmp_wide matches")
 }
 
-// differ is the term differ of lower_wide.rules:212.
+// differ is the term differ of lower_wide.rules:208.
 func (c *lower) differ(v0 asm.Cond, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg, v4 machine.Reg) cond {
-	// lower_wide.rules:213
+	// lower_wide.rules:209
 	d1 := c.alu(asm.OR, asm.S64, c.alu(asm.XOR, asm.S64, v1, c.operandReg(v3)), c.operandReg(c.alu(asm.XOR, asm.S64, v2, c.operandReg(v4))))
 	return c.condTest(v0, asm.S64, d1, c.operandReg(d1))
 }
 
-// pickWide is the term pick_wide of lower_wide.rules:231.
+// pickWide is the term pick_wide of lower_wide.rules:227.
 func (c *lower) pickWide(v0 ir.IntCC, v1 ir.Value, v2 ir.Value) pair {
-	// lower_wide.rules:232
+	// lower_wide.rules:228
 	a1 := c.low(v1)
 	b2 := c.high(v1)
 	p3 := c.low(v2)
@@ -7670,220 +7641,217 @@ func (c *lower) vgtUnsigned(v0 ir.Type, v1 machine.Reg, v2 machine.Reg) machine.
 // vcmp is the term vcmp of lower_vector.rules:376.
 func (c *lower) vcmp(v0 ir.Type, v1 ir.IntCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
-	case ir.Equal:
-		// lower_vector.rules:377
-		return c.veq(v0, v2, c.operandReg(v3))
 	case ir.NotEqual:
-		// lower_vector.rules:378
+		// lower_vector.rules:377
 		return c.xorX(c.veq(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThan:
-		// lower_vector.rules:379
+		// lower_vector.rules:378
 		return c.vgt(v0, v2, c.operandReg(v3))
 	case ir.SignedLessThan:
-		// lower_vector.rules:380
+		// lower_vector.rules:379
 		return c.vgt(v0, v3, c.operandReg(v2))
 	case ir.SignedLessThanOrEqual:
-		// lower_vector.rules:381
+		// lower_vector.rules:380
 		return c.xorX(c.vgt(v0, v2, c.operandReg(v3)), c.operandMem(c.onesMask()))
 	case ir.SignedGreaterThanOrEqual:
-		// lower_vector.rules:382
+		// lower_vector.rules:381
 		return c.xorX(c.vgt(v0, v3, c.operandReg(v2)), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThan:
-		// lower_vector.rules:383
+		// lower_vector.rules:382
 		return c.vgtUnsigned(v0, v2, v3)
 	case ir.UnsignedLessThan:
-		// lower_vector.rules:384
+		// lower_vector.rules:383
 		return c.vgtUnsigned(v0, v3, v2)
 	case ir.UnsignedLessThanOrEqual:
-		// lower_vector.rules:385
+		// lower_vector.rules:384
 		return c.xorX(c.vgtUnsigned(v0, v2, v3), c.operandMem(c.onesMask()))
 	case ir.UnsignedGreaterThanOrEqual:
-		// lower_vector.rules:386
+		// lower_vector.rules:385
 		return c.xorX(c.vgtUnsigned(v0, v3, v2), c.operandMem(c.onesMask()))
 	}
 	panic("lower_vector.rules:376:1: no rule of vcmp matches")
 }
 
-// eqOp is the term eq_op of lower_vector.rules:391.
+// eqOp is the term eq_op of lower_vector.rules:390.
 func (c *lower) eqOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:392
+		// lower_vector.rules:391
 		return asm.PCMPEQB
 	case ir.I16X8:
-		// lower_vector.rules:393
+		// lower_vector.rules:392
 		return asm.PCMPEQW
 	case ir.I32X4:
-		// lower_vector.rules:394
+		// lower_vector.rules:393
 		return asm.PCMPEQD
 	case ir.I64X2:
-		// lower_vector.rules:395
+		// lower_vector.rules:394
 		return asm.PCMPEQQ
 	}
-	panic("lower_vector.rules:391:1: no rule of eq_op matches")
+	panic("lower_vector.rules:390:1: no rule of eq_op matches")
 }
 
-// umaxOp is the term umax_op of lower_vector.rules:399.
+// umaxOp is the term umax_op of lower_vector.rules:398.
 func (c *lower) umaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:400
+		// lower_vector.rules:399
 		return asm.PMAXUB
 	case ir.I16X8:
-		// lower_vector.rules:401
+		// lower_vector.rules:400
 		return asm.PMAXUW
 	case ir.I32X4:
-		// lower_vector.rules:402
+		// lower_vector.rules:401
 		return asm.PMAXUD
 	}
-	panic("lower_vector.rules:399:1: no rule of umax_op matches")
+	panic("lower_vector.rules:398:1: no rule of umax_op matches")
 }
 
-// uminOp is the term umin_op of lower_vector.rules:403.
+// uminOp is the term umin_op of lower_vector.rules:402.
 func (c *lower) uminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:404
+		// lower_vector.rules:403
 		return asm.PMINUB
 	case ir.I16X8:
-		// lower_vector.rules:405
+		// lower_vector.rules:404
 		return asm.PMINUW
 	case ir.I32X4:
-		// lower_vector.rules:406
+		// lower_vector.rules:405
 		return asm.PMINUD
 	}
-	panic("lower_vector.rules:403:1: no rule of umin_op matches")
+	panic("lower_vector.rules:402:1: no rule of umin_op matches")
 }
 
-// smaxOp is the term smax_op of lower_vector.rules:407.
+// smaxOp is the term smax_op of lower_vector.rules:406.
 func (c *lower) smaxOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:408
+		// lower_vector.rules:407
 		return asm.PMAXSB
 	case ir.I16X8:
-		// lower_vector.rules:409
+		// lower_vector.rules:408
 		return asm.PMAXSW
 	case ir.I32X4:
-		// lower_vector.rules:410
+		// lower_vector.rules:409
 		return asm.PMAXSD
 	}
-	panic("lower_vector.rules:407:1: no rule of smax_op matches")
+	panic("lower_vector.rules:406:1: no rule of smax_op matches")
 }
 
-// sminOp is the term smin_op of lower_vector.rules:411.
+// sminOp is the term smin_op of lower_vector.rules:410.
 func (c *lower) sminOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.I8X16:
-		// lower_vector.rules:412
+		// lower_vector.rules:411
 		return asm.PMINSB
 	case ir.I16X8:
-		// lower_vector.rules:413
+		// lower_vector.rules:412
 		return asm.PMINSW
 	case ir.I32X4:
-		// lower_vector.rules:414
+		// lower_vector.rules:413
 		return asm.PMINSD
 	}
-	panic("lower_vector.rules:411:1: no rule of smin_op matches")
+	panic("lower_vector.rules:410:1: no rule of smin_op matches")
 }
 
-// vextreme is the term vextreme of lower_vector.rules:415.
+// vextreme is the term vextreme of lower_vector.rules:414.
 func (c *lower) vextreme(v0 asm.VecOp, v1 asm.VecOp, v2 ir.Value, v3 ir.Value) machine.Reg {
-	// lower_vector.rules:416
+	// lower_vector.rules:415
 	a1 := c.xmm(v2)
 	return c.vop(v1, c.vop(v0, a1, c.xm(v3)), c.operandReg(a1))
 }
 
-// fcmpOp is the term fcmp_op of lower_vector.rules:423.
+// fcmpOp is the term fcmp_op of lower_vector.rules:422.
 func (c *lower) fcmpOp(v0 ir.Type) asm.VecOp {
 	switch v0 {
 	case ir.F32X4:
-		// lower_vector.rules:424
+		// lower_vector.rules:423
 		return asm.CMPPS
 	case ir.F64X2:
-		// lower_vector.rules:425
+		// lower_vector.rules:424
 		return asm.CMPPD
 	}
-	panic("lower_vector.rules:423:1: no rule of fcmp_op matches")
+	panic("lower_vector.rules:422:1: no rule of fcmp_op matches")
 }
 
-// vfcmp is the term vfcmp of lower_vector.rules:426.
+// vfcmp is the term vfcmp of lower_vector.rules:425.
 func (c *lower) vfcmp(v0 asm.VecOp, v1 ir.FloatCC, v2 machine.Reg, v3 machine.Reg) machine.Reg {
 	switch v1 {
 	case ir.FloatEqual:
-		// lower_vector.rules:427
+		// lower_vector.rules:426
 		return c.sseImm(v0, v2, v3, 0)
 	case ir.LessThan:
-		// lower_vector.rules:428
+		// lower_vector.rules:427
 		return c.sseImm(v0, v2, v3, 1)
 	case ir.LessThanOrEqual:
-		// lower_vector.rules:429
+		// lower_vector.rules:428
 		return c.sseImm(v0, v2, v3, 2)
 	case ir.Unordered:
-		// lower_vector.rules:430
+		// lower_vector.rules:429
 		return c.sseImm(v0, v2, v3, 3)
 	case ir.FloatNotEqual:
-		// lower_vector.rules:431
+		// lower_vector.rules:430
 		return c.sseImm(v0, v2, v3, 4)
 	case ir.UnorderedOrGreaterThanOrEqual:
-		// lower_vector.rules:432
+		// lower_vector.rules:431
 		return c.sseImm(v0, v2, v3, 5)
 	case ir.UnorderedOrGreaterThan:
-		// lower_vector.rules:433
+		// lower_vector.rules:432
 		return c.sseImm(v0, v2, v3, 6)
 	case ir.Ordered:
-		// lower_vector.rules:434
+		// lower_vector.rules:433
 		return c.sseImm(v0, v2, v3, 7)
 	case ir.GreaterThan:
-		// lower_vector.rules:435
+		// lower_vector.rules:434
 		return c.sseImm(v0, v3, v2, 1)
 	case ir.GreaterThanOrEqual:
-		// lower_vector.rules:436
+		// lower_vector.rules:435
 		return c.sseImm(v0, v3, v2, 2)
 	case ir.UnorderedOrLessThanOrEqual:
-		// lower_vector.rules:437
+		// lower_vector.rules:436
 		return c.sseImm(v0, v3, v2, 5)
 	case ir.UnorderedOrLessThan:
-		// lower_vector.rules:438
+		// lower_vector.rules:437
 		return c.sseImm(v0, v3, v2, 6)
 	case ir.OrderedNotEqual:
-		// lower_vector.rules:439
+		// lower_vector.rules:438
 		return c.andX(c.sseImm(v0, v2, v3, 4), c.operandReg(c.sseImm(v0, v2, v3, 7)))
 	case ir.UnorderedOrEqual:
-		// lower_vector.rules:440
+		// lower_vector.rules:439
 		return c.orX(c.sseImm(v0, v2, v3, 0), c.operandReg(c.sseImm(v0, v2, v3, 3)))
 	}
-	panic("lower_vector.rules:426:1: no rule of vfcmp matches")
+	panic("lower_vector.rules:425:1: no rule of vfcmp matches")
 }
 
-// anyTrue is the term any_true of lower_vector.rules:450.
+// anyTrue is the term any_true of lower_vector.rules:449.
 func (c *lower) anyTrue(v0 machine.Reg) cond {
-	// lower_vector.rules:451
+	// lower_vector.rules:450
 	return c.ptest(asm.NE, v0, v0)
 }
 
-// allTrue is the term all_true of lower_vector.rules:452.
+// allTrue is the term all_true of lower_vector.rules:451.
 func (c *lower) allTrue(v0 ir.Type, v1 machine.Reg) cond {
-	// lower_vector.rules:453
+	// lower_vector.rules:452
 	z1 := c.veq(v0, v1, c.operandReg(c.vecZero()))
 	return c.ptest(asm.E, z1, z1)
 }
 
-// maskOfWords is the term mask_of_words of lower_vector.rules:468.
+// maskOfWords is the term mask_of_words of lower_vector.rules:467.
 func (c *lower) maskOfWords(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:469
+	// lower_vector.rules:468
 	return c.shiftImm(asm.SHR, asm.S32, c.sseToGpr(asm.PMOVMSKB, c.vop(asm.PACKSSWB, v0, c.operandReg(v0))), 8)
 }
 
-// fmaLane is the term fma_lane of lower_vector.rules:492.
+// fmaLane is the term fma_lane of lower_vector.rules:491.
 func (c *lower) fmaLane(v0 uint8, v1 machine.Reg, v2 machine.Reg, v3 machine.Reg) machine.Reg {
-	// lower_vector.rules:493
+	// lower_vector.rules:492
 	return c.callFma(ir.F32, c.vecImm(asm.PSHUFD, v1, v0), c.vecImm(asm.PSHUFD, v2, v0), c.vecImm(asm.PSHUFD, v3, v0))
 }
 
-// highHalf is the term high_half of lower_vector.rules:612.
+// highHalf is the term high_half of lower_vector.rules:611.
 func (c *lower) highHalf(v0 machine.Reg) machine.Reg {
-	// lower_vector.rules:613
+	// lower_vector.rules:612
 	return c.vecImm(asm.PSHUFD, v0, 238)
 }
 
