@@ -119,7 +119,9 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	}
 	if same := o.nums.lookup(o, inst); same != ir.NoInst {
 		r := o.values[f.Result(same)].rep
-		o.values[r].uses = 2
+		if o.rw.depth == 0 { // else it is a form that may not be taken
+			o.values[r].uses = 2
+		}
 		return r
 	}
 	if w, ok := o.fold(inst, v); ok {
@@ -141,6 +143,11 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	}
 	if d.Op == ir.OpIsub && o.isConst(o.rep(f.Args(inst)[0])) {
 		cost++ // processors have no such operation, and need the constant in a register
+	}
+	if d.Op == ir.OpIcmp {
+		if k, ok := o.constant(o.rep(f.Args(inst)[1])); ok && k == 0 {
+			cost-- // takes no constant, and no comparison if the flags are there
+		}
 	}
 	for _, a := range f.Args(inst) {
 		cost += o.argCost(o.rep(a))
