@@ -1,49 +1,14 @@
 package translate
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/davit-wasm/davit/codegen/clif"
-	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/image"
 	"github.com/davit-wasm/davit/wasm"
-	"github.com/google/go-cmp/cmp"
 )
 
-// TestFuelText shows what counting fuel adds to functions: testdata/fuel.wat in IR is
-// testdata/fuel.clif. With DAVIT_UPDATE set it writes that.
-func TestFuelText(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "fuel.wat"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := envOf(t, text)
-	tm := NewModule(env, image.Settings{Fuel: true}, Relaxed{})
-	var tr Translator
-	f := ir.NewFunction(ir.Name{}, ir.Signature{})
-	have := ""
-	for i := range env.Code {
-		if err := tr.Function(tm, uint32(env.NumImportedFuncs+i), f); err != nil {
-			t.Fatal(err)
-		}
-		have += clif.Format(f) + "\n"
-	}
-	file := filepath.Join("testdata", "fuel.clif")
-	if os.Getenv("DAVIT_UPDATE") != "" {
-		if err := os.WriteFile(file, []byte(have), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), have); d != "" {
-		t.Error(d)
-	}
-}
+// TestFuelText shows what counting fuel adds to functions.
+func TestFuelText(t *testing.T) { sameText(t, "fuel", image.Settings{Fuel: true}) }
 
 // TestFuelQuiet: instructions that may trap or leave the function are not taken for such
 // as do neither, by what is known of them otherwise.
