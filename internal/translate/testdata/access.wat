@@ -36,4 +36,8 @@
   ;; Globals lie in the context.
   (func $global (result i32)
     (global.set $g (i32.add (global.get $g) (i32.const 1)))
-    (global.get $g)))
+    (global.get $g))
+
+  ;; Vectors keep their lanes from one instruction to the next.
+  (func $vector (param v128 v128) (result v128)
+    (i32x4.mul (i32x4.add (local.get 0) (local.get 1)) (i32x4.abs (local.get 1)))))
