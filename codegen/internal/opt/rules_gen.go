@@ -105,7 +105,7 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpBmask:
 		v1703 := c.arg0(v0)
 		if v1705, ok := c.truthy(v1703); ok {
-			// compare.rules:323
+			// compare.rules:321
 			{
 				v9 := c.valueType(v0)
 				out = append(out, c.instValue(c.makeBmask(v9, v1705)))
@@ -798,7 +798,7 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1624 := c.arg2(v27)
 					if ok := c.konst(v1624); ok {
 						if ok := c.konst(v3); ok {
-							// compare.rules:272
+							// compare.rules:270
 							{
 								v1622 := c.arg0(v27)
 								out = append(out, c.instValue(c.makeSelect(v1622, c.instValue(c.makeIadd(v1623, v3)), c.instValue(c.makeIadd(v1624, v3)))))
@@ -1217,7 +1217,7 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1628); ok {
 						v1629 := c.arg2(v31)
 						if ok := c.konst(v1629); ok {
-							// compare.rules:273
+							// compare.rules:271
 							{
 								v1627 := c.arg0(v31)
 								out = append(out, c.instValue(c.makeSelect(v1627, c.instValue(c.makeIsub(v5, v1628)), c.instValue(c.makeIsub(v5, v1629)))))
@@ -1457,7 +1457,7 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1634 := c.arg2(v63)
 					if ok := c.konst(v1634); ok {
 						if ok := c.konst(v13); ok {
-							// compare.rules:274
+							// compare.rules:272
 							{
 								v1632 := c.arg0(v63)
 								out = append(out, c.instValue(c.makeSelect(v1632, c.instValue(c.makeImul(v1633, v13)), c.instValue(c.makeImul(v1634, v13)))))
@@ -1748,7 +1748,7 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1654); ok {
 						v88 := c.arg1(v0)
 						if ok := c.konst(v88); ok {
-							// compare.rules:278
+							// compare.rules:276
 							{
 								v1652 := c.arg0(v90)
 								out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIshl(v1653, v88)), c.instValue(c.makeIshl(v1654, v88)))))
@@ -1821,7 +1821,7 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 					if _, ok := c.uconst(v1666); ok {
 						v1667 := c.arg2(v922)
 						if _, ok := c.uconst(v1667); ok {
-							// compare.rules:280
+							// compare.rules:278
 							{
 								v1665 := c.arg0(v922)
 								out = append(out, c.instValue(c.makeSelect(v1665, c.instValue(c.makeIshl(v87, v1666)), c.instValue(c.makeIshl(v87, v1667)))))
@@ -2010,7 +2010,7 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 			v1232 := c.valueType(v129)
 			v1237 := c.isVector(v1232)
 			if v1237 {
-				// compare.rules:52
+				// compare.rules:50
 				{
 					v1233 := c.intCc(v129)
 					v1234 := c.arg0(v129)
@@ -3625,7 +3625,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				v324 := c.arg1(v0)
 				if v1227, ok := c.uconst(v324); ok {
 					if v1227 == 1 {
-						// compare.rules:50
+						// compare.rules:48
 						{
 							v1223 := c.intCc(v326)
 							v1224 := c.arg0(v326)
@@ -3649,27 +3649,27 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1266 := c.intCc(v344)
 							v1270 := c.ccXor(v1223, v1266)
 							if v1272, ok := c.ccOf(v1270, v1223, v1266); ok {
-								// compare.rules:59
+								// compare.rules:57
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1272, v1224, v1225)))
 								}
 							}
 							v1274 := c.ccXor(v1266, v1223)
 							if v1276, ok := c.ccOf(v1274, v1266, v1223); ok {
-								// compare.rules:59
+								// compare.rules:57
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1276, v1224, v1225)))
 								}
 							}
 							if v11, ok := c.intLanes(v9); ok {
 								if v1270 == 7 {
-									// compare.rules:62
+									// compare.rules:60
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
 								if v1274 == 7 {
-									// compare.rules:62
+									// compare.rules:60
 									{
 										out = append(out, c.truthOf(v11))
 									}
@@ -3686,7 +3686,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1302 := c.ccSwap(v1266)
 							v1304 := c.ccXor(v1223, v1302)
 							if v1306, ok := c.ccOf(v1304, v1223, v1266); ok {
-								// compare.rules:65
+								// compare.rules:63
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1306, v1224, v1225)))
 								}
@@ -3694,7 +3694,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1308 := c.ccSwap(v1223)
 							v1310 := c.ccXor(v1266, v1308)
 							if v1312, ok := c.ccOf(v1310, v1266, v1223); ok {
-								// compare.rules:65
+								// compare.rules:63
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1312, v1225, v1224)))
 								}
@@ -3709,7 +3709,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 				v324 := c.arg1(v0)
 				if v1227, ok := c.uconst(v324); ok {
 					if v1227 == 1 {
-						// compare.rules:51
+						// compare.rules:49
 						{
 							v1228 := c.floatCc(v326)
 							v1229 := c.arg0(v326)
@@ -3728,7 +3728,7 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.konst(v1649); ok {
 						v324 := c.arg1(v0)
 						if ok := c.konst(v324); ok {
-							// compare.rules:277
+							// compare.rules:275
 							{
 								v1647 := c.arg0(v326)
 								out = append(out, c.instValue(c.makeSelect(v1647, c.instValue(c.makeBxor(v1648, v324)), c.instValue(c.makeBxor(v1649, v324)))))
@@ -4930,14 +4930,14 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							v1245 := c.ccAnd(v1238, v1241)
 							if v1247, ok := c.ccOf(v1245, v1238, v1241); ok {
-								// compare.rules:57
+								// compare.rules:55
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1247, v1239, v1240)))
 								}
 							}
 							v1249 := c.ccAnd(v1241, v1238)
 							if v1251, ok := c.ccOf(v1249, v1241, v1238); ok {
-								// compare.rules:57
+								// compare.rules:55
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1251, v1239, v1240)))
 								}
@@ -4945,13 +4945,13 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
 								if v1245 == 0 {
-									// compare.rules:60
+									// compare.rules:58
 									{
 										out = append(out, c.zeroOf(v11))
 									}
 								}
 								if v1249 == 0 {
-									// compare.rules:60
+									// compare.rules:58
 									{
 										out = append(out, c.zeroOf(v11))
 									}
@@ -4967,14 +4967,14 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 										v1238 := c.intCc(v449)
 										v1241 := c.intCc(v445)
 										if v1342, ok := c.rangeBoth(v1336, v1238, v1338, v1241, v1340); ok {
-											// compare.rules:84
+											// compare.rules:82
 											{
 												out = append(out, c.inRange(v1239, v1342))
 											}
 										}
 										v1366 := c.neverBoth(v1336, v1238, v1338, v1241, v1340)
 										if v1366 {
-											// compare.rules:90
+											// compare.rules:88
 											{
 												out = append(out, c.makeConst(ir.I8, 0))
 											}
@@ -4985,14 +4985,14 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 										v1241 := c.intCc(v445)
 										v1238 := c.intCc(v449)
 										if v1348, ok := c.rangeBoth(v1346, v1241, v1340, v1238, v1338); ok {
-											// compare.rules:84
+											// compare.rules:82
 											{
 												out = append(out, c.inRange(v1239, v1348))
 											}
 										}
 										v1368 := c.neverBoth(v1346, v1241, v1340, v1238, v1338)
 										if v1368 {
-											// compare.rules:90
+											// compare.rules:88
 											{
 												out = append(out, c.makeConst(ir.I8, 0))
 											}
@@ -5007,7 +5007,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.ones(v1243); ok {
-									// compare.rules:101
+									// compare.rules:99
 									{
 										out = append(out, v431)
 									}
@@ -5018,28 +5018,28 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							switch v1241 {
 							case ir.UnsignedLessThan:
 								if ok := c.ones(v1240); ok {
-									// compare.rules:101
+									// compare.rules:99
 									{
 										out = append(out, v432)
 									}
 								}
 							case ir.UnsignedGreaterThan:
 								if ok := c.zero(v1240); ok {
-									// compare.rules:102
+									// compare.rules:100
 									{
 										out = append(out, v432)
 									}
 								}
 							case ir.SignedLessThan:
 								if ok := c.greatest(v1240); ok {
-									// compare.rules:103
+									// compare.rules:101
 									{
 										out = append(out, v432)
 									}
 								}
 							case ir.SignedGreaterThan:
 								if ok := c.least(v1240); ok {
-									// compare.rules:104
+									// compare.rules:102
 									{
 										out = append(out, v432)
 									}
@@ -5049,7 +5049,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.zero(v1243); ok {
-									// compare.rules:102
+									// compare.rules:100
 									{
 										out = append(out, v431)
 									}
@@ -5059,7 +5059,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.greatest(v1243); ok {
-									// compare.rules:103
+									// compare.rules:101
 									{
 										out = append(out, v431)
 									}
@@ -5069,7 +5069,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.least(v1243); ok {
-									// compare.rules:104
+									// compare.rules:102
 									{
 										out = append(out, v431)
 									}
@@ -5086,7 +5086,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1278 := c.ccSwap(v1241)
 							v1280 := c.ccAnd(v1238, v1278)
 							if v1282, ok := c.ccOf(v1280, v1238, v1241); ok {
-								// compare.rules:63
+								// compare.rules:61
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1282, v1239, v1240)))
 								}
@@ -5094,7 +5094,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1284 := c.ccSwap(v1238)
 							v1286 := c.ccAnd(v1241, v1284)
 							if v1288, ok := c.ccOf(v1286, v1241, v1238); ok {
-								// compare.rules:63
+								// compare.rules:61
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1288, v1240, v1239)))
 								}
@@ -5102,13 +5102,13 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
 								if v1280 == 0 {
-									// compare.rules:66
+									// compare.rules:64
 									{
 										out = append(out, c.zeroOf(v11))
 									}
 								}
 								if v1286 == 0 {
-									// compare.rules:66
+									// compare.rules:64
 									{
 										out = append(out, c.zeroOf(v11))
 									}
@@ -5121,7 +5121,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.ones(v1243); ok {
-									// compare.rules:105
+									// compare.rules:103
 									{
 										out = append(out, v431)
 									}
@@ -5131,7 +5131,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1241 := c.intCc(v445)
 							if v1241 == ir.NotEqual {
 								if ok := c.zero(v1243); ok {
-									// compare.rules:106
+									// compare.rules:104
 									{
 										out = append(out, v431)
 									}
@@ -5148,7 +5148,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							if ok := c.ones(v1240); ok {
 								v1243 := c.arg1(v445)
 								if v1239 == v1243 {
-									// compare.rules:105
+									// compare.rules:103
 									{
 										out = append(out, v432)
 									}
@@ -5158,7 +5158,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							if ok := c.zero(v1240); ok {
 								v1243 := c.arg1(v445)
 								if v1239 == v1243 {
-									// compare.rules:106
+									// compare.rules:104
 									{
 										out = append(out, v432)
 									}
@@ -5175,14 +5175,14 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 									if ok := c.zero(v1243); ok {
 										v1382 := c.sameType(v1239, v1242)
 										if v1382 {
-											// compare.rules:115
+											// compare.rules:113
 											{
 												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1239, v1242)), v1240)))
 											}
 										}
 										v1384 := c.sameType(v1242, v1239)
 										if v1384 {
-											// compare.rules:115
+											// compare.rules:113
 											{
 												out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBor(v1242, v1239)), v1243)))
 											}
@@ -5207,13 +5207,13 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1313 := c.floatCc(v449)
 							v1316 := c.floatCc(v445)
 							if v1320, ok := c.floatCcBoth(v1313, v1316); ok {
-								// compare.rules:77
+								// compare.rules:75
 								{
 									out = append(out, c.instValue(c.makeFcmp(v1320, v1314, v1315)))
 								}
 							}
 							if v1322, ok := c.floatCcBoth(v1316, v1313); ok {
-								// compare.rules:77
+								// compare.rules:75
 								{
 									out = append(out, c.instValue(c.makeFcmp(v1322, v1314, v1315)))
 								}
@@ -5412,7 +5412,7 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1639 := c.arg2(v449)
 					if ok := c.konst(v1639); ok {
 						if ok := c.konst(v432); ok {
-							// compare.rules:275
+							// compare.rules:273
 							{
 								v1637 := c.arg0(v449)
 								out = append(out, c.instValue(c.makeSelect(v1637, c.instValue(c.makeBand(v1638, v432)), c.instValue(c.makeBand(v1639, v432)))))
@@ -6674,14 +6674,14 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1255 := c.intCc(v453)
 							v1259 := c.ccOr(v1252, v1255)
 							if v1261, ok := c.ccOf(v1259, v1252, v1255); ok {
-								// compare.rules:58
+								// compare.rules:56
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1261, v1253, v1254)))
 								}
 							}
 							v1263 := c.ccOr(v1255, v1252)
 							if v1265, ok := c.ccOf(v1263, v1255, v1252); ok {
-								// compare.rules:58
+								// compare.rules:56
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1265, v1253, v1254)))
 								}
@@ -6689,13 +6689,13 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
 								if v1259 == 7 {
-									// compare.rules:61
+									// compare.rules:59
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
 								if v1263 == 7 {
-									// compare.rules:61
+									// compare.rules:59
 									{
 										out = append(out, c.truthOf(v11))
 									}
@@ -6711,14 +6711,14 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 										v1252 := c.intCc(v457)
 										v1255 := c.intCc(v453)
 										if v1358, ok := c.rangeEither(v1352, v1252, v1354, v1255, v1356); ok {
-											// compare.rules:87
+											// compare.rules:85
 											{
 												out = append(out, c.inRange(v1253, v1358))
 											}
 										}
 										v1370 := c.alwaysEither(v1352, v1252, v1354, v1255, v1356)
 										if v1370 {
-											// compare.rules:93
+											// compare.rules:91
 											{
 												out = append(out, c.makeConst(ir.I8, 1))
 											}
@@ -6729,14 +6729,14 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 										v1255 := c.intCc(v453)
 										v1252 := c.intCc(v457)
 										if v1364, ok := c.rangeEither(v1362, v1255, v1356, v1252, v1354); ok {
-											// compare.rules:87
+											// compare.rules:85
 											{
 												out = append(out, c.inRange(v1253, v1364))
 											}
 										}
 										v1372 := c.alwaysEither(v1362, v1255, v1356, v1252, v1354)
 										if v1372 {
-											// compare.rules:93
+											// compare.rules:91
 											{
 												out = append(out, c.makeConst(ir.I8, 1))
 											}
@@ -6755,7 +6755,7 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1290 := c.ccSwap(v1255)
 							v1292 := c.ccOr(v1252, v1290)
 							if v1294, ok := c.ccOf(v1292, v1252, v1255); ok {
-								// compare.rules:64
+								// compare.rules:62
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1294, v1253, v1254)))
 								}
@@ -6763,7 +6763,7 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1296 := c.ccSwap(v1252)
 							v1298 := c.ccOr(v1255, v1296)
 							if v1300, ok := c.ccOf(v1298, v1255, v1252); ok {
-								// compare.rules:64
+								// compare.rules:62
 								{
 									out = append(out, c.instValue(c.makeIcmp(v1300, v1254, v1253)))
 								}
@@ -6771,13 +6771,13 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v9 := c.valueType(v0)
 							if v11, ok := c.intLanes(v9); ok {
 								if v1292 == 7 {
-									// compare.rules:67
+									// compare.rules:65
 									{
 										out = append(out, c.truthOf(v11))
 									}
 								}
 								if v1298 == 7 {
-									// compare.rules:67
+									// compare.rules:65
 									{
 										out = append(out, c.truthOf(v11))
 									}
@@ -6796,14 +6796,14 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 									if ok := c.zero(v1257); ok {
 										v1388 := c.sameType(v1253, v1256)
 										if v1388 {
-											// compare.rules:118
+											// compare.rules:116
 											{
 												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1253, v1256)), v1254)))
 											}
 										}
 										v1390 := c.sameType(v1256, v1253)
 										if v1390 {
-											// compare.rules:118
+											// compare.rules:116
 											{
 												out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBor(v1256, v1253)), v1257)))
 											}
@@ -6828,13 +6828,13 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 							v1323 := c.floatCc(v457)
 							v1326 := c.floatCc(v453)
 							if v1330, ok := c.floatCcEither(v1323, v1326); ok {
-								// compare.rules:78
+								// compare.rules:76
 								{
 									out = append(out, c.instValue(c.makeFcmp(v1330, v1324, v1325)))
 								}
 							}
 							if v1332, ok := c.floatCcEither(v1326, v1323); ok {
-								// compare.rules:78
+								// compare.rules:76
 								{
 									out = append(out, c.instValue(c.makeFcmp(v1332, v1324, v1325)))
 								}
@@ -7003,7 +7003,7 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1644 := c.arg2(v457)
 					if ok := c.konst(v1644); ok {
 						if ok := c.konst(v434); ok {
-							// compare.rules:276
+							// compare.rules:274
 							{
 								v1642 := c.arg0(v457)
 								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeBor(v1643, v434)), c.instValue(c.makeBor(v1644, v434)))))
@@ -7524,7 +7524,7 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1660 := c.arg2(v784)
 					if ok := c.konst(v1660); ok {
 						if ok := c.konst(v724); ok {
-							// compare.rules:279
+							// compare.rules:277
 							{
 								v1658 := c.arg0(v784)
 								out = append(out, c.instValue(c.makeSelect(v1658, c.instValue(c.makeUshr(v1659, v724)), c.instValue(c.makeUshr(v1660, v724)))))
@@ -8086,14 +8086,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1406 == ir.OpBand {
 					v1457 := c.arg0(v1405)
 					if v1197 == v1457 {
-						// compare.rules:167
+						// compare.rules:165
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1458 := c.arg1(v1405)
 					if v1197 == v1458 {
-						// compare.rules:167
+						// compare.rules:165
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8106,14 +8106,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBor:
 					v1459 := c.arg0(v1215)
 					if v1198 == v1459 {
-						// compare.rules:170
+						// compare.rules:168
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1460 := c.arg1(v1215)
 					if v1198 == v1460 {
-						// compare.rules:170
+						// compare.rules:168
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8121,14 +8121,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmax:
 					v1469 := c.arg0(v1215)
 					if v1198 == v1469 {
-						// compare.rules:176
+						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1470 := c.arg1(v1215)
 					if v1198 == v1470 {
-						// compare.rules:176
+						// compare.rules:174
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8147,14 +8147,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1406 == ir.OpBand {
 					v1457 := c.arg0(v1405)
 					if v1197 == v1457 {
-						// compare.rules:165
+						// compare.rules:163
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1458 := c.arg1(v1405)
 					if v1197 == v1458 {
-						// compare.rules:165
+						// compare.rules:163
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8167,14 +8167,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBor:
 					v1459 := c.arg0(v1215)
 					if v1198 == v1459 {
-						// compare.rules:168
+						// compare.rules:166
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1460 := c.arg1(v1215)
 					if v1198 == v1460 {
-						// compare.rules:168
+						// compare.rules:166
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8182,14 +8182,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmax:
 					v1469 := c.arg0(v1215)
 					if v1198 == v1469 {
-						// compare.rules:180
+						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1470 := c.arg1(v1215)
 					if v1198 == v1470 {
-						// compare.rules:180
+						// compare.rules:178
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8209,14 +8209,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBand:
 					v1443 := c.arg0(v1215)
 					if v1198 == v1443 {
-						// compare.rules:166
+						// compare.rules:164
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1444 := c.arg1(v1215)
 					if v1198 == v1444 {
-						// compare.rules:166
+						// compare.rules:164
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8224,14 +8224,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmin:
 					v1465 := c.arg0(v1215)
 					if v1198 == v1465 {
-						// compare.rules:174
+						// compare.rules:172
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1466 := c.arg1(v1215)
 					if v1198 == v1466 {
-						// compare.rules:174
+						// compare.rules:172
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8243,14 +8243,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1406 == ir.OpBor {
 					v1461 := c.arg0(v1405)
 					if v1197 == v1461 {
-						// compare.rules:171
+						// compare.rules:169
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1462 := c.arg1(v1405)
 					if v1197 == v1462 {
-						// compare.rules:171
+						// compare.rules:169
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8270,14 +8270,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpBand:
 					v1443 := c.arg0(v1215)
 					if v1198 == v1443 {
-						// compare.rules:164
+						// compare.rules:162
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1444 := c.arg1(v1215)
 					if v1198 == v1444 {
-						// compare.rules:164
+						// compare.rules:162
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8285,14 +8285,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUmin:
 					v1465 := c.arg0(v1215)
 					if v1198 == v1465 {
-						// compare.rules:178
+						// compare.rules:176
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1466 := c.arg1(v1215)
 					if v1198 == v1466 {
-						// compare.rules:178
+						// compare.rules:176
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8304,14 +8304,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1406 == ir.OpBor {
 					v1461 := c.arg0(v1405)
 					if v1197 == v1461 {
-						// compare.rules:169
+						// compare.rules:167
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1462 := c.arg1(v1405)
 					if v1197 == v1462 {
-						// compare.rules:169
+						// compare.rules:167
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8330,14 +8330,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmax {
 					v1467 := c.arg0(v1215)
 					if v1198 == v1467 {
-						// compare.rules:175
+						// compare.rules:173
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1468 := c.arg1(v1215)
 					if v1198 == v1468 {
-						// compare.rules:175
+						// compare.rules:173
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8356,14 +8356,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmax {
 					v1467 := c.arg0(v1215)
 					if v1198 == v1467 {
-						// compare.rules:179
+						// compare.rules:177
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1468 := c.arg1(v1215)
 					if v1198 == v1468 {
-						// compare.rules:179
+						// compare.rules:177
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8382,14 +8382,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmin {
 					v1463 := c.arg0(v1215)
 					if v1198 == v1463 {
-						// compare.rules:173
+						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
 					}
 					v1464 := c.arg1(v1215)
 					if v1198 == v1464 {
-						// compare.rules:173
+						// compare.rules:171
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8408,14 +8408,14 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpSmin {
 					v1463 := c.arg0(v1215)
 					if v1198 == v1463 {
-						// compare.rules:177
+						// compare.rules:175
 						{
 							out = append(out, c.truthOf(v11))
 						}
 					}
 					v1464 := c.arg1(v1215)
 					if v1198 == v1464 {
-						// compare.rules:177
+						// compare.rules:175
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8428,7 +8428,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpBnot {
 					v1441 := c.arg0(v1215)
 					if v1198 == v1441 {
-						// compare.rules:156
+						// compare.rules:154
 						{
 							out = append(out, c.zeroOf(v11))
 						}
@@ -8441,7 +8441,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1216 == ir.OpBnot {
 					v1441 := c.arg0(v1215)
 					if v1198 == v1441 {
-						// compare.rules:157
+						// compare.rules:155
 						{
 							out = append(out, c.truthOf(v11))
 						}
@@ -8467,7 +8467,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v1216 == ir.OpIsub {
 				v1394 := c.arg0(v1215)
 				if v1198 == v1394 {
-					// compare.rules:159
+					// compare.rules:157
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1395, v1394)))
@@ -8490,7 +8490,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v1216 == ir.OpIsub {
 				v1394 := c.arg0(v1215)
 				if v1198 == v1394 {
-					// compare.rules:160
+					// compare.rules:158
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1395, v1394)))
@@ -8522,7 +8522,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1197 := c.arg0(v0)
 				v1415 := c.arg0(v1405)
 				if v1197 == v1415 {
-					// compare.rules:161
+					// compare.rules:159
 					{
 						v1416 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1416, v1197)))
@@ -8532,11 +8532,11 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		v1197 := c.arg0(v0)
 		v1210 := c.valueType(v1197)
-		if v1213, ok := c.fitsIn64(v1210); ok {
+		if v1212, ok := c.fitsIn64(v1210); ok {
 			if ok := c.least(v1198); ok {
-				// compare.rules:206
+				// compare.rules:204
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1197, c.makeConst(v1213, 0))))
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1197, c.makeConst(v1212, 0))))
 				}
 			}
 		}
@@ -8564,7 +8564,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1197 := c.arg0(v0)
 				v1415 := c.arg0(v1405)
 				if v1197 == v1415 {
-					// compare.rules:162
+					// compare.rules:160
 					{
 						v1416 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1416, v1197)))
@@ -8574,11 +8574,11 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		v1197 := c.arg0(v0)
 		v1210 := c.valueType(v1197)
-		if v1213, ok := c.fitsIn64(v1210); ok {
+		if v1212, ok := c.fitsIn64(v1210); ok {
 			if ok := c.least(v1198); ok {
-				// compare.rules:205
+				// compare.rules:203
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1197, c.makeConst(v1213, 0))))
+					out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1197, c.makeConst(v1212, 0))))
 				}
 			}
 		}
@@ -8602,15 +8602,15 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		v1197 := c.arg0(v0)
 		v1210 := c.valueType(v1197)
-		if v1213, ok := c.fitsIn64(v1210); ok {
+		if v1212, ok := c.fitsIn64(v1210); ok {
 			for v1215, cursor19, ok := c.defInst(v1197, 0); ok; v1215, cursor19, ok = c.defInst(v1197, cursor19) {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpSshr {
 					if ok := c.zero(v1198); ok {
-						// compare.rules:209
+						// compare.rules:207
 						{
 							v1486 := c.arg0(v1215)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1486, c.makeConst(v1213, 0))))
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1486, c.makeConst(v1212, 0))))
 						}
 					}
 				}
@@ -8636,15 +8636,15 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		v1197 := c.arg0(v0)
 		v1210 := c.valueType(v1197)
-		if v1213, ok := c.fitsIn64(v1210); ok {
+		if v1212, ok := c.fitsIn64(v1210); ok {
 			for v1215, cursor20, ok := c.defInst(v1197, 0); ok; v1215, cursor20, ok = c.defInst(v1197, cursor20) {
 				v1216 := c.opcode(v1215)
 				if v1216 == ir.OpSshr {
 					if ok := c.zero(v1198); ok {
-						// compare.rules:210
+						// compare.rules:208
 						{
 							v1486 := c.arg0(v1215)
-							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1486, c.makeConst(v1213, 0))))
+							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1486, c.makeConst(v1212, 0))))
 						}
 					}
 				}
@@ -8683,31 +8683,22 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	case ir.NotEqual:
-		v1198 := c.arg1(v0)
-		if ok := c.zero(v1198); ok {
-			v1197 := c.arg0(v0)
-			if ok := c.boolean(v1197); ok {
-				v1210 := c.valueType(v1197)
-				if v1210 == ir.I8 {
+		v1197 := c.arg0(v0)
+		v1210 := c.valueType(v1197)
+		if v1212, ok := c.fitsIn64(v1210); ok {
+			v1198 := c.arg1(v0)
+			if ok := c.zero(v1198); ok {
+				if ok := c.boolean(v1197); ok {
 					// compare.rules:42
-					{
-						out = append(out, v1197)
-					}
-				}
-				if _, ok := c.fitsIn64(v1210); ok {
-					// compare.rules:44
 					{
 						out = append(out, c.extendBool(ir.I8, v1197))
 					}
 				}
-			}
-			v1210 := c.valueType(v1197)
-			if v1213, ok := c.fitsIn64(v1210); ok {
 				for v1215, cursor21, ok := c.defInst(v1197, 0); ok; v1215, cursor21, ok = c.defInst(v1197, cursor21) {
 					v1216 := c.opcode(v1215)
 					switch v1216 {
 					case ir.OpClz:
-						// compare.rules:191
+						// compare.rules:189
 						{
 							v1471 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1471, v1198)))
@@ -8715,20 +8706,20 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					case ir.OpUshr:
 						v1478 := c.arg1(v1215)
 						if v1480, ok := c.uconst(v1478); ok {
-							v1482 := c.amount(v1213, v1480)
+							v1482 := c.amount(v1212, v1480)
 							v1484 := c.u64Lt(0, v1482)
 							if v1484 {
-								// compare.rules:202
+								// compare.rules:200
 								{
 									v1477 := c.arg0(v1215)
-									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1477, c.makeConst(v1212, c.u64Shl(1, c.amount(v1212, v1480))))))
 								}
 							}
 						}
 					case ir.OpBand:
 						v1444 := c.arg1(v1215)
 						if ok := c.least(v1444); ok {
-							// compare.rules:207
+							// compare.rules:205
 							{
 								v1443 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1443, v1198)))
@@ -8737,24 +8728,26 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
-		}
-		if v1208, ok := c.uconst(v1198); ok {
-			if v1208 == 1 {
-				v1197 := c.arg0(v0)
-				v1210 := c.valueType(v1197)
-				if v1213, ok := c.fitsIn64(v1210); ok {
-					if ok := c.boolean(v1197); ok {
-						// compare.rules:46
+			if ok := c.boolean(v1197); ok {
+				if v1208, ok := c.uconst(v1198); ok {
+					if v1208 == 1 {
+						// compare.rules:44
 						{
-							out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, c.makeConst(v1213, 0))))
+							out = append(out, c.instValue(c.makeIcmp(ir.Equal, v1197, c.makeConst(v1212, 0))))
 						}
 					}
 				}
+			}
+		}
+		for v1215, cursor22, ok := c.defInst(v1197, 0); ok; v1215, cursor22, ok = c.defInst(v1197, cursor22) {
+			v1216 := c.opcode(v1215)
+			switch v1216 {
+			case ir.OpIcmp:
 				if v1210 == ir.I8 {
-					for v1215, cursor22, ok := c.defInst(v1197, 0); ok; v1215, cursor22, ok = c.defInst(v1197, cursor22) {
-						v1216 := c.opcode(v1215)
-						if v1216 == ir.OpIcmp {
-							// compare.rules:49
+					v1198 := c.arg1(v0)
+					if v1208, ok := c.uconst(v1198); ok {
+						if v1208 == 1 {
+							// compare.rules:47
 							{
 								v1217 := c.intCc(v1215)
 								v1218 := c.arg0(v1215)
@@ -8764,16 +8757,11 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 				}
-			}
-		}
-		v1197 := c.arg0(v0)
-		for v1215, cursor23, ok := c.defInst(v1197, 0); ok; v1215, cursor23, ok = c.defInst(v1197, cursor23) {
-			v1216 := c.opcode(v1215)
-			switch v1216 {
 			case ir.OpSmin:
+				v1198 := c.arg1(v0)
 				v1463 := c.arg0(v1215)
 				if v1198 == v1463 {
-					// compare.rules:185
+					// compare.rules:183
 					{
 						v1464 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1463, v1464)))
@@ -8781,15 +8769,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1464 := c.arg1(v1215)
 				if v1198 == v1464 {
-					// compare.rules:185
+					// compare.rules:183
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThan, v1464, v1463)))
 					}
 				}
 			case ir.OpUmin:
+				v1198 := c.arg1(v0)
 				v1465 := c.arg0(v1215)
 				if v1198 == v1465 {
-					// compare.rules:186
+					// compare.rules:184
 					{
 						v1466 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1465, v1466)))
@@ -8797,15 +8786,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1466 := c.arg1(v1215)
 				if v1198 == v1466 {
-					// compare.rules:186
+					// compare.rules:184
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThan, v1466, v1465)))
 					}
 				}
 			case ir.OpSmax:
+				v1198 := c.arg1(v0)
 				v1467 := c.arg0(v1215)
 				if v1198 == v1467 {
-					// compare.rules:187
+					// compare.rules:185
 					{
 						v1468 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1467, v1468)))
@@ -8813,15 +8803,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1468 := c.arg1(v1215)
 				if v1198 == v1468 {
-					// compare.rules:187
+					// compare.rules:185
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1468, v1467)))
 					}
 				}
 			case ir.OpUmax:
+				v1198 := c.arg1(v0)
 				v1469 := c.arg0(v1215)
 				if v1198 == v1469 {
-					// compare.rules:188
+					// compare.rules:186
 					{
 						v1470 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1469, v1470)))
@@ -8829,7 +8820,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1470 := c.arg1(v1215)
 				if v1198 == v1470 {
-					// compare.rules:188
+					// compare.rules:186
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1470, v1469)))
 					}
@@ -8837,8 +8828,9 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpBand:
 				v1444 := c.arg1(v1215)
 				if _, ok := c.powerOfTwo(v1444); ok {
+					v1198 := c.arg1(v0)
 					if v1198 == v1444 {
-						// compare.rules:213
+						// compare.rules:211
 						{
 							v1443 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.Equal, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
@@ -8850,65 +8842,25 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.Equal:
 		v1197 := c.arg0(v0)
 		v1210 := c.valueType(v1197)
-		if v1210 == ir.I8 {
+		if v1212, ok := c.fitsIn64(v1210); ok {
 			if ok := c.boolean(v1197); ok {
 				v1198 := c.arg1(v0)
 				if v1208, ok := c.uconst(v1198); ok {
 					if v1208 == 1 {
 						// compare.rules:43
 						{
-							out = append(out, v1197)
-						}
-					}
-				}
-			}
-			for v1215, cursor24, ok := c.defInst(v1197, 0); ok; v1215, cursor24, ok = c.defInst(v1197, cursor24) {
-				v1216 := c.opcode(v1215)
-				switch v1216 {
-				case ir.OpIcmp:
-					v1198 := c.arg1(v0)
-					if ok := c.zero(v1198); ok {
-						// compare.rules:47
-						{
-							v1217 := c.intCc(v1215)
-							v1218 := c.arg0(v1215)
-							v1219 := c.arg1(v1215)
-							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
-						}
-					}
-				case ir.OpFcmp:
-					v1198 := c.arg1(v0)
-					if ok := c.zero(v1198); ok {
-						// compare.rules:48
-						{
-							v1220 := c.floatCc(v1215)
-							v1221 := c.arg0(v1215)
-							v1222 := c.arg1(v1215)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1220), v1221, v1222)))
-						}
-					}
-				}
-			}
-		}
-		if v1213, ok := c.fitsIn64(v1210); ok {
-			if ok := c.boolean(v1197); ok {
-				v1198 := c.arg1(v0)
-				if v1208, ok := c.uconst(v1198); ok {
-					if v1208 == 1 {
-						// compare.rules:45
-						{
 							out = append(out, c.extendBool(ir.I8, v1197))
 						}
 					}
 				}
 			}
-			for v1215, cursor25, ok := c.defInst(v1197, 0); ok; v1215, cursor25, ok = c.defInst(v1197, cursor25) {
+			for v1215, cursor23, ok := c.defInst(v1197, 0); ok; v1215, cursor23, ok = c.defInst(v1197, cursor23) {
 				v1216 := c.opcode(v1215)
 				switch v1216 {
 				case ir.OpClz:
 					v1198 := c.arg1(v0)
 					if ok := c.zero(v1198); ok {
-						// compare.rules:190
+						// compare.rules:188
 						{
 							v1471 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThan, v1471, v1198)))
@@ -8917,15 +8869,15 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpUshr:
 					v1478 := c.arg1(v1215)
 					if v1480, ok := c.uconst(v1478); ok {
-						v1482 := c.amount(v1213, v1480)
+						v1482 := c.amount(v1212, v1480)
 						v1484 := c.u64Lt(0, v1482)
 						if v1484 {
 							v1198 := c.arg1(v0)
 							if ok := c.zero(v1198); ok {
-								// compare.rules:199
+								// compare.rules:197
 								{
 									v1477 := c.arg0(v1215)
-									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1477, c.makeConst(v1213, c.u64Shl(1, c.amount(v1213, v1480))))))
+									out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThan, v1477, c.makeConst(v1212, c.u64Shl(1, c.amount(v1212, v1480))))))
 								}
 							}
 						}
@@ -8935,7 +8887,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if ok := c.least(v1444); ok {
 						v1198 := c.arg1(v0)
 						if ok := c.zero(v1198); ok {
-							// compare.rules:208
+							// compare.rules:206
 							{
 								v1443 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1443, v1198)))
@@ -8945,14 +8897,40 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		}
-		for v1215, cursor26, ok := c.defInst(v1197, 0); ok; v1215, cursor26, ok = c.defInst(v1197, cursor26) {
+		for v1215, cursor24, ok := c.defInst(v1197, 0); ok; v1215, cursor24, ok = c.defInst(v1197, cursor24) {
 			v1216 := c.opcode(v1215)
 			switch v1216 {
+			case ir.OpIcmp:
+				if v1210 == ir.I8 {
+					v1198 := c.arg1(v0)
+					if ok := c.zero(v1198); ok {
+						// compare.rules:45
+						{
+							v1217 := c.intCc(v1215)
+							v1218 := c.arg0(v1215)
+							v1219 := c.arg1(v1215)
+							out = append(out, c.instValue(c.makeIcmp(c.ccInverse(v1217), v1218, v1219)))
+						}
+					}
+				}
+			case ir.OpFcmp:
+				if v1210 == ir.I8 {
+					v1198 := c.arg1(v0)
+					if ok := c.zero(v1198); ok {
+						// compare.rules:46
+						{
+							v1220 := c.floatCc(v1215)
+							v1221 := c.arg0(v1215)
+							v1222 := c.arg1(v1215)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcInverse(v1220), v1221, v1222)))
+						}
+					}
+				}
 			case ir.OpSmin:
 				v1198 := c.arg1(v0)
 				v1463 := c.arg0(v1215)
 				if v1198 == v1463 {
-					// compare.rules:181
+					// compare.rules:179
 					{
 						v1464 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1463, v1464)))
@@ -8960,7 +8938,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1464 := c.arg1(v1215)
 				if v1198 == v1464 {
-					// compare.rules:181
+					// compare.rules:179
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedLessThanOrEqual, v1464, v1463)))
 					}
@@ -8969,7 +8947,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1465 := c.arg0(v1215)
 				if v1198 == v1465 {
-					// compare.rules:182
+					// compare.rules:180
 					{
 						v1466 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1465, v1466)))
@@ -8977,7 +8955,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1466 := c.arg1(v1215)
 				if v1198 == v1466 {
-					// compare.rules:182
+					// compare.rules:180
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedLessThanOrEqual, v1466, v1465)))
 					}
@@ -8986,7 +8964,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1467 := c.arg0(v1215)
 				if v1198 == v1467 {
-					// compare.rules:183
+					// compare.rules:181
 					{
 						v1468 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1467, v1468)))
@@ -8994,7 +8972,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1468 := c.arg1(v1215)
 				if v1198 == v1468 {
-					// compare.rules:183
+					// compare.rules:181
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.SignedGreaterThanOrEqual, v1468, v1467)))
 					}
@@ -9003,7 +8981,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1198 := c.arg1(v0)
 				v1469 := c.arg0(v1215)
 				if v1198 == v1469 {
-					// compare.rules:184
+					// compare.rules:182
 					{
 						v1470 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1469, v1470)))
@@ -9011,7 +8989,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1470 := c.arg1(v1215)
 				if v1198 == v1470 {
-					// compare.rules:184
+					// compare.rules:182
 					{
 						out = append(out, c.instValue(c.makeIcmp(ir.UnsignedGreaterThanOrEqual, v1470, v1469)))
 					}
@@ -9021,7 +8999,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if _, ok := c.powerOfTwo(v1444); ok {
 					v1198 := c.arg1(v0)
 					if v1198 == v1444 {
-						// compare.rules:212
+						// compare.rules:210
 						{
 							v1443 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, c.instValue(c.makeBand(v1443, v1444)), c.instValue(c.makeIsub(v1444, v1444)))))
@@ -9033,13 +9011,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 	}
 	if ok := c.equality(v1196); ok {
 		v1197 := c.arg0(v0)
-		for v1215, cursor27, ok := c.defInst(v1197, 0); ok; v1215, cursor27, ok = c.defInst(v1197, cursor27) {
+		for v1215, cursor25, ok := c.defInst(v1197, 0); ok; v1215, cursor25, ok = c.defInst(v1197, cursor25) {
 			v1216 := c.opcode(v1215)
 			switch v1216 {
 			case ir.OpBxor:
 				v1198 := c.arg1(v0)
 				if ok := c.zero(v1198); ok {
-					// compare.rules:126
+					// compare.rules:124
 					{
 						v1392 := c.arg0(v1215)
 						v1393 := c.arg1(v1215)
@@ -9049,7 +9027,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1393 := c.arg1(v1215)
 				if ok := c.konst(v1393); ok {
 					if ok := c.konst(v1198); ok {
-						// compare.rules:133
+						// compare.rules:131
 						{
 							v1392 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1392, c.instValue(c.makeBxor(v1198, v1393)))))
@@ -9058,30 +9036,30 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1392 := c.arg0(v1215)
 				if v1198 == v1392 {
-					// compare.rules:140
+					// compare.rules:138
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1393, c.instValue(c.makeIsub(v1392, v1392)))))
 					}
 				}
 				if v1198 == v1393 {
-					// compare.rules:140
+					// compare.rules:138
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1392, c.instValue(c.makeIsub(v1393, v1393)))))
 					}
 				}
-				for v1405, cursor28, ok := c.defInst(v1198, 0); ok; v1405, cursor28, ok = c.defInst(v1198, cursor28) {
+				for v1405, cursor26, ok := c.defInst(v1198, 0); ok; v1405, cursor26, ok = c.defInst(v1198, cursor26) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpBxor {
 						v1413 := c.arg0(v1405)
 						if v1392 == v1413 {
-							// compare.rules:146
+							// compare.rules:144
 							{
 								v1414 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1414)))
 							}
 						}
 						if v1393 == v1413 {
-							// compare.rules:146
+							// compare.rules:144
 							{
 								v1414 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1414)))
@@ -9089,13 +9067,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1414 := c.arg1(v1405)
 						if v1392 == v1414 {
-							// compare.rules:146
+							// compare.rules:144
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1393, v1413)))
 							}
 						}
 						if v1393 == v1414 {
-							// compare.rules:146
+							// compare.rules:144
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1392, v1413)))
 							}
@@ -9105,7 +9083,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpIsub:
 				v1198 := c.arg1(v0)
 				if ok := c.zero(v1198); ok {
-					// compare.rules:127
+					// compare.rules:125
 					{
 						v1394 := c.arg0(v1215)
 						v1395 := c.arg1(v1215)
@@ -9115,18 +9093,18 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1394 := c.arg0(v1215)
 				if ok := c.konst(v1394); ok {
 					if ok := c.konst(v1198); ok {
-						// compare.rules:134
+						// compare.rules:132
 						{
 							v1395 := c.arg1(v1215)
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1198)))))
 						}
 					}
-					for v1405, cursor29, ok := c.defInst(v1198, 0); ok; v1405, cursor29, ok = c.defInst(v1198, cursor29) {
+					for v1405, cursor27, ok := c.defInst(v1198, 0); ok; v1405, cursor27, ok = c.defInst(v1198, cursor27) {
 						v1406 := c.opcode(v1405)
 						if v1406 == ir.OpIsub {
 							v1415 := c.arg0(v1405)
 							if ok := c.konst(v1415); ok {
-								// compare.rules:152
+								// compare.rules:150
 								{
 									v1395 := c.arg1(v1215)
 									v1416 := c.arg1(v1405)
@@ -9137,18 +9115,18 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 				if v1198 == v1394 {
-					// compare.rules:142
+					// compare.rules:140
 					{
 						v1395 := c.arg1(v1215)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1395, c.instValue(c.makeIsub(v1394, v1394)))))
 					}
 				}
-				for v1405, cursor30, ok := c.defInst(v1198, 0); ok; v1405, cursor30, ok = c.defInst(v1198, cursor30) {
+				for v1405, cursor28, ok := c.defInst(v1198, 0); ok; v1405, cursor28, ok = c.defInst(v1198, cursor28) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpIsub {
 						v1415 := c.arg0(v1405)
 						if v1394 == v1415 {
-							// compare.rules:144
+							// compare.rules:142
 							{
 								v1395 := c.arg1(v1215)
 								v1416 := c.arg1(v1405)
@@ -9158,7 +9136,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1395 := c.arg1(v1215)
 						v1416 := c.arg1(v1405)
 						if v1395 == v1416 {
-							// compare.rules:145
+							// compare.rules:143
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1394, v1415)))
 							}
@@ -9170,18 +9148,18 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if ok := c.konst(v1399); ok {
 					v1198 := c.arg1(v0)
 					if ok := c.konst(v1198); ok {
-						// compare.rules:132
+						// compare.rules:130
 						{
 							v1398 := c.arg0(v1215)
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1198, v1399)))))
 						}
 					}
-					for v1405, cursor31, ok := c.defInst(v1198, 0); ok; v1405, cursor31, ok = c.defInst(v1198, cursor31) {
+					for v1405, cursor29, ok := c.defInst(v1198, 0); ok; v1405, cursor29, ok = c.defInst(v1198, cursor29) {
 						v1406 := c.opcode(v1405)
 						if v1406 == ir.OpIadd {
 							v1408 := c.arg1(v1405)
 							if ok := c.konst(v1408); ok {
-								// compare.rules:151
+								// compare.rules:149
 								{
 									v1398 := c.arg0(v1215)
 									v1407 := c.arg0(v1405)
@@ -9192,20 +9170,20 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 				v1198 := c.arg1(v0)
-				for v1405, cursor32, ok := c.defInst(v1198, 0); ok; v1405, cursor32, ok = c.defInst(v1198, cursor32) {
+				for v1405, cursor30, ok := c.defInst(v1198, 0); ok; v1405, cursor30, ok = c.defInst(v1198, cursor30) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpIadd {
 						v1398 := c.arg0(v1215)
 						v1407 := c.arg0(v1405)
 						if v1398 == v1407 {
-							// compare.rules:135
+							// compare.rules:133
 							{
 								v1408 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1408)))
 							}
 						}
 						if v1399 == v1407 {
-							// compare.rules:135
+							// compare.rules:133
 							{
 								v1408 := c.arg1(v1405)
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1408)))
@@ -9213,13 +9191,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1408 := c.arg1(v1405)
 						if v1398 == v1408 {
-							// compare.rules:135
+							// compare.rules:133
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1399, v1407)))
 							}
 						}
 						if v1399 == v1408 {
-							// compare.rules:135
+							// compare.rules:133
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1398, v1407)))
 							}
@@ -9228,23 +9206,23 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1398 := c.arg0(v1215)
 				if v1198 == v1398 {
-					// compare.rules:136
+					// compare.rules:134
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1399, c.instValue(c.makeIsub(v1398, v1398)))))
 					}
 				}
 				if v1198 == v1399 {
-					// compare.rules:136
+					// compare.rules:134
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1398, c.instValue(c.makeIsub(v1399, v1399)))))
 					}
 				}
 			case ir.OpBswap:
 				v1198 := c.arg1(v0)
-				for v1405, cursor33, ok := c.defInst(v1198, 0); ok; v1405, cursor33, ok = c.defInst(v1198, cursor33) {
+				for v1405, cursor31, ok := c.defInst(v1198, 0); ok; v1405, cursor31, ok = c.defInst(v1198, cursor31) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpBswap {
-						// compare.rules:137
+						// compare.rules:135
 						{
 							v1409 := c.arg0(v1215)
 							v1410 := c.arg0(v1405)
@@ -9255,19 +9233,19 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpRotl:
 				v1198 := c.arg1(v0)
 				if ok := c.zero(v1198); ok {
-					// compare.rules:138
+					// compare.rules:136
 					{
 						v1411 := c.arg0(v1215)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1411, v1198)))
 					}
 				}
-				for v1405, cursor34, ok := c.defInst(v1198, 0); ok; v1405, cursor34, ok = c.defInst(v1198, cursor34) {
+				for v1405, cursor32, ok := c.defInst(v1198, 0); ok; v1405, cursor32, ok = c.defInst(v1198, cursor32) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpRotl {
 						v1412 := c.arg1(v1215)
 						v1420 := c.arg1(v1405)
 						if v1412 == v1420 {
-							// compare.rules:148
+							// compare.rules:146
 							{
 								v1411 := c.arg0(v1215)
 								v1419 := c.arg0(v1405)
@@ -9278,10 +9256,10 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			case ir.OpIneg:
 				v1198 := c.arg1(v0)
-				for v1405, cursor35, ok := c.defInst(v1198, 0); ok; v1405, cursor35, ok = c.defInst(v1198, cursor35) {
+				for v1405, cursor33, ok := c.defInst(v1198, 0); ok; v1405, cursor33, ok = c.defInst(v1198, cursor33) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpIneg {
-						// compare.rules:147
+						// compare.rules:145
 						{
 							v1417 := c.arg0(v1215)
 							v1418 := c.arg0(v1405)
@@ -9291,10 +9269,10 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			case ir.OpBitrev:
 				v1198 := c.arg1(v0)
-				for v1405, cursor36, ok := c.defInst(v1198, 0); ok; v1405, cursor36, ok = c.defInst(v1198, cursor36) {
+				for v1405, cursor34, ok := c.defInst(v1198, 0); ok; v1405, cursor34, ok = c.defInst(v1198, cursor34) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpBitrev {
-						// compare.rules:149
+						// compare.rules:147
 						{
 							v1421 := c.arg0(v1215)
 							v1422 := c.arg0(v1405)
@@ -9307,13 +9285,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1426, ok := c.uconst(v1424); ok {
 					if v1426 == 1 {
 						v1198 := c.arg1(v0)
-						for v1405, cursor37, ok := c.defInst(v1198, 0); ok; v1405, cursor37, ok = c.defInst(v1198, cursor37) {
+						for v1405, cursor35, ok := c.defInst(v1198, 0); ok; v1405, cursor35, ok = c.defInst(v1198, cursor35) {
 							v1406 := c.opcode(v1405)
 							if v1406 == ir.OpIadd {
 								v1407 := c.arg0(v1405)
 								v1423 := c.arg0(v1215)
 								if v1407 == v1423 {
-									// compare.rules:150
+									// compare.rules:148
 									{
 										v1408 := c.arg1(v1405)
 										out = append(out, c.instValue(c.makeIcmp(v1196, v1423, v1408)))
@@ -9321,7 +9299,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 								}
 								v1408 := c.arg1(v1405)
 								if v1408 == v1423 {
-									// compare.rules:150
+									// compare.rules:148
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1196, v1423, v1407)))
 									}
@@ -9337,13 +9315,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1440 := c.u64Eq(v1438, 1)
 					if v1440 {
 						v1198 := c.arg1(v0)
-						for v1405, cursor38, ok := c.defInst(v1198, 0); ok; v1405, cursor38, ok = c.defInst(v1198, cursor38) {
+						for v1405, cursor36, ok := c.defInst(v1198, 0); ok; v1405, cursor36, ok = c.defInst(v1198, cursor36) {
 							v1406 := c.opcode(v1405)
 							if v1406 == ir.OpImul {
 								v1434 := c.arg1(v1405)
 								if v1436, ok := c.uconst(v1434); ok {
 									if v1432 == v1436 {
-										// compare.rules:153
+										// compare.rules:151
 										{
 											v1429 := c.arg0(v1215)
 											v1433 := c.arg0(v1405)
@@ -9357,20 +9335,20 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			case ir.OpBand:
 				v1198 := c.arg1(v0)
-				for v1405, cursor39, ok := c.defInst(v1198, 0); ok; v1405, cursor39, ok = c.defInst(v1198, cursor39) {
+				for v1405, cursor37, ok := c.defInst(v1198, 0); ok; v1405, cursor37, ok = c.defInst(v1198, cursor37) {
 					v1406 := c.opcode(v1405)
 					if v1406 == ir.OpBnot {
 						v1443 := c.arg0(v1215)
 						v1450 := c.isScalar(v1443)
 						if v1450 {
 							v1444 := c.arg1(v1215)
-							for v1446, cursor40, ok := c.defInst(v1444, 0); ok; v1446, cursor40, ok = c.defInst(v1444, cursor40) {
+							for v1446, cursor38, ok := c.defInst(v1444, 0); ok; v1446, cursor38, ok = c.defInst(v1444, cursor38) {
 								v1447 := c.opcode(v1446)
 								if v1447 == ir.OpBnot {
 									v1442 := c.arg0(v1405)
 									v1448 := c.arg0(v1446)
 									if v1442 == v1448 {
-										// compare.rules:158
+										// compare.rules:156
 										{
 											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1443, v1448)), c.onesOf(c.valueType(v1443)))))
 										}
@@ -9381,13 +9359,13 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1444 := c.arg1(v1215)
 						v1456 := c.isScalar(v1444)
 						if v1456 {
-							for v1452, cursor41, ok := c.defInst(v1443, 0); ok; v1452, cursor41, ok = c.defInst(v1443, cursor41) {
+							for v1452, cursor39, ok := c.defInst(v1443, 0); ok; v1452, cursor39, ok = c.defInst(v1443, cursor39) {
 								v1453 := c.opcode(v1452)
 								if v1453 == ir.OpBnot {
 									v1442 := c.arg0(v1405)
 									v1454 := c.arg0(v1452)
 									if v1442 == v1454 {
-										// compare.rules:158
+										// compare.rules:156
 										{
 											out = append(out, c.instValue(c.makeIcmp(v1196, c.instValue(c.makeBor(v1444, v1454)), c.onesOf(c.valueType(v1444)))))
 										}
@@ -9399,32 +9377,32 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			case ir.OpClz:
 				v1210 := c.valueType(v1197)
-				if v1213, ok := c.fitsIn64(v1210); ok {
+				if v1212, ok := c.fitsIn64(v1210); ok {
 					v1198 := c.arg1(v0)
 					if v1208, ok := c.uconst(v1198); ok {
-						v1473 := c.laneBits(v1213)
+						v1473 := c.laneBits(v1212)
 						v1475 := c.u64Eq(v1208, v1473)
 						if v1475 {
-							// compare.rules:192
+							// compare.rules:190
 							{
 								v1471 := c.arg0(v1215)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1471, c.makeConst(v1213, 0))))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1471, c.makeConst(v1212, 0))))
 							}
 						}
 					}
 				}
 			case ir.OpCtz:
 				v1210 := c.valueType(v1197)
-				if v1213, ok := c.fitsIn64(v1210); ok {
+				if v1212, ok := c.fitsIn64(v1210); ok {
 					v1198 := c.arg1(v0)
 					if v1208, ok := c.uconst(v1198); ok {
-						v1473 := c.laneBits(v1213)
+						v1473 := c.laneBits(v1212)
 						v1475 := c.u64Eq(v1208, v1473)
 						if v1475 {
-							// compare.rules:195
+							// compare.rules:193
 							{
 								v1476 := c.arg0(v1215)
-								out = append(out, c.instValue(c.makeIcmp(v1196, v1476, c.makeConst(v1213, 0))))
+								out = append(out, c.instValue(c.makeIcmp(v1196, v1476, c.makeConst(v1212, 0))))
 							}
 						}
 					}
@@ -9437,7 +9415,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1511, ok := c.sconst(v1198); ok {
 						v1513 := c.fitsSigned(v1509, v1511)
 						if v1513 {
-							// compare.rules:223
+							// compare.rules:221
 							{
 								out = append(out, c.instValue(c.makeIcmp(v1196, v1496, c.constSigned(v1509, v1511))))
 							}
@@ -9449,20 +9427,20 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		if v1397, ok := c.truthy(v1197); ok {
 			v1198 := c.arg1(v0)
 			if ok := c.zero(v1198); ok {
-				// compare.rules:128
+				// compare.rules:126
 				{
 					out = append(out, c.instValue(c.makeIcmp(v1196, v1397, c.makeConst(c.valueType(v1397), 0))))
 				}
 			}
 		}
 		v1198 := c.arg1(v0)
-		for v1405, cursor42, ok := c.defInst(v1198, 0); ok; v1405, cursor42, ok = c.defInst(v1198, cursor42) {
+		for v1405, cursor40, ok := c.defInst(v1198, 0); ok; v1405, cursor40, ok = c.defInst(v1198, cursor40) {
 			v1406 := c.opcode(v1405)
 			switch v1406 {
 			case ir.OpBxor:
 				v1413 := c.arg0(v1405)
 				if v1197 == v1413 {
-					// compare.rules:139
+					// compare.rules:137
 					{
 						v1414 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1414, c.instValue(c.makeIsub(v1197, v1197)))))
@@ -9470,7 +9448,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1414 := c.arg1(v1405)
 				if v1197 == v1414 {
-					// compare.rules:139
+					// compare.rules:137
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1413, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
@@ -9478,7 +9456,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpIadd:
 				v1407 := c.arg0(v1405)
 				if v1197 == v1407 {
-					// compare.rules:141
+					// compare.rules:139
 					{
 						v1408 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1408, c.instValue(c.makeIsub(v1197, v1197)))))
@@ -9486,7 +9464,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				v1408 := c.arg1(v1405)
 				if v1197 == v1408 {
-					// compare.rules:141
+					// compare.rules:139
 					{
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1407, c.instValue(c.makeIsub(v1197, v1197)))))
 					}
@@ -9494,7 +9472,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			case ir.OpIsub:
 				v1415 := c.arg0(v1405)
 				if v1197 == v1415 {
-					// compare.rules:143
+					// compare.rules:141
 					{
 						v1416 := c.arg1(v1405)
 						out = append(out, c.instValue(c.makeIcmp(v1196, v1416, c.instValue(c.makeIsub(v1197, v1197)))))
@@ -9504,15 +9482,15 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	}
 	v1197 := c.arg0(v0)
-	for v1215, cursor43, ok := c.defInst(v1197, 0); ok; v1215, cursor43, ok = c.defInst(v1197, cursor43) {
+	for v1215, cursor41, ok := c.defInst(v1197, 0); ok; v1215, cursor41, ok = c.defInst(v1197, cursor41) {
 		v1216 := c.opcode(v1215)
 		switch v1216 {
 		case ir.OpBnot:
 			v1198 := c.arg1(v0)
-			for v1405, cursor44, ok := c.defInst(v1198, 0); ok; v1405, cursor44, ok = c.defInst(v1198, cursor44) {
+			for v1405, cursor42, ok := c.defInst(v1198, 0); ok; v1405, cursor42, ok = c.defInst(v1198, cursor42) {
 				v1406 := c.opcode(v1405)
 				if v1406 == ir.OpBnot {
-					// compare.rules:154
+					// compare.rules:152
 					{
 						v1441 := c.arg0(v1215)
 						v1442 := c.arg0(v1405)
@@ -9521,7 +9499,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 			if ok := c.konst(v1198); ok {
-				// compare.rules:155
+				// compare.rules:153
 				{
 					v1441 := c.arg0(v1215)
 					out = append(out, c.instValue(c.makeIcmp(c.ccSwap(v1196), v1441, c.instValue(c.makeBnot(v1198)))))
@@ -9529,7 +9507,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpUextend:
 			v1198 := c.arg1(v0)
-			for v1405, cursor45, ok := c.defInst(v1198, 0); ok; v1405, cursor45, ok = c.defInst(v1198, cursor45) {
+			for v1405, cursor43, ok := c.defInst(v1198, 0); ok; v1405, cursor43, ok = c.defInst(v1198, cursor43) {
 				v1406 := c.opcode(v1405)
 				if v1406 == ir.OpUextend {
 					v1490 := c.arg0(v1215)
@@ -9537,7 +9515,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1493 := c.arg0(v1405)
 					v1495 := c.valueType(v1493)
 					if v1492 == v1495 {
-						// compare.rules:218
+						// compare.rules:216
 						{
 							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, v1493)))
 						}
@@ -9551,7 +9529,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1505 := c.typeMask(v1503)
 					v1507 := c.u64Le(v1208, v1505)
 					if v1507 {
-						// compare.rules:220
+						// compare.rules:218
 						{
 							out = append(out, c.instValue(c.makeIcmp(c.ccUnsigned(v1196), v1490, c.makeConst(v1503, v1208))))
 						}
@@ -9560,7 +9538,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpSextend:
 			v1198 := c.arg1(v0)
-			for v1405, cursor46, ok := c.defInst(v1198, 0); ok; v1405, cursor46, ok = c.defInst(v1198, cursor46) {
+			for v1405, cursor44, ok := c.defInst(v1198, 0); ok; v1405, cursor44, ok = c.defInst(v1198, cursor44) {
 				v1406 := c.opcode(v1405)
 				if v1406 == ir.OpSextend {
 					v1496 := c.arg0(v1215)
@@ -9568,7 +9546,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1499 := c.arg0(v1405)
 					v1501 := c.valueType(v1499)
 					if v1498 == v1501 {
-						// compare.rules:219
+						// compare.rules:217
 						{
 							out = append(out, c.instValue(c.makeIcmp(v1196, v1496, v1499)))
 						}
@@ -9583,7 +9561,7 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 					if _, ok := c.uconst(v1674); ok {
 						v1198 := c.arg1(v0)
 						if _, ok := c.uconst(v1198); ok {
-							// compare.rules:281
+							// compare.rules:279
 							{
 								v1672 := c.arg0(v1215)
 								out = append(out, c.instValue(c.makeSelect(v1672, c.instValue(c.makeIcmp(v1196, v1673, v1198)), c.instValue(c.makeIcmp(v1196, v1674, v1198)))))
@@ -9602,7 +9580,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	v1515 := c.arg1(v0)
 	v1516 := c.arg2(v0)
 	if v1515 == v1516 {
-		// compare.rules:235
+		// compare.rules:233
 		{
 			out = append(out, v1515)
 		}
@@ -9611,14 +9589,14 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	if v1518, ok := c.uconst(v1514); ok {
 		v1520 := c.u64Lt(0, v1518)
 		if v1520 {
-			// compare.rules:236
+			// compare.rules:234
 			{
 				out = append(out, v1515)
 			}
 		}
 	}
 	if ok := c.zero(v1514); ok {
-		// compare.rules:237
+		// compare.rules:235
 		{
 			out = append(out, v1516)
 		}
@@ -9635,7 +9613,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1530 {
 					v1527 := c.arg1(v1523)
 					if ok := c.zero(v1527); ok {
-						// compare.rules:238
+						// compare.rules:236
 						{
 							out = append(out, c.instValue(c.makeSelect(v1526, v1516, v1515)))
 						}
@@ -9644,7 +9622,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1515 == v1526 {
 					v1527 := c.arg1(v1523)
 					if v1516 == v1527 {
-						// compare.rules:246
+						// compare.rules:244
 						{
 							out = append(out, v1527)
 						}
@@ -9656,7 +9634,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1526 == v1550 {
 								v1551 := c.arg1(v1545)
 								if v1527 == v1551 {
-									// compare.rules:248
+									// compare.rules:246
 									{
 										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
@@ -9665,7 +9643,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1527 == v1550 {
 								v1551 := c.arg1(v1545)
 								if v1526 == v1551 {
-									// compare.rules:248
+									// compare.rules:246
 									{
 										out = append(out, c.instValue(c.makeBor(v1526, v1527)))
 									}
@@ -9689,7 +9667,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 										if v1555 == v1557 {
 											v1558 := c.arg1(v1545)
 											if v1526 == v1558 {
-												// compare.rules:250
+												// compare.rules:248
 												{
 													out = append(out, c.instValue(c.makeIsub(v1555, v1526)))
 												}
@@ -9707,7 +9685,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v1530 {
 					v1527 := c.arg1(v1523)
 					if ok := c.zero(v1527); ok {
-						// compare.rules:239
+						// compare.rules:237
 						{
 							out = append(out, c.instValue(c.makeSelect(v1526, v1515, v1516)))
 						}
@@ -9716,7 +9694,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1527 := c.arg1(v1523)
 				if v1516 == v1527 {
 					if v1515 == v1526 {
-						// compare.rules:247
+						// compare.rules:245
 						{
 							out = append(out, v1526)
 						}
@@ -9728,7 +9706,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1526 == v1552 {
 								v1553 := c.arg1(v1539)
 								if v1527 == v1553 {
-									// compare.rules:249
+									// compare.rules:247
 									{
 										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
@@ -9737,7 +9715,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1527 == v1552 {
 								v1553 := c.arg1(v1539)
 								if v1526 == v1553 {
-									// compare.rules:249
+									// compare.rules:247
 									{
 										out = append(out, c.instValue(c.makeBand(v1526, v1527)))
 									}
@@ -9753,7 +9731,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:302
+							// compare.rules:300
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9762,7 +9740,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1516 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1515 == v1527 {
-							// compare.rules:310
+							// compare.rules:308
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9773,7 +9751,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								if v1540 == ir.OpIneg {
 									v1701 := c.arg0(v1539)
 									if v1526 == v1701 {
-										// compare.rules:319
+										// compare.rules:317
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9790,7 +9768,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:303
+							// compare.rules:301
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9799,7 +9777,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:311
+							// compare.rules:309
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9813,7 +9791,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:304
+							// compare.rules:302
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9824,7 +9802,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								if v1546 == ir.OpIneg {
 									v1702 := c.arg0(v1545)
 									if v1526 == v1702 {
-										// compare.rules:320
+										// compare.rules:318
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9836,7 +9814,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:312
+							// compare.rules:310
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9850,7 +9828,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:305
+							// compare.rules:303
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9861,7 +9839,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								if v1546 == ir.OpIneg {
 									v1702 := c.arg0(v1545)
 									if v1526 == v1702 {
-										// compare.rules:321
+										// compare.rules:319
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9873,7 +9851,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:313
+							// compare.rules:311
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9887,7 +9865,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:306
+							// compare.rules:304
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9896,7 +9874,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:314
+							// compare.rules:312
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9910,7 +9888,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:307
+							// compare.rules:305
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9919,7 +9897,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:315
+							// compare.rules:313
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9933,7 +9911,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:308
+							// compare.rules:306
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9942,7 +9920,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:316
+							// compare.rules:314
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9956,7 +9934,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:309
+							// compare.rules:307
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9965,7 +9943,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:317
+							// compare.rules:315
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9978,7 +9956,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if ok := c.zero(v1515); ok {
 					if v1683, ok := c.uconst(v1516); ok {
 						if v1683 == 1 {
-							// compare.rules:294
+							// compare.rules:292
 							{
 								v1526 := c.arg0(v1523)
 								v1527 := c.arg1(v1523)
@@ -9987,7 +9965,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 					if ok := c.ones(v1516); ok {
-						// compare.rules:297
+						// compare.rules:295
 						{
 							v1526 := c.arg0(v1523)
 							v1527 := c.arg1(v1523)
@@ -10002,7 +9980,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				v1534 := c.arg1(v1523)
 				if v1537, ok := c.uconst(v1534); ok {
 					if v1537 == 1 {
-						// compare.rules:241
+						// compare.rules:239
 						{
 							out = append(out, c.instValue(c.makeSelect(v1533, v1516, v1515)))
 						}
@@ -10022,7 +10000,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1565 {
 								v1566 := c.arg1(v1562)
 								if v1516 == v1566 {
-									// compare.rules:251
+									// compare.rules:249
 									{
 										out = append(out, v1565)
 									}
@@ -10041,7 +10019,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1571 {
 								v1572 := c.arg1(v1568)
 								if v1516 == v1572 {
-									// compare.rules:251
+									// compare.rules:249
 									{
 										out = append(out, v1571)
 									}
@@ -10064,7 +10042,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1579 {
 								v1580 := c.arg1(v1576)
 								if v1516 == v1580 {
-									// compare.rules:252
+									// compare.rules:250
 									{
 										out = append(out, v1580)
 									}
@@ -10083,7 +10061,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							if v1515 == v1585 {
 								v1586 := c.arg1(v1582)
 								if v1516 == v1586 {
-									// compare.rules:252
+									// compare.rules:250
 									{
 										out = append(out, v1586)
 									}
@@ -10099,7 +10077,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				if ok := c.zero(v1515); ok {
 					if v1683, ok := c.uconst(v1516); ok {
 						if v1683 == 1 {
-							// compare.rules:295
+							// compare.rules:293
 							{
 								v1696 := c.floatCc(v1523)
 								v1697 := c.arg0(v1523)
@@ -10113,7 +10091,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	}
 	if v1532, ok := c.truthy(v1514); ok {
-		// compare.rules:240
+		// compare.rules:238
 		{
 			out = append(out, c.instValue(c.makeSelect(v1532, v1515, v1516)))
 		}
@@ -10124,7 +10102,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v1541 := c.arg0(v1539)
 			if v1514 == v1541 {
-				// compare.rules:244
+				// compare.rules:242
 				{
 					v1542 := c.arg1(v1539)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1542, v1516)))
@@ -10139,7 +10117,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1589 := c.arg0(v1545)
 						v1591 := c.arg0(v1539)
 						if v1589 == v1591 {
-							// compare.rules:258
+							// compare.rules:256
 							{
 								v1592 := c.arg1(v1539)
 								v1590 := c.arg1(v1545)
@@ -10148,7 +10126,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1592 := c.arg1(v1539)
 						if v1589 == v1592 {
-							// compare.rules:258
+							// compare.rules:256
 							{
 								v1590 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1590)))))
@@ -10156,13 +10134,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1590 := c.arg1(v1545)
 						if v1590 == v1591 {
-							// compare.rules:258
+							// compare.rules:256
 							{
 								out = append(out, c.instValue(c.makeIadd(v1591, c.instValue(c.makeSelect(v1514, v1592, v1589)))))
 							}
 						}
 						if v1590 == v1592 {
-							// compare.rules:258
+							// compare.rules:256
 							{
 								out = append(out, c.instValue(c.makeIadd(v1592, c.instValue(c.makeSelect(v1514, v1591, v1589)))))
 							}
@@ -10179,7 +10157,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1555 := c.arg0(v1539)
 						v1557 := c.arg0(v1545)
 						if v1555 == v1557 {
-							// compare.rules:259
+							// compare.rules:257
 							{
 								v1556 := c.arg1(v1539)
 								v1558 := c.arg1(v1545)
@@ -10189,7 +10167,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1556 := c.arg1(v1539)
 						v1558 := c.arg1(v1545)
 						if v1556 == v1558 {
-							// compare.rules:260
+							// compare.rules:258
 							{
 								out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeSelect(v1514, v1555, v1557)), v1556)))
 							}
@@ -10206,7 +10184,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1593 := c.arg0(v1539)
 						v1595 := c.arg0(v1545)
 						if v1593 == v1595 {
-							// compare.rules:261
+							// compare.rules:259
 							{
 								v1594 := c.arg1(v1539)
 								v1596 := c.arg1(v1545)
@@ -10215,7 +10193,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1594 := c.arg1(v1539)
 						if v1594 == v1595 {
-							// compare.rules:261
+							// compare.rules:259
 							{
 								v1596 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1596)))))
@@ -10223,13 +10201,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1596 := c.arg1(v1545)
 						if v1593 == v1596 {
-							// compare.rules:261
+							// compare.rules:259
 							{
 								out = append(out, c.instValue(c.makeImul(v1593, c.instValue(c.makeSelect(v1514, v1594, v1595)))))
 							}
 						}
 						if v1594 == v1596 {
-							// compare.rules:261
+							// compare.rules:259
 							{
 								out = append(out, c.instValue(c.makeImul(v1594, c.instValue(c.makeSelect(v1514, v1593, v1595)))))
 							}
@@ -10246,7 +10224,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1552 := c.arg0(v1539)
 						v1597 := c.arg0(v1545)
 						if v1552 == v1597 {
-							// compare.rules:262
+							// compare.rules:260
 							{
 								v1553 := c.arg1(v1539)
 								v1598 := c.arg1(v1545)
@@ -10255,7 +10233,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1553 := c.arg1(v1539)
 						if v1553 == v1597 {
-							// compare.rules:262
+							// compare.rules:260
 							{
 								v1598 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1598)))))
@@ -10263,13 +10241,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1598 := c.arg1(v1545)
 						if v1552 == v1598 {
-							// compare.rules:262
+							// compare.rules:260
 							{
 								out = append(out, c.instValue(c.makeBand(v1552, c.instValue(c.makeSelect(v1514, v1553, v1597)))))
 							}
 						}
 						if v1553 == v1598 {
-							// compare.rules:262
+							// compare.rules:260
 							{
 								out = append(out, c.instValue(c.makeBand(v1553, c.instValue(c.makeSelect(v1514, v1552, v1597)))))
 							}
@@ -10286,7 +10264,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1550 := c.arg0(v1545)
 						v1599 := c.arg0(v1539)
 						if v1550 == v1599 {
-							// compare.rules:263
+							// compare.rules:261
 							{
 								v1600 := c.arg1(v1539)
 								v1551 := c.arg1(v1545)
@@ -10295,7 +10273,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1600 := c.arg1(v1539)
 						if v1550 == v1600 {
-							// compare.rules:263
+							// compare.rules:261
 							{
 								v1551 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1551)))))
@@ -10303,13 +10281,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1551 := c.arg1(v1545)
 						if v1551 == v1599 {
-							// compare.rules:263
+							// compare.rules:261
 							{
 								out = append(out, c.instValue(c.makeBor(v1599, c.instValue(c.makeSelect(v1514, v1600, v1550)))))
 							}
 						}
 						if v1551 == v1600 {
-							// compare.rules:263
+							// compare.rules:261
 							{
 								out = append(out, c.instValue(c.makeBor(v1600, c.instValue(c.makeSelect(v1514, v1599, v1550)))))
 							}
@@ -10326,7 +10304,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1587 := c.arg0(v1545)
 						v1601 := c.arg0(v1539)
 						if v1587 == v1601 {
-							// compare.rules:264
+							// compare.rules:262
 							{
 								v1602 := c.arg1(v1539)
 								v1588 := c.arg1(v1545)
@@ -10335,7 +10313,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1602 := c.arg1(v1539)
 						if v1587 == v1602 {
-							// compare.rules:264
+							// compare.rules:262
 							{
 								v1588 := c.arg1(v1545)
 								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1588)))))
@@ -10343,13 +10321,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 						v1588 := c.arg1(v1545)
 						if v1588 == v1601 {
-							// compare.rules:264
+							// compare.rules:262
 							{
 								out = append(out, c.instValue(c.makeBxor(v1601, c.instValue(c.makeSelect(v1514, v1602, v1587)))))
 							}
 						}
 						if v1588 == v1602 {
-							// compare.rules:264
+							// compare.rules:262
 							{
 								out = append(out, c.instValue(c.makeBxor(v1602, c.instValue(c.makeSelect(v1514, v1601, v1587)))))
 							}
@@ -10368,7 +10346,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1606 := c.arg0(v1545)
 						v1608 := c.valueType(v1606)
 						if v1605 == v1608 {
-							// compare.rules:265
+							// compare.rules:263
 							{
 								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeSelect(v1514, v1603, v1606)))))
 							}
@@ -10387,7 +10365,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						v1612 := c.arg0(v1545)
 						v1614 := c.valueType(v1612)
 						if v1611 == v1614 {
-							// compare.rules:266
+							// compare.rules:264
 							{
 								out = append(out, c.instValue(c.makeSextend(v71, c.instValue(c.makeSelect(v1514, v1609, v1612)))))
 							}
@@ -10408,7 +10386,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								v1617 := c.arg1(v1539)
 								v1621 := c.arg1(v1545)
 								if v1617 == v1621 {
-									// compare.rules:267
+									// compare.rules:265
 									{
 										v1616 := c.arg0(v1539)
 										v1620 := c.arg0(v1545)
@@ -10418,19 +10396,19 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 								v1616 := c.arg0(v1539)
 								v1620 := c.arg0(v1545)
 								if v1616 == v1620 {
-									// compare.rules:268
+									// compare.rules:266
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1621)), v1616)))
 									}
 								}
 								if v1617 == v1620 {
-									// compare.rules:269
+									// compare.rules:267
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1616, v1621)), v1617)))
 									}
 								}
 								if v1616 == v1621 {
-									// compare.rules:270
+									// compare.rules:268
 									{
 										out = append(out, c.instValue(c.makeIcmp(v1615, c.instValue(c.makeSelect(v1514, v1617, v1620)), v1616)))
 									}
@@ -10448,7 +10426,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v1547 := c.arg0(v1545)
 			if v1514 == v1547 {
-				// compare.rules:245
+				// compare.rules:243
 				{
 					v1549 := c.arg2(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1549)))
@@ -10457,7 +10435,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBor:
 			v1550 := c.arg0(v1545)
 			if v1514 == v1550 {
-				// compare.rules:254
+				// compare.rules:252
 				{
 					v1551 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1551)))
@@ -10465,7 +10443,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1551 := c.arg1(v1545)
 			if v1514 == v1551 {
-				// compare.rules:254
+				// compare.rules:252
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1550)))
 				}
@@ -10473,7 +10451,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			v1587 := c.arg0(v1545)
 			if v1514 == v1587 {
-				// compare.rules:255
+				// compare.rules:253
 				{
 					v1588 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1588)))
@@ -10481,7 +10459,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1588 := c.arg1(v1545)
 			if v1514 == v1588 {
-				// compare.rules:255
+				// compare.rules:253
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1587)))
 				}
@@ -10489,7 +10467,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpIadd:
 			v1589 := c.arg0(v1545)
 			if v1514 == v1589 {
-				// compare.rules:256
+				// compare.rules:254
 				{
 					v1590 := c.arg1(v1545)
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1590)))
@@ -10497,7 +10475,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			v1590 := c.arg1(v1545)
 			if v1514 == v1590 {
-				// compare.rules:256
+				// compare.rules:254
 				{
 					out = append(out, c.instValue(c.makeSelect(v1514, v1515, v1589)))
 				}
@@ -10514,7 +10492,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1687 := c.u64And(v1685, v646)
 					v1689 := c.u64Eq(v1681, v1687)
 					if v1689 {
-						// compare.rules:284
+						// compare.rules:282
 						{
 							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1514), v1516)))
 						}
@@ -10522,13 +10500,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 				if v1681 == 1 {
 					if ok := c.boolean(v1516); ok {
-						// compare.rules:290
+						// compare.rules:288
 						{
 							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1514), v1516)))
 						}
 					}
 					if ok := c.zero(v1516); ok {
-						// compare.rules:293
+						// compare.rules:291
 						{
 							out = append(out, c.extendBool(v71, v1514))
 						}
@@ -10537,13 +10515,13 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 			if ok := c.zero(v1516); ok {
 				if v1691, ok := c.powerOfTwo(v1515); ok {
-					// compare.rules:287
+					// compare.rules:285
 					{
 						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1514), c.makeConst(ir.I32, v1691))))
 					}
 				}
 				if ok := c.boolean(v1515); ok {
-					// compare.rules:291
+					// compare.rules:289
 					{
 						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1514), v1515)))
 					}
@@ -10552,7 +10530,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		if ok := c.ones(v1515); ok {
 			if ok := c.zero(v1516); ok {
-				// compare.rules:296
+				// compare.rules:294
 				{
 					out = append(out, c.instValue(c.makeBmask(v71, v1514)))
 				}
