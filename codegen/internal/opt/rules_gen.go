@@ -103,12 +103,12 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSelect:
 		out = c.simplify_OpSelect(v0, out)
 	case ir.OpBmask:
-		v1703 := c.arg0(v0)
-		if v1705, ok := c.truthy(v1703); ok {
-			// compare.rules:321
+		v1726 := c.arg0(v0)
+		if v1728, ok := c.truthy(v1726); ok {
+			// compare.rules:330
 			{
 				v9 := c.valueType(v0)
-				out = append(out, c.instValue(c.makeBmask(v9, v1705)))
+				out = append(out, c.instValue(c.makeBmask(v9, v1728)))
 			}
 		}
 	case ir.OpUextend:
@@ -144,40 +144,40 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpFdiv:
 		out = c.simplify_OpFdiv(v0, out)
 	case ir.OpFma:
-		v2108 := c.arg0(v0)
-		for v2112, cursor5, ok := c.defInst(v2108, 0); ok; v2112, cursor5, ok = c.defInst(v2108, cursor5) {
-			v2113 := c.opcode(v2112)
-			if v2113 == ir.OpFneg {
-				v2109 := c.arg1(v0)
-				for v2116, cursor6, ok := c.defInst(v2109, 0); ok; v2116, cursor6, ok = c.defInst(v2109, cursor6) {
-					v2117 := c.opcode(v2116)
-					if v2117 == ir.OpFneg {
+		v2131 := c.arg0(v0)
+		for v2135, cursor5, ok := c.defInst(v2131, 0); ok; v2135, cursor5, ok = c.defInst(v2131, cursor5) {
+			v2136 := c.opcode(v2135)
+			if v2136 == ir.OpFneg {
+				v2132 := c.arg1(v0)
+				for v2139, cursor6, ok := c.defInst(v2132, 0); ok; v2139, cursor6, ok = c.defInst(v2132, cursor6) {
+					v2140 := c.opcode(v2139)
+					if v2140 == ir.OpFneg {
 						// float.rules:19
 						{
-							v2114 := c.arg0(v2112)
-							v2118 := c.arg0(v2116)
-							v2110 := c.arg2(v0)
-							out = append(out, c.instValue(c.makeFma(v2114, v2118, v2110)))
+							v2137 := c.arg0(v2135)
+							v2141 := c.arg0(v2139)
+							v2133 := c.arg2(v0)
+							out = append(out, c.instValue(c.makeFma(v2137, v2141, v2133)))
 						}
 					}
 				}
 			}
 		}
 	case ir.OpFcmp:
-		v2123 := c.arg0(v0)
-		for v2126, cursor7, ok := c.defInst(v2123, 0); ok; v2126, cursor7, ok = c.defInst(v2123, cursor7) {
-			v2127 := c.opcode(v2126)
-			if v2127 == ir.OpFneg {
-				v2124 := c.arg1(v0)
-				for v2130, cursor8, ok := c.defInst(v2124, 0); ok; v2130, cursor8, ok = c.defInst(v2124, cursor8) {
-					v2131 := c.opcode(v2130)
-					if v2131 == ir.OpFneg {
+		v2146 := c.arg0(v0)
+		for v2149, cursor7, ok := c.defInst(v2146, 0); ok; v2149, cursor7, ok = c.defInst(v2146, cursor7) {
+			v2150 := c.opcode(v2149)
+			if v2150 == ir.OpFneg {
+				v2147 := c.arg1(v0)
+				for v2153, cursor8, ok := c.defInst(v2147, 0); ok; v2153, cursor8, ok = c.defInst(v2147, cursor8) {
+					v2154 := c.opcode(v2153)
+					if v2154 == ir.OpFneg {
 						// float.rules:34
 						{
-							v2122 := c.floatCc(v0)
-							v2128 := c.arg0(v2126)
-							v2132 := c.arg0(v2130)
-							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v2122), v2128, v2132)))
+							v2145 := c.floatCc(v0)
+							v2151 := c.arg0(v2149)
+							v2155 := c.arg0(v2153)
+							out = append(out, c.instValue(c.makeFcmp(c.floatCcSwap(v2145), v2151, v2155)))
 						}
 					}
 				}
@@ -192,21 +192,21 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpNearest:
 		out = c.simplify_OpNearest(v0, out)
 	case ir.OpFcvtToSintSat:
-		v2164 := c.arg0(v0)
-		v2166 := c.valueType(v2164)
-		if v2168, ok := c.tyScalarFloat(v2166); ok {
+		v2187 := c.arg0(v0)
+		v2189 := c.valueType(v2187)
+		if v2191, ok := c.tyScalarFloat(v2189); ok {
 			v9 := c.valueType(v0)
-			v2176 := c.exactIn(v2168, v9)
-			if v2176 {
-				for v2170, cursor9, ok := c.defInst(v2164, 0); ok; v2170, cursor9, ok = c.defInst(v2164, cursor9) {
-					v2171 := c.opcode(v2170)
-					if v2171 == ir.OpFcvtFromSint {
-						v2172 := c.arg0(v2170)
-						v2174 := c.valueType(v2172)
-						if v9 == v2174 {
+			v2199 := c.exactIn(v2191, v9)
+			if v2199 {
+				for v2193, cursor9, ok := c.defInst(v2187, 0); ok; v2193, cursor9, ok = c.defInst(v2187, cursor9) {
+					v2194 := c.opcode(v2193)
+					if v2194 == ir.OpFcvtFromSint {
+						v2195 := c.arg0(v2193)
+						v2197 := c.valueType(v2195)
+						if v9 == v2197 {
 							// float.rules:55
 							{
-								out = append(out, v2172)
+								out = append(out, v2195)
 							}
 						}
 					}
@@ -214,21 +214,21 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	case ir.OpFcvtToUintSat:
-		v2177 := c.arg0(v0)
-		v2179 := c.valueType(v2177)
-		if v2181, ok := c.tyScalarFloat(v2179); ok {
+		v2200 := c.arg0(v0)
+		v2202 := c.valueType(v2200)
+		if v2204, ok := c.tyScalarFloat(v2202); ok {
 			v9 := c.valueType(v0)
-			v2189 := c.exactIn(v2181, v9)
-			if v2189 {
-				for v2183, cursor10, ok := c.defInst(v2177, 0); ok; v2183, cursor10, ok = c.defInst(v2177, cursor10) {
-					v2184 := c.opcode(v2183)
-					if v2184 == ir.OpFcvtFromUint {
-						v2185 := c.arg0(v2183)
-						v2187 := c.valueType(v2185)
-						if v9 == v2187 {
+			v2212 := c.exactIn(v2204, v9)
+			if v2212 {
+				for v2206, cursor10, ok := c.defInst(v2200, 0); ok; v2206, cursor10, ok = c.defInst(v2200, cursor10) {
+					v2207 := c.opcode(v2206)
+					if v2207 == ir.OpFcvtFromUint {
+						v2208 := c.arg0(v2206)
+						v2210 := c.valueType(v2208)
+						if v9 == v2210 {
 							// float.rules:58
 							{
-								out = append(out, v2185)
+								out = append(out, v2208)
 							}
 						}
 					}
@@ -237,17 +237,17 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 	case ir.OpFcvtFromUint:
 		v9 := c.valueType(v0)
-		if v2193, ok := c.tyScalarFloat(v9); ok {
-			v2194 := c.arg0(v0)
-			v2196 := c.valueType(v2194)
-			if v2198, ok := c.fitsIn64(v2196); ok {
-				v2200 := c.maxBitsU64(v2194)
-				v2202 := c.laneBits(v2198)
-				v2204 := c.u64Lt(v2200, v2202)
-				if v2204 {
+		if v2216, ok := c.tyScalarFloat(v9); ok {
+			v2217 := c.arg0(v0)
+			v2219 := c.valueType(v2217)
+			if v2221, ok := c.fitsIn64(v2219); ok {
+				v2223 := c.maxBitsU64(v2217)
+				v2225 := c.laneBits(v2221)
+				v2227 := c.u64Lt(v2223, v2225)
+				if v2227 {
 					// float.rules:72
 					{
-						out = append(out, c.instValue(c.makeFcvtFromSint(v2193, v2194)))
+						out = append(out, c.instValue(c.makeFcvtFromSint(v2216, v2217)))
 					}
 				}
 			}
@@ -265,67 +265,67 @@ func (c *Optimizer) simplify(v0 ir.Value, out []ir.Value) []ir.Value {
 	case ir.OpSmulhi:
 		out = c.simplify_OpSmulhi(v0, out)
 	case ir.OpSqrt:
-		v2304 := c.arg0(v0)
-		for v2306, cursor11, ok := c.defInst(v2304, 0); ok; v2306, cursor11, ok = c.defInst(v2304, cursor11) {
-			v2307 := c.opcode(v2306)
-			if v2307 == ir.OpSplat {
+		v2327 := c.arg0(v0)
+		for v2329, cursor11, ok := c.defInst(v2327, 0); ok; v2329, cursor11, ok = c.defInst(v2327, cursor11) {
+			v2330 := c.opcode(v2329)
+			if v2330 == ir.OpSplat {
 				// vector.rules:44
 				{
 					v9 := c.valueType(v0)
-					v2308 := c.arg0(v2306)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSqrt(v2308)))))
+					v2331 := c.arg0(v2329)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSqrt(v2331)))))
 				}
 			}
 		}
 	case ir.OpSwidenLow:
-		v2320 := c.arg0(v0)
-		for v2322, cursor12, ok := c.defInst(v2320, 0); ok; v2322, cursor12, ok = c.defInst(v2320, cursor12) {
-			v2323 := c.opcode(v2322)
-			if v2323 == ir.OpSplat {
+		v2343 := c.arg0(v0)
+		for v2345, cursor12, ok := c.defInst(v2343, 0); ok; v2345, cursor12, ok = c.defInst(v2343, cursor12) {
+			v2346 := c.opcode(v2345)
+			if v2346 == ir.OpSplat {
 				// vector.rules:49
 				{
 					v9 := c.valueType(v0)
-					v2324 := c.arg0(v2322)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2324)))))
+					v2347 := c.arg0(v2345)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2347)))))
 				}
 			}
 		}
 	case ir.OpSwidenHigh:
-		v2325 := c.arg0(v0)
-		for v2327, cursor13, ok := c.defInst(v2325, 0); ok; v2327, cursor13, ok = c.defInst(v2325, cursor13) {
-			v2328 := c.opcode(v2327)
-			if v2328 == ir.OpSplat {
+		v2348 := c.arg0(v0)
+		for v2350, cursor13, ok := c.defInst(v2348, 0); ok; v2350, cursor13, ok = c.defInst(v2348, cursor13) {
+			v2351 := c.opcode(v2350)
+			if v2351 == ir.OpSplat {
 				// vector.rules:50
 				{
 					v9 := c.valueType(v0)
-					v2329 := c.arg0(v2327)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2329)))))
+					v2352 := c.arg0(v2350)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSextend(c.laneType(v9), v2352)))))
 				}
 			}
 		}
 	case ir.OpUwidenLow:
-		v2330 := c.arg0(v0)
-		for v2332, cursor14, ok := c.defInst(v2330, 0); ok; v2332, cursor14, ok = c.defInst(v2330, cursor14) {
-			v2333 := c.opcode(v2332)
-			if v2333 == ir.OpSplat {
+		v2353 := c.arg0(v0)
+		for v2355, cursor14, ok := c.defInst(v2353, 0); ok; v2355, cursor14, ok = c.defInst(v2353, cursor14) {
+			v2356 := c.opcode(v2355)
+			if v2356 == ir.OpSplat {
 				// vector.rules:51
 				{
 					v9 := c.valueType(v0)
-					v2334 := c.arg0(v2332)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2334)))))
+					v2357 := c.arg0(v2355)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2357)))))
 				}
 			}
 		}
 	case ir.OpUwidenHigh:
-		v2335 := c.arg0(v0)
-		for v2337, cursor15, ok := c.defInst(v2335, 0); ok; v2337, cursor15, ok = c.defInst(v2335, cursor15) {
-			v2338 := c.opcode(v2337)
-			if v2338 == ir.OpSplat {
+		v2358 := c.arg0(v0)
+		for v2360, cursor15, ok := c.defInst(v2358, 0); ok; v2360, cursor15, ok = c.defInst(v2358, cursor15) {
+			v2361 := c.opcode(v2360)
+			if v2361 == ir.OpSplat {
 				// vector.rules:52
 				{
 					v9 := c.valueType(v0)
-					v2339 := c.arg0(v2337)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2339)))))
+					v2362 := c.arg0(v2360)
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUextend(c.laneType(v9), v2362)))))
 				}
 			}
 		}
@@ -663,6 +663,29 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1623 := c.arg1(v23)
+				if ok := c.zero(v1623); ok {
+					// compare.rules:270
+					{
+						v1622 := c.arg0(v23)
+						v2 := c.arg0(v0)
+						v1624 := c.arg2(v23)
+						out = append(out, c.instValue(c.makeSelect(v1622, v2, c.instValue(c.makeIadd(v2, v1624)))))
+					}
+				}
+				v1624 := c.arg2(v23)
+				if ok := c.zero(v1624); ok {
+					// compare.rules:271
+					{
+						v1622 := c.arg0(v23)
+						v2 := c.arg0(v0)
+						out = append(out, c.instValue(c.makeSelect(v1622, c.instValue(c.makeIadd(v2, v1623)), v2)))
+					}
+				}
+			}
 		case ir.OpSplat:
 			v2 := c.arg0(v0)
 			for v27, cursor9, ok := c.defInst(v2, 0); ok; v27, cursor9, ok = c.defInst(v2, cursor9) {
@@ -671,16 +694,16 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:21
 					{
 						v9 := c.valueType(v0)
-						v2251 := c.arg0(v27)
-						v2252 := c.arg0(v23)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2251, v2252)))))
+						v2274 := c.arg0(v27)
+						v2275 := c.arg0(v23)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2274, v2275)))))
 					}
 					// vector.rules:21
 					{
 						v9 := c.valueType(v0)
-						v2252 := c.arg0(v23)
-						v2251 := c.arg0(v27)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2252, v2251)))))
+						v2275 := c.arg0(v23)
+						v2274 := c.arg0(v27)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIadd(v2275, v2274)))))
 					}
 				}
 			}
@@ -793,15 +816,30 @@ func (c *Optimizer) simplify_OpIadd(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1623 := c.arg1(v27)
-				if ok := c.konst(v1623); ok {
-					v1624 := c.arg2(v27)
-					if ok := c.konst(v1624); ok {
+				v1627 := c.arg1(v27)
+				if ok := c.zero(v1627); ok {
+					// compare.rules:270
+					{
+						v1626 := c.arg0(v27)
+						v1628 := c.arg2(v27)
+						out = append(out, c.instValue(c.makeSelect(v1626, v3, c.instValue(c.makeIadd(v3, v1628)))))
+					}
+				}
+				v1628 := c.arg2(v27)
+				if ok := c.zero(v1628); ok {
+					// compare.rules:271
+					{
+						v1626 := c.arg0(v27)
+						out = append(out, c.instValue(c.makeSelect(v1626, c.instValue(c.makeIadd(v3, v1627)), v3)))
+					}
+				}
+				if ok := c.konst(v1627); ok {
+					if ok := c.konst(v1628); ok {
 						if ok := c.konst(v3); ok {
-							// compare.rules:270
+							// compare.rules:279
 							{
-								v1622 := c.arg0(v27)
-								out = append(out, c.instValue(c.makeSelect(v1622, c.instValue(c.makeIadd(v1623, v3)), c.instValue(c.makeIadd(v1624, v3)))))
+								v1626 := c.arg0(v27)
+								out = append(out, c.instValue(c.makeSelect(v1626, c.instValue(c.makeIadd(v1627, v3)), c.instValue(c.makeIadd(v1628, v3)))))
 							}
 						}
 					}
@@ -1211,16 +1249,33 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpSelect:
 			if _, ok := c.fitsIn64(v9); ok {
+				v1653 := c.arg1(v31)
+				if ok := c.zero(v1653); ok {
+					// compare.rules:276
+					{
+						v1652 := c.arg0(v31)
+						v5 := c.arg0(v0)
+						v1654 := c.arg2(v31)
+						out = append(out, c.instValue(c.makeSelect(v1652, v5, c.instValue(c.makeIsub(v5, v1654)))))
+					}
+				}
+				v1654 := c.arg2(v31)
+				if ok := c.zero(v1654); ok {
+					// compare.rules:277
+					{
+						v1652 := c.arg0(v31)
+						v5 := c.arg0(v0)
+						out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIsub(v5, v1653)), v5)))
+					}
+				}
 				v5 := c.arg0(v0)
 				if ok := c.konst(v5); ok {
-					v1628 := c.arg1(v31)
-					if ok := c.konst(v1628); ok {
-						v1629 := c.arg2(v31)
-						if ok := c.konst(v1629); ok {
-							// compare.rules:271
+					if ok := c.konst(v1653); ok {
+						if ok := c.konst(v1654); ok {
+							// compare.rules:280
 							{
-								v1627 := c.arg0(v31)
-								out = append(out, c.instValue(c.makeSelect(v1627, c.instValue(c.makeIsub(v5, v1628)), c.instValue(c.makeIsub(v5, v1629)))))
+								v1652 := c.arg0(v31)
+								out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIsub(v5, v1653)), c.instValue(c.makeIsub(v5, v1654)))))
 							}
 						}
 					}
@@ -1233,9 +1288,9 @@ func (c *Optimizer) simplify_OpIsub(v0 ir.Value, out []ir.Value) []ir.Value {
 				if v39 == ir.OpSplat {
 					// vector.rules:22
 					{
-						v2253 := c.arg0(v38)
-						v2254 := c.arg0(v31)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIsub(v2253, v2254)))))
+						v2276 := c.arg0(v38)
+						v2277 := c.arg0(v31)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIsub(v2276, v2277)))))
 					}
 				}
 			}
@@ -1452,15 +1507,15 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1633 := c.arg1(v63)
-				if ok := c.konst(v1633); ok {
-					v1634 := c.arg2(v63)
-					if ok := c.konst(v1634); ok {
+				v1662 := c.arg1(v63)
+				if ok := c.konst(v1662); ok {
+					v1663 := c.arg2(v63)
+					if ok := c.konst(v1663); ok {
 						if ok := c.konst(v13); ok {
-							// compare.rules:272
+							// compare.rules:281
 							{
-								v1632 := c.arg0(v63)
-								out = append(out, c.instValue(c.makeSelect(v1632, c.instValue(c.makeImul(v1633, v13)), c.instValue(c.makeImul(v1634, v13)))))
+								v1661 := c.arg0(v63)
+								out = append(out, c.instValue(c.makeSelect(v1661, c.instValue(c.makeImul(v1662, v13)), c.instValue(c.makeImul(v1663, v13)))))
 							}
 						}
 					}
@@ -1473,16 +1528,16 @@ func (c *Optimizer) simplify_OpImul(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:23
 					{
 						v9 := c.valueType(v0)
-						v2255 := c.arg0(v63)
-						v2256 := c.arg0(v77)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2255, v2256)))))
+						v2278 := c.arg0(v63)
+						v2279 := c.arg0(v77)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2278, v2279)))))
 					}
 					// vector.rules:23
 					{
 						v9 := c.valueType(v0)
-						v2256 := c.arg0(v77)
-						v2255 := c.arg0(v63)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2256, v2255)))))
+						v2279 := c.arg0(v77)
+						v2278 := c.arg0(v63)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeImul(v2279, v2278)))))
 					}
 				}
 			}
@@ -1583,8 +1638,8 @@ func (c *Optimizer) simplify_OpIneg(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:31
 			{
 				v9 := c.valueType(v0)
-				v2271 := c.arg0(v19)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIneg(v2271)))))
+				v2294 := c.arg0(v19)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIneg(v2294)))))
 			}
 		}
 	}
@@ -1742,16 +1797,16 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1653 := c.arg1(v90)
-				if ok := c.konst(v1653); ok {
-					v1654 := c.arg2(v90)
-					if ok := c.konst(v1654); ok {
+				v1676 := c.arg1(v90)
+				if ok := c.konst(v1676); ok {
+					v1677 := c.arg2(v90)
+					if ok := c.konst(v1677); ok {
 						v88 := c.arg1(v0)
 						if ok := c.konst(v88); ok {
-							// compare.rules:276
+							// compare.rules:285
 							{
-								v1652 := c.arg0(v90)
-								out = append(out, c.instValue(c.makeSelect(v1652, c.instValue(c.makeIshl(v1653, v88)), c.instValue(c.makeIshl(v1654, v88)))))
+								v1675 := c.arg0(v90)
+								out = append(out, c.instValue(c.makeSelect(v1675, c.instValue(c.makeIshl(v1676, v88)), c.instValue(c.makeIshl(v1677, v88)))))
 							}
 						}
 					}
@@ -1761,9 +1816,9 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:33
 			{
 				v9 := c.valueType(v0)
-				v2275 := c.arg0(v90)
+				v2298 := c.arg0(v90)
 				v88 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIshl(v2275, v88)))))
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIshl(v2298, v88)))))
 			}
 		}
 	}
@@ -1817,14 +1872,14 @@ func (c *Optimizer) simplify_OpIshl(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
 				if ok := c.konst(v87); ok {
-					v1666 := c.arg1(v922)
-					if _, ok := c.uconst(v1666); ok {
-						v1667 := c.arg2(v922)
-						if _, ok := c.uconst(v1667); ok {
-							// compare.rules:278
+					v1689 := c.arg1(v922)
+					if _, ok := c.uconst(v1689); ok {
+						v1690 := c.arg2(v922)
+						if _, ok := c.uconst(v1690); ok {
+							// compare.rules:287
 							{
-								v1665 := c.arg0(v922)
-								out = append(out, c.instValue(c.makeSelect(v1665, c.instValue(c.makeIshl(v87, v1666)), c.instValue(c.makeIshl(v87, v1667)))))
+								v1688 := c.arg0(v922)
+								out = append(out, c.instValue(c.makeSelect(v1688, c.instValue(c.makeIshl(v87, v1689)), c.instValue(c.makeIshl(v87, v1690)))))
 							}
 						}
 					}
@@ -2019,13 +2074,13 @@ func (c *Optimizer) simplify_OpBnot(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 		case ir.OpSplat:
-			v2272 := c.arg0(v129)
-			v2274 := c.isScalarInt(v2272)
-			if v2274 {
+			v2295 := c.arg0(v129)
+			v2297 := c.isScalarInt(v2295)
+			if v2297 {
 				// vector.rules:32
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBnot(v2272)))))
+					out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBnot(v2295)))))
 				}
 			}
 		}
@@ -2104,16 +2159,16 @@ func (c *Optimizer) simplify_OpSmin(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:27
 					{
 						v9 := c.valueType(v0)
-						v2263 := c.arg0(v223)
-						v2264 := c.arg0(v228)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2263, v2264)))))
+						v2286 := c.arg0(v223)
+						v2287 := c.arg0(v228)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2286, v2287)))))
 					}
 					// vector.rules:27
 					{
 						v9 := c.valueType(v0)
-						v2264 := c.arg0(v228)
-						v2263 := c.arg0(v223)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2264, v2263)))))
+						v2287 := c.arg0(v228)
+						v2286 := c.arg0(v223)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmin(v2287, v2286)))))
 					}
 				}
 			}
@@ -2274,16 +2329,16 @@ func (c *Optimizer) simplify_OpSmax(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:28
 					{
 						v9 := c.valueType(v0)
-						v2265 := c.arg0(v233)
-						v2266 := c.arg0(v238)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2265, v2266)))))
+						v2288 := c.arg0(v233)
+						v2289 := c.arg0(v238)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2288, v2289)))))
 					}
 					// vector.rules:28
 					{
 						v9 := c.valueType(v0)
-						v2266 := c.arg0(v238)
-						v2265 := c.arg0(v233)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2266, v2265)))))
+						v2289 := c.arg0(v238)
+						v2288 := c.arg0(v233)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmax(v2289, v2288)))))
 					}
 				}
 			}
@@ -2444,16 +2499,16 @@ func (c *Optimizer) simplify_OpUmin(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:29
 					{
 						v9 := c.valueType(v0)
-						v2267 := c.arg0(v243)
-						v2268 := c.arg0(v248)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2267, v2268)))))
+						v2290 := c.arg0(v243)
+						v2291 := c.arg0(v248)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2290, v2291)))))
 					}
 					// vector.rules:29
 					{
 						v9 := c.valueType(v0)
-						v2268 := c.arg0(v248)
-						v2267 := c.arg0(v243)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2268, v2267)))))
+						v2291 := c.arg0(v248)
+						v2290 := c.arg0(v243)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmin(v2291, v2290)))))
 					}
 				}
 			}
@@ -2586,16 +2641,16 @@ func (c *Optimizer) simplify_OpUmax(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:30
 					{
 						v9 := c.valueType(v0)
-						v2269 := c.arg0(v253)
-						v2270 := c.arg0(v258)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2269, v2270)))))
+						v2292 := c.arg0(v253)
+						v2293 := c.arg0(v258)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2292, v2293)))))
 					}
 					// vector.rules:30
 					{
 						v9 := c.valueType(v0)
-						v2270 := c.arg0(v258)
-						v2269 := c.arg0(v253)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2270, v2269)))))
+						v2293 := c.arg0(v258)
+						v2292 := c.arg0(v253)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmax(v2293, v2292)))))
 					}
 				}
 			}
@@ -2679,8 +2734,8 @@ func (c *Optimizer) simplify_OpIabs(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:40
 			{
 				v9 := c.valueType(v0)
-				v2300 := c.arg0(v288)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIabs(v2300)))))
+				v2323 := c.arg0(v288)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeIabs(v2323)))))
 			}
 		}
 	}
@@ -3722,16 +3777,33 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1648 := c.arg1(v326)
-				if ok := c.konst(v1648); ok {
-					v1649 := c.arg2(v326)
-					if ok := c.konst(v1649); ok {
+				v1647 := c.arg1(v326)
+				if ok := c.zero(v1647); ok {
+					// compare.rules:274
+					{
+						v1646 := c.arg0(v326)
+						v324 := c.arg1(v0)
+						v1648 := c.arg2(v326)
+						out = append(out, c.instValue(c.makeSelect(v1646, v324, c.instValue(c.makeBxor(v324, v1648)))))
+					}
+				}
+				v1648 := c.arg2(v326)
+				if ok := c.zero(v1648); ok {
+					// compare.rules:275
+					{
+						v1646 := c.arg0(v326)
+						v324 := c.arg1(v0)
+						out = append(out, c.instValue(c.makeSelect(v1646, c.instValue(c.makeBxor(v324, v1647)), v324)))
+					}
+				}
+				if ok := c.konst(v1647); ok {
+					if ok := c.konst(v1648); ok {
 						v324 := c.arg1(v0)
 						if ok := c.konst(v324); ok {
-							// compare.rules:275
+							// compare.rules:284
 							{
-								v1647 := c.arg0(v326)
-								out = append(out, c.instValue(c.makeSelect(v1647, c.instValue(c.makeBxor(v1648, v324)), c.instValue(c.makeBxor(v1649, v324)))))
+								v1646 := c.arg0(v326)
+								out = append(out, c.instValue(c.makeSelect(v1646, c.instValue(c.makeBxor(v1647, v324)), c.instValue(c.makeBxor(v1648, v324)))))
 							}
 						}
 					}
@@ -3745,16 +3817,16 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:26
 					{
 						v9 := c.valueType(v0)
-						v2261 := c.arg0(v326)
-						v2262 := c.arg0(v344)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2261, v2262)))))
+						v2284 := c.arg0(v326)
+						v2285 := c.arg0(v344)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2284, v2285)))))
 					}
 					// vector.rules:26
 					{
 						v9 := c.valueType(v0)
-						v2262 := c.arg0(v344)
-						v2261 := c.arg0(v326)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2262, v2261)))))
+						v2285 := c.arg0(v344)
+						v2284 := c.arg0(v326)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBxor(v2285, v2284)))))
 					}
 				}
 			}
@@ -3926,6 +3998,27 @@ func (c *Optimizer) simplify_OpBxor(v0 ir.Value, out []ir.Value) []ir.Value {
 						{
 							out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeBand(v323, v524)))))
 						}
+					}
+				}
+			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1643 := c.arg1(v344)
+				if ok := c.zero(v1643); ok {
+					// compare.rules:274
+					{
+						v1642 := c.arg0(v344)
+						v1644 := c.arg2(v344)
+						out = append(out, c.instValue(c.makeSelect(v1642, v323, c.instValue(c.makeBxor(v323, v1644)))))
+					}
+				}
+				v1644 := c.arg2(v344)
+				if ok := c.zero(v1644); ok {
+					// compare.rules:275
+					{
+						v1642 := c.arg0(v344)
+						out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeBxor(v323, v1643)), v323)))
 					}
 				}
 			}
@@ -5229,16 +5322,16 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:24
 					{
 						v9 := c.valueType(v0)
-						v2257 := c.arg0(v449)
-						v2258 := c.arg0(v445)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2257, v2258)))))
+						v2280 := c.arg0(v449)
+						v2281 := c.arg0(v445)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2280, v2281)))))
 					}
 					// vector.rules:24
 					{
 						v9 := c.valueType(v0)
-						v2258 := c.arg0(v445)
-						v2257 := c.arg0(v449)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2258, v2257)))))
+						v2281 := c.arg0(v445)
+						v2280 := c.arg0(v449)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBand(v2281, v2280)))))
 					}
 				}
 			}
@@ -5407,15 +5500,15 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1638 := c.arg1(v449)
-				if ok := c.konst(v1638); ok {
-					v1639 := c.arg2(v449)
-					if ok := c.konst(v1639); ok {
+				v1667 := c.arg1(v449)
+				if ok := c.konst(v1667); ok {
+					v1668 := c.arg2(v449)
+					if ok := c.konst(v1668); ok {
 						if ok := c.konst(v432); ok {
-							// compare.rules:273
+							// compare.rules:282
 							{
-								v1637 := c.arg0(v449)
-								out = append(out, c.instValue(c.makeSelect(v1637, c.instValue(c.makeBand(v1638, v432)), c.instValue(c.makeBand(v1639, v432)))))
+								v1666 := c.arg0(v449)
+								out = append(out, c.instValue(c.makeSelect(v1666, c.instValue(c.makeBand(v1667, v432)), c.instValue(c.makeBand(v1668, v432)))))
 							}
 						}
 					}
@@ -5426,14 +5519,14 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v71, ok := c.fitsIn64(v9); ok {
 				v701 := c.arg0(v449)
 				v703 := c.valueType(v701)
-				if v1915, ok := c.fitsIn64(v703); ok {
+				if v1938, ok := c.fitsIn64(v703); ok {
 					if v652, ok := c.uconst(v432); ok {
-						v1917 := c.typeMask(v1915)
-						v1919 := c.u64Le(v652, v1917)
-						if v1919 {
+						v1940 := c.typeMask(v1938)
+						v1942 := c.u64Le(v652, v1940)
+						if v1942 {
 							// convert.rules:68
 							{
-								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v701, c.makeConst(v1915, v652))))))
+								out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v701, c.makeConst(v1938, v652))))))
 							}
 						}
 					}
@@ -5444,11 +5537,11 @@ func (c *Optimizer) simplify_OpBand(v0 ir.Value, out []ir.Value) []ir.Value {
 			if v71, ok := c.fitsIn64(v9); ok {
 				v683 := c.arg0(v449)
 				v685 := c.valueType(v683)
-				if v1921, ok := c.fitsIn64(v685); ok {
+				if v1944, ok := c.fitsIn64(v685); ok {
 					if v652, ok := c.uconst(v432); ok {
 						// convert.rules:71
 						{
-							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v683, c.makeConst(v1921, c.u64And(v652, c.typeMask(v1921))))))))
+							out = append(out, c.instValue(c.makeUextend(v71, c.instValue(c.makeBand(v683, c.makeConst(v1944, c.u64And(v652, c.typeMask(v1944))))))))
 						}
 					}
 				}
@@ -6843,6 +6936,27 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			}
+		case ir.OpSelect:
+			v9 := c.valueType(v0)
+			if _, ok := c.fitsIn64(v9); ok {
+				v1633 := c.arg1(v453)
+				if ok := c.zero(v1633); ok {
+					// compare.rules:272
+					{
+						v1632 := c.arg0(v453)
+						v1634 := c.arg2(v453)
+						out = append(out, c.instValue(c.makeSelect(v1632, v433, c.instValue(c.makeBor(v433, v1634)))))
+					}
+				}
+				v1634 := c.arg2(v453)
+				if ok := c.zero(v1634); ok {
+					// compare.rules:273
+					{
+						v1632 := c.arg0(v453)
+						out = append(out, c.instValue(c.makeSelect(v1632, c.instValue(c.makeBor(v433, v1633)), v433)))
+					}
+				}
+			}
 		case ir.OpSplat:
 			for v457, cursor45, ok := c.defInst(v433, 0); ok; v457, cursor45, ok = c.defInst(v433, cursor45) {
 				v458 := c.opcode(v457)
@@ -6850,16 +6964,16 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 					// vector.rules:25
 					{
 						v9 := c.valueType(v0)
-						v2259 := c.arg0(v457)
-						v2260 := c.arg0(v453)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2259, v2260)))))
+						v2282 := c.arg0(v457)
+						v2283 := c.arg0(v453)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2282, v2283)))))
 					}
 					// vector.rules:25
 					{
 						v9 := c.valueType(v0)
-						v2260 := c.arg0(v453)
-						v2259 := c.arg0(v457)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2260, v2259)))))
+						v2283 := c.arg0(v453)
+						v2282 := c.arg0(v457)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeBor(v2283, v2282)))))
 					}
 				}
 			}
@@ -6998,15 +7112,30 @@ func (c *Optimizer) simplify_OpBor(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1643 := c.arg1(v457)
-				if ok := c.konst(v1643); ok {
-					v1644 := c.arg2(v457)
-					if ok := c.konst(v1644); ok {
+				v1637 := c.arg1(v457)
+				if ok := c.zero(v1637); ok {
+					// compare.rules:272
+					{
+						v1636 := c.arg0(v457)
+						v1638 := c.arg2(v457)
+						out = append(out, c.instValue(c.makeSelect(v1636, v434, c.instValue(c.makeBor(v434, v1638)))))
+					}
+				}
+				v1638 := c.arg2(v457)
+				if ok := c.zero(v1638); ok {
+					// compare.rules:273
+					{
+						v1636 := c.arg0(v457)
+						out = append(out, c.instValue(c.makeSelect(v1636, c.instValue(c.makeBor(v434, v1637)), v434)))
+					}
+				}
+				if ok := c.konst(v1637); ok {
+					if ok := c.konst(v1638); ok {
 						if ok := c.konst(v434); ok {
-							// compare.rules:274
+							// compare.rules:283
 							{
-								v1642 := c.arg0(v457)
-								out = append(out, c.instValue(c.makeSelect(v1642, c.instValue(c.makeBor(v1643, v434)), c.instValue(c.makeBor(v1644, v434)))))
+								v1636 := c.arg0(v457)
+								out = append(out, c.instValue(c.makeSelect(v1636, c.instValue(c.makeBor(v1637, v434)), c.instValue(c.makeBor(v1638, v434)))))
 							}
 						}
 					}
@@ -7162,26 +7291,26 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpIreduce:
-				v1814 := c.arg0(v805)
-				for v1818, cursor5, ok := c.defInst(v1814, 0); ok; v1818, cursor5, ok = c.defInst(v1814, cursor5) {
-					v1819 := c.opcode(v1818)
-					if v1819 == ir.OpSshr {
-						v1821 := c.arg1(v1818)
-						if v1823, ok := c.uconst(v1821); ok {
-							v1816 := c.valueType(v1814)
-							v1825 := c.amount(v1816, v1823)
+				v1837 := c.arg0(v805)
+				for v1841, cursor5, ok := c.defInst(v1837, 0); ok; v1841, cursor5, ok = c.defInst(v1837, cursor5) {
+					v1842 := c.opcode(v1841)
+					if v1842 == ir.OpSshr {
+						v1844 := c.arg1(v1841)
+						if v1846, ok := c.uconst(v1844); ok {
+							v1839 := c.valueType(v1837)
+							v1848 := c.amount(v1839, v1846)
 							v770 := c.laneBits(v9)
-							v1829 := c.u64Add(v1825, v770)
-							v1831 := c.laneBits(v1816)
-							v1833 := c.u64Eq(v1829, v1831)
-							if v1833 {
-								v1827 := c.u64Add(v1825, v734)
-								v1835 := c.u64Lt(v1827, v1831)
-								if v1835 {
+							v1852 := c.u64Add(v1848, v770)
+							v1854 := c.laneBits(v1839)
+							v1856 := c.u64Eq(v1852, v1854)
+							if v1856 {
+								v1850 := c.u64Add(v1848, v734)
+								v1858 := c.u64Lt(v1850, v1854)
+								if v1858 {
 									// convert.rules:41
 									{
-										v1820 := c.arg0(v1818)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1820, c.makeConst(ir.I32, v1827))))))
+										v1843 := c.arg0(v1841)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeSshr(v1843, c.makeConst(ir.I32, v1850))))))
 									}
 								}
 							}
@@ -7238,8 +7367,8 @@ func (c *Optimizer) simplify_OpSshr(v0 ir.Value, out []ir.Value) []ir.Value {
 		if v806 == ir.OpSplat {
 			// vector.rules:35
 			{
-				v2277 := c.arg0(v805)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSshr(v2277, v672)))))
+				v2300 := c.arg0(v805)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSshr(v2300, v672)))))
 			}
 		}
 	}
@@ -7294,8 +7423,8 @@ func (c *Optimizer) simplify_OpPopcnt(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSplat:
 			// vector.rules:41
 			{
-				v2301 := c.arg0(v1111)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makePopcnt(v2301)))))
+				v2324 := c.arg0(v1111)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makePopcnt(v2324)))))
 			}
 		}
 	}
@@ -7444,26 +7573,26 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.OpIreduce:
-				v1792 := c.arg0(v784)
-				for v1796, cursor4, ok := c.defInst(v1792, 0); ok; v1796, cursor4, ok = c.defInst(v1792, cursor4) {
-					v1797 := c.opcode(v1796)
-					if v1797 == ir.OpUshr {
-						v1799 := c.arg1(v1796)
-						if v1801, ok := c.uconst(v1799); ok {
-							v1794 := c.valueType(v1792)
-							v1803 := c.amount(v1794, v1801)
+				v1815 := c.arg0(v784)
+				for v1819, cursor4, ok := c.defInst(v1815, 0); ok; v1819, cursor4, ok = c.defInst(v1815, cursor4) {
+					v1820 := c.opcode(v1819)
+					if v1820 == ir.OpUshr {
+						v1822 := c.arg1(v1819)
+						if v1824, ok := c.uconst(v1822); ok {
+							v1817 := c.valueType(v1815)
+							v1826 := c.amount(v1817, v1824)
 							v770 := c.laneBits(v9)
-							v1807 := c.u64Add(v1803, v770)
-							v1809 := c.laneBits(v1794)
-							v1811 := c.u64Eq(v1807, v1809)
-							if v1811 {
-								v1805 := c.u64Add(v1803, v728)
-								v1813 := c.u64Lt(v1805, v1809)
-								if v1813 {
+							v1830 := c.u64Add(v1826, v770)
+							v1832 := c.laneBits(v1817)
+							v1834 := c.u64Eq(v1830, v1832)
+							if v1834 {
+								v1828 := c.u64Add(v1826, v728)
+								v1836 := c.u64Lt(v1828, v1832)
+								if v1836 {
 									// convert.rules:36
 									{
-										v1798 := c.arg0(v1796)
-										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1798, c.makeConst(ir.I32, v1805))))))
+										v1821 := c.arg0(v1819)
+										out = append(out, c.instValue(c.makeIreduce(v9, c.instValue(c.makeUshr(v1821, c.makeConst(ir.I32, v1828))))))
 									}
 								}
 							}
@@ -7519,15 +7648,15 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpSelect:
 			v9 := c.valueType(v0)
 			if _, ok := c.fitsIn64(v9); ok {
-				v1659 := c.arg1(v784)
-				if ok := c.konst(v1659); ok {
-					v1660 := c.arg2(v784)
-					if ok := c.konst(v1660); ok {
+				v1682 := c.arg1(v784)
+				if ok := c.konst(v1682); ok {
+					v1683 := c.arg2(v784)
+					if ok := c.konst(v1683); ok {
 						if ok := c.konst(v724); ok {
-							// compare.rules:277
+							// compare.rules:286
 							{
-								v1658 := c.arg0(v784)
-								out = append(out, c.instValue(c.makeSelect(v1658, c.instValue(c.makeUshr(v1659, v724)), c.instValue(c.makeUshr(v1660, v724)))))
+								v1681 := c.arg0(v784)
+								out = append(out, c.instValue(c.makeSelect(v1681, c.instValue(c.makeUshr(v1682, v724)), c.instValue(c.makeUshr(v1683, v724)))))
 							}
 						}
 					}
@@ -7537,8 +7666,8 @@ func (c *Optimizer) simplify_OpUshr(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:34
 			{
 				v9 := c.valueType(v0)
-				v2276 := c.arg0(v784)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUshr(v2276, v724)))))
+				v2299 := c.arg0(v784)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUshr(v2299, v724)))))
 			}
 		}
 	}
@@ -7644,8 +7773,8 @@ func (c *Optimizer) simplify_OpRotl(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:38
 			{
 				v9 := c.valueType(v0)
-				v2298 := c.arg0(v814)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotl(v2298, v738)))))
+				v2321 := c.arg0(v814)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotl(v2321, v738)))))
 			}
 		}
 	}
@@ -7731,8 +7860,8 @@ func (c *Optimizer) simplify_OpRotr(v0 ir.Value, out []ir.Value) []ir.Value {
 			// vector.rules:39
 			{
 				v9 := c.valueType(v0)
-				v2299 := c.arg0(v823)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotr(v2299, v746)))))
+				v2322 := c.arg0(v823)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeRotr(v2322, v746)))))
 			}
 		}
 	}
@@ -9555,16 +9684,16 @@ func (c *Optimizer) simplify_OpIcmp(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpSelect:
 			if v9 == ir.I8 {
-				v1673 := c.arg1(v1215)
-				if _, ok := c.uconst(v1673); ok {
-					v1674 := c.arg2(v1215)
-					if _, ok := c.uconst(v1674); ok {
+				v1696 := c.arg1(v1215)
+				if _, ok := c.uconst(v1696); ok {
+					v1697 := c.arg2(v1215)
+					if _, ok := c.uconst(v1697); ok {
 						v1198 := c.arg1(v0)
 						if _, ok := c.uconst(v1198); ok {
-							// compare.rules:279
+							// compare.rules:288
 							{
-								v1672 := c.arg0(v1215)
-								out = append(out, c.instValue(c.makeSelect(v1672, c.instValue(c.makeIcmp(v1196, v1673, v1198)), c.instValue(c.makeIcmp(v1196, v1674, v1198)))))
+								v1695 := c.arg0(v1215)
+								out = append(out, c.instValue(c.makeSelect(v1695, c.instValue(c.makeIcmp(v1196, v1696, v1198)), c.instValue(c.makeIcmp(v1196, v1697, v1198)))))
 							}
 						}
 					}
@@ -9731,7 +9860,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:300
+							// compare.rules:309
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9740,7 +9869,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1516 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1515 == v1527 {
-							// compare.rules:308
+							// compare.rules:317
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9749,9 +9878,9 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							for v1539, cursor6, ok := c.defInst(v1515, 0); ok; v1539, cursor6, ok = c.defInst(v1515, cursor6) {
 								v1540 := c.opcode(v1539)
 								if v1540 == ir.OpIneg {
-									v1701 := c.arg0(v1539)
-									if v1526 == v1701 {
-										// compare.rules:317
+									v1724 := c.arg0(v1539)
+									if v1526 == v1724 {
+										// compare.rules:326
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9768,7 +9897,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:301
+							// compare.rules:310
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9777,7 +9906,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:309
+							// compare.rules:318
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9791,7 +9920,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:302
+							// compare.rules:311
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9800,9 +9929,9 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							for v1545, cursor7, ok := c.defInst(v1516, 0); ok; v1545, cursor7, ok = c.defInst(v1516, cursor7) {
 								v1546 := c.opcode(v1545)
 								if v1546 == ir.OpIneg {
-									v1702 := c.arg0(v1545)
-									if v1526 == v1702 {
-										// compare.rules:318
+									v1725 := c.arg0(v1545)
+									if v1526 == v1725 {
+										// compare.rules:327
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9814,7 +9943,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:310
+							// compare.rules:319
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9828,7 +9957,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:303
+							// compare.rules:312
 							{
 								out = append(out, c.instValue(c.makeSmax(v1526, v1527)))
 							}
@@ -9837,9 +9966,9 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 							for v1545, cursor8, ok := c.defInst(v1516, 0); ok; v1545, cursor8, ok = c.defInst(v1516, cursor8) {
 								v1546 := c.opcode(v1545)
 								if v1546 == ir.OpIneg {
-									v1702 := c.arg0(v1545)
-									if v1526 == v1702 {
-										// compare.rules:319
+									v1725 := c.arg0(v1545)
+									if v1526 == v1725 {
+										// compare.rules:328
 										{
 											out = append(out, c.instValue(c.makeIabs(v1526)))
 										}
@@ -9851,7 +9980,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:311
+							// compare.rules:320
 							{
 								out = append(out, c.instValue(c.makeSmin(v1526, v1527)))
 							}
@@ -9865,7 +9994,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:304
+							// compare.rules:313
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9874,7 +10003,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:312
+							// compare.rules:321
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9888,7 +10017,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:305
+							// compare.rules:314
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9897,7 +10026,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:313
+							// compare.rules:322
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9911,7 +10040,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:306
+							// compare.rules:315
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9920,7 +10049,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:314
+							// compare.rules:323
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9934,7 +10063,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					if v1515 == v1526 {
 						v1527 := c.arg1(v1523)
 						if v1516 == v1527 {
-							// compare.rules:307
+							// compare.rules:316
 							{
 								out = append(out, c.instValue(c.makeUmax(v1526, v1527)))
 							}
@@ -9943,7 +10072,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 					v1527 := c.arg1(v1523)
 					if v1515 == v1527 {
 						if v1516 == v1526 {
-							// compare.rules:315
+							// compare.rules:324
 							{
 								out = append(out, c.instValue(c.makeUmin(v1526, v1527)))
 							}
@@ -9954,9 +10083,9 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
 				if ok := c.zero(v1515); ok {
-					if v1683, ok := c.uconst(v1516); ok {
-						if v1683 == 1 {
-							// compare.rules:292
+					if v1706, ok := c.uconst(v1516); ok {
+						if v1706 == 1 {
+							// compare.rules:301
 							{
 								v1526 := c.arg0(v1523)
 								v1527 := c.arg1(v1523)
@@ -9965,7 +10094,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 						}
 					}
 					if ok := c.ones(v1516); ok {
-						// compare.rules:295
+						// compare.rules:304
 						{
 							v1526 := c.arg0(v1523)
 							v1527 := c.arg1(v1523)
@@ -10075,14 +10204,14 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
 				if ok := c.zero(v1515); ok {
-					if v1683, ok := c.uconst(v1516); ok {
-						if v1683 == 1 {
-							// compare.rules:293
+					if v1706, ok := c.uconst(v1516); ok {
+						if v1706 == 1 {
+							// compare.rules:302
 							{
-								v1696 := c.floatCc(v1523)
-								v1697 := c.arg0(v1523)
-								v1698 := c.arg1(v1523)
-								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v1696), v1697, v1698))))
+								v1719 := c.floatCc(v1523)
+								v1720 := c.arg0(v1523)
+								v1721 := c.arg1(v1523)
+								out = append(out, c.extendBool(v71, c.instValue(c.makeFcmp(c.floatCcInverse(v1719), v1720, v1721))))
 							}
 						}
 					}
@@ -10485,28 +10614,28 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
 		if ok := c.boolean(v1514); ok {
-			if v1681, ok := c.uconst(v1515); ok {
-				if v1683, ok := c.uconst(v1516); ok {
-					v1685 := c.u64Add(v1683, 1)
+			if v1704, ok := c.uconst(v1515); ok {
+				if v1706, ok := c.uconst(v1516); ok {
+					v1708 := c.u64Add(v1706, 1)
 					v646 := c.typeMask(v71)
-					v1687 := c.u64And(v1685, v646)
-					v1689 := c.u64Eq(v1681, v1687)
-					if v1689 {
-						// compare.rules:282
+					v1710 := c.u64And(v1708, v646)
+					v1712 := c.u64Eq(v1704, v1710)
+					if v1712 {
+						// compare.rules:291
 						{
 							out = append(out, c.instValue(c.makeIadd(c.extendBool(v71, v1514), v1516)))
 						}
 					}
 				}
-				if v1681 == 1 {
+				if v1704 == 1 {
 					if ok := c.boolean(v1516); ok {
-						// compare.rules:288
+						// compare.rules:297
 						{
 							out = append(out, c.instValue(c.makeBor(c.extendBool(v71, v1514), v1516)))
 						}
 					}
 					if ok := c.zero(v1516); ok {
-						// compare.rules:291
+						// compare.rules:300
 						{
 							out = append(out, c.extendBool(v71, v1514))
 						}
@@ -10514,14 +10643,14 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 			if ok := c.zero(v1516); ok {
-				if v1691, ok := c.powerOfTwo(v1515); ok {
-					// compare.rules:285
+				if v1714, ok := c.powerOfTwo(v1515); ok {
+					// compare.rules:294
 					{
-						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1514), c.makeConst(ir.I32, v1691))))
+						out = append(out, c.instValue(c.makeIshl(c.extendBool(v71, v1514), c.makeConst(ir.I32, v1714))))
 					}
 				}
 				if ok := c.boolean(v1515); ok {
-					// compare.rules:289
+					// compare.rules:298
 					{
 						out = append(out, c.instValue(c.makeBand(c.extendBool(v71, v1514), v1515)))
 					}
@@ -10530,7 +10659,7 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 		}
 		if ok := c.ones(v1515); ok {
 			if ok := c.zero(v1516); ok {
-				// compare.rules:294
+				// compare.rules:303
 				{
 					out = append(out, c.instValue(c.makeBmask(v71, v1514)))
 				}
@@ -10542,31 +10671,31 @@ func (c *Optimizer) simplify_OpSelect(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpUextend is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUextend(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1706 := c.arg0(v0)
-	for v1708, cursor1, ok := c.defInst(v1706, 0); ok; v1708, cursor1, ok = c.defInst(v1706, cursor1) {
-		v1709 := c.opcode(v1708)
-		switch v1709 {
+	v1729 := c.arg0(v0)
+	for v1731, cursor1, ok := c.defInst(v1729, 0); ok; v1731, cursor1, ok = c.defInst(v1729, cursor1) {
+		v1732 := c.opcode(v1731)
+		switch v1732 {
 		case ir.OpUextend:
 			// convert.rules:3
 			{
 				v9 := c.valueType(v0)
-				v1710 := c.arg0(v1708)
-				out = append(out, c.instValue(c.makeUextend(v9, v1710)))
+				v1733 := c.arg0(v1731)
+				out = append(out, c.instValue(c.makeUextend(v9, v1733)))
 			}
 		case ir.OpIreduce:
-			v1856 := c.valueType(v1706)
-			if v1858, ok := c.fitsIn64(v1856); ok {
-				v1859 := c.arg0(v1708)
-				v1863 := c.maxBitsU64(v1859)
-				v1865 := c.laneBits(v1858)
-				v1867 := c.u64Le(v1863, v1865)
-				if v1867 {
+			v1879 := c.valueType(v1729)
+			if v1881, ok := c.fitsIn64(v1879); ok {
+				v1882 := c.arg0(v1731)
+				v1886 := c.maxBitsU64(v1882)
+				v1888 := c.laneBits(v1881)
+				v1890 := c.u64Le(v1886, v1888)
+				if v1890 {
 					v9 := c.valueType(v0)
-					v1861 := c.valueType(v1859)
-					if v9 == v1861 {
+					v1884 := c.valueType(v1882)
+					if v9 == v1884 {
 						// convert.rules:54
 						{
-							out = append(out, v1859)
+							out = append(out, v1882)
 						}
 					}
 				}
@@ -10578,52 +10707,52 @@ func (c *Optimizer) simplify_OpUextend(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSextend is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1711 := c.arg0(v0)
-	for v1713, cursor1, ok := c.defInst(v1711, 0); ok; v1713, cursor1, ok = c.defInst(v1711, cursor1) {
-		v1714 := c.opcode(v1713)
-		switch v1714 {
+	v1734 := c.arg0(v0)
+	for v1736, cursor1, ok := c.defInst(v1734, 0); ok; v1736, cursor1, ok = c.defInst(v1734, cursor1) {
+		v1737 := c.opcode(v1736)
+		switch v1737 {
 		case ir.OpSextend:
 			// convert.rules:4
 			{
 				v9 := c.valueType(v0)
-				v1715 := c.arg0(v1713)
-				out = append(out, c.instValue(c.makeSextend(v9, v1715)))
+				v1738 := c.arg0(v1736)
+				out = append(out, c.instValue(c.makeSextend(v9, v1738)))
 			}
 		case ir.OpUextend:
 			// convert.rules:5
 			{
 				v9 := c.valueType(v0)
-				v1716 := c.arg0(v1713)
-				out = append(out, c.instValue(c.makeUextend(v9, v1716)))
+				v1739 := c.arg0(v1736)
+				out = append(out, c.instValue(c.makeUextend(v9, v1739)))
 			}
 		case ir.OpIreduce:
-			v1718 := c.valueType(v1711)
-			if v1720, ok := c.fitsIn64(v1718); ok {
-				v1868 := c.arg0(v1713)
-				v1872 := c.spanFits(v1720, v1868)
-				if v1872 {
+			v1741 := c.valueType(v1734)
+			if v1743, ok := c.fitsIn64(v1741); ok {
+				v1891 := c.arg0(v1736)
+				v1895 := c.spanFits(v1743, v1891)
+				if v1895 {
 					v9 := c.valueType(v0)
-					v1870 := c.valueType(v1868)
-					if v9 == v1870 {
+					v1893 := c.valueType(v1891)
+					if v9 == v1893 {
 						// convert.rules:57
 						{
-							out = append(out, v1868)
+							out = append(out, v1891)
 						}
 					}
 				}
 			}
 		}
 	}
-	v1718 := c.valueType(v1711)
-	if v1720, ok := c.fitsIn64(v1718); ok {
-		v1722 := c.maxBitsU64(v1711)
-		v1724 := c.laneBits(v1720)
-		v1726 := c.u64Lt(v1722, v1724)
-		if v1726 {
+	v1741 := c.valueType(v1734)
+	if v1743, ok := c.fitsIn64(v1741); ok {
+		v1745 := c.maxBitsU64(v1734)
+		v1747 := c.laneBits(v1743)
+		v1749 := c.u64Lt(v1745, v1747)
+		if v1749 {
 			// convert.rules:7
 			{
 				v9 := c.valueType(v0)
-				out = append(out, c.instValue(c.makeUextend(v9, v1711)))
+				out = append(out, c.instValue(c.makeUextend(v9, v1734)))
 			}
 		}
 	}
@@ -10632,223 +10761,223 @@ func (c *Optimizer) simplify_OpSextend(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpIreduce is the part of simplify for one case.
 func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
-	v1727 := c.arg0(v0)
-	for v1729, cursor1, ok := c.defInst(v1727, 0); ok; v1729, cursor1, ok = c.defInst(v1727, cursor1) {
-		v1730 := c.opcode(v1729)
-		switch v1730 {
+	v1750 := c.arg0(v0)
+	for v1752, cursor1, ok := c.defInst(v1750, 0); ok; v1752, cursor1, ok = c.defInst(v1750, cursor1) {
+		v1753 := c.opcode(v1752)
+		switch v1753 {
 		case ir.OpUextend:
 			v9 := c.valueType(v0)
-			v1731 := c.arg0(v1729)
-			v1733 := c.valueType(v1731)
-			if v9 == v1733 {
+			v1754 := c.arg0(v1752)
+			v1756 := c.valueType(v1754)
+			if v9 == v1756 {
 				// convert.rules:11
 				{
-					out = append(out, v1731)
+					out = append(out, v1754)
 				}
 			}
-			v1738 := c.wider(v1733, v9)
-			if v1738 {
+			v1761 := c.wider(v1756, v9)
+			if v1761 {
 				// convert.rules:13
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1731)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1754)))
 				}
 			}
-			v1742 := c.wider(v9, v1733)
-			if v1742 {
+			v1765 := c.wider(v9, v1756)
+			if v1765 {
 				// convert.rules:15
 				{
-					out = append(out, c.instValue(c.makeUextend(v9, v1731)))
+					out = append(out, c.instValue(c.makeUextend(v9, v1754)))
 				}
 			}
 		case ir.OpSextend:
 			v9 := c.valueType(v0)
-			v1734 := c.arg0(v1729)
-			v1736 := c.valueType(v1734)
-			if v9 == v1736 {
+			v1757 := c.arg0(v1752)
+			v1759 := c.valueType(v1757)
+			if v9 == v1759 {
 				// convert.rules:12
 				{
-					out = append(out, v1734)
+					out = append(out, v1757)
 				}
 			}
-			v1740 := c.wider(v1736, v9)
-			if v1740 {
+			v1763 := c.wider(v1759, v9)
+			if v1763 {
 				// convert.rules:14
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1734)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1757)))
 				}
 			}
-			v1744 := c.wider(v9, v1736)
-			if v1744 {
+			v1767 := c.wider(v9, v1759)
+			if v1767 {
 				// convert.rules:16
 				{
-					out = append(out, c.instValue(c.makeSextend(v9, v1734)))
+					out = append(out, c.instValue(c.makeSextend(v9, v1757)))
 				}
 			}
 		case ir.OpIreduce:
 			// convert.rules:17
 			{
 				v9 := c.valueType(v0)
-				v1745 := c.arg0(v1729)
-				out = append(out, c.instValue(c.makeIreduce(v9, v1745)))
+				v1768 := c.arg0(v1752)
+				out = append(out, c.instValue(c.makeIreduce(v9, v1768)))
 			}
 		case ir.OpIadd:
-			v1746 := c.arg0(v1729)
-			v1747 := c.arg1(v1729)
-			v1749 := c.worthNarrowing(v1746, v1747)
-			if v1749 {
+			v1769 := c.arg0(v1752)
+			v1770 := c.arg1(v1752)
+			v1772 := c.worthNarrowing(v1769, v1770)
+			if v1772 {
 				// convert.rules:20
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1746)), c.instValue(c.makeIreduce(v9, v1747)))))
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1769)), c.instValue(c.makeIreduce(v9, v1770)))))
 				}
 			}
-			v1751 := c.worthNarrowing(v1747, v1746)
-			if v1751 {
+			v1774 := c.worthNarrowing(v1770, v1769)
+			if v1774 {
 				// convert.rules:20
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1747)), c.instValue(c.makeIreduce(v9, v1746)))))
+					out = append(out, c.instValue(c.makeIadd(c.instValue(c.makeIreduce(v9, v1770)), c.instValue(c.makeIreduce(v9, v1769)))))
 				}
 			}
 		case ir.OpIsub:
-			v1752 := c.arg0(v1729)
-			v1753 := c.arg1(v1729)
-			v1755 := c.worthNarrowing(v1752, v1753)
-			if v1755 {
+			v1775 := c.arg0(v1752)
+			v1776 := c.arg1(v1752)
+			v1778 := c.worthNarrowing(v1775, v1776)
+			if v1778 {
 				// convert.rules:21
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1752)), c.instValue(c.makeIreduce(v9, v1753)))))
+					out = append(out, c.instValue(c.makeIsub(c.instValue(c.makeIreduce(v9, v1775)), c.instValue(c.makeIreduce(v9, v1776)))))
 				}
 			}
 		case ir.OpImul:
-			v1756 := c.arg0(v1729)
-			v1757 := c.arg1(v1729)
-			v1759 := c.worthNarrowing(v1756, v1757)
-			if v1759 {
+			v1779 := c.arg0(v1752)
+			v1780 := c.arg1(v1752)
+			v1782 := c.worthNarrowing(v1779, v1780)
+			if v1782 {
 				// convert.rules:22
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1756)), c.instValue(c.makeIreduce(v9, v1757)))))
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1779)), c.instValue(c.makeIreduce(v9, v1780)))))
 				}
 			}
-			v1761 := c.worthNarrowing(v1757, v1756)
-			if v1761 {
+			v1784 := c.worthNarrowing(v1780, v1779)
+			if v1784 {
 				// convert.rules:22
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1757)), c.instValue(c.makeIreduce(v9, v1756)))))
+					out = append(out, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v9, v1780)), c.instValue(c.makeIreduce(v9, v1779)))))
 				}
 			}
 		case ir.OpBand:
-			v1762 := c.arg0(v1729)
-			v1763 := c.arg1(v1729)
-			v1765 := c.worthNarrowing(v1762, v1763)
-			if v1765 {
+			v1785 := c.arg0(v1752)
+			v1786 := c.arg1(v1752)
+			v1788 := c.worthNarrowing(v1785, v1786)
+			if v1788 {
 				// convert.rules:23
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1762)), c.instValue(c.makeIreduce(v9, v1763)))))
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1785)), c.instValue(c.makeIreduce(v9, v1786)))))
 				}
 			}
-			v1767 := c.worthNarrowing(v1763, v1762)
-			if v1767 {
+			v1790 := c.worthNarrowing(v1786, v1785)
+			if v1790 {
 				// convert.rules:23
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1763)), c.instValue(c.makeIreduce(v9, v1762)))))
+					out = append(out, c.instValue(c.makeBand(c.instValue(c.makeIreduce(v9, v1786)), c.instValue(c.makeIreduce(v9, v1785)))))
 				}
 			}
 			v9 := c.valueType(v0)
 			if v71, ok := c.fitsIn64(v9); ok {
-				if v1787, ok := c.uconst(v1763); ok {
+				if v1810, ok := c.uconst(v1786); ok {
 					v646 := c.typeMask(v71)
-					v1789 := c.u64And(v1787, v646)
-					v1791 := c.u64Eq(v1789, v646)
-					if v1791 {
+					v1812 := c.u64And(v1810, v646)
+					v1814 := c.u64Eq(v1812, v646)
+					if v1814 {
 						// convert.rules:32
 						{
-							out = append(out, c.instValue(c.makeIreduce(v71, v1762)))
+							out = append(out, c.instValue(c.makeIreduce(v71, v1785)))
 						}
 					}
 				}
 			}
 		case ir.OpBor:
-			v1768 := c.arg0(v1729)
-			v1769 := c.arg1(v1729)
-			v1771 := c.worthNarrowing(v1768, v1769)
-			if v1771 {
+			v1791 := c.arg0(v1752)
+			v1792 := c.arg1(v1752)
+			v1794 := c.worthNarrowing(v1791, v1792)
+			if v1794 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1768)), c.instValue(c.makeIreduce(v9, v1769)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1791)), c.instValue(c.makeIreduce(v9, v1792)))))
 				}
 			}
-			v1773 := c.worthNarrowing(v1769, v1768)
-			if v1773 {
+			v1796 := c.worthNarrowing(v1792, v1791)
+			if v1796 {
 				// convert.rules:24
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1769)), c.instValue(c.makeIreduce(v9, v1768)))))
+					out = append(out, c.instValue(c.makeBor(c.instValue(c.makeIreduce(v9, v1792)), c.instValue(c.makeIreduce(v9, v1791)))))
 				}
 			}
 		case ir.OpBxor:
-			v1774 := c.arg0(v1729)
-			v1775 := c.arg1(v1729)
-			v1777 := c.worthNarrowing(v1774, v1775)
-			if v1777 {
+			v1797 := c.arg0(v1752)
+			v1798 := c.arg1(v1752)
+			v1800 := c.worthNarrowing(v1797, v1798)
+			if v1800 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1774)), c.instValue(c.makeIreduce(v9, v1775)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1797)), c.instValue(c.makeIreduce(v9, v1798)))))
 				}
 			}
-			v1779 := c.worthNarrowing(v1775, v1774)
-			if v1779 {
+			v1802 := c.worthNarrowing(v1798, v1797)
+			if v1802 {
 				// convert.rules:25
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1775)), c.instValue(c.makeIreduce(v9, v1774)))))
+					out = append(out, c.instValue(c.makeBxor(c.instValue(c.makeIreduce(v9, v1798)), c.instValue(c.makeIreduce(v9, v1797)))))
 				}
 			}
 		case ir.OpIneg:
-			v1780 := c.arg0(v1729)
-			v1782 := c.worthNarrowing(v1780, v1780)
-			if v1782 {
+			v1803 := c.arg0(v1752)
+			v1805 := c.worthNarrowing(v1803, v1803)
+			if v1805 {
 				// convert.rules:26
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1780)))))
+					out = append(out, c.instValue(c.makeIneg(c.instValue(c.makeIreduce(v9, v1803)))))
 				}
 			}
 		case ir.OpBnot:
-			v1783 := c.arg0(v1729)
-			v1785 := c.worthNarrowing(v1783, v1783)
-			if v1785 {
+			v1806 := c.arg0(v1752)
+			v1808 := c.worthNarrowing(v1806, v1806)
+			if v1808 {
 				// convert.rules:27
 				{
 					v9 := c.valueType(v0)
-					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1783)))))
+					out = append(out, c.instValue(c.makeBnot(c.instValue(c.makeIreduce(v9, v1806)))))
 				}
 			}
 		case ir.OpUshr:
-			v1836 := c.arg0(v1729)
-			for v1839, cursor2, ok := c.defInst(v1836, 0); ok; v1839, cursor2, ok = c.defInst(v1836, cursor2) {
-				v1840 := c.opcode(v1839)
-				switch v1840 {
+			v1859 := c.arg0(v1752)
+			for v1862, cursor2, ok := c.defInst(v1859, 0); ok; v1862, cursor2, ok = c.defInst(v1859, cursor2) {
+				v1863 := c.opcode(v1862)
+				switch v1863 {
 				case ir.OpIconcat:
 					v9 := c.valueType(v0)
-					v1842 := c.arg1(v1839)
-					v1844 := c.valueType(v1842)
-					if v9 == v1844 {
-						v1837 := c.arg1(v1729)
-						if v1846, ok := c.uconst(v1837); ok {
+					v1865 := c.arg1(v1862)
+					v1867 := c.valueType(v1865)
+					if v9 == v1867 {
+						v1860 := c.arg1(v1752)
+						if v1869, ok := c.uconst(v1860); ok {
 							v770 := c.laneBits(v9)
-							v1848 := c.u64Eq(v1846, v770)
-							if v1848 {
+							v1871 := c.u64Eq(v1869, v770)
+							if v1871 {
 								// convert.rules:47
 								{
-									out = append(out, v1842)
+									out = append(out, v1865)
 								}
 							}
 						}
@@ -10856,31 +10985,31 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 				case ir.OpImul:
 					v9 := c.valueType(v0)
 					if v9 == ir.I64 {
-						v1873 := c.arg0(v1839)
-						for v1876, cursor3, ok := c.defInst(v1873, 0); ok; v1876, cursor3, ok = c.defInst(v1873, cursor3) {
-							v1877 := c.opcode(v1876)
-							switch v1877 {
+						v1896 := c.arg0(v1862)
+						for v1899, cursor3, ok := c.defInst(v1896, 0); ok; v1899, cursor3, ok = c.defInst(v1896, cursor3) {
+							v1900 := c.opcode(v1899)
+							switch v1900 {
 							case ir.OpUextend:
-								v1878 := c.arg0(v1876)
-								v1880 := c.valueType(v1878)
-								if v1880 == ir.I64 {
-									v1874 := c.arg1(v1839)
-									for v1882, cursor4, ok := c.defInst(v1874, 0); ok; v1882, cursor4, ok = c.defInst(v1874, cursor4) {
-										v1883 := c.opcode(v1882)
-										if v1883 == ir.OpUextend {
-											v1884 := c.arg0(v1882)
-											v1886 := c.valueType(v1884)
-											if v1886 == ir.I64 {
-												v1837 := c.arg1(v1729)
-												if v1846, ok := c.uconst(v1837); ok {
-													if v1846 == 64 {
+								v1901 := c.arg0(v1899)
+								v1903 := c.valueType(v1901)
+								if v1903 == ir.I64 {
+									v1897 := c.arg1(v1862)
+									for v1905, cursor4, ok := c.defInst(v1897, 0); ok; v1905, cursor4, ok = c.defInst(v1897, cursor4) {
+										v1906 := c.opcode(v1905)
+										if v1906 == ir.OpUextend {
+											v1907 := c.arg0(v1905)
+											v1909 := c.valueType(v1907)
+											if v1909 == ir.I64 {
+												v1860 := c.arg1(v1752)
+												if v1869, ok := c.uconst(v1860); ok {
+													if v1869 == 64 {
 														// convert.rules:63
 														{
-															out = append(out, c.instValue(c.makeUmulhi(v1878, v1884)))
+															out = append(out, c.instValue(c.makeUmulhi(v1901, v1907)))
 														}
 														// convert.rules:63
 														{
-															out = append(out, c.instValue(c.makeUmulhi(v1884, v1878)))
+															out = append(out, c.instValue(c.makeUmulhi(v1907, v1901)))
 														}
 													}
 												}
@@ -10889,26 +11018,26 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 									}
 								}
 							case ir.OpSextend:
-								v1908 := c.arg0(v1876)
-								v1910 := c.valueType(v1908)
-								if v1910 == ir.I64 {
-									v1874 := c.arg1(v1839)
-									for v1882, cursor5, ok := c.defInst(v1874, 0); ok; v1882, cursor5, ok = c.defInst(v1874, cursor5) {
-										v1883 := c.opcode(v1882)
-										if v1883 == ir.OpSextend {
-											v1911 := c.arg0(v1882)
-											v1913 := c.valueType(v1911)
-											if v1913 == ir.I64 {
-												v1837 := c.arg1(v1729)
-												if v1846, ok := c.uconst(v1837); ok {
-													if v1846 == 64 {
+								v1931 := c.arg0(v1899)
+								v1933 := c.valueType(v1931)
+								if v1933 == ir.I64 {
+									v1897 := c.arg1(v1862)
+									for v1905, cursor5, ok := c.defInst(v1897, 0); ok; v1905, cursor5, ok = c.defInst(v1897, cursor5) {
+										v1906 := c.opcode(v1905)
+										if v1906 == ir.OpSextend {
+											v1934 := c.arg0(v1905)
+											v1936 := c.valueType(v1934)
+											if v1936 == ir.I64 {
+												v1860 := c.arg1(v1752)
+												if v1869, ok := c.uconst(v1860); ok {
+													if v1869 == 64 {
 														// convert.rules:65
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1908, v1911)))
+															out = append(out, c.instValue(c.makeSmulhi(v1931, v1934)))
 														}
 														// convert.rules:65
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1911, v1908)))
+															out = append(out, c.instValue(c.makeSmulhi(v1934, v1931)))
 														}
 													}
 												}
@@ -10923,52 +11052,52 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		case ir.OpIconcat:
 			v9 := c.valueType(v0)
-			v1849 := c.arg0(v1729)
-			v1852 := c.valueType(v1849)
-			if v9 == v1852 {
+			v1872 := c.arg0(v1752)
+			v1875 := c.valueType(v1872)
+			if v9 == v1875 {
 				// convert.rules:50
 				{
-					out = append(out, v1849)
+					out = append(out, v1872)
 				}
 			}
-			v1854 := c.wider(v1852, v9)
-			if v1854 {
+			v1877 := c.wider(v1875, v9)
+			if v1877 {
 				// convert.rules:51
 				{
-					out = append(out, c.instValue(c.makeIreduce(v9, v1849)))
+					out = append(out, c.instValue(c.makeIreduce(v9, v1872)))
 				}
 			}
 		case ir.OpSshr:
 			v9 := c.valueType(v0)
 			if v9 == ir.I64 {
-				v1887 := c.arg0(v1729)
-				for v1890, cursor6, ok := c.defInst(v1887, 0); ok; v1890, cursor6, ok = c.defInst(v1887, cursor6) {
-					v1891 := c.opcode(v1890)
-					if v1891 == ir.OpImul {
-						v1892 := c.arg0(v1890)
-						for v1895, cursor7, ok := c.defInst(v1892, 0); ok; v1895, cursor7, ok = c.defInst(v1892, cursor7) {
-							v1896 := c.opcode(v1895)
-							if v1896 == ir.OpSextend {
-								v1897 := c.arg0(v1895)
-								v1899 := c.valueType(v1897)
-								if v1899 == ir.I64 {
-									v1893 := c.arg1(v1890)
-									for v1901, cursor8, ok := c.defInst(v1893, 0); ok; v1901, cursor8, ok = c.defInst(v1893, cursor8) {
-										v1902 := c.opcode(v1901)
-										if v1902 == ir.OpSextend {
-											v1903 := c.arg0(v1901)
-											v1905 := c.valueType(v1903)
-											if v1905 == ir.I64 {
-												v1888 := c.arg1(v1729)
-												if v1907, ok := c.uconst(v1888); ok {
-													if v1907 == 64 {
+				v1910 := c.arg0(v1752)
+				for v1913, cursor6, ok := c.defInst(v1910, 0); ok; v1913, cursor6, ok = c.defInst(v1910, cursor6) {
+					v1914 := c.opcode(v1913)
+					if v1914 == ir.OpImul {
+						v1915 := c.arg0(v1913)
+						for v1918, cursor7, ok := c.defInst(v1915, 0); ok; v1918, cursor7, ok = c.defInst(v1915, cursor7) {
+							v1919 := c.opcode(v1918)
+							if v1919 == ir.OpSextend {
+								v1920 := c.arg0(v1918)
+								v1922 := c.valueType(v1920)
+								if v1922 == ir.I64 {
+									v1916 := c.arg1(v1913)
+									for v1924, cursor8, ok := c.defInst(v1916, 0); ok; v1924, cursor8, ok = c.defInst(v1916, cursor8) {
+										v1925 := c.opcode(v1924)
+										if v1925 == ir.OpSextend {
+											v1926 := c.arg0(v1924)
+											v1928 := c.valueType(v1926)
+											if v1928 == ir.I64 {
+												v1911 := c.arg1(v1752)
+												if v1930, ok := c.uconst(v1911); ok {
+													if v1930 == 64 {
 														// convert.rules:64
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1897, v1903)))
+															out = append(out, c.instValue(c.makeSmulhi(v1920, v1926)))
 														}
 														// convert.rules:64
 														{
-															out = append(out, c.instValue(c.makeSmulhi(v1903, v1897)))
+															out = append(out, c.instValue(c.makeSmulhi(v1926, v1920)))
 														}
 													}
 												}
@@ -10989,46 +11118,46 @@ func (c *Optimizer) simplify_OpIreduce(v0 ir.Value, out []ir.Value) []ir.Value {
 // simplify_OpBitcast is the part of simplify for one case.
 func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
-	v1923 := c.arg0(v0)
-	v1925 := c.valueType(v1923)
-	if v9 == v1925 {
+	v1946 := c.arg0(v0)
+	v1948 := c.valueType(v1946)
+	if v9 == v1948 {
 		// convert.rules:75
 		{
-			out = append(out, v1923)
+			out = append(out, v1946)
 		}
 	}
-	for v1927, cursor1, ok := c.defInst(v1923, 0); ok; v1927, cursor1, ok = c.defInst(v1923, cursor1) {
-		v1928 := c.opcode(v1927)
-		switch v1928 {
+	for v1950, cursor1, ok := c.defInst(v1946, 0); ok; v1950, cursor1, ok = c.defInst(v1946, cursor1) {
+		v1951 := c.opcode(v1950)
+		switch v1951 {
 		case ir.OpBitcast:
-			v1922 := c.memFlags(v0)
-			v1929 := c.memFlags(v1927)
-			if v1922 == v1929 {
-				v1930 := c.arg0(v1927)
-				v1932 := c.valueType(v1930)
-				if v9 == v1932 {
+			v1945 := c.memFlags(v0)
+			v1952 := c.memFlags(v1950)
+			if v1945 == v1952 {
+				v1953 := c.arg0(v1950)
+				v1955 := c.valueType(v1953)
+				if v9 == v1955 {
 					// convert.rules:76
 					{
-						out = append(out, v1930)
+						out = append(out, v1953)
 					}
 				}
 			}
 		case ir.OpBand:
 			switch v9 {
 			case ir.F32:
-				if v1925 == ir.I32 {
-					v1933 := c.arg0(v1927)
-					for v1936, cursor2, ok := c.defInst(v1933, 0); ok; v1936, cursor2, ok = c.defInst(v1933, cursor2) {
-						v1937 := c.opcode(v1936)
-						if v1937 == ir.OpBitcast {
-							v1939 := c.arg0(v1936)
-							v1941 := c.valueType(v1939)
-							if v1941 == ir.F32 {
-								v1934 := c.arg1(v1927)
-								if ok := c.greatest(v1934); ok {
+				if v1948 == ir.I32 {
+					v1956 := c.arg0(v1950)
+					for v1959, cursor2, ok := c.defInst(v1956, 0); ok; v1959, cursor2, ok = c.defInst(v1956, cursor2) {
+						v1960 := c.opcode(v1959)
+						if v1960 == ir.OpBitcast {
+							v1962 := c.arg0(v1959)
+							v1964 := c.valueType(v1962)
+							if v1964 == ir.F32 {
+								v1957 := c.arg1(v1950)
+								if ok := c.greatest(v1957); ok {
 									// convert.rules:79
 									{
-										out = append(out, c.instValue(c.makeFabs(v1939)))
+										out = append(out, c.instValue(c.makeFabs(v1962)))
 									}
 								}
 							}
@@ -11036,19 +11165,19 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.F64:
-				if v1925 == ir.I64 {
-					v1933 := c.arg0(v1927)
-					for v1936, cursor3, ok := c.defInst(v1933, 0); ok; v1936, cursor3, ok = c.defInst(v1933, cursor3) {
-						v1937 := c.opcode(v1936)
-						if v1937 == ir.OpBitcast {
-							v1939 := c.arg0(v1936)
-							v1941 := c.valueType(v1939)
-							if v1941 == ir.F64 {
-								v1934 := c.arg1(v1927)
-								if ok := c.greatest(v1934); ok {
+				if v1948 == ir.I64 {
+					v1956 := c.arg0(v1950)
+					for v1959, cursor3, ok := c.defInst(v1956, 0); ok; v1959, cursor3, ok = c.defInst(v1956, cursor3) {
+						v1960 := c.opcode(v1959)
+						if v1960 == ir.OpBitcast {
+							v1962 := c.arg0(v1959)
+							v1964 := c.valueType(v1962)
+							if v1964 == ir.F64 {
+								v1957 := c.arg1(v1950)
+								if ok := c.greatest(v1957); ok {
 									// convert.rules:80
 									{
-										out = append(out, c.instValue(c.makeFabs(v1939)))
+										out = append(out, c.instValue(c.makeFabs(v1962)))
 									}
 								}
 							}
@@ -11059,19 +11188,19 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 		case ir.OpBxor:
 			switch v9 {
 			case ir.F32:
-				if v1925 == ir.I32 {
-					v1943 := c.arg0(v1927)
-					for v1946, cursor4, ok := c.defInst(v1943, 0); ok; v1946, cursor4, ok = c.defInst(v1943, cursor4) {
-						v1947 := c.opcode(v1946)
-						if v1947 == ir.OpBitcast {
-							v1949 := c.arg0(v1946)
-							v1951 := c.valueType(v1949)
-							if v1951 == ir.F32 {
-								v1944 := c.arg1(v1927)
-								if ok := c.least(v1944); ok {
+				if v1948 == ir.I32 {
+					v1966 := c.arg0(v1950)
+					for v1969, cursor4, ok := c.defInst(v1966, 0); ok; v1969, cursor4, ok = c.defInst(v1966, cursor4) {
+						v1970 := c.opcode(v1969)
+						if v1970 == ir.OpBitcast {
+							v1972 := c.arg0(v1969)
+							v1974 := c.valueType(v1972)
+							if v1974 == ir.F32 {
+								v1967 := c.arg1(v1950)
+								if ok := c.least(v1967); ok {
 									// convert.rules:81
 									{
-										out = append(out, c.instValue(c.makeFneg(v1949)))
+										out = append(out, c.instValue(c.makeFneg(v1972)))
 									}
 								}
 							}
@@ -11079,19 +11208,19 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 					}
 				}
 			case ir.F64:
-				if v1925 == ir.I64 {
-					v1943 := c.arg0(v1927)
-					for v1946, cursor5, ok := c.defInst(v1943, 0); ok; v1946, cursor5, ok = c.defInst(v1943, cursor5) {
-						v1947 := c.opcode(v1946)
-						if v1947 == ir.OpBitcast {
-							v1949 := c.arg0(v1946)
-							v1951 := c.valueType(v1949)
-							if v1951 == ir.F64 {
-								v1944 := c.arg1(v1927)
-								if ok := c.least(v1944); ok {
+				if v1948 == ir.I64 {
+					v1966 := c.arg0(v1950)
+					for v1969, cursor5, ok := c.defInst(v1966, 0); ok; v1969, cursor5, ok = c.defInst(v1966, cursor5) {
+						v1970 := c.opcode(v1969)
+						if v1970 == ir.OpBitcast {
+							v1972 := c.arg0(v1969)
+							v1974 := c.valueType(v1972)
+							if v1974 == ir.F64 {
+								v1967 := c.arg1(v1950)
+								if ok := c.least(v1967); ok {
 									// convert.rules:82
 									{
-										out = append(out, c.instValue(c.makeFneg(v1949)))
+										out = append(out, c.instValue(c.makeFneg(v1972)))
 									}
 								}
 							}
@@ -11108,19 +11237,19 @@ func (c *Optimizer) simplify_OpBitcast(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v9 == ir.I128 {
-		v1954 := c.arg1(v0)
-		for v1956, cursor1, ok := c.defInst(v1954, 0); ok; v1956, cursor1, ok = c.defInst(v1954, cursor1) {
-			v1957 := c.opcode(v1956)
-			if v1957 == ir.OpSshr {
-				v1953 := c.arg0(v0)
-				v1958 := c.arg0(v1956)
-				if v1953 == v1958 {
-					v1959 := c.arg1(v1956)
-					if v1961, ok := c.uconst(v1959); ok {
-						if v1961 == 63 {
+		v1977 := c.arg1(v0)
+		for v1979, cursor1, ok := c.defInst(v1977, 0); ok; v1979, cursor1, ok = c.defInst(v1977, cursor1) {
+			v1980 := c.opcode(v1979)
+			if v1980 == ir.OpSshr {
+				v1976 := c.arg0(v0)
+				v1981 := c.arg0(v1979)
+				if v1976 == v1981 {
+					v1982 := c.arg1(v1979)
+					if v1984, ok := c.uconst(v1982); ok {
+						if v1984 == 63 {
 							// convert.rules:85
 							{
-								out = append(out, c.instValue(c.makeSextend(ir.I128, v1953)))
+								out = append(out, c.instValue(c.makeSextend(ir.I128, v1976)))
 							}
 						}
 					}
@@ -11128,12 +11257,12 @@ func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 			}
 		}
 	}
-	v1954 := c.arg1(v0)
-	if ok := c.zero(v1954); ok {
+	v1977 := c.arg1(v0)
+	if ok := c.zero(v1977); ok {
 		// convert.rules:86
 		{
-			v1953 := c.arg0(v0)
-			out = append(out, c.instValue(c.makeUextend(v9, v1953)))
+			v1976 := c.arg0(v0)
+			out = append(out, c.instValue(c.makeUextend(v9, v1976)))
 		}
 	}
 	return out
@@ -11143,29 +11272,29 @@ func (c *Optimizer) simplify_OpIconcat(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1964 := c.arg1(v0)
-		if v1966, ok := c.uconst(v1964); ok {
-			if v1966 == 1 {
+		v1987 := c.arg1(v0)
+		if v1989, ok := c.uconst(v1987); ok {
+			if v1989 == 1 {
 				// divide.rules:3
 				{
-					v1963 := c.arg0(v0)
-					out = append(out, v1963)
+					v1986 := c.arg0(v0)
+					out = append(out, v1986)
 				}
 			}
-			v1963 := c.arg0(v0)
-			for v2001, cursor1, ok := c.defInst(v1963, 0); ok; v2001, cursor1, ok = c.defInst(v1963, cursor1) {
-				v2002 := c.opcode(v2001)
-				if v2002 == ir.OpUdiv {
-					v2004 := c.arg1(v2001)
-					if v2006, ok := c.uconst(v2004); ok {
-						if v2008, ok := c.u64Product(v2006, v1966); ok {
+			v1986 := c.arg0(v0)
+			for v2024, cursor1, ok := c.defInst(v1986, 0); ok; v2024, cursor1, ok = c.defInst(v1986, cursor1) {
+				v2025 := c.opcode(v2024)
+				if v2025 == ir.OpUdiv {
+					v2027 := c.arg1(v2024)
+					if v2029, ok := c.uconst(v2027); ok {
+						if v2031, ok := c.u64Product(v2029, v1989); ok {
 							v646 := c.typeMask(v71)
-							v2010 := c.u64Le(v2008, v646)
-							if v2010 {
+							v2033 := c.u64Le(v2031, v646)
+							if v2033 {
 								// divide.rules:17
 								{
-									v2003 := c.arg0(v2001)
-									out = append(out, c.instValue(c.makeUdiv(v2003, c.makeConst(v71, v2008))))
+									v2026 := c.arg0(v2024)
+									out = append(out, c.instValue(c.makeUdiv(v2026, c.makeConst(v71, v2031))))
 								}
 							}
 						}
@@ -11173,80 +11302,80 @@ func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 				}
 			}
 			v307 := c.laneBits(v71)
-			v2034 := c.u64Lt(v307, 32)
-			if v2034 {
-				if ok := c.divisor(v1964); ok {
+			v2057 := c.u64Lt(v307, 32)
+			if v2057 {
+				if ok := c.divisor(v1987); ok {
 					// divide.rules:39
 					{
-						out = append(out, c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1963)), v1966))))
+						out = append(out, c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1986)), v1989))))
 					}
 				}
 			}
 		}
-		if v1981, ok := c.powerOfTwo(v1964); ok {
+		if v2004, ok := c.powerOfTwo(v1987); ok {
 			// divide.rules:9
 			{
-				v1963 := c.arg0(v0)
-				out = append(out, c.instValue(c.makeUshr(v1963, c.makeConst(ir.I32, v1981))))
+				v1986 := c.arg0(v0)
+				out = append(out, c.instValue(c.makeUshr(v1986, c.makeConst(ir.I32, v2004))))
 			}
 		}
-		for v1985, cursor2, ok := c.defInst(v1964, 0); ok; v1985, cursor2, ok = c.defInst(v1964, cursor2) {
-			v1986 := c.opcode(v1985)
-			switch v1986 {
+		for v2008, cursor2, ok := c.defInst(v1987, 0); ok; v2008, cursor2, ok = c.defInst(v1987, cursor2) {
+			v2009 := c.opcode(v2008)
+			switch v2009 {
 			case ir.OpIshl:
-				v1987 := c.arg0(v1985)
-				if v1990, ok := c.uconst(v1987); ok {
-					if v1990 == 1 {
+				v2010 := c.arg0(v2008)
+				if v2013, ok := c.uconst(v2010); ok {
+					if v2013 == 1 {
 						// divide.rules:12
 						{
-							v1963 := c.arg0(v0)
-							v1988 := c.arg1(v1985)
-							out = append(out, c.instValue(c.makeUshr(v1963, v1988)))
+							v1986 := c.arg0(v0)
+							v2011 := c.arg1(v2008)
+							out = append(out, c.instValue(c.makeUshr(v1986, v2011)))
 						}
 					}
 				}
 			case ir.OpSelect:
-				v1993 := c.arg2(v1985)
-				if v1997, ok := c.powerOfTwo(v1993); ok {
-					v1992 := c.arg1(v1985)
-					if v1995, ok := c.powerOfTwo(v1992); ok {
+				v2016 := c.arg2(v2008)
+				if v2020, ok := c.powerOfTwo(v2016); ok {
+					v2015 := c.arg1(v2008)
+					if v2018, ok := c.powerOfTwo(v2015); ok {
 						// divide.rules:13
 						{
-							v1963 := c.arg0(v0)
-							v1991 := c.arg0(v1985)
-							out = append(out, c.instValue(c.makeUshr(v1963, c.instValue(c.makeSelect(v1991, c.makeConst(v71, v1995), c.makeConst(v71, v1997))))))
+							v1986 := c.arg0(v0)
+							v2014 := c.arg0(v2008)
+							out = append(out, c.instValue(c.makeUshr(v1986, c.instValue(c.makeSelect(v2014, c.makeConst(v71, v2018), c.makeConst(v71, v2020))))))
 						}
 					}
-					if v1999, ok := c.uconst(v1992); ok {
-						if v1999 == 1 {
+					if v2022, ok := c.uconst(v2015); ok {
+						if v2022 == 1 {
 							// divide.rules:15
 							{
-								v1963 := c.arg0(v0)
-								v1991 := c.arg0(v1985)
-								out = append(out, c.instValue(c.makeUshr(v1963, c.instValue(c.makeSelect(v1991, c.makeConst(v71, 0), c.makeConst(v71, v1997))))))
+								v1986 := c.arg0(v0)
+								v2014 := c.arg0(v2008)
+								out = append(out, c.instValue(c.makeUshr(v1986, c.instValue(c.makeSelect(v2014, c.makeConst(v71, 0), c.makeConst(v71, v2020))))))
 							}
 						}
 					}
 				}
 			}
 		}
-		v1963 := c.arg0(v0)
-		v2014 := c.less(v1963, v1964)
-		if v2014 {
+		v1986 := c.arg0(v0)
+		v2037 := c.less(v1986, v1987)
+		if v2037 {
 			// divide.rules:26
 			{
 				out = append(out, c.makeConst(v71, 0))
 			}
 		}
 	}
-	if v2043, ok := c.ty32Or64(v9); ok {
-		v1964 := c.arg1(v0)
-		if v1966, ok := c.uconst(v1964); ok {
-			if ok := c.divisor(v1964); ok {
+	if v2066, ok := c.ty32Or64(v9); ok {
+		v1987 := c.arg1(v0)
+		if v1989, ok := c.uconst(v1987); ok {
+			if ok := c.divisor(v1987); ok {
 				// divide.rules:53
 				{
-					v1963 := c.arg0(v0)
-					out = append(out, c.unsignedQuotient(v2043, v1963, v1966))
+					v1986 := c.arg0(v0)
+					out = append(out, c.unsignedQuotient(v2066, v1986, v1989))
 				}
 			}
 		}
@@ -11258,50 +11387,50 @@ func (c *Optimizer) simplify_OpUdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1968 := c.arg1(v0)
-		if v1970, ok := c.uconst(v1968); ok {
-			if v1970 == 1 {
+		v1991 := c.arg1(v0)
+		if v1993, ok := c.uconst(v1991); ok {
+			if v1993 == 1 {
 				// divide.rules:4
 				{
-					v1967 := c.arg0(v0)
-					out = append(out, v1967)
+					v1990 := c.arg0(v0)
+					out = append(out, v1990)
 				}
 			}
 		}
-		v1967 := c.arg0(v0)
-		v2016 := c.maxBitsU64(v1967)
+		v1990 := c.arg0(v0)
+		v2039 := c.maxBitsU64(v1990)
 		v307 := c.laneBits(v71)
-		v2018 := c.u64Lt(v2016, v307)
-		if v2018 {
-			v2020 := c.maxBitsU64(v1968)
-			v2022 := c.u64Lt(v2020, v307)
-			if v2022 {
+		v2041 := c.u64Lt(v2039, v307)
+		if v2041 {
+			v2043 := c.maxBitsU64(v1991)
+			v2045 := c.u64Lt(v2043, v307)
+			if v2045 {
 				// divide.rules:27
 				{
-					out = append(out, c.instValue(c.makeUdiv(v1967, v1968)))
+					out = append(out, c.instValue(c.makeUdiv(v1990, v1991)))
 				}
 			}
 		}
-		v2034 := c.u64Lt(v307, 32)
-		if v2034 {
-			if v2036, ok := c.sconst(v1968); ok {
-				if ok := c.signedDivisor(v1968); ok {
+		v2057 := c.u64Lt(v307, 32)
+		if v2057 {
+			if v2059, ok := c.sconst(v1991); ok {
+				if ok := c.signedDivisor(v1991); ok {
 					// divide.rules:42
 					{
-						out = append(out, c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1967)), v2036))))
+						out = append(out, c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1990)), v2059))))
 					}
 				}
 			}
 		}
 	}
-	if v2043, ok := c.ty32Or64(v9); ok {
-		v1968 := c.arg1(v0)
-		if v2036, ok := c.sconst(v1968); ok {
-			if ok := c.signedDivisor(v1968); ok {
+	if v2066, ok := c.ty32Or64(v9); ok {
+		v1991 := c.arg1(v0)
+		if v2059, ok := c.sconst(v1991); ok {
+			if ok := c.signedDivisor(v1991); ok {
 				// divide.rules:55
 				{
-					v1967 := c.arg0(v0)
-					out = append(out, c.signedQuotient(v2043, v1967, v2036))
+					v1990 := c.arg0(v0)
+					out = append(out, c.signedQuotient(v2066, v1990, v2059))
 				}
 			}
 		}
@@ -11313,50 +11442,50 @@ func (c *Optimizer) simplify_OpSdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1972 := c.arg1(v0)
-		if v1974, ok := c.uconst(v1972); ok {
-			if v1974 == 1 {
+		v1995 := c.arg1(v0)
+		if v1997, ok := c.uconst(v1995); ok {
+			if v1997 == 1 {
 				// divide.rules:5
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
-			if _, ok := c.powerOfTwo(v1972); ok {
+			if _, ok := c.powerOfTwo(v1995); ok {
 				// divide.rules:10
 				{
-					v1971 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeBand(v1971, c.makeConst(v71, c.u64Sub(v1974, 1)))))
+					v1994 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeBand(v1994, c.makeConst(v71, c.u64Sub(v1997, 1)))))
 				}
 			}
 			v307 := c.laneBits(v71)
-			v2034 := c.u64Lt(v307, 32)
-			if v2034 {
-				if ok := c.divisor(v1972); ok {
+			v2057 := c.u64Lt(v307, 32)
+			if v2057 {
+				if ok := c.divisor(v1995); ok {
 					// divide.rules:45
 					{
-						v1971 := c.arg0(v0)
-						out = append(out, c.instValue(c.makeIsub(v1971, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1971)), v1974))), v1972)))))
+						v1994 := c.arg0(v0)
+						out = append(out, c.instValue(c.makeIsub(v1994, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.unsignedQuotient(ir.I32, c.instValue(c.makeUextend(ir.I32, v1994)), v1997))), v1995)))))
 					}
 				}
 			}
 		}
-		v1971 := c.arg0(v0)
-		v2012 := c.less(v1971, v1972)
-		if v2012 {
+		v1994 := c.arg0(v0)
+		v2035 := c.less(v1994, v1995)
+		if v2035 {
 			// divide.rules:25
 			{
-				out = append(out, v1971)
+				out = append(out, v1994)
 			}
 		}
 	}
-	if v2043, ok := c.ty32Or64(v9); ok {
-		v1972 := c.arg1(v0)
-		if v1974, ok := c.uconst(v1972); ok {
-			if ok := c.divisor(v1972); ok {
+	if v2066, ok := c.ty32Or64(v9); ok {
+		v1995 := c.arg1(v0)
+		if v1997, ok := c.uconst(v1995); ok {
+			if ok := c.divisor(v1995); ok {
 				// divide.rules:54
 				{
-					v1971 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1971, c.instValue(c.makeImul(c.unsignedQuotient(v2043, v1971, v1974), v1972)))))
+					v1994 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1994, c.instValue(c.makeImul(c.unsignedQuotient(v2066, v1994, v1997), v1995)))))
 				}
 			}
 		}
@@ -11368,55 +11497,55 @@ func (c *Optimizer) simplify_OpUrem(v0 ir.Value, out []ir.Value) []ir.Value {
 func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 	v9 := c.valueType(v0)
 	if v71, ok := c.fitsIn64(v9); ok {
-		v1976 := c.arg1(v0)
-		if v1978, ok := c.uconst(v1976); ok {
-			if v1978 == 1 {
+		v1999 := c.arg1(v0)
+		if v2001, ok := c.uconst(v1999); ok {
+			if v2001 == 1 {
 				// divide.rules:6
 				{
 					out = append(out, c.zeroOf(v71))
 				}
 			}
 		}
-		if ok := c.ones(v1976); ok {
+		if ok := c.ones(v1999); ok {
 			// divide.rules:7
 			{
 				out = append(out, c.zeroOf(v71))
 			}
 		}
-		v1975 := c.arg0(v0)
-		v2024 := c.maxBitsU64(v1975)
+		v1998 := c.arg0(v0)
+		v2047 := c.maxBitsU64(v1998)
 		v307 := c.laneBits(v71)
-		v2026 := c.u64Lt(v2024, v307)
-		if v2026 {
-			v2028 := c.maxBitsU64(v1976)
-			v2030 := c.u64Lt(v2028, v307)
-			if v2030 {
+		v2049 := c.u64Lt(v2047, v307)
+		if v2049 {
+			v2051 := c.maxBitsU64(v1999)
+			v2053 := c.u64Lt(v2051, v307)
+			if v2053 {
 				// divide.rules:31
 				{
-					out = append(out, c.instValue(c.makeUrem(v1975, v1976)))
+					out = append(out, c.instValue(c.makeUrem(v1998, v1999)))
 				}
 			}
 		}
-		v2034 := c.u64Lt(v307, 32)
-		if v2034 {
-			if v2040, ok := c.sconst(v1976); ok {
-				if ok := c.signedDivisor(v1976); ok {
+		v2057 := c.u64Lt(v307, 32)
+		if v2057 {
+			if v2063, ok := c.sconst(v1999); ok {
+				if ok := c.signedDivisor(v1999); ok {
 					// divide.rules:48
 					{
-						out = append(out, c.instValue(c.makeIsub(v1975, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1975)), v2040))), v1976)))))
+						out = append(out, c.instValue(c.makeIsub(v1998, c.instValue(c.makeImul(c.instValue(c.makeIreduce(v71, c.signedQuotient(ir.I32, c.instValue(c.makeSextend(ir.I32, v1998)), v2063))), v1999)))))
 					}
 				}
 			}
 		}
 	}
-	if v2043, ok := c.ty32Or64(v9); ok {
-		v1976 := c.arg1(v0)
-		if v2040, ok := c.sconst(v1976); ok {
-			if ok := c.signedDivisor(v1976); ok {
+	if v2066, ok := c.ty32Or64(v9); ok {
+		v1999 := c.arg1(v0)
+		if v2063, ok := c.sconst(v1999); ok {
+			if ok := c.signedDivisor(v1999); ok {
 				// divide.rules:56
 				{
-					v1975 := c.arg0(v0)
-					out = append(out, c.instValue(c.makeIsub(v1975, c.instValue(c.makeImul(c.signedQuotient(v2043, v1975, v2040), v1976)))))
+					v1998 := c.arg0(v0)
+					out = append(out, c.instValue(c.makeIsub(v1998, c.instValue(c.makeImul(c.signedQuotient(v2066, v1998, v2063), v1999)))))
 				}
 			}
 		}
@@ -11426,22 +11555,22 @@ func (c *Optimizer) simplify_OpSrem(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFneg is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFneg(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2044 := c.arg0(v0)
-	for v2046, cursor1, ok := c.defInst(v2044, 0); ok; v2046, cursor1, ok = c.defInst(v2044, cursor1) {
-		v2047 := c.opcode(v2046)
-		switch v2047 {
+	v2067 := c.arg0(v0)
+	for v2069, cursor1, ok := c.defInst(v2067, 0); ok; v2069, cursor1, ok = c.defInst(v2067, cursor1) {
+		v2070 := c.opcode(v2069)
+		switch v2070 {
 		case ir.OpFneg:
 			// float.rules:3
 			{
-				v2048 := c.arg0(v2046)
-				out = append(out, v2048)
+				v2071 := c.arg0(v2069)
+				out = append(out, v2071)
 			}
 		case ir.OpSplat:
 			// vector.rules:43
 			{
 				v9 := c.valueType(v0)
-				v2303 := c.arg0(v2046)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFneg(v2303)))))
+				v2326 := c.arg0(v2069)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFneg(v2326)))))
 			}
 		}
 	}
@@ -11450,34 +11579,34 @@ func (c *Optimizer) simplify_OpFneg(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFabs is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2049 := c.arg0(v0)
-	for v2051, cursor1, ok := c.defInst(v2049, 0); ok; v2051, cursor1, ok = c.defInst(v2049, cursor1) {
-		v2052 := c.opcode(v2051)
-		switch v2052 {
+	v2072 := c.arg0(v0)
+	for v2074, cursor1, ok := c.defInst(v2072, 0); ok; v2074, cursor1, ok = c.defInst(v2072, cursor1) {
+		v2075 := c.opcode(v2074)
+		switch v2075 {
 		case ir.OpFneg:
 			// float.rules:4
 			{
-				v2053 := c.arg0(v2051)
-				out = append(out, c.instValue(c.makeFabs(v2053)))
+				v2076 := c.arg0(v2074)
+				out = append(out, c.instValue(c.makeFabs(v2076)))
 			}
 		case ir.OpFabs:
 			// float.rules:5
 			{
-				v2054 := c.arg0(v2051)
-				out = append(out, c.instValue(c.makeFabs(v2054)))
+				v2077 := c.arg0(v2074)
+				out = append(out, c.instValue(c.makeFabs(v2077)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:6
 			{
-				v2055 := c.arg0(v2051)
-				out = append(out, c.instValue(c.makeFabs(v2055)))
+				v2078 := c.arg0(v2074)
+				out = append(out, c.instValue(c.makeFabs(v2078)))
 			}
 		case ir.OpSplat:
 			// vector.rules:42
 			{
 				v9 := c.valueType(v0)
-				v2302 := c.arg0(v2051)
-				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFabs(v2302)))))
+				v2325 := c.arg0(v2074)
+				out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFabs(v2325)))))
 			}
 		}
 	}
@@ -11486,59 +11615,59 @@ func (c *Optimizer) simplify_OpFabs(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFcopysign is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2057 := c.arg0(v0)
-	for v2060, cursor1, ok := c.defInst(v2057, 0); ok; v2060, cursor1, ok = c.defInst(v2057, cursor1) {
-		v2061 := c.opcode(v2060)
-		switch v2061 {
+	v2080 := c.arg0(v0)
+	for v2083, cursor1, ok := c.defInst(v2080, 0); ok; v2083, cursor1, ok = c.defInst(v2080, cursor1) {
+		v2084 := c.opcode(v2083)
+		switch v2084 {
 		case ir.OpFneg:
 			// float.rules:7
 			{
-				v2062 := c.arg0(v2060)
-				v2058 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2062, v2058)))
+				v2085 := c.arg0(v2083)
+				v2081 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2085, v2081)))
 			}
 		case ir.OpFabs:
 			// float.rules:8
 			{
-				v2063 := c.arg0(v2060)
-				v2058 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2063, v2058)))
+				v2086 := c.arg0(v2083)
+				v2081 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2086, v2081)))
 			}
 		case ir.OpFcopysign:
 			// float.rules:10
 			{
-				v2064 := c.arg0(v2060)
-				v2058 := c.arg1(v0)
-				out = append(out, c.instValue(c.makeFcopysign(v2064, v2058)))
+				v2087 := c.arg0(v2083)
+				v2081 := c.arg1(v0)
+				out = append(out, c.instValue(c.makeFcopysign(v2087, v2081)))
 			}
 		}
 	}
-	v2058 := c.arg1(v0)
-	if v2057 == v2058 {
+	v2081 := c.arg1(v0)
+	if v2080 == v2081 {
 		// float.rules:9
 		{
-			out = append(out, v2057)
+			out = append(out, v2080)
 		}
 	}
-	for v2067, cursor2, ok := c.defInst(v2058, 0); ok; v2067, cursor2, ok = c.defInst(v2058, cursor2) {
-		v2068 := c.opcode(v2067)
-		if v2068 == ir.OpFabs {
+	for v2090, cursor2, ok := c.defInst(v2081, 0); ok; v2090, cursor2, ok = c.defInst(v2081, cursor2) {
+		v2091 := c.opcode(v2090)
+		if v2091 == ir.OpFabs {
 			// float.rules:11
 			{
-				out = append(out, c.instValue(c.makeFabs(v2057)))
+				out = append(out, c.instValue(c.makeFabs(v2080)))
 			}
 		}
 	}
-	if ok := c.floatPositive(v2058); ok {
+	if ok := c.floatPositive(v2081); ok {
 		// float.rules:64
 		{
-			out = append(out, c.instValue(c.makeFabs(v2057)))
+			out = append(out, c.instValue(c.makeFabs(v2080)))
 		}
 	}
-	if ok := c.floatNegative(v2058); ok {
+	if ok := c.floatNegative(v2081); ok {
 		// float.rules:65
 		{
-			out = append(out, c.instValue(c.makeFneg(c.instValue(c.makeFabs(v2057)))))
+			out = append(out, c.instValue(c.makeFneg(c.instValue(c.makeFabs(v2080)))))
 		}
 	}
 	return out
@@ -11546,48 +11675,48 @@ func (c *Optimizer) simplify_OpFcopysign(v0 ir.Value, out []ir.Value) []ir.Value
 
 // simplify_OpFadd is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2071 := c.arg1(v0)
-	for v2073, cursor1, ok := c.defInst(v2071, 0); ok; v2073, cursor1, ok = c.defInst(v2071, cursor1) {
-		v2074 := c.opcode(v2073)
-		switch v2074 {
+	v2094 := c.arg1(v0)
+	for v2096, cursor1, ok := c.defInst(v2094, 0); ok; v2096, cursor1, ok = c.defInst(v2094, cursor1) {
+		v2097 := c.opcode(v2096)
+		switch v2097 {
 		case ir.OpFneg:
 			// float.rules:13
 			{
-				v2070 := c.arg0(v0)
-				v2075 := c.arg0(v2073)
-				out = append(out, c.instValue(c.makeFsub(v2070, v2075)))
+				v2093 := c.arg0(v0)
+				v2098 := c.arg0(v2096)
+				out = append(out, c.instValue(c.makeFsub(v2093, v2098)))
 			}
 		case ir.OpSplat:
-			v2070 := c.arg0(v0)
-			for v2077, cursor2, ok := c.defInst(v2070, 0); ok; v2077, cursor2, ok = c.defInst(v2070, cursor2) {
-				v2078 := c.opcode(v2077)
-				if v2078 == ir.OpSplat {
+			v2093 := c.arg0(v0)
+			for v2100, cursor2, ok := c.defInst(v2093, 0); ok; v2100, cursor2, ok = c.defInst(v2093, cursor2) {
+				v2101 := c.opcode(v2100)
+				if v2101 == ir.OpSplat {
 					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2309 := c.arg0(v2077)
-						v2310 := c.arg0(v2073)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2309, v2310)))))
+						v2332 := c.arg0(v2100)
+						v2333 := c.arg0(v2096)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2332, v2333)))))
 					}
 					// vector.rules:45
 					{
 						v9 := c.valueType(v0)
-						v2310 := c.arg0(v2073)
-						v2309 := c.arg0(v2077)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2310, v2309)))))
+						v2333 := c.arg0(v2096)
+						v2332 := c.arg0(v2100)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFadd(v2333, v2332)))))
 					}
 				}
 			}
 		}
 	}
-	v2070 := c.arg0(v0)
-	for v2077, cursor3, ok := c.defInst(v2070, 0); ok; v2077, cursor3, ok = c.defInst(v2070, cursor3) {
-		v2078 := c.opcode(v2077)
-		if v2078 == ir.OpFneg {
+	v2093 := c.arg0(v0)
+	for v2100, cursor3, ok := c.defInst(v2093, 0); ok; v2100, cursor3, ok = c.defInst(v2093, cursor3) {
+		v2101 := c.opcode(v2100)
+		if v2101 == ir.OpFneg {
 			// float.rules:13
 			{
-				v2079 := c.arg0(v2077)
-				out = append(out, c.instValue(c.makeFsub(v2071, v2079)))
+				v2102 := c.arg0(v2100)
+				out = append(out, c.instValue(c.makeFsub(v2094, v2102)))
 			}
 		}
 	}
@@ -11596,28 +11725,28 @@ func (c *Optimizer) simplify_OpFadd(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFsub is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2081 := c.arg1(v0)
-	for v2083, cursor1, ok := c.defInst(v2081, 0); ok; v2083, cursor1, ok = c.defInst(v2081, cursor1) {
-		v2084 := c.opcode(v2083)
-		switch v2084 {
+	v2104 := c.arg1(v0)
+	for v2106, cursor1, ok := c.defInst(v2104, 0); ok; v2106, cursor1, ok = c.defInst(v2104, cursor1) {
+		v2107 := c.opcode(v2106)
+		switch v2107 {
 		case ir.OpFneg:
 			// float.rules:14
 			{
-				v2080 := c.arg0(v0)
-				v2085 := c.arg0(v2083)
-				out = append(out, c.instValue(c.makeFadd(v2080, v2085)))
+				v2103 := c.arg0(v0)
+				v2108 := c.arg0(v2106)
+				out = append(out, c.instValue(c.makeFadd(v2103, v2108)))
 			}
 		case ir.OpSplat:
-			v2080 := c.arg0(v0)
-			for v2312, cursor2, ok := c.defInst(v2080, 0); ok; v2312, cursor2, ok = c.defInst(v2080, cursor2) {
-				v2313 := c.opcode(v2312)
-				if v2313 == ir.OpSplat {
+			v2103 := c.arg0(v0)
+			for v2335, cursor2, ok := c.defInst(v2103, 0); ok; v2335, cursor2, ok = c.defInst(v2103, cursor2) {
+				v2336 := c.opcode(v2335)
+				if v2336 == ir.OpSplat {
 					// vector.rules:46
 					{
 						v9 := c.valueType(v0)
-						v2314 := c.arg0(v2312)
-						v2315 := c.arg0(v2083)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2314, v2315)))))
+						v2337 := c.arg0(v2335)
+						v2338 := c.arg0(v2106)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFsub(v2337, v2338)))))
 					}
 				}
 			}
@@ -11628,88 +11757,88 @@ func (c *Optimizer) simplify_OpFsub(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFmul is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2086 := c.arg0(v0)
-	for v2089, cursor1, ok := c.defInst(v2086, 0); ok; v2089, cursor1, ok = c.defInst(v2086, cursor1) {
-		v2090 := c.opcode(v2089)
-		switch v2090 {
+	v2109 := c.arg0(v0)
+	for v2112, cursor1, ok := c.defInst(v2109, 0); ok; v2112, cursor1, ok = c.defInst(v2109, cursor1) {
+		v2113 := c.opcode(v2112)
+		switch v2113 {
 		case ir.OpFneg:
-			v2087 := c.arg1(v0)
-			for v2093, cursor2, ok := c.defInst(v2087, 0); ok; v2093, cursor2, ok = c.defInst(v2087, cursor2) {
-				v2094 := c.opcode(v2093)
-				if v2094 == ir.OpFneg {
+			v2110 := c.arg1(v0)
+			for v2116, cursor2, ok := c.defInst(v2110, 0); ok; v2116, cursor2, ok = c.defInst(v2110, cursor2) {
+				v2117 := c.opcode(v2116)
+				if v2117 == ir.OpFneg {
 					// float.rules:15
 					{
-						v2091 := c.arg0(v2089)
-						v2095 := c.arg0(v2093)
-						out = append(out, c.instValue(c.makeFmul(v2091, v2095)))
+						v2114 := c.arg0(v2112)
+						v2118 := c.arg0(v2116)
+						out = append(out, c.instValue(c.makeFmul(v2114, v2118)))
 					}
 					// float.rules:15
 					{
-						v2095 := c.arg0(v2093)
-						v2091 := c.arg0(v2089)
-						out = append(out, c.instValue(c.makeFmul(v2095, v2091)))
+						v2118 := c.arg0(v2116)
+						v2114 := c.arg0(v2112)
+						out = append(out, c.instValue(c.makeFmul(v2118, v2114)))
 					}
-					v2091 := c.arg0(v2089)
-					v2095 := c.arg0(v2093)
-					if v2091 == v2095 {
+					v2114 := c.arg0(v2112)
+					v2118 := c.arg0(v2116)
+					if v2114 == v2118 {
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v2091, v2091)))
+							out = append(out, c.instValue(c.makeFmul(v2114, v2114)))
 						}
 						// float.rules:18
 						{
-							out = append(out, c.instValue(c.makeFmul(v2091, v2091)))
+							out = append(out, c.instValue(c.makeFmul(v2114, v2114)))
 						}
 					}
 				}
 			}
 		case ir.OpFabs:
-			v2087 := c.arg1(v0)
-			for v2093, cursor3, ok := c.defInst(v2087, 0); ok; v2093, cursor3, ok = c.defInst(v2087, cursor3) {
-				v2094 := c.opcode(v2093)
-				if v2094 == ir.OpFabs {
-					v2106 := c.arg0(v2089)
-					v2107 := c.arg0(v2093)
-					if v2106 == v2107 {
+			v2110 := c.arg1(v0)
+			for v2116, cursor3, ok := c.defInst(v2110, 0); ok; v2116, cursor3, ok = c.defInst(v2110, cursor3) {
+				v2117 := c.opcode(v2116)
+				if v2117 == ir.OpFabs {
+					v2129 := c.arg0(v2112)
+					v2130 := c.arg0(v2116)
+					if v2129 == v2130 {
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v2106, v2106)))
+							out = append(out, c.instValue(c.makeFmul(v2129, v2129)))
 						}
 						// float.rules:17
 						{
-							out = append(out, c.instValue(c.makeFmul(v2106, v2106)))
+							out = append(out, c.instValue(c.makeFmul(v2129, v2129)))
 						}
 					}
 				}
 			}
 		case ir.OpSplat:
-			v2087 := c.arg1(v0)
-			for v2093, cursor4, ok := c.defInst(v2087, 0); ok; v2093, cursor4, ok = c.defInst(v2087, cursor4) {
-				v2094 := c.opcode(v2093)
-				if v2094 == ir.OpSplat {
+			v2110 := c.arg1(v0)
+			for v2116, cursor4, ok := c.defInst(v2110, 0); ok; v2116, cursor4, ok = c.defInst(v2110, cursor4) {
+				v2117 := c.opcode(v2116)
+				if v2117 == ir.OpSplat {
 					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2316 := c.arg0(v2089)
-						v2317 := c.arg0(v2093)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2316, v2317)))))
+						v2339 := c.arg0(v2112)
+						v2340 := c.arg0(v2116)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2339, v2340)))))
 					}
 					// vector.rules:47
 					{
 						v9 := c.valueType(v0)
-						v2317 := c.arg0(v2093)
-						v2316 := c.arg0(v2089)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2317, v2316)))))
+						v2340 := c.arg0(v2116)
+						v2339 := c.arg0(v2112)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFmul(v2340, v2339)))))
 					}
 				}
 			}
 		}
 	}
-	v2087 := c.arg1(v0)
-	if ok := c.floatTwo(v2087); ok {
+	v2110 := c.arg1(v0)
+	if ok := c.floatTwo(v2110); ok {
 		// float.rules:22
 		{
-			out = append(out, c.instValue(c.makeFadd(v2086, v2086)))
+			out = append(out, c.instValue(c.makeFadd(v2109, v2109)))
 		}
 	}
 	return out
@@ -11717,45 +11846,45 @@ func (c *Optimizer) simplify_OpFmul(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFdiv is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2096 := c.arg0(v0)
-	for v2099, cursor1, ok := c.defInst(v2096, 0); ok; v2099, cursor1, ok = c.defInst(v2096, cursor1) {
-		v2100 := c.opcode(v2099)
-		switch v2100 {
+	v2119 := c.arg0(v0)
+	for v2122, cursor1, ok := c.defInst(v2119, 0); ok; v2122, cursor1, ok = c.defInst(v2119, cursor1) {
+		v2123 := c.opcode(v2122)
+		switch v2123 {
 		case ir.OpFneg:
-			v2097 := c.arg1(v0)
-			for v2103, cursor2, ok := c.defInst(v2097, 0); ok; v2103, cursor2, ok = c.defInst(v2097, cursor2) {
-				v2104 := c.opcode(v2103)
-				if v2104 == ir.OpFneg {
+			v2120 := c.arg1(v0)
+			for v2126, cursor2, ok := c.defInst(v2120, 0); ok; v2126, cursor2, ok = c.defInst(v2120, cursor2) {
+				v2127 := c.opcode(v2126)
+				if v2127 == ir.OpFneg {
 					// float.rules:16
 					{
-						v2101 := c.arg0(v2099)
-						v2105 := c.arg0(v2103)
-						out = append(out, c.instValue(c.makeFdiv(v2101, v2105)))
+						v2124 := c.arg0(v2122)
+						v2128 := c.arg0(v2126)
+						out = append(out, c.instValue(c.makeFdiv(v2124, v2128)))
 					}
 				}
 			}
 		case ir.OpSplat:
-			v2097 := c.arg1(v0)
-			for v2103, cursor3, ok := c.defInst(v2097, 0); ok; v2103, cursor3, ok = c.defInst(v2097, cursor3) {
-				v2104 := c.opcode(v2103)
-				if v2104 == ir.OpSplat {
+			v2120 := c.arg1(v0)
+			for v2126, cursor3, ok := c.defInst(v2120, 0); ok; v2126, cursor3, ok = c.defInst(v2120, cursor3) {
+				v2127 := c.opcode(v2126)
+				if v2127 == ir.OpSplat {
 					// vector.rules:48
 					{
 						v9 := c.valueType(v0)
-						v2318 := c.arg0(v2099)
-						v2319 := c.arg0(v2103)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2318, v2319)))))
+						v2341 := c.arg0(v2122)
+						v2342 := c.arg0(v2126)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeFdiv(v2341, v2342)))))
 					}
 				}
 			}
 		}
 	}
-	v2097 := c.arg1(v0)
-	if v2121, ok := c.exactReciprocal(v2097); ok {
+	v2120 := c.arg1(v0)
+	if v2144, ok := c.exactReciprocal(v2120); ok {
 		// float.rules:23
 		{
 			v9 := c.valueType(v0)
-			out = append(out, c.instValue(c.makeFmul(v2096, c.floatConst(v9, v2121))))
+			out = append(out, c.instValue(c.makeFmul(v2119, c.floatConst(v9, v2144))))
 		}
 	}
 	return out
@@ -11763,24 +11892,24 @@ func (c *Optimizer) simplify_OpFdiv(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpCeil is the part of simplify for one case.
 func (c *Optimizer) simplify_OpCeil(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2133 := c.arg0(v0)
-	for v2135, cursor1, ok := c.defInst(v2133, 0); ok; v2135, cursor1, ok = c.defInst(v2133, cursor1) {
-		v2136 := c.opcode(v2135)
-		switch v2136 {
+	v2156 := c.arg0(v0)
+	for v2158, cursor1, ok := c.defInst(v2156, 0); ok; v2158, cursor1, ok = c.defInst(v2156, cursor1) {
+		v2159 := c.opcode(v2158)
+		switch v2159 {
 		case ir.OpCeil:
 			// float.rules:39
 			{
-				out = append(out, v2133)
+				out = append(out, v2156)
 			}
 		case ir.OpFloor:
 			// float.rules:43
 			{
-				out = append(out, v2133)
+				out = append(out, v2156)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:49
 			{
-				out = append(out, v2133)
+				out = append(out, v2156)
 			}
 		}
 	}
@@ -11789,24 +11918,24 @@ func (c *Optimizer) simplify_OpCeil(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpFloor is the part of simplify for one case.
 func (c *Optimizer) simplify_OpFloor(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2138 := c.arg0(v0)
-	for v2140, cursor1, ok := c.defInst(v2138, 0); ok; v2140, cursor1, ok = c.defInst(v2138, cursor1) {
-		v2141 := c.opcode(v2140)
-		switch v2141 {
+	v2161 := c.arg0(v0)
+	for v2163, cursor1, ok := c.defInst(v2161, 0); ok; v2163, cursor1, ok = c.defInst(v2161, cursor1) {
+		v2164 := c.opcode(v2163)
+		switch v2164 {
 		case ir.OpFloor:
 			// float.rules:40
 			{
-				out = append(out, v2138)
+				out = append(out, v2161)
 			}
 		case ir.OpCeil:
 			// float.rules:44
 			{
-				out = append(out, v2138)
+				out = append(out, v2161)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:50
 			{
-				out = append(out, v2138)
+				out = append(out, v2161)
 			}
 		}
 	}
@@ -11815,39 +11944,39 @@ func (c *Optimizer) simplify_OpFloor(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpTrunc is the part of simplify for one case.
 func (c *Optimizer) simplify_OpTrunc(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2143 := c.arg0(v0)
-	for v2145, cursor1, ok := c.defInst(v2143, 0); ok; v2145, cursor1, ok = c.defInst(v2143, cursor1) {
-		v2146 := c.opcode(v2145)
-		switch v2146 {
+	v2166 := c.arg0(v0)
+	for v2168, cursor1, ok := c.defInst(v2166, 0); ok; v2168, cursor1, ok = c.defInst(v2166, cursor1) {
+		v2169 := c.opcode(v2168)
+		switch v2169 {
 		case ir.OpTrunc:
 			// float.rules:41
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		case ir.OpFloor:
 			// float.rules:45
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		case ir.OpCeil:
 			// float.rules:46
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		case ir.OpNearest:
 			// float.rules:47
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:51
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		case ir.OpFcvtFromUint:
 			// float.rules:53
 			{
-				out = append(out, v2143)
+				out = append(out, v2166)
 			}
 		}
 	}
@@ -11856,24 +11985,24 @@ func (c *Optimizer) simplify_OpTrunc(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpNearest is the part of simplify for one case.
 func (c *Optimizer) simplify_OpNearest(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2148 := c.arg0(v0)
-	for v2150, cursor1, ok := c.defInst(v2148, 0); ok; v2150, cursor1, ok = c.defInst(v2148, cursor1) {
-		v2151 := c.opcode(v2150)
-		switch v2151 {
+	v2171 := c.arg0(v0)
+	for v2173, cursor1, ok := c.defInst(v2171, 0); ok; v2173, cursor1, ok = c.defInst(v2171, cursor1) {
+		v2174 := c.opcode(v2173)
+		switch v2174 {
 		case ir.OpNearest:
 			// float.rules:42
 			{
-				out = append(out, v2148)
+				out = append(out, v2171)
 			}
 		case ir.OpTrunc:
 			// float.rules:48
 			{
-				out = append(out, v2148)
+				out = append(out, v2171)
 			}
 		case ir.OpFcvtFromSint:
 			// float.rules:52
 			{
-				out = append(out, v2148)
+				out = append(out, v2171)
 			}
 		}
 	}
@@ -11882,54 +12011,54 @@ func (c *Optimizer) simplify_OpNearest(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpExtractlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2205 := c.arg0(v0)
-	for v2208, cursor1, ok := c.defInst(v2205, 0); ok; v2208, cursor1, ok = c.defInst(v2205, cursor1) {
-		v2209 := c.opcode(v2208)
-		switch v2209 {
+	v2228 := c.arg0(v0)
+	for v2231, cursor1, ok := c.defInst(v2228, 0); ok; v2231, cursor1, ok = c.defInst(v2228, cursor1) {
+		v2232 := c.opcode(v2231)
+		switch v2232 {
 		case ir.OpSplat:
 			v9 := c.valueType(v0)
-			v2210 := c.arg0(v2208)
-			v2212 := c.valueType(v2210)
-			if v9 == v2212 {
+			v2233 := c.arg0(v2231)
+			v2235 := c.valueType(v2233)
+			if v9 == v2235 {
 				// vector.rules:3
 				{
-					out = append(out, v2210)
+					out = append(out, v2233)
 				}
 			}
 		case ir.OpInsertlane:
 			v9 := c.valueType(v0)
-			v2214 := c.arg1(v2208)
-			v2217 := c.valueType(v2214)
-			if v9 == v2217 {
-				v2206 := c.lane(v0)
-				v2215 := c.lane(v2208)
-				if v2206 == v2215 {
+			v2237 := c.arg1(v2231)
+			v2240 := c.valueType(v2237)
+			if v9 == v2240 {
+				v2229 := c.lane(v0)
+				v2238 := c.lane(v2231)
+				if v2229 == v2238 {
 					// vector.rules:4
 					{
-						out = append(out, v2214)
+						out = append(out, v2237)
 					}
 				}
 			}
-			v2215 := c.lane(v2208)
-			v2206 := c.lane(v0)
-			v2236 := c.differ(v2215, v2206)
-			if v2236 {
+			v2238 := c.lane(v2231)
+			v2229 := c.lane(v0)
+			v2259 := c.differ(v2238, v2229)
+			if v2259 {
 				// vector.rules:10
 				{
-					v2213 := c.arg0(v2208)
-					out = append(out, c.makeExtractlane(v2213, v2206))
+					v2236 := c.arg0(v2231)
+					out = append(out, c.makeExtractlane(v2236, v2229))
 				}
 			}
 		case ir.OpScalarToVector:
-			v2206 := c.lane(v0)
-			if v2206 == 0 {
+			v2229 := c.lane(v0)
+			if v2229 == 0 {
 				v9 := c.valueType(v0)
-				v2218 := c.arg0(v2208)
-				v2220 := c.valueType(v2218)
-				if v9 == v2220 {
+				v2241 := c.arg0(v2231)
+				v2243 := c.valueType(v2241)
+				if v9 == v2243 {
 					// vector.rules:5
 					{
-						out = append(out, v2218)
+						out = append(out, v2241)
 					}
 				}
 			}
@@ -11940,28 +12069,28 @@ func (c *Optimizer) simplify_OpExtractlane(v0 ir.Value, out []ir.Value) []ir.Val
 
 // simplify_OpVanyTrue is the part of simplify for one case.
 func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2221 := c.arg0(v0)
-	for v2223, cursor1, ok := c.defInst(v2221, 0); ok; v2223, cursor1, ok = c.defInst(v2221, cursor1) {
-		v2224 := c.opcode(v2223)
-		switch v2224 {
+	v2244 := c.arg0(v0)
+	for v2246, cursor1, ok := c.defInst(v2244, 0); ok; v2246, cursor1, ok = c.defInst(v2244, cursor1) {
+		v2247 := c.opcode(v2246)
+		switch v2247 {
 		case ir.OpSplat:
-			v2225 := c.arg0(v2223)
-			v2227 := c.isScalarInt(v2225)
-			if v2227 {
+			v2248 := c.arg0(v2246)
+			v2250 := c.isScalarInt(v2248)
+			if v2250 {
 				// vector.rules:6
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2225, c.zeroOf(c.valueType(v2225)))))
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2248, c.zeroOf(c.valueType(v2248)))))
 				}
 			}
 		case ir.OpIcmp:
-			v2340 := c.intCc(v2223)
-			if v2340 == ir.NotEqual {
-				v2342 := c.arg1(v2223)
-				if ok := c.zero(v2342); ok {
+			v2363 := c.intCc(v2246)
+			if v2363 == ir.NotEqual {
+				v2365 := c.arg1(v2246)
+				if ok := c.zero(v2365); ok {
 					// vector.rules:57
 					{
-						v2341 := c.arg0(v2223)
-						out = append(out, c.instValue(c.makeVanyTrue(v2341)))
+						v2364 := c.arg0(v2246)
+						out = append(out, c.instValue(c.makeVanyTrue(v2364)))
 					}
 				}
 			}
@@ -11972,28 +12101,28 @@ func (c *Optimizer) simplify_OpVanyTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 
 // simplify_OpVallTrue is the part of simplify for one case.
 func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2228 := c.arg0(v0)
-	for v2230, cursor1, ok := c.defInst(v2228, 0); ok; v2230, cursor1, ok = c.defInst(v2228, cursor1) {
-		v2231 := c.opcode(v2230)
-		switch v2231 {
+	v2251 := c.arg0(v0)
+	for v2253, cursor1, ok := c.defInst(v2251, 0); ok; v2253, cursor1, ok = c.defInst(v2251, cursor1) {
+		v2254 := c.opcode(v2253)
+		switch v2254 {
 		case ir.OpSplat:
-			v2232 := c.arg0(v2230)
-			v2234 := c.isScalarInt(v2232)
-			if v2234 {
+			v2255 := c.arg0(v2253)
+			v2257 := c.isScalarInt(v2255)
+			if v2257 {
 				// vector.rules:7
 				{
-					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2232, c.zeroOf(c.valueType(v2232)))))
+					out = append(out, c.instValue(c.makeIcmp(ir.NotEqual, v2255, c.zeroOf(c.valueType(v2255)))))
 				}
 			}
 		case ir.OpIcmp:
-			v2344 := c.intCc(v2230)
-			if v2344 == ir.NotEqual {
-				v2346 := c.arg1(v2230)
-				if ok := c.zero(v2346); ok {
+			v2367 := c.intCc(v2253)
+			if v2367 == ir.NotEqual {
+				v2369 := c.arg1(v2253)
+				if ok := c.zero(v2369); ok {
 					// vector.rules:58
 					{
-						v2345 := c.arg0(v2230)
-						out = append(out, c.instValue(c.makeVallTrue(v2345)))
+						v2368 := c.arg0(v2253)
+						out = append(out, c.instValue(c.makeVallTrue(v2368)))
 					}
 				}
 			}
@@ -12004,34 +12133,34 @@ func (c *Optimizer) simplify_OpVallTrue(v0 ir.Value, out []ir.Value) []ir.Value 
 
 // simplify_OpInsertlane is the part of simplify for one case.
 func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2237 := c.arg0(v0)
-	for v2241, cursor1, ok := c.defInst(v2237, 0); ok; v2241, cursor1, ok = c.defInst(v2237, cursor1) {
-		v2242 := c.opcode(v2241)
-		if v2242 == ir.OpInsertlane {
-			v2239 := c.lane(v0)
-			v2245 := c.lane(v2241)
-			if v2239 == v2245 {
+	v2260 := c.arg0(v0)
+	for v2264, cursor1, ok := c.defInst(v2260, 0); ok; v2264, cursor1, ok = c.defInst(v2260, cursor1) {
+		v2265 := c.opcode(v2264)
+		if v2265 == ir.OpInsertlane {
+			v2262 := c.lane(v0)
+			v2268 := c.lane(v2264)
+			if v2262 == v2268 {
 				// vector.rules:11
 				{
-					v2243 := c.arg0(v2241)
-					v2238 := c.arg1(v0)
-					out = append(out, c.makeInsertlane(v2243, v2238, v2245))
+					v2266 := c.arg0(v2264)
+					v2261 := c.arg1(v0)
+					out = append(out, c.makeInsertlane(v2266, v2261, v2268))
 				}
 			}
 		}
 	}
-	v2238 := c.arg1(v0)
-	for v2247, cursor2, ok := c.defInst(v2238, 0); ok; v2247, cursor2, ok = c.defInst(v2238, cursor2) {
-		v2248 := c.opcode(v2247)
-		if v2248 == ir.OpExtractlane {
-			v2249 := c.arg0(v2247)
-			if v2237 == v2249 {
-				v2239 := c.lane(v0)
-				v2250 := c.lane(v2247)
-				if v2239 == v2250 {
+	v2261 := c.arg1(v0)
+	for v2270, cursor2, ok := c.defInst(v2261, 0); ok; v2270, cursor2, ok = c.defInst(v2261, cursor2) {
+		v2271 := c.opcode(v2270)
+		if v2271 == ir.OpExtractlane {
+			v2272 := c.arg0(v2270)
+			if v2260 == v2272 {
+				v2262 := c.lane(v0)
+				v2273 := c.lane(v2270)
+				if v2262 == v2273 {
 					// vector.rules:12
 					{
-						out = append(out, v2237)
+						out = append(out, v2260)
 					}
 				}
 			}
@@ -12042,27 +12171,27 @@ func (c *Optimizer) simplify_OpInsertlane(v0 ir.Value, out []ir.Value) []ir.Valu
 
 // simplify_OpUmulhi is the part of simplify for one case.
 func (c *Optimizer) simplify_OpUmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2278 := c.arg0(v0)
-	for v2281, cursor1, ok := c.defInst(v2278, 0); ok; v2281, cursor1, ok = c.defInst(v2278, cursor1) {
-		v2282 := c.opcode(v2281)
-		if v2282 == ir.OpSplat {
-			v2279 := c.arg1(v0)
-			for v2285, cursor2, ok := c.defInst(v2279, 0); ok; v2285, cursor2, ok = c.defInst(v2279, cursor2) {
-				v2286 := c.opcode(v2285)
-				if v2286 == ir.OpSplat {
+	v2301 := c.arg0(v0)
+	for v2304, cursor1, ok := c.defInst(v2301, 0); ok; v2304, cursor1, ok = c.defInst(v2301, cursor1) {
+		v2305 := c.opcode(v2304)
+		if v2305 == ir.OpSplat {
+			v2302 := c.arg1(v0)
+			for v2308, cursor2, ok := c.defInst(v2302, 0); ok; v2308, cursor2, ok = c.defInst(v2302, cursor2) {
+				v2309 := c.opcode(v2308)
+				if v2309 == ir.OpSplat {
 					// vector.rules:36
 					{
 						v9 := c.valueType(v0)
-						v2283 := c.arg0(v2281)
-						v2287 := c.arg0(v2285)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2283, v2287)))))
+						v2306 := c.arg0(v2304)
+						v2310 := c.arg0(v2308)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2306, v2310)))))
 					}
 					// vector.rules:36
 					{
 						v9 := c.valueType(v0)
-						v2287 := c.arg0(v2285)
-						v2283 := c.arg0(v2281)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2287, v2283)))))
+						v2310 := c.arg0(v2308)
+						v2306 := c.arg0(v2304)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeUmulhi(v2310, v2306)))))
 					}
 				}
 			}
@@ -12073,27 +12202,27 @@ func (c *Optimizer) simplify_OpUmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
 
 // simplify_OpSmulhi is the part of simplify for one case.
 func (c *Optimizer) simplify_OpSmulhi(v0 ir.Value, out []ir.Value) []ir.Value {
-	v2288 := c.arg0(v0)
-	for v2291, cursor1, ok := c.defInst(v2288, 0); ok; v2291, cursor1, ok = c.defInst(v2288, cursor1) {
-		v2292 := c.opcode(v2291)
-		if v2292 == ir.OpSplat {
-			v2289 := c.arg1(v0)
-			for v2295, cursor2, ok := c.defInst(v2289, 0); ok; v2295, cursor2, ok = c.defInst(v2289, cursor2) {
-				v2296 := c.opcode(v2295)
-				if v2296 == ir.OpSplat {
+	v2311 := c.arg0(v0)
+	for v2314, cursor1, ok := c.defInst(v2311, 0); ok; v2314, cursor1, ok = c.defInst(v2311, cursor1) {
+		v2315 := c.opcode(v2314)
+		if v2315 == ir.OpSplat {
+			v2312 := c.arg1(v0)
+			for v2318, cursor2, ok := c.defInst(v2312, 0); ok; v2318, cursor2, ok = c.defInst(v2312, cursor2) {
+				v2319 := c.opcode(v2318)
+				if v2319 == ir.OpSplat {
 					// vector.rules:37
 					{
 						v9 := c.valueType(v0)
-						v2293 := c.arg0(v2291)
-						v2297 := c.arg0(v2295)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2293, v2297)))))
+						v2316 := c.arg0(v2314)
+						v2320 := c.arg0(v2318)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2316, v2320)))))
 					}
 					// vector.rules:37
 					{
 						v9 := c.valueType(v0)
-						v2297 := c.arg0(v2295)
-						v2293 := c.arg0(v2291)
-						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2297, v2293)))))
+						v2320 := c.arg0(v2318)
+						v2316 := c.arg0(v2314)
+						out = append(out, c.instValue(c.makeSplat(v9, c.instValue(c.makeSmulhi(v2320, v2316)))))
 					}
 				}
 			}
