@@ -227,6 +227,13 @@ func (e *Emitter) Dest(b uint32) uint32 { return e.thread[b] }
 // Falls reports whether block b, a result of Dest, comes next in the code.
 func (e *Emitter) Falls(b uint32) bool { return b == e.next }
 
+// Oftener reports whether block a, a result of Dest, is taken to run more often than block b: where
+// neither comes next, a branch to the one and a jump to the other do.
+func (e *Emitter) Oftener(a, b uint32) bool {
+	x, y := &e.VC.RA.Blocks[a], &e.VC.RA.Blocks[b]
+	return x.Cold == y.Cold && x.LoopDepth > y.LoopDepth || !x.Cold && y.Cold
+}
+
 // Label is the label of the code for label l of VCode.NewLabel.
 func (e *Emitter) Label(l Label) Label { return e.extra + l }
 

@@ -552,6 +552,9 @@ func (b *Backend) Inst(e *machine.Emitter, n uint32, in *machine.Inst) {
 			b.jcc(e, cc, machine.Label(yes))
 		case e.Falls(yes):
 			b.jcc(e, cc.Invert(), machine.Label(no))
+		case e.Oftener(no, yes):
+			b.jcc(e, cc.Invert(), machine.Label(no))
+			b.jmp(e, machine.Label(yes))
 		default:
 			b.jcc(e, cc, machine.Label(yes))
 			b.jmp(e, machine.Label(no))
