@@ -466,7 +466,7 @@ func (g *generator) statement(depth int) {
 		return
 	}
 	t := pick(g, g.valueTypes)
-	switch g.n(14) {
+	switch g.n(15) {
 	case 0, 1:
 		if i, ok := g.localOf(t); ok {
 			g.value(t, depth)
@@ -511,6 +511,69 @@ func (g *generator) statement(depth int) {
 		g.tableIndex(depth)
 		g.reference(depth)
 		g.index(wasm.OpTableSet, 0)
+	case 14:
+		g.machine(depth - 1)
+	}
+}
+
+// machine emits a loop around a table of jumps by a local, which says where to go on: what
+// compilers make of loops with several ways in, and of state machines.
+func (g *generator) machine(depth int) {
+	state, ok := g.localOf(wasm.I32)
+	if !ok || depth < 0 {
+		return
+	}
+	n := 2 + g.n(3)
+	if !g.one(4) {
+		g.goOn(state, n)
+	}
+	g.within(wasm.OpLoop, 0, func() { g.states(state, n, n, depth) })
+}
+
+// goOn sets which of n states comes next; there is one more number, which the table has no entry for.
+func (g *generator) goOn(state uint32, n int) {
+	g.i32(int32(g.n(n + 1)))
+	g.index(wasm.OpLocalSet, state)
+}
+
+// states emits the first k of n states of a machine, in a block each that leads to it, and the table of
+// jumps in the innermost. Every state takes fuel, so that the loop ends.
+func (g *generator) states(state uint32, k, n, depth int) {
+	if k == 0 {
+		g.index(wasm.OpLocalGet, state)
+		g.op(wasm.OpBrTable)
+		g.code = wasm.AppendU32(g.code, uint32(n))
+		for i := range n {
+			g.code = wasm.AppendU32(g.code, uint32(i))
+		}
+		g.code = wasm.AppendU32(g.code, uint32(g.n(n)))
+		return
+	}
+	g.within(wasm.OpBlock, 0, func() { g.states(state, k-1, n, depth) })
+	g.spend()
+	for range g.n(3) {
+		g.statement(depth)
+	}
+	loop := uint32(n - k)
+	switch g.n(5) {
+	case 0: // to the next state, or out of the loop
+	case 1:
+		g.value(wasm.I32, depth)
+		g.within(wasm.OpIf, 0, func() {
+			g.goOn(state, n)
+			g.index(wasm.OpBr, loop+1)
+		})
+	case 2:
+		g.value(wasm.I32, depth)
+		g.within(wasm.OpIf, 0, func() {
+			g.goOn(state, n)
+			g.op(wasm.OpElse)
+			g.goOn(state, n)
+		})
+		g.index(wasm.OpBr, loop)
+	default:
+		g.goOn(state, n)
+		g.index(wasm.OpBr, loop)
 	}
 }
 
