@@ -61,6 +61,8 @@ type memory struct {
 	loaded []uint32
 	// carried is, by block, how many places are carried around its loop.
 	carried []uint8
+	// walked tells, by block, whether the walk has begun with it.
+	walked []bool
 }
 
 // known is an entry of the table of what is in memory.
@@ -133,6 +135,7 @@ func (o *Optimizer) startMemory() {
 	m.loaded = filled(m.loaded, f.NumInsts(), unknown)
 	n := f.NumBlocks()
 	m.carried = zeroed(m.carried, n)
+	m.walked = zeroed(m.walked, n)
 	m.in = filled(m.in, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
 	m.out = filled(m.out, n, versions{unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown})
 	order := o.dom.ReversePostOrder()
@@ -226,6 +229,7 @@ func (o *Optimizer) enterMemory(b ir.Block) {
 		return
 	}
 	m.now = m.in[b]
+	m.walked[b] = true
 	m.recent = m.recent[:0]
 	o.looked()
 }
@@ -394,7 +398,8 @@ func (o *Optimizer) carryAround(inst ir.Inst, k *known) (ir.Value, bool) {
 		case !o.stands(e, header):
 			return ir.NoValue, false
 		case !o.dom.Dominates(header, e.From):
-			if !o.dom.Reachable(e.From) || f.Inst(e.Inst).Op.IsCall() {
+			// Of loops with several ways in, some may come from what is walked later.
+			if !m.walked[e.From] || f.Inst(e.Inst).Op.IsCall() {
 				return ir.NoValue, false
 			}
 		case !o.leaves(e.From, slot(d.Flags), k):
