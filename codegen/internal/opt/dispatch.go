@@ -116,12 +116,12 @@ type variableUse struct {
 	next uint32 // the next use, plus 1
 }
 
-// threadDispatchers lets what a dispatcher sends somewhere go there by itself, and reports whether
-// there was any.
-func (o *Optimizer) threadDispatchers() bool {
-	for round := range maxDispatchRounds {
+// threadDispatchers lets what a dispatcher sends somewhere go there by itself. The graph is clean
+// before and behind it.
+func (o *Optimizer) threadDispatchers() {
+	for range maxDispatchRounds {
 		if !o.copyDispatchers() {
-			return round > 0
+			return
 		}
 		o.reachable()
 		o.cfg.Compute(o.f)
@@ -129,14 +129,14 @@ func (o *Optimizer) threadDispatchers() bool {
 		o.params() // before blocks with parameters that are always the same are taken for more than jumps
 		o.cleanUp()
 	}
-	return true
 }
 
-// copyDispatchers makes the copies of all dispatchers to which all ways are decided.
+// copyDispatchers makes the copies of all dispatchers that their loops can do without, and reports
+// whether there are any.
 func (o *Optimizer) copyDispatchers() bool {
 	f, d := o.f, &o.dispatch
 	d.copied, d.copies, d.values = d.copied[:0], d.copies[:0], d.values[:0]
-	ready := false
+	ready, dominators := false, false
 	for _, b := range o.clean.order {
 		if !f.InLayout(b) || len(f.Params(b)) == 0 || !o.threadable(b) {
 			continue
@@ -148,14 +148,42 @@ func (o *Optimizer) copyDispatchers() bool {
 			d.stale = zeroed(d.stale, f.NumBlocks())
 			d.room = f.NumValues() + 64
 			o.threads.known = zeroed(o.threads.known, f.NumValues())
-			o.dom.Compute(f, &o.cfg)
+			o.threads.subst = zeroed(o.threads.subst, f.NumValues())
 			ready = true
+		}
+		if !o.mayDispatch(b) {
+			continue
+		}
+		if !dominators {
+			o.dom.Compute(f, &o.cfg)
+			dominators = true
 		}
 		if o.findWays(b) {
 			o.copyGroup()
 		}
 	}
 	return len(d.copied) > 0
+}
+
+// mayDispatch reports whether b is worth a closer look: edges to it are decided, or come from blocks to
+// which edges may be. This is cheap; many loops begin with a branch.
+func (o *Optimizer) mayDispatch(b ir.Block) bool {
+	d := &o.dispatch
+	d.group, d.next = append(d.group[:0], b), append(d.next[:0], -1)
+	n := 0
+	for _, e := range o.cfg.Preds(b) {
+		if o.forwards(e.From, e.Inst) || o.sentTo(e.Inst, int(e.Dest), 0) >= 0 {
+			n++
+		}
+	}
+	return n > 0 && len(o.cfg.Preds(b)) > 1
+}
+
+// forwards reports whether block b does nothing but hand on what is passed to it, by its last
+// instruction.
+func (o *Optimizer) forwards(b ir.Block, last ir.Inst) bool {
+	f := o.f
+	return f.Inst(last).Op == ir.OpJump && f.FirstInst(b) == last && len(f.Params(b)) > 0
 }
 
 // findWays finds the ways to dispatcher b that can do without it, and reports whether all that come
@@ -195,8 +223,7 @@ func (o *Optimizer) findWays(b ir.Block) bool {
 				d.ways = append(d.ways, way{e.Inst, int(e.Dest), g, out})
 				continue
 			}
-			if f.Inst(e.Inst).Op != ir.OpJump || f.FirstInst(j) != e.Inst || len(f.Params(j)) == 0 || d.stale[j] ||
-				f.Cold(j) != f.Cold(b) || len(d.group) > maxForwarders || slices.Contains(d.group, j) {
+			if !o.forwards(j, e.Inst) || d.stale[j] || f.Cold(j) != f.Cold(b) || len(d.group) > maxForwarders || slices.Contains(d.group, j) {
 				return false
 			}
 			for _, e := range o.cfg.Preds(j) {
@@ -327,19 +354,21 @@ func (o *Optimizer) copyGroup() {
 func (o *Optimizer) copyBlock(c *copied, to ir.Block, out int) {
 	f, d := o.f, &o.dispatch
 	b := f.AddBlock()
+	d.stale = append(d.stale, true)
 	f.InsertBlockAfter(b, c.block)
 	f.SetCold(b, f.Cold(c.block))
 	first := len(d.values)
-	original := d.values[c.firstValue : c.firstValue+c.nValues]
+	subst := o.threads.subst
 	mapped := func(v ir.Value) ir.Value {
 		v = f.Resolve(v)
 		if o.definedIn(v) == c.block {
-			return d.values[first+slices.Index(original, v)]
+			return subst[v]
 		}
 		return v
 	}
 	for _, p := range f.Params(c.block) {
-		d.values = append(d.values, f.AddParam(b, f.ValueType(p)))
+		subst[p] = f.AddParam(b, f.ValueType(p))
+		d.values = append(d.values, subst[p])
 	}
 	last := f.LastInst(c.block)
 	for inst := f.FirstInst(c.block); inst != last; inst = f.NextInst(inst) {
@@ -350,7 +379,8 @@ func (o *Optimizer) copyBlock(c *copied, to ir.Block, out int) {
 		}
 		f.Loc = f.SourceLoc(inst)
 		i := f.AddInst(*f.Inst(inst), args[:n]...)
-		d.values = append(d.values, f.AddResult(i, f.ValueType(f.Result(inst))))
+		subst[f.Result(inst)] = f.AddResult(i, f.ValueType(f.Result(inst)))
+		d.values = append(d.values, subst[f.Result(inst)])
 		f.AppendInst(i, b)
 	}
 	f.Loc = f.SourceLoc(last)
