@@ -13,13 +13,23 @@ type Env struct {
 	TypeSpace
 	settings
 	config   *Config
+	bodies   int           // how many function bodies the module has
 	declared []uint64      // bit set: functions that ref.func may name in bodies
 	expr     FuncValidator // for constant expressions, while e is made
 }
 
 // NewEnv validates everything of m but the function bodies.
-func NewEnv(m *Module, c *Config) (*Env, error) {
-	e := &Env{Module: m, settings: c.settings(), config: c}
+func NewEnv(m *Module, c *Config) (*Env, error) { return newEnv(m, c, len(m.Code)) }
+
+// NewBodilessEnv is NewEnv for a module whose function bodies are elsewhere, compiled
+// for instance: it is valid without m.Code.
+func NewBodilessEnv(m *Module, c *Config) (*Env, error) {
+	return newEnv(m, c, len(m.Funcs)-m.NumImportedFuncs)
+}
+
+// newEnv is NewEnv for a module with so many bodies.
+func newEnv(m *Module, c *Config, bodies int) (*Env, error) {
+	e := &Env{Module: m, settings: c.settings(), config: c, bodies: bodies}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -59,8 +69,8 @@ func (e *Env) check() error {
 }
 
 func (e *Env) checkCounts() *Error {
-	if n := len(e.Funcs) - e.NumImportedFuncs; n != len(e.Code) {
-		return errorf(Malformed, -1, "function and code section have inconsistent lengths: %d and %d", n, len(e.Code))
+	if n := len(e.Funcs) - e.NumImportedFuncs; n != e.bodies {
+		return errorf(Malformed, -1, "function and code section have inconsistent lengths: %d and %d", n, e.bodies)
 	}
 	for _, c := range [...]struct {
 		have, limit int

@@ -163,11 +163,7 @@ func readMetadata(im *image.Image, meta []byte, types []wasm.Func, elements []ui
 	if r.bad || len(r.b) > 0 || len(elements) > 0 {
 		return corrupt("the metadata cannot be read")
 	}
-	// The validator wants to see bodies, but does not look at them.
-	m.Code = make([]wasm.Code, len(m.Funcs)-m.NumImportedFuncs)
-	_, err = wasm.NewEnv(m, everything)
-	m.Code = nil
-	if err != nil {
+	if _, err := wasm.NewBodilessEnv(m, everything); err != nil {
 		return corrupt("the metadata's module: %v", err)
 	}
 	im.Layout = image.LayoutOf(m)

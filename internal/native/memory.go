@@ -153,6 +153,13 @@ func (m *Memory) Commit(from, to uint64) error {
 	return nil
 }
 
+// Populate gives n bytes of mapped memory from p on, which are usable and will be written
+// to soon, their pages, if the kernel can do that.
+func Populate(p unsafe.Pointer, n uintptr) {
+	first, last := uintptr(p)&^(pageSize-1), (uintptr(p)+n+pageSize-1)&^(pageSize-1)
+	populate(first, last-first)
+}
+
 const (
 	hugePage = 2 << 20
 

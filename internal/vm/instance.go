@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/davit-wasm/davit/internal/image"
@@ -271,6 +272,7 @@ func (in *Instance) initialize(a *activation) error {
 
 // evalElem puts the elements of a segment into refs.
 func (in *Instance) evalElem(a *activation, e *wasm.Elem, refs []uint64) error {
+	in.populateRecords(e.Funcs)
 	for i := range refs {
 		if err := a.pauseAt(i); err != nil {
 			return err
@@ -398,6 +400,22 @@ func (in *Instance) record(i uint32) unsafe.Pointer {
 		return unsafe.Add(in.ctx, in.layout.Func(i-n))
 	}
 	return unsafe.Add(in.ctx, in.layout.ImportedFunc(i))
+}
+
+// manyRecords is from which number on records are given their pages at once.
+const manyRecords = 1024
+
+// populateRecords gives the records of funcs, which are about to be made, their pages,
+// if they are many and lie close together: a fault for each costs more than making
+// what lies in it.
+func (in *Instance) populateRecords(funcs []uint32) {
+	if len(funcs) < manyRecords {
+		return
+	}
+	first, last := slices.Min(funcs), slices.Max(funcs)
+	if first = max(first, in.layout.ImportedFuncs); last >= first && int(last-first)/2 <= len(funcs) {
+		native.Populate(in.record(first), uintptr(last-first+1)*layout.FuncRecordSize)
+	}
 }
 
 // ref is what a reference to function i of the index space refers to: its record, made
