@@ -286,7 +286,6 @@ func TestInlinedRandom(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	t.Logf("%d calls are replaced, %d traps", sites, traps)
 	if sites < 1000 || traps < 100 {
 		t.Errorf("%d calls are replaced, %d traps", sites, traps)
 	}

@@ -188,11 +188,7 @@ func (m *Machine) copyBytes(inst ir.Inst, d *ir.InstData, to, from, n Value) err
 	if err != nil {
 		return err
 	}
-	if to.Lo-from.Lo >= n.Lo {
-		copy(dst, src)
-		return nil
-	}
-	for i := range dst {
+	for i := range dst { // unlike copy, where they overlap
 		dst[i] = src[i]
 	}
 	return nil

@@ -170,13 +170,16 @@ func (o *Optimizer) copyDispatchers() bool {
 func (o *Optimizer) mayDispatch(b ir.Block) bool {
 	d := &o.dispatch
 	d.group, d.next = append(d.group[:0], b), append(d.next[:0], -1)
-	n := 0
-	for _, e := range o.cfg.Preds(b) {
+	preds := o.cfg.Preds(b)
+	if len(preds) < 2 {
+		return false
+	}
+	for _, e := range preds {
 		if o.forwards(e.From, e.Inst) || o.sentTo(e.Inst, int(e.Dest), 0) >= 0 {
-			n++
+			return true
 		}
 	}
-	return n > 0 && len(o.cfg.Preds(b)) > 1
+	return false
 }
 
 // forwards reports whether block b does nothing but hand on what is passed to it, by its last

@@ -138,15 +138,17 @@ func (o *Optimizer) form(inst ir.Inst, v ir.Value) ir.Value {
 	if f.ValueType(v).IsVector() {
 		cost++ // the same of one lane is less
 	}
-	if d.Op == ir.OpIcmp && d.IntCC() <= ir.NotEqual {
-		cost-- // other rules know more of these
-	}
-	if d.Op == ir.OpIsub && o.isConst(o.rep(f.Args(inst)[0])) {
-		cost++ // processors have no such operation, and need the constant in a register
-	}
-	if d.Op == ir.OpIcmp {
+	switch d.Op {
+	case ir.OpIcmp:
+		if d.IntCC() <= ir.NotEqual {
+			cost-- // other rules know more of these
+		}
 		if k, ok := o.constant(o.rep(f.Args(inst)[1])); ok && k == 0 {
 			cost-- // takes no constant, and no comparison if the flags are there
+		}
+	case ir.OpIsub:
+		if o.isConst(o.rep(f.Args(inst)[0])) {
+			cost++ // processors have no such operation, and need the constant in a register
 		}
 	}
 	for _, a := range f.Args(inst) {

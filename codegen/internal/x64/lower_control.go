@@ -75,10 +75,8 @@ func (c *lower) ud2(code ir.TrapCode) out {
 func (c *lower) plain(op Op) { c.l.Emit(New(op, 0, 0)) }
 
 func (c *lower) repMovs(to, from, n machine.Reg) {
-	clobbered := &c.backend().clobbered // some conventions want these back
-	for _, r := range []regalloc.PReg{pRDI, pRSI, pRCX} {
-		clobbered.Add(r)
-	}
+	b := c.backend()
+	b.clobbered = b.clobbered.Union(Table[OpRepMovs].Clobbers) // some conventions want these back
 	c.l.Emit(New(OpRepMovs, 0, asm.S64, to, from, n))
 }
 
