@@ -71,6 +71,9 @@ missing, as in the output of perf script -G -F sym,symoff:
   davit explore --profile add.samples -o add.html add.wat`,
 		Args: oneArg("a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkTarget(cmd, "", cpu, settings); err != nil {
+				return err
+			}
 			code, err := readModule(cmd, args[0])
 			if err != nil {
 				return err

@@ -169,6 +169,9 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	r := &runner{runOptions: o, cmd: cmd}
 	defer func() { err = r.trace(err) }()
+	if err := checkTarget(cmd, "", o.cpu, o.settings); err != nil {
+		return err
+	}
 	cache, err := o.openCache()
 	if err != nil {
 		return err
