@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -446,4 +447,30 @@ func FuzzDecode(f *testing.F) {
 		exercise(t, data)
 		exercise(t, artifacttest.Reseal(bytes.Clone(data)))
 	})
+}
+
+// TestInterruptible: code of functions and of routines may be interrupted, a guest that does
+// nothing but copy included, and trampolines may not.
+func TestInterruptible(t *testing.T) {
+	im := compiled(t, wasmOf(t, `(module (import "a" "b" (func (param i32))) (memory 1)
+		(func (export "f") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0)) (call 0 (local.get 0))))`), image.Settings{Fuel: true})
+	sites, err := Sites(im, newTables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[image.FunctionKind]int)
+	for i := range im.Functions {
+		f := &im.Functions[i]
+		kinds[f.Kind]++
+		want := f.Kind == image.FunctionWasm || f.Kind == image.FunctionRoutine
+		for _, at := range []uint32{f.Offset, f.Offset + f.Size - 1} {
+			n := sort.Search(len(sites.Bounds), func(i int) bool { return sites.Bounds[i] > at })
+			if have := n%2 == 1; have != want {
+				t.Errorf("function %d of kind %d at %#x may be interrupted: %v", i, f.Kind, at, have)
+			}
+		}
+	}
+	if len(kinds) != 5 || kinds[image.FunctionRoutine] != 3 {
+		t.Errorf("the module has functions of kinds %v", kinds)
+	}
 }

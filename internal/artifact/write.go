@@ -33,11 +33,11 @@ func Sites(im *image.Image, tables func(sites, bounds int) (*native.PreparedTabl
 	if !ok {
 		return nil, fmt.Errorf("code for target %s can be compiled, but there is no runtime for it", im.Target)
 	}
-	// Only code of functions may be interrupted: trampolines write the records
-	// that an interruption relies on.
+	// Trampolines may not be interrupted: they write the records that an interruption
+	// relies on.
 	var bodies []native.Range
 	for i := range im.Functions {
-		if f := &im.Functions[i]; f.Kind == image.FunctionWasm {
+		if f := &im.Functions[i]; f.Kind == image.FunctionWasm || f.Kind == image.FunctionRoutine {
 			bodies = append(bodies, native.Range{Start: f.Offset, End: f.Offset + f.Size})
 		}
 	}
