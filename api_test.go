@@ -606,6 +606,38 @@ func TestCancellation(t *testing.T) {
 	})
 }
 
+// TestCancellationOfCalls: functions without loops end with their context, too, however they
+// call each other, and so do those whose loops always come to an end.
+func TestCancellationOfCalls(t *testing.T) {
+	eachInterruption(t, func(t *testing.T, c *davit.Config) {
+		w := newWorld(t, c, nil)
+		in := w.instantiate(`(module
+			(table funcref (elem $ping $pong))
+			(type $f (func (param i32)))
+			(func $tree (export "tree") (param i32) (result i32)
+				(if (result i32) (local.get 0)
+					(then (i32.add (call $tree (i32.sub (local.get 0) (i32.const 1))) (call $tree (i32.sub (local.get 0) (i32.const 1)))))
+					(else (i32.const 1))))
+			(func $same (export "same") (param i32) (return_call $same (i32.add (local.get 0) (i32.const 1))))
+			(func $ping (export "ping") (param i32) (return_call_indirect (type $f) (i32.const 7) (i32.const 1)))
+			(func $pong (param i32) (return_call_indirect (type $f) (local.get 0) (i32.const 0)))
+			(func $count (param i32) (result i32)
+				(loop $l (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+				(local.get 0))
+			(func (export "counting") (param i32) (loop $l (br_if $l (i32.eqz (call $count (local.get 0)))))))`)
+		for name, arg := range map[string]int32{"tree": 100, "same": 0, "ping": 0, "counting": 10_000} {
+			reason := errors.New("reason")
+			limited, cancel := context.WithTimeoutCause(ctx, 10*time.Millisecond, reason)
+			_, err := in.Func(name).Call(limited, davit.ValueI32(arg))
+			cancel()
+			wantTrap(t, err, davit.TrapInterrupt)
+			if !errors.Is(err, reason) {
+				t.Errorf("%s: cause is lost: %v", name, err)
+			}
+		}
+	})
+}
+
 // TestTurns: goroutines that share a store take turns.
 func TestTurns(t *testing.T) {
 	w := newWorld(t, nil, nil)

@@ -99,8 +99,10 @@ func checkImage(t *testing.T, name string, im *image.Image) {
 	if len(m.Memories) > 0 {
 		routines = 2
 	}
-	if im.Settings.Fuel && len(m.Code) > 0 {
-		routines++
+	for _, asks := range []bool{im.Settings.Fuel, im.Settings.Epoch} {
+		if asks && len(m.Code) > 0 {
+			routines++
+		}
 	}
 	direct := 0
 	for i := range im.Signatures {

@@ -229,7 +229,7 @@ func (n *inliner) body(index uint32) *body {
 	b.index = index
 	if b.bad = n.tr.Body(n.module, index, b.f) != nil; !b.bad {
 		b.calls = append(b.calls[:0], n.tr.Calls()...)
-		b.size, b.looping, b.recursive = sizeOf(b.f)-n.tr.FuelSize(), n.tr.Looping(), false
+		b.size, b.looping, b.recursive = sizeOf(b.f)-n.tr.CountingSize(), n.tr.Looping(), false
 		for _, c := range b.calls {
 			b.recursive = b.recursive || c.Func == index
 		}

@@ -97,10 +97,9 @@ const (
 
 // Store context: one per store.
 const (
-	StoreEpoch         = 8  // checks for interruption that epoch-checked code has made
-	StoreEpochDeadline = 16 // number of checks at which it leaves
-	StoreFuel          = 24 // fuel that is left: a signed number
-	StoreSize          = 64
+	StoreEpoch = 8  // checks for interruption that epoch-checked code goes on after: a signed number
+	StoreFuel  = 24 // fuel that is left: a signed number
+	StoreSize  = 64
 )
 
 // Function record: what a funcref points at, and what an import is.
@@ -247,7 +246,7 @@ const (
 	LibTableCopy  = 8 // (vmctx, dst table, src table, dst, src, n); traps
 	LibTableFill  = 9 // (vmctx, table index, dst, value, n); traps
 	LibElemDrop   = 10
-	LibInterrupt  = 11 // (): epoch deadline reached; returns to continue, or the activation is cancelled
+	LibInterrupt  = 11 // (): the epoch has ended; returns to continue with what StoreEpoch says then, or the activation is cancelled
 	LibFuel       = 12 // (): no fuel is left; returns to continue with what StoreFuel says then, or the activation ends
 	LibSubtype    = 13 // (vmctx, type id, type id) → 1 if the first type is derived from the second, else 0
 )

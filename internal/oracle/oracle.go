@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/davit-wasm/davit/codegen"
 	"github.com/davit-wasm/davit/codegen/interp"
@@ -134,7 +135,7 @@ func (in *Instance) initialize() error {
 	in.set(layout.InstMagic, layout.InstanceMagic)
 	in.set(layout.InstStore, storeAt)
 	store := in.machine.Bytes(storeAt, layout.StoreSize)
-	binary.LittleEndian.PutUint64(store[layout.StoreEpochDeadline:], 1<<63)
+	binary.LittleEndian.PutUint64(store[layout.StoreEpoch:], math.MaxInt64)
 	binary.LittleEndian.PutUint64(store[layout.StoreFuel:], plentyOfFuel)
 
 	ids, err := typeIDs(m)

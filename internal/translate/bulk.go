@@ -25,9 +25,10 @@ type Routine uint32
 
 // Routines.
 const (
-	RoutineCopy Routine = iota // (vmctx, dst, src, n), on the first memory; traps
-	RoutineFill                // (vmctx, dst, byte i32, n), on the first memory; traps
-	RoutineFuel                // (): nothing is left; does not come back unless there is more
+	RoutineCopy      Routine = iota // (vmctx, dst, src, n), on the first memory; traps
+	RoutineFill                     // (vmctx, dst, byte i32, n), on the first memory; traps
+	RoutineFuel                     // (): nothing is left; does not come back unless there is more
+	RoutineInterrupt                // (): the epoch has ended; does not come back if the call is to end
 	numRoutines
 )
 
@@ -44,6 +45,9 @@ func (m *Module) findRoutines() {
 	}
 	if m.Settings.Fuel && len(m.Wasm.Code) > 0 {
 		m.routines = append(m.routines, RoutineFuel)
+	}
+	if m.Settings.Epoch && len(m.Wasm.Code) > 0 {
+		m.routines = append(m.routines, RoutineInterrupt)
 	}
 }
 
@@ -173,7 +177,7 @@ func (t *Translator) routine(r Routine) ir.FuncRef {
 }
 
 func (m *Module) routineSignature(r Routine) ir.Signature {
-	if r == RoutineFuel {
+	if r == RoutineFuel || r == RoutineInterrupt {
 		return ir.Signature{CallConv: ir.PreserveAll}
 	}
 	addr := ir.Param{Type: Type(m.Wasm.Memories[0].Address())}
@@ -192,8 +196,12 @@ func (t *Translator) Routine(m *Module, r Routine, f *ir.Function) error {
 	t.b.AppendFunctionParams(entry)
 	t.b.SwitchTo(entry)
 	t.b.Seal(entry)
-	if r == RoutineFuel {
-		t.fuelRoutine()
+	switch r {
+	case RoutineFuel:
+		t.askingRoutine(layout.LibFuel)
+		return t.b.Finish()
+	case RoutineInterrupt:
+		t.askingRoutine(layout.LibInterrupt)
 		return t.b.Finish()
 	}
 	p := f.Params(entry)

@@ -49,6 +49,7 @@ func (t *Translator) callDirect(index, typ uint32, tail bool) {
 		t.funcs[index] = t.f.AddExtFunc(ir.ExtFunc{Name: ir.UserName(FunctionNamespace, index), Sig: t.directSigs[typ], Colocated: true})
 		t.usedFuncs = append(t.usedFuncs, index)
 	}
+	t.suspend()
 	t.args = append(t.args[:0], t.vmctx)
 	t.args = append(t.args, t.popN(len(t.m.Wasm.Types[typ].Func.Params))...)
 	if tail {
@@ -60,7 +61,7 @@ func (t *Translator) callDirect(index, typ uint32, tail bool) {
 	inst := t.b.Call(t.funcs[index], t.args...)
 	t.noteCall(index)
 	t.stack = append(t.stack, t.f.Results(inst)...)
-	t.resumeFuel()
+	t.resume()
 }
 
 // callRecord calls code with the context of its record.
@@ -69,6 +70,7 @@ func (t *Translator) callRecord(typ uint32, code, ctx ir.Value, tail bool) {
 		t.recordSigs[typ] = t.f.AddSig(t.m.record[typ])
 		t.usedTypes = append(t.usedTypes, typ)
 	}
+	t.suspend()
 	t.args = append(t.args[:0], ctx, t.vmctx)
 	t.args = append(t.args, t.popN(len(t.m.Wasm.Types[typ].Func.Params))...)
 	if tail {
@@ -78,7 +80,7 @@ func (t *Translator) callRecord(typ uint32, code, ctx ir.Value, tail bool) {
 	}
 	inst := t.b.CallIndirect(t.recordSigs[typ], code, t.args...)
 	t.stack = append(t.stack, t.f.Results(inst)...)
-	t.resumeFuel()
+	t.resume()
 }
 
 // callReference calls through a record that has been checked.

@@ -4,7 +4,6 @@ import (
 	"github.com/davit-wasm/davit/codegen/frontend"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/image"
-	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/wasm"
 )
 
@@ -23,9 +22,8 @@ type frame struct {
 	params    []wasm.ValType
 	height    int // of the operand stack below the parameters
 	used      bool
-	// Whether memory does not know of all fuel that has been charged: at the exit, and at
-	// the block of else.
-	ahead, elseAhead bool
+	// Whether memory may be behind the counters: at the exit, and at the block of else.
+	ahead, elseAhead ahead
 }
 
 type frameKind uint8
@@ -96,7 +94,7 @@ func (t *Translator) control() bool {
 		if t.fuel.on {
 			t.turnFuel()
 		}
-		if t.m.Settings.Epoch {
+		if t.epoch.on {
 			t.checkEpoch()
 		}
 	case wasm.OpIf:
@@ -110,7 +108,7 @@ func (t *Translator) control() bool {
 		t.b.Seal(then)
 		t.b.Seal(otherwise)
 		t.b.SwitchTo(then)
-		t.frames = append(t.frames, frame{kind: frameIf, target: exit, exit: exit, otherwise: otherwise, params: params, results: results, height: len(t.stack), elseAhead: t.fuel.ahead})
+		t.frames = append(t.frames, frame{kind: frameIf, target: exit, exit: exit, otherwise: otherwise, params: params, results: results, height: len(t.stack), elseAhead: t.ahead()})
 		t.newSegment()
 		t.stack = append(t.stack, t.f.Params(then)...)
 	case wasm.OpElse:
@@ -127,6 +125,7 @@ func (t *Translator) control() bool {
 		t.branchTable()
 		t.dead = 1
 	case wasm.OpReturn:
+		t.suspendToReturn()
 		t.b.Return(t.popN(len(t.frames[0].results))...)
 		t.dead = 1
 	case wasm.OpBrOnNull:
@@ -167,7 +166,7 @@ func (t *Translator) leave() {
 	fr := &t.frames[len(t.frames)-1]
 	t.b.Jump(fr.exit, t.topN(len(fr.results))...)
 	fr.used = true
-	fr.ahead = fr.ahead || t.fuel.ahead
+	fr.ahead.add(t.ahead())
 }
 
 // startElse begins the second half of an if.
@@ -177,7 +176,7 @@ func (t *Translator) startElse() {
 	t.stack = append(t.stack[:fr.height], t.f.Params(fr.otherwise)...)
 	t.b.SwitchTo(fr.otherwise)
 	t.newSegment()
-	t.fuel.ahead = fr.elseAhead
+	t.setAhead(fr.elseAhead)
 }
 
 // end closes the innermost frame, whose end is reached.
@@ -192,7 +191,7 @@ func (t *Translator) end() {
 		return
 	case frameFunction:
 		if !fr.used {
-			t.writeFuel()
+			t.suspendToReturn()
 			t.b.Return(t.topN(len(fr.results))...)
 			t.b.Seal(fr.exit)
 			return
@@ -230,10 +229,10 @@ func (t *Translator) close() {
 	if fr.used {
 		t.b.SwitchTo(fr.exit)
 		t.newSegment()
-		t.fuel.ahead = fr.ahead
+		t.setAhead(fr.ahead)
 		t.stack = append(t.stack, t.f.Params(fr.exit)...)
 		if fr.kind == frameFunction {
-			t.writeFuel()
+			t.suspendToReturn()
 			t.b.Return(t.stack...)
 		}
 	} else if fr.kind != frameFunction {
@@ -246,7 +245,7 @@ func (t *Translator) close() {
 func (t *Translator) label(depth uint32) *frame {
 	fr := &t.frames[len(t.frames)-1-int(depth)]
 	fr.used = true
-	fr.ahead = fr.ahead || t.fuel.ahead
+	fr.ahead.add(t.ahead())
 	return fr
 }
 
@@ -284,17 +283,6 @@ func (t *Translator) branchTable() {
 		t.dests = append(t.dests, dest(l))
 	}
 	t.b.BrTable(index, dest(labels[len(labels)-1]), t.dests)
-}
-
-// checkEpoch counts the check, and leaves to the runtime if the count has come
-// to the end of the epoch.
-func (t *Translator) checkEpoch() {
-	store := t.load(ir.I64, t.fixed(), t.vmctx, layout.InstStore)
-	now := t.binary(ir.OpIadd, t.load(ir.I64, t.trusted(), store, layout.StoreEpoch), t.iconst(ir.I64, 1))
-	t.store(t.trusted(), now, store, layout.StoreEpoch)
-	deadline := t.load(ir.I64, t.trusted(), store, layout.StoreEpochDeadline)
-	reached := t.compare(ir.UnsignedGreaterThanOrEqual, now, deadline)
-	t.seldom(reached, func() { t.libcall(layout.LibInterrupt) })
 }
 
 // seldom emits what is done if c holds, which is seldom, out of the way of what

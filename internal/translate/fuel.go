@@ -3,7 +3,6 @@ package translate
 import (
 	"math"
 
-	"github.com/davit-wasm/davit/codegen/frontend"
 	"github.com/davit-wasm/davit/codegen/ir"
 	"github.com/davit-wasm/davit/internal/layout"
 	"github.com/davit-wasm/davit/wasm"
@@ -52,7 +51,7 @@ import (
 //
 // What a call has consumed cannot depend on whether it has been replaced by a body, so
 // bodies do all of this as well; that they are larger is not held against them (see
-// [Translator.FuelSize]). The store behind a call's segment and the load at the beginning
+// [Translator.CountingSize]). The store behind a call's segment and the load at the beginning
 // of the body are next to each other then, and the optimizer takes the load away.
 
 // fuelCosts are what instructions cost, but for what those on many elements cost in
@@ -105,20 +104,15 @@ var fuelQuiet = func() (quiet [wasm.NumOpcodes]bool) {
 	return quiet
 }()
 
-// fuel is the state of counting in a function.
+// fuel is the state of counting fuel in a function.
 type fuel struct {
-	on   bool
-	left frontend.Variable
+	counter
 	cost ir.Inst // the constant that the present segment costs; NoInst if it has cost nothing yet
-	// ahead: memory does not know of all that the variable has been charged.
-	ahead bool
-	insts int // instructions made for counting, that may become code
 }
 
 // startFuel begins counting in a function, and charges its beginning.
 func (t *Translator) startFuel() {
-	t.fuel.left = t.b.DeclareVar(ir.I64)
-	t.readFuel()
+	t.startCount(&t.fuel.counter, layout.StoreFuel, RoutineFuel)
 	t.charge(fuelFunction)
 	t.askFuel()
 }
@@ -151,62 +145,19 @@ func (t *Translator) openSegment() {
 	t.chargeValue(t.f.Result(t.fuel.cost))
 }
 
-func (t *Translator) chargeValue(cost ir.Value) {
-	t.b.DefVar(t.fuel.left, t.binary(ir.OpIsub, t.b.UseVar(t.fuel.left), cost))
-	t.fuel.ahead = true
-	t.fuel.insts++
-}
-
-// fuelFlags are the flags of accesses to what is left.
-func (t *Translator) fuelFlags() ir.MemFlags { return t.regions.fuel | ir.MemTrusted }
-
-func (t *Translator) storeContext() ir.Value {
-	return t.load(ir.I64, t.fixed(), t.vmctx, layout.InstStore)
-}
-
-// readFuel takes what is left from memory.
-func (t *Translator) readFuel() {
-	t.b.DefVar(t.fuel.left, t.load(ir.I64, t.fuelFlags(), t.storeContext(), layout.StoreFuel))
-	t.fuel.ahead = false
-	t.fuel.insts += 2
-}
+func (t *Translator) chargeValue(cost ir.Value) { t.countDown(&t.fuel.counter, cost) }
 
 // writeFuel brings memory up to the variable.
-func (t *Translator) writeFuel() {
-	if !t.fuel.ahead {
-		return
-	}
-	t.store(t.fuelFlags(), t.b.UseVar(t.fuel.left), t.storeContext(), layout.StoreFuel)
-	t.fuel.ahead = false
-	t.fuel.insts += 2
-}
+func (t *Translator) writeFuel() { t.writeCount(&t.fuel.counter) }
 
 // askFuel goes on if the variable is not negative, and else asks for more.
-func (t *Translator) askFuel() {
-	none := t.compare(ir.SignedLessThan, t.b.UseVar(t.fuel.left), t.iconst(ir.I64, 0))
-	ahead := t.fuel.ahead
-	t.seldom(none, func() {
-		t.writeFuel()
-		t.b.Call(t.routine(RoutineFuel))
-		t.readFuel()
-	})
-	t.fuel.ahead = ahead
-	t.fuel.insts += 3 // comparison, branch, call
-}
+func (t *Translator) askFuel() { t.askCount(&t.fuel.counter) }
 
 // turnFuel charges the first segment of a loop.
 func (t *Translator) turnFuel() {
 	t.openSegment()
 	t.askFuel()
 	t.writeFuel()
-}
-
-// resumeFuel goes on behind a call.
-func (t *Translator) resumeFuel() {
-	if t.fuel.on {
-		t.readFuel()
-		t.newSegment()
-	}
 }
 
 // chargeBytes charges an instruction on n bytes, a small number that is known.
@@ -280,16 +231,4 @@ func (t *Translator) chargeUpTo(n, most ir.Value, shift int) {
 	t.chargeValue(t.value(ir.InstData{Op: ir.OpSelect, Type: ir.I64}, fits, units, t.iconst(ir.I64, 0)))
 	t.askFuel()
 	t.writeFuel()
-}
-
-// FuelSize is how many instructions that may become code count fuel in the function
-// that was translated last.
-func (t *Translator) FuelSize() int { return t.fuel.insts }
-
-// fuelRoutine is the body of RoutineFuel. It is of the convention that saves all registers,
-// and has no parameters, so that it takes little where it is called; and of little
-// stack, as that convention does not look whether there is enough.
-func (t *Translator) fuelRoutine() {
-	t.leaveFor(layout.LibFuel, t.libcallBuffer())
-	t.b.Return()
 }

@@ -49,3 +49,6 @@ func TestAccessText(t *testing.T) {
 	sameText(t, "access", image.Settings{})
 	sameText(t, "checks", image.Settings{ExplicitBounds: true})
 }
+
+// TestEpochText shows what checking for interruption adds to functions.
+func TestEpochText(t *testing.T) { sameText(t, "epoch", image.Settings{Epoch: true}) }

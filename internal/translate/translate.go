@@ -139,11 +139,13 @@ type Translator struct {
 
 	vectors bool // vectors may be on the operand stack
 
-	loops   uint32 // open ones
-	looping bool   // there has been one
-	calls   []Call
-	inlined bool // it is a body to be inlined
-	fuel    fuel
+	loops    uint32 // open ones
+	looping  bool   // there has been one
+	calls    []Call
+	inlined  bool // it is a body to be inlined
+	fuel     fuel
+	epoch    counter
+	counting int // instructions made to count fuel or checks for interruption, that may become code
 
 	directSigs, recordSigs []ir.SigRef // by type, NoSig until used
 	funcs                  []ir.FuncRef
@@ -155,7 +157,7 @@ type Translator struct {
 }
 
 // regions are the disjoint parts of memory that accesses say they are in.
-type regions struct{ heap, context, table, global, fuel ir.MemFlags }
+type regions struct{ heap, context, table, global, count ir.MemFlags }
 
 // UnsupportedError reports an instruction that is valid but that the
 // translator does not support.
@@ -233,11 +235,11 @@ func (t *Translator) start(m *Module, index uint32, f *ir.Function) {
 		}
 	}
 	t.loadBases()
-	if t.fuel.on = m.Settings.Fuel; t.fuel.on {
+	if m.Settings.Fuel {
 		t.startFuel()
 	}
-	if m.Settings.Epoch && !t.inlined {
-		t.checkEpoch()
+	if m.Settings.Epoch {
+		t.startEpoch()
 	}
 	exit := t.b.CreateBlock()
 	for _, r := range ft.Results {
@@ -254,7 +256,7 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	t.b.Begin(f)
 	t.stack, t.frames, t.locals = t.stack[:0], t.frames[:0], t.locals[:0]
 	t.dead, t.vectors = 0, false
-	t.fuel = fuel{cost: ir.NoInst}
+	t.fuel, t.epoch, t.counting = fuel{cost: ir.NoInst}, counter{}, 0
 	t.loops, t.looping, t.calls = 0, false, t.calls[:0]
 	t.forget(t.m != m, m)
 	t.m = m
@@ -262,13 +264,13 @@ func (t *Translator) reset(m *Module, f *ir.Function, name ir.Name, sig ir.Signa
 	for i := range t.routines {
 		t.routines[i] = ir.NoFuncRef
 	}
-	regions := [...]*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global, &t.regions.fuel}
+	regions := [...]*ir.MemFlags{&t.regions.heap, &t.regions.context, &t.regions.table, &t.regions.global, &t.regions.count}
 	n := len(regions)
-	if !m.Settings.Fuel {
+	if !m.Settings.Fuel && !m.Settings.Epoch {
 		n--
 	}
 	for i, r := range regions[:n] {
-		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global", "fuel"}[i]})
+		reg, _ := f.AddRegion(ir.RegionData{ID: uint32(i), Description: [...]string{"memory", "context", "table", "global", "count"}[i]})
 		*r = ir.MemLittle.WithRegion(reg)
 	}
 }

@@ -696,7 +696,7 @@ func (a *activation) deadlineCause() error {
 	}
 }
 
-// Epochs. Code that checks for interruption itself counts its checks in the
+// Epochs. Code that checks for interruption itself counts its checks down in the
 // store context, and leaves when it has come to the epoch's end. Nothing but
 // the code moves the count, because nothing else can be relied on: a timer of
 // Go's cannot fire while Go's collector stops the world, which waits for this
@@ -731,5 +731,5 @@ func (s *Store) nextEpoch() {
 }
 
 func (s *Store) setEpoch() {
-	*word(s.ctx, layout.StoreEpochDeadline) = *word(s.ctx, layout.StoreEpoch) + s.epochChecks
+	*word(s.ctx, layout.StoreEpoch) = s.epochChecks
 }

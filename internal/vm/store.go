@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -172,7 +173,7 @@ func (e *Engine) NewStore(l Limits) (*Store, error) {
 	if s.ctx, err = s.arena.alloc(layout.StoreSize); err != nil {
 		return nil, err
 	}
-	*word(s.ctx, layout.StoreEpochDeadline) = ^uint64(0)
+	*word(s.ctx, layout.StoreEpoch) = math.MaxInt64
 	if err := s.SetFuel(l.Fuel); err != nil {
 		return nil, err
 	}
