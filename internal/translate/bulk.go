@@ -32,6 +32,17 @@ const (
 	numRoutines
 )
 
+// asks reports whether r does nothing but ask the runtime whether to go on, by what libcall.
+func (r Routine) asks() (libcall int64, ok bool) {
+	switch r {
+	case RoutineFuel:
+		return layout.LibFuel, true
+	case RoutineInterrupt:
+		return layout.LibInterrupt, true
+	}
+	return 0, false
+}
+
 // RoutineNamespace is the namespace of the names of routines in IR.
 const RoutineNamespace = 3
 
@@ -177,7 +188,7 @@ func (t *Translator) routine(r Routine) ir.FuncRef {
 }
 
 func (m *Module) routineSignature(r Routine) ir.Signature {
-	if r == RoutineFuel || r == RoutineInterrupt {
+	if _, asks := r.asks(); asks {
 		return ir.Signature{CallConv: ir.PreserveAll}
 	}
 	addr := ir.Param{Type: Type(m.Wasm.Memories[0].Address())}
@@ -196,12 +207,8 @@ func (t *Translator) Routine(m *Module, r Routine, f *ir.Function) error {
 	t.b.AppendFunctionParams(entry)
 	t.b.SwitchTo(entry)
 	t.b.Seal(entry)
-	switch r {
-	case RoutineFuel:
-		t.askingRoutine(layout.LibFuel)
-		return t.b.Finish()
-	case RoutineInterrupt:
-		t.askingRoutine(layout.LibInterrupt)
+	if libcall, asks := r.asks(); asks {
+		t.askingRoutine(libcall)
 		return t.b.Finish()
 	}
 	p := f.Params(entry)

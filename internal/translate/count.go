@@ -115,7 +115,7 @@ func (t *Translator) checkEpoch() {
 
 // suspendToReturn is suspend before a return.
 func (t *Translator) suspendToReturn() {
-	if t.epoch.on && !t.looping {
+	if !t.looping {
 		t.epoch.ahead = false
 	}
 	t.suspend()
