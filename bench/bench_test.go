@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/davit-wasm/davit/internal/wasmgen"
+	"github.com/davit-wasm/davit/wasm"
 	"github.com/davit-wasm/davit/wat"
 )
 
@@ -24,8 +27,70 @@ func TestFuzz(t *testing.T) {
 	if testing.Short() {
 		n = 20
 	}
-	if err := fuzz("davit,davit:opt_level=none,davit:bounds+epoch+fuel,davit:cpu=x86-64-v2,wasmtime,wazero", 1, n, t.TempDir()); err != nil {
+	if err := fuzz("davit,davit:opt_level=none,davit:bounds+epoch+fuel,davit:cpu=x86-64-v2,wasmtime,wazero", 1, n, t.TempDir(), false); err != nil {
 		t.Error(err)
+	}
+}
+
+// wrong is davit's interpreter, but what a call of a module with some instruction leads
+// to is wrong.
+type wrong struct {
+	oracleFuzz
+	op wasm.Opcode
+}
+
+func (e wrong) run(code []byte, calls []fuzzCall, globals []string) ([]string, error) {
+	lines, err := e.oracleFuzz.run(code, calls, globals)
+	if err != nil {
+		return nil, err
+	}
+	m, err := wasm.Decode(code, nil)
+	if err != nil {
+		return nil, err
+	}
+	var r wasm.InstrReader
+	for _, c := range m.Code {
+		r.Reset(c.Body, 0, &wasm.Config{Features: wasm.FeaturesAll})
+		var in wasm.Instr
+		for {
+			more, err := r.Next(&in)
+			if err != nil {
+				return nil, err
+			}
+			if !more {
+				break
+			}
+			if in.Op == e.op && len(lines) > 0 {
+				lines[0] = "trap: wrong"
+			}
+		}
+	}
+	return lines, nil
+}
+
+// TestReduce: of a random module, what makes an engine go wrong is left and little more.
+func TestReduce(t *testing.T) {
+	m := wasmgen.Module(rand.New(rand.NewPCG(4, 0)), wasmgen.Config{Size: 60, Fuel: 200})
+	code := wasm.Encode(m)
+	calls, globals := fuzzCalls(rand.New(rand.NewPCG(4, 1)), m)
+	whole, err := wat.Print(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := wasm.OpI32RemU
+	if !strings.Contains(string(whole), op.String()) {
+		t.Fatalf("the module has no %v", op)
+	}
+	text, needed, err := reduce(code, calls, globals, oracleFuzz{label: "right"}, wrong{oracleFuzz{label: "wrong"}, op})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(text, op.String()); n != 1 || len(needed) != 1 || len(text) > len(whole)/4 {
+		t.Errorf("%d times %v, %d calls, %d of %d bytes:\n%s", n, op, len(needed), len(text), len(whole), text)
+	}
+	same := oracleFuzz{label: "same"}
+	if _, _, err := reduce(code, calls, globals, same, same); err == nil {
+		t.Error("an engine differs from itself")
 	}
 }
 

@@ -42,8 +42,9 @@ type fuzzCall struct {
 	Returns []string       `json:"returns"`
 }
 
-// fuzz runs n modules from seed on.
-func fuzz(engines string, seed, n uint64, save string) error {
+// fuzz runs n modules from seed on. Those on which engines disagree are written to folder
+// save, unless it is "", and with reduced as text, too, as small as they can be made.
+func fuzz(engines string, seed, n uint64, save string, reduced bool) error {
 	var peers []fuzzEngine
 	for name := range strings.SplitSeq(engines, ",") {
 		kind, option, _ := strings.Cut(name, ":")
@@ -101,8 +102,14 @@ func fuzz(engines string, seed, n uint64, save string) error {
 				open++
 				fmt.Printf("seed %d: %s and %s: %s\n", s, reference.name(), e.name(), d)
 				if save != "" {
-					if err := os.WriteFile(filepath.Join(save, fmt.Sprintf("seed%d.wasm", s)), code, 0o666); err != nil {
+					file := filepath.Join(save, fmt.Sprintf("seed%d", s))
+					if err := os.WriteFile(file+".wasm", code, 0o666); err != nil {
 						return err
+					}
+					if reduced {
+						if err := writeReduced(file, code, calls, globals, reference, e); err != nil {
+							return err
+						}
 					}
 				}
 			}
@@ -116,6 +123,21 @@ func fuzz(engines string, seed, n uint64, save string) error {
 		return fmt.Errorf("%d differences", open)
 	}
 	return nil
+}
+
+// writeReduced writes the smallest module found on which a and b differ, with the calls
+// that show it.
+func writeReduced(file string, code []byte, calls []fuzzCall, globals []string, a, b fuzzEngine) error {
+	text, calls, err := reduce(code, calls, globals, a, b)
+	if err != nil {
+		return err
+	}
+	head := fmt.Sprintf(";; %s and %s differ, after", a.name(), b.name())
+	for _, c := range calls {
+		head += fmt.Sprintf(" %s%v", c.Name, c.Args)
+	}
+	file = fmt.Sprintf("%s-%s.wat", file, strings.NewReplacer(":", "-", "=", "-", "/", "-").Replace(b.name()))
+	return os.WriteFile(file, []byte(head+"\n"+text), 0o666)
 }
 
 func overflowed(lines []string) bool {

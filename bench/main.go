@@ -28,7 +28,7 @@ const usage = `Measure davit beside its peers.
   go run . -api                                                the same as -tables api,load,live,deadline
   go run . -from old.json -report out.html                     what was measured before
   go run . -health 100                                         collections and deadlines beside loops
-  go run . -fuzz 1000 [-seed 1] [-save DIR]                    random modules by all engines
+  go run . -fuzz 1000 [-seed 1] [-save DIR [-reduce]]          random modules by all engines
 
 Engines take options after a colon. davit: bounds, epoch, fuel, quick, deadline,
 cpu=MODEL, NAME=VALUE for a setting of the code generator; wasmtime: none, epoch,
@@ -86,6 +86,7 @@ func main() {
 		modules = flag.Uint64("fuzz", 0, "instead, run so many random modules by all engines, and compare")
 		seed    = flag.Uint64("seed", 1, "the first random module")
 		save    = flag.String("save", "", "folder for random modules that engines disagree on")
+		reduced = flag.Bool("reduce", false, "make them smaller, too, and write their text to the folder of -save")
 	)
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -122,7 +123,7 @@ func main() {
 		fail(compileChild(*child, *threads, flag.Arg(0)))
 		return
 	case *modules > 0:
-		fail(fuzz(*specs, *seed, *modules, *save))
+		fail(fuzz(*specs, *seed, *modules, *save, *reduced))
 		return
 	case *trials > 0:
 		fail(health(*trials))

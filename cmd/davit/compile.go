@@ -45,7 +45,7 @@ An artifact is machine code: run none that you would not run as a program.`,
 				}
 				out = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)) + ".cwasm"
 			}
-			if err := checkTarget(cmd, target, config.CPU, config.Settings); err != nil {
+			if err := checkTarget(cmd, target, config.CPU, "--set", config.Settings); err != nil {
 				return err
 			}
 			code, err := readModule(cmd, file)

@@ -71,7 +71,11 @@ missing, as in the output of perf script -G -F sym,symoff:
   davit explore --profile add.samples -o add.html add.wat`,
 		Args: oneArg("a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkTarget(cmd, "", cpu, settings); err != nil {
+			if err := checkTarget(cmd, "", cpu, "--set", settings); err != nil {
+				return err
+			}
+			others := slices.DeleteFunc(slices.Clone(compare), func(s string) bool { return s == compareFuel })
+			if err := checkTarget(cmd, "", cpu, "--compare", others); err != nil {
 				return err
 			}
 			code, err := readModule(cmd, args[0])

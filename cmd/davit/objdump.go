@@ -41,7 +41,7 @@ Artifacts are ELF files: objdump -d, readelf and gdb read them too.`,
 		Example: "  davit objdump add.wat\n  davit objdump --headers add.wat\n  davit objdump --func add add.wasm",
 		Args:    oneArg("an artifact or a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkTarget(cmd, "", cpu, settings); err != nil {
+			if err := checkTarget(cmd, "", cpu, "--set", settings); err != nil {
 				return err
 			}
 			data, err := readFile(cmd, args[0])

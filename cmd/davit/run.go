@@ -169,7 +169,7 @@ func (o *runOptions) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	r := &runner{runOptions: o, cmd: cmd}
 	defer func() { err = r.trace(err) }()
-	if err := checkTarget(cmd, "", o.cpu, o.settings); err != nil {
+	if err := checkTarget(cmd, "", o.cpu, "--set", o.settings); err != nil {
 		return err
 	}
 	cache, err := o.openCache()

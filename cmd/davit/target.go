@@ -6,8 +6,8 @@ import (
 )
 
 // checkTarget is the usage error of flags that say what code is compiled for: --target and
-// --cpu, which may be "", and --set.
-func checkTarget(cmd *cobra.Command, target, cpu string, settings []string) error {
+// --cpu, which may be "", and setting, which is named for its own error.
+func checkTarget(cmd *cobra.Command, target, cpu, setting string, settings []string) error {
 	here := target == ""
 	if here {
 		target = isa.HostTriple().String()
@@ -23,7 +23,7 @@ func checkTarget(cmd *cobra.Command, target, cpu string, settings []string) erro
 	}
 	for _, s := range settings {
 		if err := b.Set(s); err != nil {
-			return usagef(cmd, "--set: %w", err)
+			return usagef(cmd, "%s: %w", setting, err)
 		}
 	}
 	return nil
