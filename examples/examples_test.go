@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/davit-wasm/davit"
+	"github.com/davit-wasm/davit/internal/testdata"
 )
 
 func TestExamples(t *testing.T) {
@@ -27,8 +28,8 @@ func TestExamples(t *testing.T) {
 		{[]string{"run", "./quickjs"}, "longest: quick\nundefined undefined\n=> [3,5,5,3,5,4,3,4,3]\n"},
 		{[]string{"run", "./sqlite"}, "name=Earth moons=1\nname=Mars moons=2\nname=Neptune moons=16\n"},
 	} {
-		out, err := exec.Command("go", c.args...).CombinedOutput()
-		if err != nil || string(out) != c.want {
+		out, err := testdata.Output(exec.Command("go", c.args...))
+		if err != nil || out != c.want {
 			t.Errorf("go %v: %v\n%s", c.args, err, out)
 		}
 	}

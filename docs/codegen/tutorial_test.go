@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/davit-wasm/davit/codegen/jit"
+	"github.com/davit-wasm/davit/internal/testdata"
 )
 
 var (
@@ -54,8 +55,8 @@ func TestTutorial(t *testing.T) {
 				t.Errorf("%s does not have:\n%s", from, text)
 			}
 		case "output":
-			got, err := exec.Command("go", "run", "./"+filepath.ToSlash(filepath.Join(programs, last))).CombinedOutput()
-			if err != nil || string(got) != text {
+			got, err := testdata.Output(exec.Command("go", "run", "./"+filepath.ToSlash(filepath.Join(programs, last))))
+			if err != nil || got != text {
 				t.Errorf("%s prints (%v):\n%s", last, err, got)
 			}
 		case "console":
@@ -87,8 +88,8 @@ func console(t *testing.T, text string) {
 		args := strings.Fields(strings.ReplaceAll(line, "/tmp", t.TempDir()))
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir = "../.."
-		got, err := cmd.CombinedOutput()
-		if err != nil || strings.TrimSpace(string(got)) != strings.TrimSpace(want) {
+		got, err := testdata.Output(cmd)
+		if err != nil || strings.TrimSpace(got) != strings.TrimSpace(want) {
 			t.Errorf("%s: %v\n%s", line, err, got)
 		}
 	}
