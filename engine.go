@@ -44,8 +44,9 @@ type Config struct {
 	ExplicitBounds bool
 	// KeptMemories is how many memories of closed stores the engine keeps for new
 	// ones, cleared, because making one anew takes long; 0 means 1,000, a negative
-	// number none. What is kept is address space, and of memory up to 256 KiB each,
-	// together at most 64 MiB.
+	// number none. What is kept is address space, and of memory up to 8 MiB each,
+	// together at most 64 MiB: the pages that were used first, so that the next
+	// instance finds them there.
 	KeptMemories int
 	// CompileWorkers is how many goroutines compile a module; 0 means one for
 	// each processor.

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"unsafe"
@@ -33,6 +34,7 @@ type Memory struct {
 	image    *Image  // what it begins with, or nil
 	initial  uintptr // what was usable at first
 	resident uintptr // size of the pages that stay in memory while it is kept
+	backed   uintptr // beyond this and what is usable, there are no pages
 }
 
 // ReserveMemory reserves size bytes, rounded up to MemoryUnit, or to 1 MiB if guarded
@@ -135,22 +137,10 @@ func (m *Memory) Commit(from, to uint64) error {
 		return err
 	}
 	m.committed = max(m.committed, addr+size-m.base)
-	if from == 0 || size < hugeGrowth {
-		return protect(addr, size, protReadWrite)
-	}
-	if !m.huge {
+	if from > 0 && size >= hugeGrowth && !m.huge {
 		m.huge = adviseHuge(m.base, m.size, true)
 	}
-	if err := protect(addr, size, protReadWrite); err != nil {
-		return err
-	}
-	// The parts at both ends that no huge page can hold.
-	first, last := (addr+hugePage-1)&^(hugePage-1), (addr+size)&^(hugePage-1)
-	if first < last {
-		populate(addr, first-addr)
-		populate(last, addr+size-last)
-	}
-	return nil
+	return protect(addr, size, protReadWrite)
 }
 
 // Populate gives n bytes of mapped memory from p on, which are usable and will be written
@@ -170,18 +160,6 @@ const (
 	hugeGrowth = hugePage
 )
 
-// Decommit makes bytes from…to unusable and gives their contents back.
-func (m *Memory) Decommit(from, to uint64) error {
-	addr, size, err := m.pages(from, to)
-	if err != nil || size == 0 {
-		return err
-	}
-	if err := discard(addr, size); err != nil {
-		return err
-	}
-	return protect(addr, size, protNone)
-}
-
 // Zero gives the contents of bytes from…to back; they read as zeros.
 func (m *Memory) Zero(from, to uint64) error {
 	addr, size, err := m.pages(from, to)
@@ -191,9 +169,12 @@ func (m *Memory) Zero(from, to uint64) error {
 	return discard(addr, size)
 }
 
-// Clean makes all that is usable zero again. Pages that have been touched stay in
-// memory, unless they are many: see [Memory.Resident].
-func (m *Memory) Clean() error { return m.restore(maxResident) }
+// Clean makes all that is usable zero again. The first pages that have been touched stay
+// in memory: see [Memory.Resident].
+func (m *Memory) Clean() error { return m.restore(cleanResident) }
+
+// cleanResident is how much of what [Memory.Clean] cleans stays in memory.
+const cleanResident = 256 << 10
 
 // Resident returns how many bytes [Memory.Clean] has left in memory.
 func (m *Memory) Resident() uint64 { return uint64(m.resident) }
@@ -264,10 +245,13 @@ func (m *Memory) fit(size uintptr, image *Image) error {
 }
 
 // clean makes a memory that was used as it was when [Pool.Acquire] returned it.
-// Up to room bytes of it stay in memory.
+// Up to room bytes of it stay in memory, even if they are not usable then.
 func (m *Memory) clean(room uintptr) error {
+	if err := m.restore(room); err != nil {
+		return err
+	}
 	if m.committed > m.initial {
-		if err := m.Decommit(uint64(m.initial), uint64(m.committed)); err != nil {
+		if err := protect(m.base+m.initial, m.committed-m.initial, protNone); err != nil {
 			return err
 		}
 		m.committed = m.initial
@@ -276,38 +260,53 @@ func (m *Memory) clean(room uintptr) error {
 		m.huge = false
 		adviseHuge(m.base, m.size, false)
 	}
-	return m.restore(room)
-}
-
-// restore gives all usable bytes their first contents. Up to room bytes stay in
-// memory.
-func (m *Memory) restore(room uintptr) error {
-	var touched [maxResident / pageSize]uint32
-	n, ok := touchedPages(m.base, m.committed, touched[:room/pageSize])
-	if !ok {
-		m.resident = 0
-		return discard(m.base, m.committed)
-	}
-	m.resident = uintptr(n) * pageSize
-	for _, page := range touched[:n] {
-		at := uintptr(page) * pageSize
-		b := bytesAt(m.base+at, pageSize)
-		if i := m.image; i != nil && at >= i.start && at < i.end() {
-			copy(b, i.data[at-i.start:])
-		} else if !allZero(b) { // else it was only read, and may be a page that all share
-			clear(b)
-		}
-	}
 	return nil
 }
 
-// allZero reports whether all bytes of a page are zero.
-func allZero(page []byte) bool {
-	var or uintptr
-	for _, w := range unsafe.Slice((*uintptr)(unsafe.Pointer(unsafe.SliceData(page))), len(page)/int(unsafe.Sizeof(or))) {
-		or |= w
+// restore gives all usable bytes their first contents. Up to room bytes stay in
+// memory, the first ones that were touched.
+func (m *Memory) restore(room uintptr) error {
+	var runs [32]pageRun
+	next, usable := m.base, m.base+m.committed
+	end := m.base + max(m.committed, m.backed)
+	m.resident = 0
+	for next < end && m.resident < room {
+		n, looked, ok := touchedPages(next, end, room-m.resident, runs[:])
+		if !ok {
+			break
+		}
+		for _, r := range runs[:n] {
+			for page := r.from; page < min(r.to, usable); page += pageSize {
+				m.restorePage(page)
+			}
+			m.resident += r.to - r.from
+		}
+		next = looked
 	}
-	return or == 0
+	if next < end {
+		if m.huge { // not a part of a huge page, which would stay in memory as a whole
+			next &^= hugePage - 1
+			m.resident = min(m.resident, next-m.base)
+		}
+		if err := discard(next, end-next); err != nil {
+			return err
+		}
+	}
+	m.backed = next - m.base
+	return nil
+}
+
+// zeros are what most pages begin with.
+var zeros [pageSize]byte
+
+// restorePage gives a page its first contents.
+func (m *Memory) restorePage(page uintptr) {
+	b := bytesAt(page, pageSize)
+	if i, at := m.image, page-m.base; i != nil && at >= i.start && at < i.end() {
+		copy(b, i.data[at-i.start:])
+	} else if !bytes.Equal(b, zeros[:]) { // else it was only read, and may be a page that all share
+		clear(b)
+	}
 }
 
 // Retire is Free for a memory of which Go code may still hold slices. Using one

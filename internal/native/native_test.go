@@ -249,9 +249,6 @@ func TestMemory(t *testing.T) {
 	if b[0] != 0 || b[len(b)-1] != 2 {
 		t.Error("contents after Zero")
 	}
-	if err := m.Decommit(1<<16, 2<<16); err != nil {
-		t.Fatal(err)
-	}
 	if m.Commit(5, 10) == nil || m.Commit(0, layout.MemoryGuardReserve+1<<20) == nil {
 		t.Error("bad ranges are accepted")
 	}

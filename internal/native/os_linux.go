@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -323,55 +322,6 @@ func mapZeros(addr, size uintptr, prot int) error {
 		return mapError("mapping memory", size, err)
 	}
 	return nil
-}
-
-// pagemap is the file that tells about the pages of this process, or -1.
-var pagemap = sync.OnceValue(func() int {
-	fd, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil || unix.Getpagesize() != pageSize {
-		return -1
-	}
-	return fd
-})
-
-// maxScanned is for how many pages asking is cheaper than giving them back.
-const maxScanned = 4 << 10
-
-// touchedPages finds the pages, of those in size bytes of private memory at addr,
-// that may have been written to, and puts their numbers from addr on into touched.
-// ok is false if they are more, or that cannot be found out.
-func touchedPages(addr, size uintptr, touched []uint32) (count int, ok bool) {
-	const (
-		present = 1 << 63
-		swapped = 1 << 62
-		shared  = 1 << 61 // a page of the file, or of shared memory
-	)
-	fd := pagemap()
-	n := int(size / pageSize)
-	if fd < 0 || n > maxScanned {
-		return 0, false
-	}
-	var entries [256]uint64
-	for first := 0; first < n; {
-		chunk := entries[:min(len(entries), n-first)]
-		b := unsafe.Slice((*byte)(unsafe.Pointer(&chunk[0])), 8*len(chunk))
-		got, err := unix.Pread(fd, b, int64(addr/pageSize+uintptr(first))*8)
-		if err != nil || got != len(b) {
-			return 0, false
-		}
-		for i, e := range chunk {
-			if e&(present|swapped) == 0 || e&shared != 0 {
-				continue
-			}
-			if count == len(touched) {
-				return 0, false
-			}
-			touched[count] = uint32(first + i)
-			count++
-		}
-		first += len(chunk)
-	}
-	return count, true
 }
 
 // Commands of membarrier(2).

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,6 +120,139 @@ func testMapCode(t *testing.T) {
 		t.Errorf("freed %d of 3", freed)
 	}
 	unmap()
+}
+
+// TestPoolByReading is TestPool where the kernel does not know the request to scan pages,
+// and TestPoolBlind where it tells nothing.
+func TestPoolByReading(t *testing.T) {
+	defer cannotScan.Store(cannotScan.Swap(true))
+	TestPool(t)
+}
+
+func TestPoolBlind(t *testing.T) {
+	old := pagemap
+	defer func() { pagemap = old }()
+	pagemap = func() int { return -1 }
+	TestPool(t)
+}
+
+// TestTouchedPages: both ways to find pages find those that were written to, in pieces of
+// all sizes.
+func TestTouchedPages(t *testing.T) {
+	supported(t)
+	const pages = 1000
+	m, err := MapMemory(pages * pageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Free()
+	image, err := NewImage(100*pageSize, func(b []byte) { b[0] = 1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer image.release()
+	if err := image.mapInto(m.base); err != nil {
+		t.Fatal(err)
+	}
+	var want [pages]bool
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range 40 {
+		at := rnd.IntN(pages - 30)
+		for page := at; page < at+1+rnd.IntN(30); page++ {
+			want[page] = true
+			m.Bytes(uint64(page)*pageSize, 1)[0] = 2
+		}
+		if m.Bytes(uint64(rnd.IntN(100*pageSize)), 1)[0] > 2 { // the image's pages that are only read do not count
+			t.Fatal("a byte that nobody wrote")
+		}
+	}
+	for way, find := range map[string]func(fd int, from, to, most uintptr, runs []pageRun) (int, uintptr, bool){"scan": scanPages, "read": readPages} {
+		for range 100 {
+			var got [pages]bool
+			runs := make([]pageRun, 1+rnd.IntN(10))
+			first := rnd.IntN(pages)
+			next, end := m.base+uintptr(first)*pageSize, m.base+pages*pageSize
+			for next < end {
+				most := uintptr(1+rnd.IntN(100)) * pageSize
+				n, looked, ok := find(pagemap(), next, end, most, runs)
+				if !ok {
+					if way == "scan" {
+						t.Skip("the kernel cannot scan pages")
+					}
+					t.Fatal("the kernel does not tell")
+				}
+				if looked <= next {
+					t.Fatalf("%s: nothing is found from %#x on", way, next)
+				}
+				for _, r := range runs[:n] {
+					if r.from < next || r.to > looked || r.to-r.from > most {
+						t.Fatalf("%s: %#x to %#x between %#x and %#x, of %d bytes", way, r.from, r.to, next, looked, most)
+					}
+					most -= r.to - r.from
+					for page := r.from; page < r.to; page += pageSize {
+						got[(page-m.base)/pageSize] = true
+					}
+				}
+				next = looked
+			}
+			for page, touched := range want {
+				if page >= first && got[page] != touched {
+					t.Fatalf("%s: page %d is said to be touched: %v", way, page, got[page])
+				}
+			}
+		}
+	}
+}
+
+// TestKeptPages: what a memory had touched, also of what it had grown by, is in memory for
+// the next one that grows, up to a limit.
+func TestKeptPages(t *testing.T) {
+	supported(t)
+	if pagemap() < 0 {
+		t.Skip("the kernel does not tell about pages")
+	}
+	p := NewPool(1)
+	defer p.Close()
+	const initial, touched = 1 << 20, 100 * pageSize
+	for round := range 4 {
+		m, err := p.Acquire(layout.MemoryGuardReserve, initial, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round != 2 { // which only uses what it begins with
+			if err := m.Commit(initial, 2*initial); err != nil {
+				t.Fatal(err)
+			}
+			b := m.Bytes(initial, touched)
+			var resident [touched / pageSize]byte
+			if _, _, e := unix.Syscall(unix.SYS_MINCORE, m.base+initial, touched, uintptr(unsafe.Pointer(&resident[0]))); e != 0 {
+				t.Fatal(e)
+			}
+			for page, r := range resident {
+				if r&1 != 0 != (round > 0) {
+					t.Fatalf("round %d: page %d is in memory: %v", round, page, r&1 != 0)
+				}
+				if b[page*pageSize] != 0 {
+					t.Fatalf("round %d: page %d is not zero", round, page)
+				}
+				b[page*pageSize] = 1
+			}
+		}
+		m.Bytes(0, 1)[0] = 1
+		m.Free()
+		if p.resident != pageSize+touched {
+			t.Errorf("round %d: %d bytes are kept", round, p.resident)
+		}
+	}
+	m, err := p.Acquire(layout.MemoryGuardReserve, 3*maxResident, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(m.Bytes(0, 3*maxResident))
+	m.Free()
+	if p.resident != maxResident {
+		t.Errorf("of a large memory, %d bytes are kept", p.resident)
+	}
 }
 
 // TestHugePages: the kernel is told that huge pages are welcome in a memory that

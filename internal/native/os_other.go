@@ -60,7 +60,11 @@ func (f *imageFile) punch(off, size uintptr) error                   { return un
 
 func unmapBytes([]byte) {}
 
-func touchedPages(addr, size uintptr, touched []uint32) (int, bool) { return 0, false }
+type pageRun struct{ from, to uintptr }
+
+func touchedPages(from, to, most uintptr, runs []pageRun) (n int, next uintptr, ok bool) {
+	return 0, 0, false
+}
 
 func mapZeros(addr, size uintptr, prot int) error { return unsupported() }
 

@@ -12,11 +12,11 @@ import (
 // them. Fitting is having the wanted size and image; what does not fit is changed.
 //
 // A memory is cleaned before it is kept. The kernel tells which of its pages have
-// been written to. If these are few, they get their first contents again, and stay
-// in memory for the next user; else the kernel takes all pages back, which then
-// read as zeros, or as the image that is mapped there. Taking pages back costs
-// much more than a copy of them: all processors must forget where they were, and
-// the next user's first touch of each is a fault.
+// been written to. The first of these get their first contents again, and stay in
+// memory for the next user, also those by which the memory has grown; the kernel
+// takes all others back, which then read as zeros, or as the image that is mapped
+// there. Taking pages back costs more than a copy of them: all processors must forget
+// where they were, and the next user's first touch of each is a fault.
 //
 // Its methods can be called from any goroutine.
 type Pool struct {
@@ -38,7 +38,7 @@ type poolKey struct {
 const (
 	// maxResident is how much of a memory stays in memory, and poolResident of all
 	// that a pool keeps.
-	maxResident  = 256 << 10
+	maxResident  = 8 << 20
 	poolResident = 64 << 20
 )
 
