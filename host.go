@@ -59,6 +59,18 @@ func (c *Caller) Memory() *Memory {
 	return m
 }
 
+// View is the n bytes of [Caller.Memory] from offset, or false if not all of them are
+// in bounds, or there is no memory. It is [Memory.View] for as long as the host function
+// runs, and costs less: a view that cannot be used after the store is closed does
+// not keep the memory from being used for another store.
+func (c *Caller) View(offset, n uint64) ([]byte, bool) {
+	m := c.Memory()
+	if m == nil {
+		return nil, false
+	}
+	return m.slice(m.vm.Bytes(), offset, n)
+}
+
 // Frames is the guest's calls in progress, innermost first: the one that called
 // the function, and so on over all calls from Go to WebAssembly that are nested.
 // The list is cut at 100; it is empty if Go called the function directly.

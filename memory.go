@@ -95,9 +95,14 @@ func (m *Memory) Grow(delta uint64) (old uint64, ok bool) { return m.vm.Grow(del
 // A view must not be used after the store is closed. Who does reads zeros, and
 // writes to nowhere; it is not a fault as long as no more than 1,000 further
 // memories of which there were views have been closed. [Memory.ReadAt] and
-// [Memory.WriteAt] copy, and are errors then.
+// [Memory.WriteAt] copy, and are errors then. A memory of which there were views is
+// used for another store only after these: host functions better use [Caller.View].
 func (m *Memory) View(offset, n uint64) ([]byte, bool) {
-	b := m.vm.View()
+	return m.slice(m.vm.View(), offset, n)
+}
+
+// slice is the n bytes from offset of b, the content of m.
+func (m *Memory) slice(b []byte, offset, n uint64) ([]byte, bool) {
 	if offset > uint64(len(b)) || n > uint64(len(b))-offset || m.store.closed {
 		return nil, false
 	}

@@ -98,6 +98,75 @@ func TestMemoryStorage(t *testing.T) {
 	}
 }
 
+// TestCallerView: host functions see their caller's memory, and leave it to the next store
+// when this one is closed; a view that may last does not.
+func TestCallerView(t *testing.T) {
+	e := newEngine(t, nil)
+	w := &world{t: t, engine: e}
+	module := w.compile(`(module (import "host" "look" (func $look (param i32 i32) (result i32)))
+		(memory (export "memory") 2) (data (i32.const 5) "abc")
+		(func (export "look") (param i32 i32) (result i32) (call $look (local.get 0) (local.get 1))))`)
+	bare := w.compile(`(module (import "host" "look" (func $look (param i32 i32) (result i32)))
+		(func (export "look") (param i32 i32) (result i32) (call $look (local.get 0) (local.get 1))))`)
+	// run gives the address of the memory, and closes the store.
+	run := func(lasting bool) (at *byte) {
+		w := &world{t: t, engine: e, linker: davit.NewLinker(e)}
+		var err error
+		if w.store, err = davit.NewStore(e, nil); err != nil {
+			t.Fatal(err)
+		}
+		defer w.store.Close()
+		var got []byte
+		w.linker.Define("host", "look", davit.HostFunc2(func(_ context.Context, c *davit.Caller, at, n uint32) (int32, error) {
+			var ok bool
+			if got, ok = c.View(uint64(at), uint64(n)); !ok {
+				return -1, nil
+			}
+			return int32(len(got)), nil
+		}))
+		in, err := w.linker.Instantiate(ctx, w.store, module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		look := must(davit.Func2[uint32, uint32, int32](in.Func("look")))
+		for _, c := range []struct {
+			at, n uint32
+			want  int32
+		}{{5, 3, 3}, {0, 2 << 16, 2 << 16}, {2 << 16, 0, 0}, {1, 2 << 16, -1}, {2<<16 + 1, 0, -1}, {1<<32 - 1, 1<<32 - 1, -1}} {
+			if n, err := look(ctx, c.at, c.n); n != c.want || err != nil {
+				t.Errorf("view of %d bytes at %d: %d, %v", c.n, c.at, n, err)
+			}
+		}
+		if look(ctx, 5, 3); string(got) != "abc" || cap(got) != 3 {
+			t.Errorf("the view is %q, with room for %d", got, cap(got))
+		}
+		got[0] = 'x'
+		if text, _ := in.Memory("memory").ReadString(5, 3); text != "xbc" {
+			t.Errorf("the memory is %q", text)
+		}
+		look(ctx, 0, 1)
+		if lasting {
+			in.Memory("memory").View(0, 1)
+		}
+		none, err := w.linker.Instantiate(ctx, w.store, bare)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = &got[0]
+		if n, err := must(davit.Func2[uint32, uint32, int32](none.Func("look")))(ctx, 0, 0); n != -1 || err != nil {
+			t.Errorf("a view without a memory: %d, %v", n, err)
+		}
+		return at
+	}
+	first := run(false)
+	if run(true) != first {
+		t.Error("a memory with views for calls only is not used again")
+	}
+	if run(false) == first {
+		t.Error("a memory with a view that may last is used again")
+	}
+}
+
 // TestAfterClose: whatever belongs to a closed store gives errors, or is empty,
 // and views of its memories are not faults.
 func TestAfterClose(t *testing.T) {

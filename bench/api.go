@@ -191,7 +191,7 @@ func newDavitAPI(ctx context.Context, code []byte) (*davitAPI, error) {
 		}
 	}
 	err = l.DefineFunc("raw", "string", davit.FuncType{Params: []davit.ValType{davit.I32, davit.I32}}, func(_ context.Context, c *davit.Caller, stack []uint64) error {
-		b, ok := c.Memory().View(uint64(uint32(stack[0])), uint64(uint32(stack[1])))
+		b, ok := c.View(uint64(uint32(stack[0])), uint64(uint32(stack[1])))
 		if !ok || string(b) != text {
 			return fmt.Errorf("the string is %q", b)
 		}

@@ -263,7 +263,7 @@ func (vm *interp) text(ctx context.Context, value uint32) (string, error) {
 
 // hostCall is called for functions of the host. There is one only, print.
 func (vm *interp) hostCall(ctx context.Context, c *davit.Caller, name, length, this, argc, argv uint32) (uint32, error) {
-	view, ok := c.Memory().View(uint64(argv), 4*uint64(argc))
+	view, ok := c.View(uint64(argv), 4*uint64(argc))
 	if !ok {
 		return 0, davit.ErrOutOfBounds
 	}

@@ -44,11 +44,10 @@ func (p *Process) define(l *davit.Linker, module string, f *function, version *l
 		t.Results = []davit.ValType{davit.I32}
 	}
 	return l.DefineFunc(module, f.name, t, func(ctx context.Context, c *davit.Caller, stack []uint64) error {
-		mem := c.Memory()
-		if mem == nil {
+		if c.Memory() == nil {
 			return p.invoke(ctx, f, version, noMemory{}, stack)
 		}
-		return p.invoke(ctx, f, version, mem, stack)
+		return p.invoke(ctx, f, version, c, stack)
 	})
 }
 

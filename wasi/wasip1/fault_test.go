@@ -10,7 +10,6 @@ import (
 
 	"github.com/davit-wasm/davit"
 	"github.com/davit-wasm/davit/internal/testdata"
-	"github.com/davit-wasm/davit/wat"
 )
 
 // TestFailingCalls runs programs again and again, in each run of which another call
@@ -23,7 +22,6 @@ func TestFailingCalls(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	fillRetired(t, engine)
 	failure := errors.New("injected")
 	const (
 		errno = iota
@@ -155,32 +153,5 @@ func TestFailingCalls(t *testing.T) {
 				t.Errorf("in the end: %q, %v; want %q, %v", got, exit, want, wantExit)
 			}
 		})
-	}
-}
-
-// fillRetired makes so many stores whose memories are looked at that the process has
-// all the memories that stay accessible for a while (native's retiredMemories).
-func fillRetired(t *testing.T, e *davit.Engine) {
-	ctx := context.Background()
-	code, err := wat.Compile([]byte(`(module (memory (export "memory") 1))`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := e.Compile(ctx, code)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer module.Close()
-	for range 1100 {
-		store, err := davit.NewStore(e, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := davit.NewLinker(e).Instantiate(ctx, store, module)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in.Memory("memory").View(0, 1)
-		store.Close()
 	}
 }
