@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -252,6 +254,47 @@ func TestKeptPages(t *testing.T) {
 	m.Free()
 	if p.resident != maxResident {
 		t.Errorf("of a large memory, %d bytes are kept", p.resident)
+	}
+}
+
+// TestPoolLimit: however many memories are freed at once, what stays in memory is within
+// the limit; and all of it, if it fits.
+func TestPoolLimit(t *testing.T) {
+	supported(t)
+	for _, touched := range []uint64{maxResident / 16, maxResident} {
+		p := NewPool(100)
+		var used [16]*Memory
+		for round := range 4 {
+			for i := range used {
+				m, err := p.Acquire(layout.MemoryGuardReserve, maxResident, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := m.Bytes(0, touched)
+				if bytes.Count(b, []byte{0}) != len(b) {
+					t.Fatalf("round %d: memory %d is not zero", round, i)
+				}
+				for at := 0; at < len(b); at += pageSize {
+					b[at] = 1
+				}
+				used[i] = m
+			}
+			if p.n != 0 || p.resident != 0 {
+				t.Fatalf("round %d: %d memories are left, of %d bytes", round, p.n, p.resident)
+			}
+			var freed sync.WaitGroup
+			for _, m := range used {
+				freed.Go(m.Free)
+			}
+			freed.Wait()
+			if p.n != len(used) || p.resident > poolResident {
+				t.Errorf("round %d: %d memories are kept, with %d bytes", round, p.n, p.resident)
+			}
+			if all := uintptr(len(used)) * uintptr(touched); all <= poolResident && p.resident != all && pagemap() >= 0 {
+				t.Errorf("round %d: %d bytes are kept, of %d", round, p.resident, all)
+			}
+		}
+		p.Close()
 	}
 }
 

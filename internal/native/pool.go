@@ -113,13 +113,16 @@ func (p *Pool) keep(m *Memory) bool {
 		return false
 	}
 	p.n++
-	room := min(maxResident, poolResident-min(p.resident, poolResident))
-	p.resident += room
+	room := poolResident - p.resident
 	p.mu.Unlock()
-	err := m.clean(room)
+	err := m.clean(min(maxResident, room))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.resident -= room
+	if m.resident > poolResident-p.resident && err == nil { // others were faster
+		p.mu.Unlock()
+		err = m.clean(0)
+		p.mu.Lock()
+	}
 	if err != nil {
 		p.n--
 		return false
