@@ -60,7 +60,9 @@ func TestDebugger(t *testing.T) {
 	cmd := exec.Command(gdb, "-batch", "-nx", "-ex", "set confirm off", "-ex", "set breakpoint pending on",
 		"-ex", "handle SIGURG nostop noprint pass", "-ex", "break inner", "-ex", "run",
 		"-ex", "info symbol $pc", "-ex", "backtrace", "-ex", "kill", program)
-	cmd.Env = append(os.Environ(), "DAVIT_JIT_DEBUGGED=1", "LC_ALL=C", "DEBUGINFOD_URLS=")
+	// Go preempts who has run for 10 ms, by a signal, and gdb may take longer for each
+	// signal: then the program never gets on.
+	cmd.Env = append(os.Environ(), "DAVIT_JIT_DEBUGGED=1", "LC_ALL=C", "DEBUGINFOD_URLS=", "GODEBUG=asyncpreemptoff=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
