@@ -181,7 +181,7 @@ func (c *Context) collect() {
 	e, out := &c.emitter, &c.code
 	buf := &e.Buf
 	*out = CompiledCode{
-		Text: c.text, Alignment: max(c.x64.Alignment(), buf.DataAlign), CodeSize: buf.CodeSize,
+		Text: c.text, Alignment: max(c.x64.Alignment(), buf.CodeAlign, buf.DataAlign), CodeSize: buf.CodeSize,
 		Relocs: out.Relocs[:0], Traps: out.Traps[:0], Sources: out.Sources[:0], Calls: out.Calls[:0], Unwind: out.Unwind[:0],
 		Saved: out.Saved[:0], Handlers: out.Handlers[:0], Blocks: out.Blocks[:0], Edges: out.Edges[:0],
 		InlineSites: c.f.InlineSites(), FrameSize: e.Frame.Size, FrameAlign: e.Frame.Align, OutgoingSize: e.Frame.Outgoing, SlotsAt: e.Frame.SlotsAt(),

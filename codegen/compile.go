@@ -218,9 +218,10 @@ func (c *Context) emit() error {
 	if n := c.target.Shared.BlockPadding; n != 0 {
 		e.Padding = 1 << (n - 1)
 	}
+	e.PlaceLoops = c.target.Shared.OptLevel == isa.OptSpeed && c.target.Shared.RegallocAlgorithm != isa.SinglePass
 	b.StartCode(c.text[:0])
 	e.Run(&c.vcode, c.raOut, b.Table(), b)
-	text, err := e.Buf.Finish(b.EndCode(), x64.Fixups, x64.Padding)
+	text, err := e.Buf.Finish(b.EndCode(), x64.Fixups, x64.Nops, x64.Padding)
 	if err != nil {
 		return err
 	}

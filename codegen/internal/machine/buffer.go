@@ -118,6 +118,10 @@ type UnwindRow struct {
 // found so far is right too. Then code and records move together in one pass.
 // All records are in ascending order of their offsets by construction.
 //
+// Short loops have room before them. It is filled with instructions that do nothing
+// if the loop lies in one line of memory then and would lie in two, and is cut like
+// the branches if not: see [Buffer.BeginLoop].
+//
 // Which jumps there are at all (to the next block, over a jump, to a jump) is
 // decided before, from blocks: see [Emitter].
 //
@@ -133,13 +137,27 @@ type Buffer struct {
 	Data      []byte
 	DataAlign uint32
 	CodeSize  uint32 // of the code without the data, set by Finish
+	CodeAlign uint32 // what the place of the code must be a multiple of, set by Finish
 
 	labels     []uint32 // offset, with dataMark in Data
 	fixups     []Fixup
 	dataFixups []dataFixup
 	cuts       []uint32 // fixups that have a short form
+	loops      []shortLoop
 	ends       []cutEnd
 }
+
+// shortLoop is a loop that begins behind room at off.
+type shortLoop struct{ off, end uint32 }
+
+const (
+	// LoopRoom is the size of the room before a loop: all that may be needed to move
+	// the loop to the next line.
+	LoopRoom = line - 1
+	// line is how much code a processor looks up at once in its cache of decoded
+	// instructions.
+	line = 64
+)
 
 type dataFixup struct {
 	off         uint32
@@ -155,7 +173,7 @@ const MaxCode = 1 << 30
 func (b *Buffer) Reset(n int) {
 	*b = Buffer{
 		Relocs: b.Relocs[:0], Traps: b.Traps[:0], Sources: b.Sources[:0], Calls: b.Calls[:0], Unwind: b.Unwind[:0],
-		Data: b.Data[:0], DataAlign: 1, labels: filled(b.labels, n, none), fixups: b.fixups[:0], dataFixups: b.dataFixups[:0], cuts: b.cuts[:0], ends: b.ends[:0],
+		Data: b.Data[:0], DataAlign: 1, labels: filled(b.labels, n, none), fixups: b.fixups[:0], dataFixups: b.dataFixups[:0], cuts: b.cuts[:0], loops: b.loops[:0], ends: b.ends[:0],
 	}
 }
 
@@ -233,16 +251,34 @@ func (b *Buffer) Frame(off int, s UnwindState) {
 	b.Unwind = append(b.Unwind, UnwindRow{uint32(off), s})
 }
 
+// BeginLoop says that LoopRoom bytes at off are room, which a loop follows that may turn out
+// to be short. It has no such loop in it.
+func (b *Buffer) BeginLoop(off int) {
+	b.loops = append(b.loops, shortLoop{off: uint32(off)})
+	// A source of which there is no code must not come to lie where the loop's first is.
+	if n := len(b.Sources); n > 0 && b.Sources[n-1].Off == uint32(off) {
+		b.Sources[n-1].Off += LoopRoom
+	}
+}
+
+// EndLoop says that the loop that was begun last ends at off.
+func (b *Buffer) EndLoop(off int) { b.loops[len(b.loops)-1].end = uint32(off) }
+
 // relaxRounds bounds how often Finish looks for branches to shorten.
 const relaxRounds = 8
 
-// Finish shortens branches, appends the data to code, padded with pad, resolves
-// all fixups, and returns the code. It fails if a label is out of reach.
-func (b *Buffer) Finish(code []byte, kinds []FixupInfo, pad byte) ([]byte, error) {
+// Finish shortens branches, places loops, for which nops fills code with instructions
+// that do nothing, appends the data to code, padded with pad, resolves all fixups,
+// and returns the code. It fails if a label is out of reach.
+func (b *Buffer) Finish(code []byte, kinds []FixupInfo, nops func(code []byte), pad byte) ([]byte, error) {
 	if len(code) > MaxCode {
 		return nil, fmt.Errorf("machine: %d bytes of code are more than a function can have", len(code))
 	}
-	code = b.relax(code, kinds)
+	b.CodeAlign = 1
+	b.relax(kinds)
+	if len(b.cuts) != 0 || len(b.loops) != 0 {
+		code = b.cut(code, kinds, nops)
+	}
 	b.CodeSize = uint32(len(code))
 	for uint32(len(code))&(b.DataAlign-1) != 0 {
 		code = append(code, pad)
@@ -275,8 +311,9 @@ func (b *Buffer) Finish(code []byte, kinds []FixupInfo, pad byte) ([]byte, error
 	return code, nil
 }
 
-// relax cuts branches to their short form.
-func (b *Buffer) relax(code []byte, kinds []FixupInfo) []byte {
+// relax finds the branches that can have their short form. The room of loops counts
+// as if all of it stayed.
+func (b *Buffer) relax(kinds []FixupInfo) {
 	b.cuts = b.cuts[:0]
 	for i := range b.fixups {
 		x := &b.fixups[i]
@@ -285,7 +322,7 @@ func (b *Buffer) relax(code []byte, kinds []FixupInfo) []byte {
 		}
 	}
 	if len(b.cuts) == 0 {
-		return code
+		return
 	}
 	// saved[j] is what the candidates before j give up so far. What lies between
 	// a branch and its label is then found by a binary search, which branches
@@ -336,7 +373,6 @@ func (b *Buffer) relax(code []byte, kinds []FixupInfo) []byte {
 			break
 		}
 	}
-	return b.cut(code, kinds)
 }
 
 // cutsBefore is the number of candidates that end at or before off; those below
@@ -361,11 +397,12 @@ func (b *Buffer) saved(n int) []uint32 {
 	return b.cuts[len(b.cuts) : len(b.cuts)+n]
 }
 
-// cut removes the ends of the branches that have become short, and moves code
-// and records.
-func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
-	// Records, each kind in one sweep over the branches.
-	m := b.mover(kinds)
+// cut removes the ends of the branches that have become short and the room that loops do
+// not need, and moves code and records.
+func (b *Buffer) cut(code []byte, kinds []FixupInfo, nops func([]byte)) []byte {
+	b.findEnds(code, kinds, nops)
+	// Records, each kind in one sweep over the ends.
+	m := mover{ends: b.ends, next: 1}
 	for i := range b.Relocs {
 		b.Relocs[i].Off = m.move(b.Relocs[i].Off)
 	}
@@ -385,6 +422,10 @@ func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
 	for i := range b.Unwind {
 		b.Unwind[i].Off = m.move(b.Unwind[i].Off)
 	}
+	m.next = 1
+	for i := range b.fixups {
+		b.fixups[i].Off = m.move(b.fixups[i].Off)
+	}
 	// Labels are not in order, but mostly.
 	m.next = 1
 	for i, l := range b.labels {
@@ -395,32 +436,63 @@ func (b *Buffer) cut(code []byte, kinds []FixupInfo) []byte {
 	}
 	// Code.
 	out, in := uint32(0), uint32(0)
-	for _, i := range b.cuts {
-		x := &b.fixups[i]
-		if !x.short {
-			continue
-		}
-		k := &kinds[x.Kind]
-		keep := x.Off + uint32(k.Short)
+	for k, end := range b.ends[1:] {
+		keep := end.off - (end.gone - b.ends[k].gone)
 		copy(code[out:], code[in:keep])
 		out += keep - in
-		in = x.Off + uint32(k.Size)
+		in = end.off
 	}
 	copy(code[out:], code[in:])
-	code = code[:out+uint32(len(code))-in]
-	// Fixups last, since their offsets are what the others move by.
-	total, j := uint32(0), 0
-	for i := range b.fixups {
+	return code[:out+uint32(len(code))-in]
+}
+
+// findEnds finds what goes: it fills b.ends.
+func (b *Buffer) findEnds(code []byte, kinds []FixupInfo, nops func([]byte)) {
+	gone := uint32(0)
+	b.ends = append(b.ends[:0], cutEnd{})
+	loops := b.loops
+	for j, i := range b.cuts {
 		x := &b.fixups[i]
-		x.Off -= total
-		if j < len(b.cuts) && b.cuts[j] == uint32(i) {
-			j++
-			if x.short {
-				total += uint32(kinds[x.Kind].Size - kinds[x.Kind].Short)
-			}
+		for len(loops) > 0 && loops[0].off <= x.Off {
+			gone += LoopRoom - b.place(loops[0], gone, b.cuts[j:], kinds, code, nops)
+			b.ends = append(b.ends, cutEnd{loops[0].off + LoopRoom, gone})
+			loops = loops[1:]
+		}
+		if x.short {
+			k := &kinds[x.Kind]
+			gone += uint32(k.Size - k.Short)
+			b.ends = append(b.ends, cutEnd{x.Off + uint32(k.Size), gone})
 		}
 	}
-	return code
+	for _, l := range loops { // whose branches have no short form
+		gone += LoopRoom - b.place(l, gone, nil, kinds, code, nops)
+		b.ends = append(b.ends, cutEnd{l.off + LoopRoom, gone})
+	}
+}
+
+// place is how much of its room a loop needs to lie in one line; there, code becomes nops.
+// gone is what goes of the code before it, and cuts are the candidates behind that.
+func (b *Buffer) place(l shortLoop, gone uint32, cuts []uint32, kinds []FixupInfo, code []byte, nops func([]byte)) uint32 {
+	size := l.end - l.off - LoopRoom
+	for _, i := range cuts {
+		x := &b.fixups[i]
+		if x.Off >= l.end {
+			break
+		}
+		if x.short {
+			size -= uint32(kinds[x.Kind].Size - kinds[x.Kind].Short)
+		}
+	}
+	if size > line {
+		return 0
+	}
+	b.CodeAlign = line
+	start := (l.off - gone) % line
+	if start+size <= line {
+		return 0
+	}
+	nops(code[l.off : l.off+line-start])
+	return line - start
 }
 
 // mover maps offsets to what they become; the closer an offset is to the one
@@ -433,20 +505,6 @@ type mover struct {
 // cutEnd says that places from offset off on, up to the next cutEnd, move forward
 // by gone.
 type cutEnd struct{ off, gone uint32 }
-
-// mover makes a mover for the branches that have become short.
-func (b *Buffer) mover(kinds []FixupInfo) mover {
-	gone := uint32(0)
-	b.ends = append(b.ends[:0], cutEnd{})
-	for _, i := range b.cuts {
-		if x := &b.fixups[i]; x.short {
-			k := &kinds[x.Kind]
-			gone += uint32(k.Size - k.Short)
-			b.ends = append(b.ends, cutEnd{x.Off + uint32(k.Size), gone})
-		}
-	}
-	return mover{ends: b.ends, next: 1}
-}
 
 func (m *mover) move(off uint32) uint32 {
 	k := m.next

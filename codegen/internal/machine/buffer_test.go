@@ -10,8 +10,8 @@ import (
 // A machine for tests. Opcodes: 1 step (and 4 bytes of its number), 2 long
 // conditional jump (a filler byte and 4 bytes of distance), 3 short one (1
 // byte), 4 long jump (4 bytes), 5 short jump (1 byte), 6 stop, 7 load from a
-// place in the data (4 bytes of distance). Distances count from the end of the
-// instruction.
+// place in the data (4 bytes of distance), 8 nothing. Distances count from the end
+// of the instruction.
 const (
 	opStep = iota + 1
 	opJccLong
@@ -20,7 +20,15 @@ const (
 	opJmpShort
 	opStop
 	opData
+	opNop
 )
+
+// testNops is code that does nothing.
+func testNops(code []byte) {
+	for i := range code {
+		code[i] = opNop
+	}
+}
 
 var testFixups = []FixupInfo{
 	{Name: "jcc", Size: 6, Short: 2, ShortMin: -128, ShortMax: 127, Min: math.MinInt32, Max: math.MaxInt32, Patch: func(c []byte, d int64, short bool) {
@@ -83,6 +91,9 @@ func traceCode(t *testing.T, code []byte, bits uint64, limit int) (out []int) {
 		case opData:
 			out = append(out, i32(pc+5+i32(pc+1)))
 			pc += 5
+		case opNop:
+			pc++
+			limit++
 		case opStop:
 			return out
 		case opJccLong, opJccShort:
@@ -121,9 +132,23 @@ func TestBufferRelaxation(t *testing.T) {
 		for i := range at {
 			at[i] = r.IntN(n)
 		}
+		loops := [][2]int{} // the first item, and the one behind
+		if seed%2 == 0 {
+			for from := r.IntN(20); from < n; from += r.IntN(20) {
+				to := min(n, from+1+r.IntN(15))
+				loops = append(loops, [2]int{from, to})
+				from = to
+			}
+		}
 		b.Reset(labels)
 		var code []byte
+		begun := loops
 		for i := range items {
+			if len(begun) > 0 && begun[0][0] == i {
+				b.Source(len(code), 12345) // of nothing
+				b.BeginLoop(len(code))
+				code = append(code, make([]byte, LoopRoom)...)
+			}
 			for l, pos := range at {
 				if pos == i {
 					b.Bind(Label(l), len(code))
@@ -162,9 +187,13 @@ func TestBufferRelaxation(t *testing.T) {
 				b.Data = binary.LittleEndian.AppendUint32(b.Data, uint32(i))
 			}
 			b.Call(len(code), uint32(i))
+			if len(begun) > 0 && begun[0][1] == i+1 {
+				b.EndLoop(len(code))
+				begun = begun[1:]
+			}
 		}
 		size := len(code)
-		code, err := b.Finish(code, testFixups, 0)
+		code, err := b.Finish(code, testFixups, testNops, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +209,8 @@ func TestBufferRelaxation(t *testing.T) {
 				}
 			}
 		}
-		// Records follow their instructions, and every branch that reaches is short.
+		// Records follow their instructions, and every branch that reaches is short, if there is
+		// no room for loops.
 		ops := map[byte]int{opStep: opStep, opJccLong: opJccLong, opJccShort: opJccLong, opJmpLong: opJmpLong, opJmpShort: opJmpLong, opStop: opStop, opData: opData}
 		sizes := map[byte]uint32{opStep: 5, opJccLong: 6, opJccShort: 2, opJmpLong: 5, opJmpShort: 2, opStop: 1, opData: 5}
 		for i, it := range items {
@@ -188,7 +218,7 @@ func TestBufferRelaxation(t *testing.T) {
 			if ops[code[off]] != it.op || b.Sources[i].Off != off || b.Calls[i].RetAddr != off+sizes[code[off]] {
 				t.Fatalf("seed %d: records of item %d are not at it", seed, i)
 			}
-			if code[off] == opJccLong || code[off] == opJmpLong {
+			if len(loops) == 0 && (code[off] == opJccLong || code[off] == opJmpLong) {
 				to := int(b.Traps[at[it.label]].Off)
 				end := int(off + sizes[code[off]])
 				short := end - int(sizes[code[off]]) + 2
@@ -201,6 +231,25 @@ func TestBufferRelaxation(t *testing.T) {
 				}
 			}
 		}
+		// Loops that fit lie in one line, behind no more than that takes.
+		placed := false
+		for _, l := range loops {
+			from, to, before := b.Traps[l[0]].Off, b.Calls[l[1]-1].RetAddr, uint32(0)
+			if l[0] > 0 {
+				before = b.Calls[l[0]-1].RetAddr
+			}
+			short := to-from <= 64
+			placed = placed || short
+			switch nops := from - before; {
+			case short && from/64 != (to-1)/64:
+				t.Errorf("seed %d: a loop lies from %d to %d", seed, from, to)
+			case nops != 0 && (!short || from%64 != 0 || before/64 == (before+to-from-1)/64):
+				t.Errorf("seed %d: %d bytes of nothing before a loop from %d to %d", seed, nops, from, to)
+			}
+		}
+		if want := map[bool]uint32{false: 1, true: 64}[placed]; b.CodeAlign != want {
+			t.Errorf("seed %d: the code is aligned to %d, want %d", seed, b.CodeAlign, want)
+		}
 	}
 }
 
@@ -211,7 +260,7 @@ func TestBufferLabelOutOfReach(t *testing.T) {
 	b.Fixup(0, 0, 0, 0)
 	code := make([]byte, 16)
 	b.Bind(0, len(code))
-	if _, err := b.Finish(code, kinds, 0); err == nil {
+	if _, err := b.Finish(code, kinds, testNops, 0); err == nil {
 		t.Error("no error for a jump that is too far")
 	}
 }

@@ -37,6 +37,8 @@ type Emitter struct {
 	// Padding is how many bytes follow each block, so that tests see branches over
 	// long distances. No block is then reached by falling into it.
 	Padding int
+	// PlaceLoops makes innermost loops that are short enough lie in one line of memory.
+	PlaceLoops bool
 
 	table  []OpInfo
 	thread []uint32 // by block: where a jump to it really goes; itself if it has code
@@ -47,12 +49,13 @@ type Emitter struct {
 	at     []uint32 // by block: place in order before loops are rotated
 	back   []uint32 // by block: the last block that leads back to it, or none
 	turned []uint32
-	tables []Label // by jump table
-	consts []Label // by constant, NoLabel if not used
-	remat  Inst    // the instruction being executed again
-	edit   bool    // a move or an instruction executed again is being emitted
-	extra  Label   // first of the labels of VC.NewLabel
-	Empty  int     // blocks that were left out
+	loop   []uint32 // by block: the header of the short loop that it is in, or none
+	tables []Label  // by jump table
+	consts []Label  // by constant, NoLabel if not used
+	remat  Inst     // the instruction being executed again
+	edit   bool     // a move or an instruction executed again is being emitted
+	extra  Label    // first of the labels of VC.NewLabel
+	Empty  int      // blocks that were left out
 }
 
 // Run emits everything through b.
@@ -71,12 +74,17 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 	}
 	e.findEmpty()
 	e.rotate()
+	e.findShortLoops()
 
 	e.Buf.Frame(0, UnwindEntry)
 	b.Prologue(e)
 	reached := uint32(0) // instruction whose edits e.rest begins with
 	e.rest = out.Edits
 	for k, i := range e.order {
+		if e.loop[i] != none && (k == 0 || e.loop[e.order[k-1]] != e.loop[i]) {
+			e.Buf.BeginLoop(b.Offset())
+			b.Pad(LoopRoom)
+		}
 		e.Buf.Bind(Label(i), b.Offset())
 		e.next = none
 		if k+1 < len(e.order) && e.Padding == 0 {
@@ -95,6 +103,9 @@ func (e *Emitter) Run(vc *VCode, out *regalloc.Output, table []OpInfo, b EmitBac
 				b.Inst(e, k, in)
 			}
 			e.edits(b, regalloc.After(int(k)))
+		}
+		if e.loop[i] != none && (k+1 == len(e.order) || e.loop[e.order[k+1]] != e.loop[i]) {
+			e.Buf.EndLoop(b.Offset())
 		}
 		if e.Padding != 0 && b.Offset() < MaxCode {
 			b.Pad(e.Padding)

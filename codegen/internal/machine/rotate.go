@@ -110,3 +110,55 @@ func (e *Emitter) editsFrom(n uint32) int {
 	i, _ := slices.BinarySearchFunc(e.Out.Edits, int(n), func(x regalloc.Edit, n int) int { return x.At.Inst() - n })
 	return i
 }
+
+// maxLoopInsts is how many machine instructions a loop may have to be looked at: more
+// do not fit in a line.
+const maxLoopInsts = 24
+
+// findShortLoops fills e.loop with the innermost loops of few instructions. Such a loop is the
+// blocks from its header to the last one that leads back to it, but for cold ones.
+func (e *Emitter) findShortLoops() {
+	n := len(e.VC.Blocks)
+	e.loop = filled(e.loop, n, none)
+	if !e.PlaceLoops || e.Padding != 0 {
+		return
+	}
+	blocks := e.VC.RA.Blocks
+	back := filled(e.back, n, none)
+	for _, i := range e.order {
+		if blocks[i].Cold {
+			continue
+		}
+		for _, x := range e.VC.RA.BlockEdges(int(i)) {
+			if to := e.thread[x.To]; to <= i && to != 0 && (back[to] == none || back[to] < i) {
+				back[to] = i
+			}
+		}
+	}
+	inner := uint32(n) // the last header that was looked at
+	for h := uint32(n) - 1; h > 0; h-- {
+		j := back[h]
+		if j == none || blocks[h].Cold {
+			continue
+		}
+		if j < inner && e.short(h, j) {
+			for b := h; b <= j; b++ {
+				e.loop[b] = h
+			}
+		}
+		inner = h
+	}
+}
+
+// short reports whether the blocks from h to j are a short loop.
+func (e *Emitter) short(h, j uint32) bool {
+	if e.VC.Blocks[j].Insts.End-e.VC.Blocks[h].Insts.Start > maxLoopInsts {
+		return false
+	}
+	for b := h; b <= j; b++ {
+		if e.thread[b] == b && e.VC.RA.Blocks[b].LoopDepth < e.VC.RA.Blocks[h].LoopDepth {
+			return false // not a loop
+		}
+	}
+	return true
+}

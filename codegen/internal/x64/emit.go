@@ -48,6 +48,12 @@ var Fixups = []machine.FixupInfo{
 // Padding fills gaps between functions and their data: int3.
 const Padding = 0xCC
 
+// Nops fills code with instructions that do nothing.
+func Nops(code []byte) {
+	a := asm.Assembler{Buf: code[:0]}
+	a.Nop(len(code))
+}
+
 // outOfLineTrap is a trap that a conditional jump goes to.
 type outOfLineTrap struct {
 	label machine.Label
